@@ -1,0 +1,114 @@
+"""The command line: parses, builds, calls, prints. A command's module is imported only when the command runs."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from .. import __version__
+from ..core import ConfigError, PixpromptError
+from ..registry import suggest
+
+__all__ = ["commands", "main"]
+
+_COMMANDS = {
+    "train": ("train:train", "Learn a prompt, or another adapter, and write a run directory."),
+    "evaluate": ("evaluate:evaluate", "Score a saved prompt or run on a data set."),
+    "apply": ("apply:apply", "Put a prompt on image files and folders."),
+    "predict": ("evaluate:predict", "Put a prompt on images, call the model, print a label for each."),
+    "inspect": ("inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
+    "models": ("listings:models", "List the models that have a short name."),
+    "datasets": ("listings:datasets", "List the data sets that have a short name."),
+    "templates": ("listings:templates", "List the geometries of a pixel prompt."),
+    "outputs": ("listings:outputs", "List the ways from a model's answers to labels."),
+    "methods": ("listings:methods", "List what can be learned."),
+    "optimizers": ("listings:optimizers", "List the optimizers."),
+}
+"""Name -> (where the command is, below this package; its line in --help)."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports a command when it is used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Returns the names in the order of a first reading."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Imports one command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, attribute = _COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(f".{module}", __name__), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the list of commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in _COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Finds the command of the first argument, or says which name is close to it."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            known = ", ".join(_COMMANDS)
+            raise click.UsageError(f"no command {name!r}.{suggest(name, _COMMANDS)} Known: {known}.", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group("pixprompt", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="%(prog)s %(version)s")
+def commands() -> None:
+    """Learn a visual prompt for a model that you can only call, save it as a PNG, put it on any image."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+
+    Args:
+        argv: The arguments after the program's name; by default those of the process.
+    """
+    try:
+        code = commands.main(argv, prog_name="pixprompt", standalone_mode=False)
+        sys.stdout.flush()  # here, where a full disk or a closed pipe can still be reported
+        return code if isinstance(code, int) else 0
+    except BrokenPipeError:
+        # Whoever read stdout has left. The interpreter flushes once more at its end: give it a place to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get("PIXPROMPT_DEBUG") == "1":
+            traceback.print_exc()
+        return _report(error)
+    except KeyboardInterrupt as error:
+        return _interrupted(error)
+
+
+def _report(error: Exception) -> int:
+    if isinstance(error, click.Abort):  # how click passes on a Ctrl-C, and an EOFError too
+        if not isinstance(error.__cause__, EOFError):
+            return _interrupted(error.__cause__)
+        error = error.__cause__
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, PixpromptError):
+        click.echo(f"Error: {error}", err=True)
+        return 2 if isinstance(error, ConfigError) else 1
+    text = " ".join(str(error).split())
+    click.echo(
+        f"Error: unexpected {type(error).__name__}: {text} (set PIXPROMPT_DEBUG=1 to see the traceback).", err=True
+    )
+    return 1
+
+
+def _interrupted(error: BaseException | None) -> int:
+    click.echo(str(error or "") or "interrupted", err=True)
+    return 130

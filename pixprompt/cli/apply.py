@@ -1,0 +1,280 @@
+"""`pixprompt apply`: a prompt on image files and folders. No torch import, and no import that is not needed.
+
+Workers are threads: Pillow decodes, resizes and encodes outside the interpreter's lock, and threads start at once.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import click
+from PIL import Image
+
+from ..canvas import Pixels, decode
+from ..core import ConfigError, DataError, ImageError
+from ..files import make_folder, write_bytes
+from ..prompt import Prompt, load
+from .options import json_option, print_json
+
+__all__ = ["IMAGE_SUFFIXES", "Job", "apply", "find_jobs", "put_prompt"]
+
+IMAGE_SUFFIXES = frozenset({
+    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg",
+    ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
+})  # fmt: skip
+"""What counts as an image inside a folder; a file that is named itself may have any suffix."""
+
+_PNG_LEVEL = 1
+"""Of 224x224 photos: 1.7 times as fast as Pillow's default level 6, and 0.5% larger; the pixels are the same."""
+_JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to read and where its prompted canvas goes."""
+
+    source: Path
+    target: Path
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An image, or a folder, that could not be read."""
+
+    path: Path
+    reason: str
+
+
+@click.command
+@click.argument("prompt_file", metavar="PROMPT.png", type=click.Path(path_type=Path))
+@click.argument("inputs", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
+@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["png", "jpeg"]),
+    default="png",
+    show_default=True,
+    help="png keeps every pixel; jpeg changes pixels, and with them a little of what the prompt does.",
+)
+@click.option("--quality", type=click.IntRange(1, 100), help=f"Of --format jpeg, 4:4:4.  [default: {_JPEG_QUALITY}]")
+@click.option("--workers", type=click.IntRange(min=1), help="Images at a time.  [default: one per core]")
+@json_option
+@click.pass_context
+def apply(
+    context: click.Context,
+    prompt_file: Path,
+    inputs: tuple[Path, ...],
+    out: Path,
+    file_format: str,
+    quality: int | None,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Put PROMPT.png on images: files, and folders with all that is below them.
+
+    An image of any size and mode becomes the canvas that the prompt was made for, the prompt is laid on it, and the
+    result is written below --out, at the image's path inside its folder. An image that cannot be read is named on
+    stderr and left out; the exit code is then 1. Inside folders, hidden files and other files than images are
+    passed over.
+    """
+    if quality is not None and file_format != "jpeg":
+        raise click.UsageError("--quality goes with --format jpeg; a PNG keeps every pixel.")
+    prompt = load(prompt_file)
+    jobs, failures = find_jobs(inputs, out, ".png" if file_format == "png" else ".jpg", keep=prompt_file)
+    make_folder(out)
+    encode = _encode_png if file_format == "png" else partial(_encode_jpeg, quality=quality or _JPEG_QUALITY)
+    start, written = time.perf_counter(), 0
+    with _progress(len(jobs)) as (step, say), _quiet_pillow():
+        for failure in failures:
+            say(f"cannot read {failure.path}: {failure.reason}")
+        try:
+            for job, reason in put_prompt(prompt, jobs, encode, workers or _cores()):
+                step()
+                if reason is None:
+                    written += 1
+                else:
+                    failures.append(Failure(job.source, reason))
+                    say(f"cannot read {job.source}: {reason}")
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted: {written} of {len(jobs)} images written to {out}") from None
+    seconds = time.perf_counter() - start
+    if as_json:
+        print_json(
+            {
+                "written": written,
+                "failed": [{"path": str(failure.path), "reason": failure.reason} for failure in failures],
+                "out": str(out),
+                "seconds": round(seconds, 3),
+                "images_per_second": round(written / seconds, 1),
+            }
+        )
+    else:
+        click.echo(f"{written} images written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
+    if failures:
+        click.echo(f"{len(failures)} could not be read", err=True)
+        context.exit(1)
+
+
+def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> tuple[list[Job], list[Failure]]:
+    """Finds every image and where its result goes, before anything is written.
+
+    Args:
+        inputs: Files and folders.
+        out: The folder of the results; what lies below it is not taken for an input.
+        suffix: Of the results, with its dot.
+        keep: A further file that must not be overwritten.
+
+    Returns:
+        The jobs in a fixed order, and the folders that cannot be listed.
+
+    Raises:
+        ConfigError: Two inputs have the same target, or a target is an input.
+        DataError: There is no image.
+    """
+    failures: list[Failure] = []
+    jobs: dict[Path, Job] = {}
+    for source, inside in _images(inputs, out, failures):
+        name = inside.with_suffix("") if inside.suffix.lower() in IMAGE_SUFFIXES else inside
+        job = Job(source, out / f"{name}{suffix}")
+        other = jobs.setdefault(job.target, job)
+        if other is not job and _identity(other.source) != _identity(source):
+            raise ConfigError(
+                f"{other.source} and {source} would both be written to {job.target}. Rename one of them, "
+                "put a prompt on them in two calls with different --out, or give the folder that holds both."
+            )
+    if not jobs:
+        told = "".join(f" {failure.path}: {failure.reason}." for failure in failures)
+        known = ", ".join(sorted(IMAGE_SUFFIXES))
+        raise DataError(f"no image in {', '.join(map(str, inputs))}.{told} In a folder, these are read: {known}.")
+    protected = {_identity(path) for path in (keep, *(job.source for job in jobs.values()))} - {None}
+    for job in jobs.values():
+        if _identity(job.target) in protected:
+            raise ConfigError(f"{job.target} is an input and would be overwritten. Choose another folder with --out.")
+    return list(jobs.values()), failures
+
+
+def put_prompt(
+    prompt: Prompt, jobs: Iterable[Job], encode: Callable[[Pixels], bytes], workers: int
+) -> Iterator[tuple[Job, str | None]]:
+    """Works through the jobs on several threads and yields them in order.
+
+    Args:
+        prompt: What is laid on every image.
+        jobs: What to read and where to write.
+        encode: Prompted canvas, (H, W, 3) uint8 -> the bytes of a file.
+        workers: How many images are worked on at a time.
+
+    Yields:
+        Each job with None, or with the reason why its image cannot be read.
+
+    Raises:
+        PixpromptError: A result cannot be written; no further job is begun.
+    """
+    waiting: deque[tuple[Job, Future[str | None]]] = deque()
+    pool = ThreadPoolExecutor(workers)
+    try:
+        for job in jobs:
+            waiting.append((job, pool.submit(_work, prompt, job, encode)))
+            if len(waiting) >= 8 * workers:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        while waiting:
+            done, future = waiting.popleft()
+            yield done, future.result()
+    finally:
+        # On an error or Ctrl-C: the images at work are finished, the others are not begun.
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _work(prompt: Prompt, job: Job, encode: Callable[[Pixels], bytes]) -> str | None:
+    try:
+        image = decode(job.source)
+    except ImageError as error:
+        return str(error).removeprefix(f"{job.source}: ")
+    content = encode(prompt.overlay(prompt.canvas.make(image)))
+    make_folder(job.target.parent)
+    write_bytes(job.target, content, durable=False)
+    return None
+
+
+def _images(inputs: Iterable[Path], out: Path, failures: list[Failure]) -> Iterator[tuple[Path, Path]]:
+    for path in inputs:
+        if path.is_dir():
+            yield from ((source, source.relative_to(path)) for source in _below(path, out, failures))
+        else:
+            yield path, Path(path.name)
+
+
+def _below(folder: Path, out: Path, failures: list[Failure]) -> Iterator[Path]:
+    """Walks a folder in alphabetical order; links to folders are followed, each folder is visited once."""
+
+    def refuse(error: OSError) -> None:
+        failures.append(Failure(Path(error.filename), error.strerror or str(error)))
+
+    seen = {os.path.realpath(out), os.path.realpath(folder)}
+    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
+        real = {name: os.path.realpath(os.path.join(here, name)) for name in folders}
+        folders[:] = [name for name in folders if real[name] not in seen]
+        seen.update(real.values())
+        for name in sorted(files):
+            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
+                yield Path(here, name)
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Tells whether two paths are one file, links included; None where there is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _encode_png(pixels: Pixels) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG", compress_level=_PNG_LEVEL)
+    return buffer.getvalue()
+
+
+def _encode_jpeg(pixels: Pixels, *, quality: int) -> bytes:
+    buffer = io.BytesIO()
+    # A prompt is fine detail: halved colour resolution would smear it.
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=quality, subsampling="4:4:4")
+    return buffer.getvalue()
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[tuple[Callable[[], object], Callable[[str], object]]]:
+    """Gives (step, say): count one image, print one line on stderr; with a bar only on a terminal."""
+    if not sys.stderr.isatty():
+        yield (lambda: None), partial(click.echo, err=True)
+        return
+    from tqdm import tqdm
+
+    with tqdm(total=total, unit="image", file=sys.stderr) as bar:
+        yield bar.update, partial(tqdm.write, file=sys.stderr)
+
+
+@contextmanager
+def _quiet_pillow() -> Iterator[None]:
+    """Keeps Pillow's remarks on odd but readable images off the screen; what it cannot read is reported anyway."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        yield
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1

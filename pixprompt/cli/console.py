@@ -1,0 +1,57 @@
+"""How a run looks on the terminal: bars and lines on stderr, never on stdout."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+
+import click
+from tqdm import tqdm
+
+__all__ = ["Console"]
+
+
+class Console:
+    """A `Reporter`: a bar per stage on a terminal, a line per stage and epoch elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._bar: tqdm[None] | None = None
+        self._stage = ""
+
+    def stage(self, name: str, total: int) -> None:
+        """Closes the bar of the last stage and opens one."""
+        self.close()
+        self._stage = name
+        if total and self._terminal:
+            self._bar = tqdm(total=total, desc=name, unit="img", leave=False, file=sys.stderr, dynamic_ncols=True)
+
+    def advance(self, steps: int = 1, **values: float) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(steps)
+            if values:
+                self._bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, refresh=False)
+
+    def epoch(self, line: Mapping[str, float]) -> None:
+        """Writes a line of history."""
+        self._write(
+            f"epoch {line['epoch']:.0f}: train loss {line['train_loss']:.3f}, accuracy {line['train_accuracy']:.3f}; "
+            f"val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}; {line['seconds']:.0f} s"
+        )
+
+    def note(self, text: str) -> None:
+        """Writes a note."""
+        self._write(text)
+
+    def close(self) -> None:
+        """Removes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _write(self, text: str) -> None:
+        if self._bar is not None:
+            tqdm.write(text, file=sys.stderr)
+        else:
+            click.echo(text, err=True)

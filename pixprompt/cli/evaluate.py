@@ -1,0 +1,65 @@
+"""`pixprompt evaluate` and `pixprompt predict`: a saved prompt with its model."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from ..engine import evaluate as score_prompt
+from ..engine import predict as predict_images
+from ..engine.evaluate import deploy
+from .console import Console
+from .options import json_option, print_json
+from .train import format_ladder
+
+__all__ = ["evaluate", "predict"]
+
+
+@click.command()
+@click.argument("source", metavar="PROMPT_OR_RUN")
+@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--weights", help="Weights file for the model.")
+@click.option("--data", help="Data set to score on  [default: with a run directory, that of the run]")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option("--workers", default=2, show_default=True, help="Threads that decode images.")
+@click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
+@json_option
+def evaluate(source: str, as_json: bool, **options: Any) -> None:
+    """Score a saved prompt, as re-read from its PNG, on the validation and test images of a data set."""
+    console = Console()
+    try:
+        result = score_prompt(source, reporter=console, **options)
+    finally:
+        console.close()
+    if as_json:
+        print_json(result.to_json())
+    else:
+        click.echo(format_ladder(result))
+
+
+@click.command()
+@click.argument("prompt")
+@click.argument("images", nargs=-1, required=True)
+@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--weights", help="Weights file for the model.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option("--top", default=5, show_default=True, help="How many classes to list for each image.")
+@json_option
+def predict(
+    prompt: str, images: tuple[str, ...], model: str | None, weights: str | None, device: str, top: int, as_json: bool
+) -> None:
+    """Put a prompt on images, call the model, and print one JSON line per image, in order."""
+    deployed = deploy(prompt, model=model, weights=weights, device=device)
+    lines, failed = [], 0
+    for line in predict_images(deployed, list(images), top=top):
+        failed += "error" in line
+        if as_json:
+            lines.append(line)
+        else:
+            click.echo(json.dumps(line, ensure_ascii=False))
+    if as_json:
+        print_json({"predictions": lines, "queries": deployed.model.images})
+    if failed:
+        raise click.ClickException(f"{failed} of the images could not be read; their lines say why.")

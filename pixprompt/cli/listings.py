@@ -1,0 +1,38 @@
+"""`pixprompt models`, `datasets`, `templates`, `outputs`, `methods`, `optimizers`: the names, one line each."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+from ..registry import Registry
+from .options import json_option, print_json
+
+__all__ = ["datasets", "methods", "models", "optimizers", "outputs", "templates"]
+
+
+def _listing(name: str, module: str, attribute: str, text: str) -> click.Command:
+    @click.command(name, help=text)
+    @json_option
+    def command(as_json: bool) -> None:
+        # Imported here: a registry lives beside its entries, and those import torch.
+        registry: Registry[Any] = getattr(importlib.import_module(f"...{module}", __name__), attribute)
+        lines = registry.describe()
+        if as_json:
+            print_json(lines)
+            return
+        width = max(map(len, lines), default=0)
+        for entry, line in lines.items():
+            click.echo(f"{entry:{width}}  {line}".rstrip())
+
+    return command
+
+
+models = _listing("models", "models", "MODELS", "List the models that have a short name, for --model.")
+datasets = _listing("datasets", "data", "DATASETS", "List the data sets that have a short name, for --data.")
+templates = _listing("templates", "templates", "TEMPLATES", "List the geometries of a pixel prompt, for --template.")
+outputs = _listing("outputs", "outputs", "OUTPUTS", "List the ways from a model's answers to labels, for --output.")
+methods = _listing("methods", "adapters", "METHODS", "List what can be learned, for --method.")
+optimizers = _listing("optimizers", "optimizers", "OPTIMIZERS", "List the optimizers, for --optimizer.")

@@ -1,0 +1,18 @@
+"""What several commands share: the `--json` option and the one JSON object that it prints."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+__all__ = ["json_option", "print_json"]
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
+"""Passes `as_json: bool` to the command."""
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """Prints one JSON object, in ASCII, so that it survives any terminal and file names that are not UTF-8."""
+    click.echo(json.dumps(value, indent=2))

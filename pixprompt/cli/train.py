@@ -1,0 +1,131 @@
+"""`pixprompt train`: options in, run directory out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..core import ConfigError
+from ..engine import RUNGS, Result, TrainConfig, config_from_json, plan
+from ..engine import train as run
+from ..engine.build import build
+from .console import Console
+from .options import json_option, print_json
+
+__all__ = ["format_ladder", "train"]
+
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
+_TITLES = {
+    "no_prompt": "no prompt",
+    "output_only": "no prompt, best output transform",
+    "prompt_float": "prompt as trained",
+    "prompt_png": "prompt re-read from PNG",
+}
+
+
+def _config_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds one option per field of TrainConfig, in the order of the fields."""
+    for item in reversed(dataclasses.fields(TrainConfig)):
+        kind, choices = _TYPES[str(item.type).split(" ")[0]], item.metadata["choices"]
+        text = item.metadata["help"]
+        default = "" if item.default is None else f"  [default: {item.default}]"
+        command = click.option(
+            f"--{item.name.replace('_', '-')}",
+            item.name,
+            type=click.Choice(choices) if choices else kind,
+            default=None,
+            help=text + default,
+        )(command)
+    return command
+
+
+@click.command()
+@_config_options
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory  [default: runs/<model>-<data>-<method>-<time>]"
+)
+@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this directory.")
+@click.option("--dry-run", is_flag=True, help="Resolve everything; print parameters, queries, cost; learn nothing.")
+@json_option
+def train(
+    config_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, as_json: bool, **options: Any
+) -> None:
+    """Learn a prompt for a model and a data set, and save it as a PNG.
+
+    Without options this turns an ImageNet classifier into a reader of handwritten digits. Settings that are not given
+    are decided by --preset.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if resume is not None and (given or config_file or out or dry_run):
+        raise ConfigError("--resume continues a run as it was configured; give no other settings with it.")
+    config = _read(config_file).with_values(**given) if config_file else TrainConfig(**given)
+    if dry_run:
+        _print_plan(plan(build(config)), as_json)
+        return
+    folder = resume or out or _default_folder(config)
+    console = Console()
+    try:
+        result = run(config, out=folder, resume=resume is not None, reporter=console)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; continue with: pixprompt train --resume {folder}") from None
+    finally:
+        console.close()
+    if as_json:
+        print_json(result.to_json())
+        return
+    click.echo(format_ladder(result))
+    click.echo(
+        f"prompt   {folder / 'prompt.png'}\npreview  {folder / 'preview.png'}\nresult   {folder / 'result.json'}"
+    )
+
+
+def _read(path: Path) -> TrainConfig:
+    try:
+        return config_from_json(json.loads(path.read_text()), source=path)
+    except (OSError, json.JSONDecodeError) as error:
+        raise ConfigError(f"{path} is no configuration ({error}).") from error
+
+
+def _default_folder(config: TrainConfig) -> Path:
+    data = config.data.removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
+    name = "-".join((config.model, data, config.method, datetime.now().strftime("%Y%m%d-%H%M%S")))
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
+
+
+def format_ladder(result: Result) -> str:
+    """Returns the ladder as a table, with the notes below it."""
+    lines = [f"{'':34}{'val':>7}{'test':>8}   95% interval    output"]
+    for rung in RUNGS:
+        score = result.accuracy.get(rung)
+        if score is None or score.val is None or score.test is None or score.ci95 is None:
+            lines.append(f"{_TITLES[rung]:34}{'-':>7}{'-':>8}")
+            continue
+        low, high = score.ci95
+        lines.append(f"{_TITLES[rung]:34}{score.val:7.3f}{score.test:8.3f}   {low:.3f} - {high:.3f}   {score.output}")
+    lines += ["", *result.notes]
+    if result.max_pixel_difference is not None:
+        lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
+    paid = "" if result.queries["cost"] is None else f" (cost {result.queries['cost']})"
+    lines.append(f"{result.queries['images']} queries{paid}, {result.seconds:.0f} s.")
+    return "\n".join(lines)
+
+
+def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        print_json(planned)
+        return
+    counts, queries = planned["counts"], planned["queries"]
+    click.echo("images      " + ", ".join(f"{name} {count}" for name, count in counts.items()))
+    click.echo(f"parameters  {planned['parameters']}")
+    for name, count in queries.items():
+        click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}")
+    if planned["cost"] is not None:
+        click.echo(f"cost        {planned['cost']}")

@@ -1,0 +1,220 @@
+"""The vocabulary of pixprompt: what a model allows, what it answers, the protocols, the errors.
+
+Read this file first. It imports nothing but the standard library, so that `pixprompt apply` never pays for torch.
+
+The error tree::
+
+    PixpromptError
+    ├── AccessError       the model does not allow what the adapter needs
+    ├── ConfigError       an option or a combination of options makes no sense   (ValueError)
+    │   └── UnknownName   a name that no registry knows                          (KeyError)
+    ├── DataError         images or labels cannot be used as they are
+    │   └── ImageError    one image cannot be read
+    ├── ModelError        a model cannot be built, or answers nonsense
+    ├── PromptError       a prompt file is damaged, foreign or unfit             (ValueError)
+    ├── RangeError        values outside their range                             (ValueError)
+    └── ShapeError        a tensor of the wrong shape                            (ValueError)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+__all__ = [
+    "Access",
+    "AccessError",
+    "Adapter",
+    "AnswerKind",
+    "ConfigError",
+    "DataError",
+    "ImageError",
+    "Model",
+    "ModelError",
+    "ModelSpec",
+    "OutputTransform",
+    "PixpromptError",
+    "PromptError",
+    "RangeError",
+    "ShapeError",
+    "Template",
+    "UnknownName",
+]
+
+
+class PixpromptError(Exception):
+    """Base of every error that pixprompt raises on purpose."""
+
+
+class AccessError(PixpromptError):
+    """The adapter needs more access than the model offers."""
+
+
+class ConfigError(PixpromptError, ValueError):
+    """An option, or a combination of options, makes no sense."""
+
+
+class UnknownName(ConfigError, KeyError):
+    """A name that no registry knows."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class DataError(PixpromptError):
+    """Images or labels cannot be used as they are."""
+
+
+class ImageError(DataError):
+    """One image cannot be read."""
+
+
+class ModelError(PixpromptError):
+    """A model cannot be built, or it answers nonsense."""
+
+
+class PromptError(PixpromptError, ValueError):
+    """A prompt file is damaged, foreign, or does not fit its use."""
+
+
+class RangeError(PixpromptError, ValueError):
+    """Values lie outside their range."""
+
+
+class ShapeError(PixpromptError, ValueError):
+    """A tensor has the wrong shape."""
+
+
+class Access(IntEnum):
+    """What a model lets a caller do; each level includes the ones before it."""
+
+    SCORES = 1
+    GRADIENTS = 2
+    INTERNALS = 3
+
+
+class AnswerKind(StrEnum):
+    """What the numbers are that a model returns."""
+
+    LOGITS = "logits"
+    PROBABILITIES = "probabilities"
+    EMBEDDINGS = "embeddings"
+    """Unit-length image embeddings of a dual encoder; a text output transform turns them into logits."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What a caller must know about a model before calling it.
+
+    Attributes:
+        name: What to type to get this model again.
+        image_size: (height, width) of the canvas, in pixels.
+        num_outputs: S, the length of an answer.
+        answer: What the numbers of an answer are.
+        labels: S names of the source classes, or None where they are unknown.
+        resample: The resize filter of the model's own evaluation setting (a name of `canvas.FILTERS`).
+        crop_pct: Share of the resized image that the centre crop keeps, in (0, 1].
+        aspect: How a non-square image becomes a canvas: "crop", "squash" or "letterbox".
+    """
+
+    name: str
+    image_size: tuple[int, int]
+    num_outputs: int
+    answer: AnswerKind = AnswerKind.LOGITS
+    labels: tuple[str, ...] | None = None
+    resample: str = "bicubic"
+    crop_pct: float = 1.0
+    aspect: str = "crop"
+
+
+@runtime_checkable
+class Model(Protocol):
+    """An opaque callable: images (N, 3, H, W) float32 in [0, 1] -> outputs (N, S). Its normalisation is inside."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What a caller must know before calling."""
+        ...
+
+    @property
+    def access(self) -> Access:
+        """What the model lets a caller do."""
+        ...
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Answers images (N, 3, H, W) with outputs (N, S)."""
+        ...
+
+
+class Template(Protocol):
+    """The geometry, the blend and the parameters of a pixel prompt; never writes to `images`."""
+
+    @property
+    def num_params(self) -> int:
+        """P, the number of learned numbers."""
+        ...
+
+    def init(self, *, generator: Generator) -> Tensor:
+        """Returns the first theta, (P,)."""
+        ...
+
+    def __call__(self, images: Tensor, theta: Tensor, /) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] -> prompted images, the same shape and range."""
+        ...
+
+
+class OutputTransform(Protocol):
+    """Source outputs (N, S) -> target logits (N, K). An immutable value: `refit` returns a new one."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K target class names."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What users type to get it."""
+        ...
+
+    @property
+    def fits(self) -> bool:
+        """Whether it learns from answers at all."""
+        ...
+
+    @property
+    def refits_in_training(self) -> bool:
+        """Whether it is learned again while the prompt is, from answers that were received anyway."""
+        ...
+
+    def to(self, device: str, /) -> OutputTransform:
+        """Returns the same transform with its tensors on a device."""
+        ...
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns {"kind", "classes", ...}, complete."""
+        ...
+
+    def __call__(self, outputs: Tensor, /) -> Tensor:
+        """Turns outputs (N, S) into logits (N, K)."""
+        ...
+
+    def refit(self, outputs: Tensor, labels: Tensor) -> OutputTransform:
+        """Learns from answers already received, outputs (M, S) and labels (M,); the fixed ones return self."""
+        ...
+
+
+class Adapter(Protocol):
+    """What is fitted and evaluated: images (N, 3, H, W) in [0, 1] -> target logits (N, K)."""
+
+    @property
+    def requires(self) -> Access:
+        """The access that its forward pass needs; an engine may need more."""
+        ...
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns target logits."""
+        ...

@@ -1,0 +1,133 @@
+"""`folder:PATH`: images in class folders, with or without splits, or without classes at all."""
+
+from __future__ import annotations
+
+import logging
+import os
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from ..core import DataError
+from .image_set import UNLABELLED, Collection, ImageSet, from_files, join
+from .splits import listed
+
+__all__ = ["SPLIT_NAMES", "image_suffixes", "read_folder", "read_images"]
+
+logger = logging.getLogger(__name__)
+
+SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""What people call the splits -> what we call them."""
+
+_NO_PICTURES = {"BUFR", "GRIB", "HDF5", "MPEG"}
+"""Formats that Pillow knows by name and cannot decode by itself."""
+
+
+@cache
+def image_suffixes() -> frozenset[str]:
+    """Returns the file name suffixes, in lower case, that Pillow reads as images."""
+    known = Image.registered_extensions()
+    return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in _NO_PICTURES)
+
+
+def read_folder(path: Path) -> Collection:
+    """Reads `PATH/train/<class>/*` with `test` and optional `val` beside it, or a flat `PATH/<class>/*`.
+
+    Raises:
+        DataError: The folder cannot be read or holds no class folders.
+    """
+    folders, files = _listing(path)
+    if not folders:
+        what = f"{len(files)} images without class folders" if files else "no images"
+        raise DataError(
+            f"{path}: found {what}, expected one folder per class; labels come from the folder names. "
+            "Sort the images into class folders, or list them in a table and give csv:FILE."
+        )
+    if files:
+        logger.warning("%s: %d images lie beside the class folders and are left out.", path, len(files))
+    return _labelled_folders(path, folders)
+
+
+def read_images(path: Path) -> ImageSet:
+    """Reads every image of a folder, whatever its layout, or one image file; labels are kept where there are any.
+
+    Raises:
+        DataError: Nothing is there, or it cannot be read.
+    """
+    if path.is_file():
+        return from_files([path], [UNLABELLED])
+    folders, files = _listing(path)
+    loose = from_files(files, [UNLABELLED] * len(files))
+    found = list(_labelled_folders(path, folders).parts.values()) if folders else []
+    images = join([*found, loose])
+    if not len(images):
+        raise DataError(f"{path}: no images found; known suffixes: {', '.join(sorted(image_suffixes()))}.")
+    return images
+
+
+def _labelled_folders(path: Path, folders: list[Path]) -> Collection:
+    splits = _splits(path, folders)
+    if splits is None:
+        return _collection({"train": folders})
+    others = [folder.name for folder in folders if folder not in splits.values()]
+    if others:
+        logger.warning("%s: neither train, val nor test, and left out: %s.", path, listed(others))
+    return _collection({part: _listing(folder)[0] for part, folder in splits.items()})
+
+
+def _splits(path: Path, folders: list[Path]) -> dict[str, Path] | None:
+    named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
+    inside = {folder: _listing(folder)[0] for folder in named}
+    train = [folder for folder in named if SPLIT_NAMES[folder.name.lower()] == "train"]
+    # "train" is also a thing to take photos of: without class folders inside it is a class like its neighbours.
+    if not named or (len(named) < len(folders) and not any(inside[folder] for folder in train)):
+        return None
+    splits: dict[str, Path] = {}
+    for folder in named:
+        part = SPLIT_NAMES[folder.name.lower()]
+        if part in splits:
+            raise DataError(f"{path}: {splits[part].name!r} and {folder.name!r} are both the {part} split; keep one.")
+        if not inside[folder]:
+            raise DataError(f"{folder}: expected one folder per class inside, found none.")
+        splits[part] = folder
+    return splits
+
+
+def _collection(parts: dict[str, list[Path]]) -> Collection:
+    classes = tuple(sorted({folder.name for folders in parts.values() for folder in folders}))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return Collection(classes, {part: _labelled(folders, numbers) for part, folders in parts.items()})
+
+
+def _labelled(folders: list[Path], numbers: dict[str, int]) -> ImageSet:
+    paths: list[Path] = []
+    labels: list[int] = []
+    for folder in folders:
+        inner, files = _listing(folder)
+        if inner:
+            logger.warning("%s: folders inside a class folder are left out: %s.", folder, listed(p.name for p in inner))
+        paths += files
+        labels += [numbers[folder.name]] * len(files)
+    return from_files(paths, labels)
+
+
+def _listing(path: Path) -> tuple[list[Path], list[Path]]:
+    """Returns the folders and the image files in a folder, each sorted by name; what is hidden is left out."""
+    folders, files = [], []
+    try:
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if entry.name.startswith(".") or entry.name == "__MACOSX":
+                    continue
+                if entry.is_dir():
+                    folders.append(path / entry.name)
+                elif os.path.splitext(entry.name)[1].lower() in image_suffixes():
+                    files.append(path / entry.name)
+    except FileNotFoundError as error:
+        raise DataError(f"{path}: no such folder; check the path.") from error
+    except NotADirectoryError as error:
+        raise DataError(f"{path}: expected a folder, this is a file.") from error
+    except OSError as error:
+        raise DataError(f"{path}: the folder cannot be read ({error.strerror}); check its permissions.") from error
+    return sorted(folders), sorted(files)

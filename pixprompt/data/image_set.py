@@ -1,0 +1,145 @@
+"""What every data source gives: images that are opened when they are needed, with labels and identities."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..canvas import decode, from_array
+
+__all__ = ["UNLABELLED", "CanvasSet", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
+
+Labels = npt.NDArray[np.int64]
+UNLABELLED = -1
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Lazily opened images; nothing is decoded, and nothing kept, until `open` is called.
+
+    Attributes:
+        names: What to call each image in messages: a path, or "digits/0007".
+        labels: (N,) int64, UNLABELLED where unknown.
+        keys: Identity of each image's content; another content has another key.
+        open: Index -> upright RGB image; raises ImageError.
+    """
+
+    names: tuple[str, ...]
+    labels: Labels
+    keys: tuple[str, ...]
+    open: Callable[[int], Image.Image]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> ImageSet:
+        """Returns the images at `indices`, in that order."""
+        chosen = [int(index) for index in indices]
+        return ImageSet(
+            names=tuple(self.names[index] for index in chosen),
+            labels=self.labels[np.array(chosen, dtype=np.int64)],
+            keys=tuple(self.keys[index] for index in chosen),
+            open=lambda index: self.open(chosen[index]),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Collection:
+    """A data set as it was found, before any split is carved.
+
+    Attributes:
+        classes: K names; label k means classes[k].
+        parts: The splits that its makers gave, by name ("train", "val", "test"); only "train" where they gave none.
+    """
+
+    classes: tuple[str, ...]
+    parts: dict[str, ImageSet]
+
+
+@dataclass(frozen=True, eq=False)
+class Data:
+    """A labelled data set with its three splits, which share no image."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: ImageSet
+    val: ImageSet
+    test: ImageSet
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasSet:
+    """Decoded canvases.
+
+    Attributes:
+        pixels: (N, H, W, 3) uint8, read-only, usually mapped from the cache file.
+        labels: (N,) int64.
+        names: N names.
+        skipped: (name, reason) of each image that could not be read; not among the N.
+    """
+
+    pixels: npt.NDArray[np.uint8]
+    labels: Labels
+    names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
+
+
+def from_files(paths: Sequence[str | Path], labels: Sequence[int]) -> ImageSet:
+    """Returns the set of image files at `paths`, with `labels` of the same length."""
+    names = tuple(str(path) for path in paths)
+    return ImageSet(
+        names, np.array(labels, dtype=np.int64), tuple(map(_file_key, names)), lambda index: decode(names[index])
+    )
+
+
+def from_arrays(pixels: npt.NDArray[np.uint8], labels: Sequence[int] | Labels, *, prefix: str) -> ImageSet:
+    """Returns the set of images that lie in memory.
+
+    Args:
+        pixels: (N, H, W) or (N, H, W, 3) uint8.
+        labels: (N,).
+        prefix: First part of each image's name.
+    """
+    width = len(str(max(0, len(pixels) - 1)))
+    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()[:16]
+    numbers = [f"{index:0{width}d}" for index in range(len(pixels))]
+    return ImageSet(
+        names=tuple(f"{prefix}/{number}" for number in numbers),
+        labels=np.array(labels, dtype=np.int64),
+        keys=tuple(f"{prefix}/{digest}/{number}" for number in numbers),
+        open=lambda index: from_array(pixels[index]),
+    )
+
+
+def join(sets: Sequence[ImageSet]) -> ImageSet:
+    """Returns all images of several sets as one, in order."""
+    places = [(images, index) for images in sets for index in range(len(images))]
+
+    def open_image(index: int) -> Image.Image:
+        images, inner = places[index]
+        return images.open(inner)
+
+    return ImageSet(
+        names=tuple(name for images in sets for name in images.names),
+        labels=np.concatenate([np.zeros(0, dtype=np.int64), *(images.labels for images in sets)]),
+        keys=tuple(key for images in sets for key in images.keys),
+        open=open_image,
+    )
+
+
+def _file_key(name: str) -> str:
+    path = os.path.abspath(name)
+    try:
+        status = os.stat(path)
+    except OSError:  # a broken link: opening it reports the reason
+        return f"{path}|missing"
+    # The change time too: it notices a file that became readable, or was replaced with its old date kept.
+    return f"{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ctime_ns}"

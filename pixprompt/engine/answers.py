@@ -1,0 +1,89 @@
+"""Asking a model about many canvases: batches in, one tensor of answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..core import OutputTransform
+from ..data import CanvasSet
+from .report import Reporter, Silent
+from .result import Score, wilson
+
+__all__ = ["Answered", "accuracy", "ask_all", "batches", "score", "to_images"]
+
+Pixels = npt.NDArray[np.uint8]
+BATCH = 64
+"""Images per batch where no gradient is taken."""
+
+
+def to_images(canvases: Pixels, device: str = "cpu") -> Tensor:
+    """Canvases (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1], in channels-last memory order."""
+    return torch.from_numpy(np.array(canvases)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def batches(total: int, size: int = BATCH) -> Iterator[slice]:
+    """Yields slices that cover 0..total in order."""
+    for start in range(0, total, size):
+        yield slice(start, min(start + size, total))
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answers to the images of a split.
+
+    Attributes:
+        outputs: (N, S) float32, on the CPU.
+        labels: (N,) int64.
+    """
+
+    outputs: Tensor
+    labels: Tensor
+
+
+@torch.no_grad()
+def ask_all(
+    ask: Callable[[Tensor], Tensor],
+    canvases: CanvasSet,
+    *,
+    device: str = "cpu",
+    overlay: Callable[[Pixels], Pixels] | None = None,
+    reporter: Reporter | None = None,
+) -> Answered:
+    """Asks about every canvas of a split.
+
+    Args:
+        ask: Images (n, 3, H, W) in [0, 1] -> answers (n, S).
+        canvases: The split.
+        device: Where the model is.
+        overlay: Applied to the canvases before they become images: `Prompt.overlay`.
+        reporter: Advanced by the number of images.
+    """
+    found = []
+    for part in batches(len(canvases.labels)):
+        block = np.asarray(canvases.pixels[part])
+        found.append(ask(to_images(overlay(block) if overlay else block, device)).float().cpu())
+        (reporter or Silent()).advance(len(block))
+    return Answered(torch.cat(found), torch.from_numpy(np.array(canvases.labels)))
+
+
+def accuracy(logits: Tensor, labels: Tensor) -> float:
+    """Returns the share of images whose largest logit is their label's."""
+    return float((logits.argmax(1) == labels).double().mean())
+
+
+def score(output: OutputTransform, val: Answered | None, test: Answered | None) -> Score:
+    """Scores the splits that were asked for under an output transform."""
+    output = output.to("cpu")
+    correct = int((output(test.outputs).argmax(1) == test.labels).sum()) if test else 0
+    return Score(
+        val=accuracy(output(val.outputs), val.labels) if val else None,
+        test=correct / len(test.labels) if test else None,
+        ci95=wilson(correct, len(test.labels)) if test else None,
+        output=output.kind,
+    )

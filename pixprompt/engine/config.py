@@ -1,0 +1,104 @@
+"""What a run is made of: one frozen value, in JSON and on the command line alike."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..core import ConfigError
+from ..registry import suggest
+
+__all__ = ["TrainConfig", "config_from_json", "run_config"]
+
+
+def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices})
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """All settings of a run. None means that the preset decides; `presets.resolve` fills it in.
+
+    The `help` of each field is the help of the command-line option of the same name.
+    """
+
+    model: str = _option("efficientnet-lite0", "model to adapt: a short name, open_clip:, timm:, torchvision:, python:")
+    weights: str | None = _option(None, "weights file for the model (.safetensors, or a torch file)")
+    data: str = _option("digits", "labelled images: a short name, folder:PATH or csv:FILE")
+    method: str = _option("pixel", "what is learned")
+    template: str = _option("padding", "where the prompt is")
+    size: int = _option(30, "width of the frame, or side of the patch, in pixels")
+    place: str | None = _option(None, "where a patch lies: top,left in pixels, top-left, ..., center")
+    blend: str | None = _option(None, "how the prompt meets the image", ("add", "over"))
+    opacity: str = _option("1", "of blend over: a number in (0, 1], or 'learned' for one per pixel")
+    delta_scale: float = _option(1.0, "of blend add: the largest change of a pixel, in (0, 1]")
+    fit: str | None = _option(None, "the image fills the canvas, or shrinks into the padding", ("resize", "shrink"))
+    start: str | None = _option(None, "first prompt: flat, or normally distributed noise", ("flat", "normal"))
+    space: str = _option(
+        "pixel", "normalized: the VP paper's unclamped prompt, for comparison", ("pixel", "normalized")
+    )
+    output: str | None = _option(None, "how answers become labels; see 'pixprompt outputs'")
+    text: str = _option("paper", "text templates: a template with {}, several joined by |, a name, or a file")
+    mapping: str | None = _option(None, "JSON file of output 'given': class -> source labels or indices")
+    text_encoder: str | None = _option(None, "dual encoder whose text side serves output 'semantic'")
+    optimizer: str | None = _option(None, "what moves the prompt")
+    lr: float | None = _option(None, "learning rate, in parameters per step")
+    momentum: float = _option(0.9, "momentum (the first beta of Adam)")
+    weight_decay: float = _option(0.0, "weight decay")
+    warmup: int | None = _option(None, "steps of linear warm-up")
+    epochs: int | None = _option(None, "passes over the training images")
+    batch_size: int | None = _option(None, "images per step")
+    shots: int | None = _option(None, "training images per class; all by default")
+    seed: int = _option(0, "of the splits, the order of images and the first prompt")
+    preset: str = _option("default", "default: this tool's recipe; vp: the VP paper's", ("default", "vp"))
+    device: str = _option("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    precision: str = _option(
+        "auto",
+        "of training steps; scores are always float32. auto: bf16 where the hardware has it",
+        ("auto", "fp32", "bf16"),
+    )
+    workers: int = _option(2, "threads that decode images")
+    price_per_1000: float | None = _option(None, "price of 1000 queries, to report the cost of a run")
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the fields as a JSON object."""
+        return {item.name: getattr(self, item.name) for item in fields(self)}
+
+    def with_values(self, **values: Any) -> TrainConfig:
+        """Returns a copy with other values.
+
+        Raises:
+            ConfigError: A name is not a setting.
+        """
+        known = {item.name for item in fields(self)}
+        for name in values:
+            if name not in known:
+                raise ConfigError(f"unknown setting {name!r}.{suggest(name, known)}")
+        return replace(self, **values)
+
+
+def config_from_json(values: dict[str, Any], *, source: str | Path) -> TrainConfig:
+    """Reads a configuration.
+
+    Raises:
+        ConfigError: A name is not a setting, with a suggestion.
+    """
+    try:
+        return TrainConfig().with_values(**values)
+    except (ConfigError, TypeError) as error:
+        raise ConfigError(f"{source}: {error}") from error
+
+
+def run_config(folder: Path) -> TrainConfig:
+    """Reads the configuration of a run directory.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    path = folder / "config.json"
+    try:
+        return config_from_json(json.loads(path.read_text()), source=path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{folder} is no run directory: {path.name} cannot be read ({error}).") from error

@@ -1,0 +1,36 @@
+"""What a run will cost, before it starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .build import Parts
+
+__all__ = ["cost", "plan"]
+
+
+def plan(parts: Parts) -> dict[str, Any]:
+    """Returns parameters, images per split, queries by purpose and cost of a run; asks the model nothing."""
+    config, data = parts.config, parts.data
+    train, val, test = len(data.train), len(data.val), len(data.test)
+    queries = {
+        "no_prompt": train + val + test,
+        "start": train if parts.output().fits else 0,
+        "training": (config.epochs or 0) * train,
+        "selection": (config.epochs or 0) * val,
+        "prompt_float": val + test,
+        "prompt_png": val + test,
+    }
+    total = sum(queries.values())
+    return {
+        "config": config.to_json(),
+        "counts": {"train": train, "val": val, "test": test},
+        "parameters": parts.template.num_params,
+        "queries": {**queries, "total": total},
+        "cost": cost(total, config.price_per_1000),
+    }
+
+
+def cost(images: int, price_per_1000: float | None) -> float | None:
+    """Returns the price of queries, in the currency of the price; None without a price."""
+    return None if price_per_1000 is None else round(images * price_per_1000 / 1000, 4)

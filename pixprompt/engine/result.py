@@ -1,0 +1,86 @@
+"""What a run reports: scores with intervals, the ladder, the result object (schema 1)."""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+
+from .. import __version__
+
+__all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "wilson"]
+
+RUNGS = ("no_prompt", "output_only", "prompt_float", "prompt_png")
+_Z95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Score:
+    """Accuracy of one rung.
+
+    Attributes:
+        val: On the validation split, or None where it was not asked for.
+        test: On the test split, likewise.
+        ci95: Wilson interval of the test accuracy.
+        output: Kind of the output transform that gave it.
+    """
+
+    val: float | None
+    test: float | None
+    ci95: tuple[float, float] | None
+    output: str
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result object of interface.md; `to_json` gives it in that form.
+
+    Attributes:
+        best: "prompt", or "none" where no prompt validated at least as well without one.
+        max_pixel_difference: Largest difference, in 8-bit steps, between the test images as prompted in memory and
+            through the re-read PNG; None where the prompt in memory is not an 8-bit one.
+    """
+
+    method: str
+    model: str
+    data: str
+    classes: tuple[str, ...]
+    counts: dict[str, int]
+    parameters: int
+    seed: int
+    accuracy: dict[str, Score | None]
+    queries: dict[str, Any]
+    best: str = "prompt"
+    max_pixel_difference: int | None = None
+    train_images_per_second: float = 0.0
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the JSON object."""
+        values = {"schema": 1, "pixprompt_version": __version__, **asdict(self)}
+        values["accuracy"] = {rung: score and asdict(score) for rung, score in self.accuracy.items()}
+        return values
+
+
+def wilson(correct: int, total: int) -> tuple[float, float]:
+    """Returns the 95% Wilson score interval of a share (Wilson 1927); (0, 1) without observations."""
+    if total == 0:
+        return 0.0, 1.0
+    share, z2 = correct / total, _Z95**2 / total
+    middle = (share + z2 / 2) / (1 + z2)
+    half = _Z95 / (1 + z2) * math.sqrt(share * (1 - share) / total + z2 / (4 * total))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def peak_memory_mb(device: str) -> float:
+    """Returns the most memory that this process (on a GPU: its tensors) held so far, in MiB."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes on Linux
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

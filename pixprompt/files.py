@@ -1,0 +1,63 @@
+"""Writing files so that a crash, a full disk or a kill never leaves half of one behind."""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from .core import PixpromptError
+
+__all__ = ["make_folder", "write_bytes", "write_json"]
+
+
+def make_folder(path: Path) -> Path:
+    """Creates a folder with its parents and returns it.
+
+    Raises:
+        PixpromptError: It cannot be created or written to.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PixpromptError(
+            f"cannot create the folder {path}: {error.strerror}. Choose another place with --out."
+        ) from error
+    if not os.access(path, os.W_OK):
+        raise PixpromptError(f"the folder {path} is not writable. Choose another place with --out.")
+    return path
+
+
+def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
+    """Replaces a file at once: readers see the old content or the new one, nothing between.
+
+    Args:
+        path: The file; its folder exists.
+        content: All of it.
+        durable: Waits until the disk has it, so that a power cut cannot lose it either; costs milliseconds.
+
+    Raises:
+        PixpromptError: The content cannot be written; the old file is intact.
+    """
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise PixpromptError(
+            f"cannot write {path}: {error.strerror}. Free some space or choose another place with --out."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes a JSON file, indented, with a newline at its end."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())

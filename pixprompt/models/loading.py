@@ -1,0 +1,71 @@
+"""From a name to a model."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import nn
+
+from ..core import ConfigError, Model, UnknownName
+from ..registry import suggest
+from .short_names import MODELS
+
+__all__ = ["PREFIXES", "load_model"]
+
+PREFIXES = {
+    "open_clip": "open_clip:NAME/PRETRAINED, open_clip:local-dir:PATH",
+    "timm": "timm:NAME",
+    "torchvision": "torchvision:NAME, torchvision:NAME/WEIGHTS",
+    "python": "python:module:attribute, python:module:attribute@SIZE",
+}
+"""Prefix -> the forms that it takes."""
+
+# The libraries are imported only when one of their models is wanted.
+_FILES = {
+    "open_clip": "open_clip_",
+    "timm": "timm_",
+    "torchvision": "torchvision_",
+    "python": "callables",
+    "efficientnet_lite": "efficientnet_lite",
+}
+
+
+def load_model(name: str, *, weights: str | Path | None = None, device: str = "cpu") -> Model:
+    """Builds a model from a short name or from PREFIX:TARGET.
+
+    Args:
+        name: A name of MODELS, or one of the forms in PREFIXES.
+        weights: A file to take the weights from, .safetensors or a torch file with tensors only.
+        device: Where the model should work, as torch names it.
+
+    Returns:
+        The model, in evaluation mode, with frozen weights.
+
+    Raises:
+        ConfigError: The device cannot be used.
+        ModelError: It cannot be built; the message says what was looked for and what to do.
+        UnknownName: Nothing is known under that name.
+    """
+    full_name = name if name.partition(":")[0] in PREFIXES and ":" in name else _full_name(name)
+    prefix, _, target = full_name.partition(":")
+    load: Callable[..., Model] = importlib.import_module(f".{_FILES[prefix]}", __package__).load
+    model = load(target, name=name, weights=None if weights is None else Path(weights))
+    if isinstance(model, nn.Module):
+        try:
+            model.to(device)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).split("\n")[0]
+            raise ConfigError(f"device {device!r} cannot be used: {reason}. The processor is 'cpu'.") from error
+    return model
+
+
+def _full_name(name: str) -> str:
+    if name in MODELS:
+        return MODELS[name]
+    prefix, colon, _ = name.partition(":")
+    guess = suggest(prefix, PREFIXES) if colon else suggest(name, MODELS)
+    raise UnknownName(
+        f"unknown model {name!r}.{guess} Known: {', '.join(MODELS)}; or one of {'; '.join(PREFIXES.values())}."
+    )

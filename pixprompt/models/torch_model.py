@@ -1,0 +1,158 @@
+"""A torch net as an opaque model: range and shape are checked at its border, its normalisation is inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from ..core import Access, ModelError, ModelSpec, RangeError, ShapeError
+from .frozen import frozen
+
+__all__ = ["TorchModel", "check_images", "check_outputs"]
+
+_TOLERANCE = 1e-5
+"""Blends and the straight-through rounding may leave [0, 1] by a float32 rounding."""
+
+
+class TorchModel(nn.Module):
+    """A net with its normalisation: images (N, 3, H, W) in [0, 1] -> outputs (N, S), float32 and finite.
+
+    Args:
+        net: Takes normalised images and returns (N, S).
+        spec: What a caller must know about it.
+        mean: Of the net's own normalisation, per channel, in [0, 1] units.
+        std: Likewise.
+        access: What the net lets a caller do.
+        owned: True for a net that was loaded for this model: it is frozen for good, and its 2-D convolutions work on
+            channels-last memory, which is faster. False for the net of a caller: it is frozen during each call only.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        net: nn.Module,
+        spec: ModelSpec,
+        *,
+        mean: Sequence[float] = (0.0, 0.0, 0.0),
+        std: Sequence[float] = (1.0, 1.0, 1.0),
+        access: Access = Access.INTERNALS,
+        owned: bool = False,
+    ) -> None:
+        super().__init__()
+        self.net = _settled(net) if owned else net
+        self.spec = spec
+        self.access = access
+        self.owned = owned
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Answers images; gradients flow to them where `access` says so.
+
+        Args:
+            images: (N, 3, H, W), values in [0, 1].
+
+        Returns:
+            Outputs (N, S), float32.
+
+        Raises:
+            ModelError: The net answers something else than finite (N, S).
+            RangeError: Values lie outside [0, 1].
+            ShapeError: The images have another size.
+        """
+        check_images(images, self.spec.image_size)
+        return self.answer(self.normalize(images))
+
+    def normalize(self, images: Tensor) -> Tensor:
+        """Returns (images - mean) / std per channel, without any check."""
+        return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def answer(self, normalized: Tensor) -> Tensor:
+        """Answers images that are normalised already, of any range, and checks the outputs as `forward` does."""
+        if self.owned:
+            normalized = normalized.contiguous(memory_format=torch.channels_last)
+        with nullcontext() if self.owned else frozen(self.net):
+            outputs = self._run(normalized)
+        return check_outputs(outputs, len(normalized), self.spec.num_outputs, self.spec.name)
+
+    def unclamped(self, images: Tensor) -> Tensor:
+        """Answers images that may leave [0, 1], which no image file can: for the VP paper's own prompts."""
+        return self.answer(self.normalize(images))
+
+    def _run(self, normalized: Tensor) -> object:
+        return self.net(normalized)
+
+
+def check_images(images: Tensor, image_size: tuple[int, int]) -> None:
+    """Refuses images that are not (N, 3, H, W) in [0, 1].
+
+    Raises:
+        RangeError: Values lie outside [0, 1] or are no floating-point numbers; the message says min and max.
+        ShapeError: The shape is another one.
+    """
+    expected = (3, *image_size)
+    if images.ndim != 4 or tuple(images.shape[1:]) != expected or len(images) == 0:
+        raise ShapeError(
+            f"expected images (N, {', '.join(map(str, expected))}) with N >= 1, got {tuple(images.shape)}. "
+            "A Canvas of the model's image_size makes them."
+        )
+    if not images.is_floating_point():
+        raise RangeError(f"expected float32 images with values in [0, 1], got {images.dtype}. Divide by 255.")
+    low, high = (float(value) for value in images.detach().aminmax())
+    if low >= -_TOLERANCE and high <= 1 + _TOLERANCE:
+        return
+    cause = "Already normalised? Models do that themselves."
+    if low >= 0 and high > 16:
+        cause = "Still 0..255? Divide by 255."
+    if low != low:
+        cause = "NaN: did an earlier step diverge?"
+    raise RangeError(f"expected images with values in [0, 1], got min {low:.4g}, max {high:.4g}. {cause}")
+
+
+def check_outputs(outputs: object, num_images: int, num_outputs: int | None, name: str) -> Tensor:
+    """Returns outputs as float32 after making sure that they are finite and (N, S).
+
+    Args:
+        outputs: What the model returned.
+        num_images: N.
+        num_outputs: S, or None where any S >= 1 will do.
+        name: Of the model, for the message.
+
+    Raises:
+        ModelError: They are something else; the message says what came.
+    """
+    expected = f"({num_images}, {num_outputs or 'S'})"
+    if not isinstance(outputs, Tensor):
+        raise ModelError(
+            f"model {name!r} returned {type(outputs).__name__}, expected a tensor {expected}. "
+            "Wrap it in a function that returns the scores alone."
+        )
+    sizes_fit = (
+        outputs.ndim == 2 and len(outputs) == num_images and outputs.shape[1] == (num_outputs or outputs.shape[1])
+    )
+    if not sizes_fit or outputs.numel() == 0:
+        raise ModelError(
+            f"model {name!r} returned a tensor {tuple(outputs.shape)}, expected {expected}: "
+            "one row of scores per image."
+        )
+    outputs = outputs.float()
+    finite = outputs.detach().isfinite()
+    if not finite.all():
+        raise ModelError(
+            f"model {name!r} returned NaN or infinity in {int((~finite).any(1).sum())} of {num_images} answers. "
+            "Check its weights, or use a wider --precision."
+        )
+    return outputs
+
+
+def _settled(net: nn.Module) -> nn.Module:
+    net.eval().requires_grad_(False).float()
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d):
+            module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
+    return net

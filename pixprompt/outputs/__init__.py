@@ -1,0 +1,25 @@
+"""Output transforms: from what a model answers to logits of the classes that one wants.
+
+A module of this folder that registers a class in OUTPUTS is found by itself.
+"""
+
+import importlib
+import pkgutil
+
+from .base import Transform, pretty
+from .registry import OUTPUTS, candidates, make_output, output_from_json
+from .templates import texts_for, words_for
+
+__all__ = [
+    "OUTPUTS",
+    "Transform",
+    "candidates",
+    "make_output",
+    "output_from_json",
+    "pretty",
+    "texts_for",
+    "words_for",
+]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

@@ -1,0 +1,204 @@
+"""What every output transform shares: checks, scores, devices and the exact JSON form."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, RangeError, ShapeError
+
+__all__ = ["CLASSIFIER", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
+
+CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES})
+_SMALLEST_PROBABILITY = 1e-6
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What an output transform may be built from; each kind takes what it needs.
+
+    Attributes:
+        classes: K names of the target classes.
+        spec: Of the model whose answers come in.
+        seed: For kinds that draw.
+        mapping_file: JSON file of the kind "given".
+        texts: Templates with one {} each; None for the default one.
+        words: K words that stand for the classes in texts; None for the class names themselves.
+        encode_text: T texts -> (T, D) embeddings.
+        logit_scale: Factor on cosine similarities.
+    """
+
+    classes: tuple[str, ...]
+    spec: ModelSpec
+    seed: int = 0
+    mapping_file: Path | None = None
+    texts: tuple[str, ...] | None = None
+    words: tuple[str, ...] | None = None
+    encode_text: Callable[[Sequence[str]], Tensor] | None = None
+    logit_scale: float = 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class Transform(ABC):
+    """Source outputs (N, S) -> target logits (N, K), an immutable value.
+
+    The fields of a subclass are its whole state: tensors, or what JSON can hold, or None before the first `refit`.
+
+    Attributes:
+        classes: K names of the target classes.
+        num_outputs: S, the length of a source answer.
+        answer: What the numbers of a source answer are.
+    """
+
+    classes: tuple[str, ...]
+    num_outputs: int
+    answer: AnswerKind
+
+    kind: ClassVar[str]
+    answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER
+    fits: ClassVar[bool] = False
+    refits_in_training: ClassVar[bool] = False
+    one_to_one: ClassVar[bool] = False
+    """Gives every class a source of its own, so there must be as many sources as classes."""
+    shift_invariant: ClassVar[bool] = True
+    """Adding a constant to an answer moves all classes alike, so logits and log-probabilities are interchangeable."""
+
+    @classmethod
+    @abstractmethod
+    def make(cls, setup: Setup) -> Self:
+        """Builds the transform; the kinds that learn from answers start empty."""
+
+    @classmethod
+    def restore(cls, values: dict[str, Any], setup: Setup) -> Self:
+        """Rebuilds what `to_json` described."""
+        state = {field.name: _decoded(values[field.name]) for field in fields(cls)}
+        restored = cls(**{**state, "classes": setup.classes, "answer": setup.spec.answer})
+        restored._check_fitted()
+        return restored
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Turns source outputs (N, S) into target logits (N, K), float32; gradients flow through.
+
+        Raises:
+            ConfigError: The transform learns from answers and has seen none.
+            ShapeError: The outputs have another shape.
+        """
+        self._check_fitted()
+        device = outputs.device.type
+        # Mixed precision of the model must not round what is compared and reported.
+        with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
+            return self._logits(self._scores(outputs))
+
+    def refit(self, outputs: Tensor, labels: Tensor) -> Self:
+        """Learns from answers already received and returns a new transform; the fixed kinds return self.
+
+        Args:
+            outputs: (M, S) source outputs.
+            labels: (M,) target classes, 0..K-1.
+
+        Raises:
+            RangeError: A label is no class index.
+            ShapeError: The shapes do not fit together, or there are no answers.
+        """
+        if not self.fits:
+            return self
+        if labels.shape != outputs.shape[:1] or labels.numel() == 0:
+            raise ShapeError(f"expected outputs (M, S) and labels (M,), M >= 1, got {tuple(outputs.shape)} and "
+                             f"{tuple(labels.shape)}.")  # fmt: skip
+        # Answers collected under inference_mode may not take part in autograd later: hence the copy.
+        with torch.inference_mode(False), torch.no_grad():
+            targets = labels.detach().to("cpu", torch.int64, copy=True)
+            if int(targets.min()) < 0 or int(targets.max()) >= len(self.classes):
+                raise RangeError(f"labels must lie in 0..{len(self.classes) - 1}, got {int(targets.min())}.."
+                                 f"{int(targets.max())}; leave out unlabelled images.")  # fmt: skip
+            scores = self._scores(outputs.detach().to("cpu", torch.float32, copy=True))
+            return self._fit(scores, targets).to(outputs.device)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Returns the same transform with its tensors on a device."""
+        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        moved: dict[str, Any] = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
+        return replace(self, **moved)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the complete description, {"kind", "classes", ...}; `output_from_json` reads it back exactly.
+
+        Raises:
+            ConfigError: The transform learns from answers and has seen none.
+        """
+        self._check_fitted()
+        return {"kind": self.kind, **{field.name: _encoded(getattr(self, field.name)) for field in fields(self)}}
+
+    @abstractmethod
+    def _logits(self, scores: Tensor) -> Tensor: ...
+
+    def _fit(self, scores: Tensor, labels: Tensor) -> Self:
+        """Learns from checked float32 scores and int64 labels on the CPU; kinds with `fits` do it their way."""
+        del scores, labels
+        return self
+
+    def _scores(self, outputs: Tensor) -> Tensor:
+        if outputs.ndim != 2 or outputs.shape[1] != self.num_outputs:
+            raise ShapeError(f"expected outputs (N, {self.num_outputs}), got {tuple(outputs.shape)}.")
+        scores = outputs.float()
+        return scores.clamp_min(_SMALLEST_PROBABILITY).log() if self.answer is AnswerKind.PROBABILITIES else scores
+
+    def _check_fitted(self) -> None:
+        if any(getattr(self, field.name) is None for field in fields(self)):
+            raise ConfigError(
+                f"the output transform {self.kind!r} learns from labelled answers; call refit(outputs, labels) first."
+            )
+
+
+def pretty(name: str) -> str:
+    """Returns a class name as it reads in a text: lower-case, with spaces for `_` and `-`."""
+    return name.lower().replace("_", " ").replace("-", " ").strip()
+
+
+def tensor_to_json(tensor: Tensor) -> dict[str, Any]:
+    """Returns {"dtype", "shape", "base64"} of a float32 tensor, little-endian, exact."""
+    array = tensor.detach().cpu().numpy().astype("<f4")
+    content = base64.b64encode(array.tobytes()).decode("ascii")
+    return {"dtype": "float32", "shape": list(array.shape), "base64": content}
+
+
+def tensor_from_json(values: dict[str, Any]) -> Tensor:
+    """Reads what `tensor_to_json` wrote.
+
+    Raises:
+        PromptError: It is damaged, of another type, or not finite.
+    """
+    try:
+        if values["dtype"] != "float32":
+            raise PromptError(f"expected a float32 tensor, got {values['dtype']!r}.")
+        content = base64.b64decode(values["base64"], validate=True)
+        array = np.frombuffer(content, "<f4").reshape(tuple(values["shape"])).astype(np.float32)
+    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+        raise PromptError(f"a tensor of the prompt file cannot be read: {error}") from error
+    if not np.isfinite(array).all():
+        raise PromptError("a tensor of the prompt file holds values that are not finite.")
+    return torch.from_numpy(array)
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return tensor_to_json(value)
+    if isinstance(value, tuple):
+        return [_encoded(item) for item in value]
+    return value.value if isinstance(value, AnswerKind) else value
+
+
+def _decoded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tensor_from_json(value)
+    return tuple(_decoded(item) for item in value) if isinstance(value, list) else value

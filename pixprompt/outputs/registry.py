@@ -1,0 +1,127 @@
+"""The names of the output transforms, and how one is made, saved in a prompt file and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, UnknownName
+from ..registry import Registry
+from .base import Setup, Transform
+
+__all__ = ["OUTPUTS", "candidates", "make_output", "output_from_json"]
+
+OUTPUTS: Registry[type[Transform]] = Registry("output transform")
+
+
+def make_output(
+    kind: str,
+    *,
+    classes: Sequence[str],
+    spec: ModelSpec,
+    seed: int = 0,
+    mapping_file: Path | None = None,
+    texts: Sequence[str] | None = None,
+    words: Sequence[str] | None = None,
+    encode_text: Callable[[Sequence[str]], Tensor] | None = None,
+    logit_scale: float = 100.0,
+) -> Transform:
+    """Builds an output transform by name.
+
+    Args:
+        kind: A name of OUTPUTS.
+        classes: K distinct names of the target classes.
+        spec: Of the model whose answers come in.
+        seed: For "random" and for the fold on which "linear" chooses its strength.
+        mapping_file: For "given" only: {"class": source or list of sources}.
+        texts: Templates with one {} each, for "text" and "semantic"; see `texts_for`.
+        words: K words that stand for the classes in texts; see `words_for`.
+        encode_text: T texts -> (T, D) embeddings, for "text" and "semantic".
+        logit_scale: Factor on cosine similarities, for "text".
+
+    Raises:
+        ConfigError: The kind does not fit the model, or lacks something it needs.
+    """
+    output = OUTPUTS[kind]
+    if not classes or len(set(classes)) != len(classes):
+        raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
+    if mapping_file is not None and kind != "given":
+        raise ConfigError(f"a mapping file goes with the output transform 'given', not with {kind!r}.")
+    _check_fit(output, spec, len(classes))
+    return output.make(
+        Setup(
+            tuple(classes),
+            spec,
+            seed,
+            mapping_file,
+            None if texts is None else tuple(texts),
+            None if words is None else tuple(words),
+            encode_text,
+            logit_scale,
+        )
+    )
+
+
+def output_from_json(
+    values: dict[str, Any],
+    *,
+    spec: ModelSpec,
+    encode_text: Callable[[Sequence[str]], Tensor] | None = None,
+    logit_scale: float = 100.0,
+) -> Transform:
+    """Reads what `to_json` of a transform wrote; its logits are bit-equal.
+
+    Args:
+        values: The `output` object of a prompt file.
+        spec: Of the model whose answers will come in.
+        encode_text: Used only where a "text" description lacks its embeddings.
+        logit_scale: Likewise.
+
+    Raises:
+        PromptError: The description is damaged, or made for another kind of model.
+    """
+    try:
+        output = OUTPUTS[values["kind"]]
+        classes = tuple(values["classes"])
+        _check_fit(output, spec, len(classes))
+        if values["num_outputs"] != spec.num_outputs:
+            raise ConfigError(f"it was made for {values['num_outputs']} outputs, {spec.name} has {spec.num_outputs}.")
+        if values["answer"] != spec.answer and not output.shift_invariant:
+            raise ConfigError(f"it was made for {values['answer']}, {spec.name} answers with {spec.answer}.")
+        return output.restore(values, Setup(classes, spec, encode_text=encode_text, logit_scale=logit_scale))
+    except UnknownName as error:
+        raise PromptError(f"{error} Was the prompt made by a newer pixprompt?") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise PromptError(f"the output transform of the prompt file cannot be used: {reason}") from error
+
+
+def candidates(spec: ModelSpec, has_text: bool, num_classes: int = 1) -> tuple[str, ...]:
+    """Returns the kinds that can serve without a prompt from labelled answers alone.
+
+    Args:
+        spec: Of the model.
+        has_text: Whether the model has a text encoder; then "text" competes, although it learns nothing.
+        num_classes: K; a one-to-one mapping needs as many sources.
+    """
+    if spec.answer is AnswerKind.EMBEDDINGS:
+        return ("text", "linear") if has_text else ("linear",)
+    kinds = ("frequency", "blm", "blm+", "linear")
+    return kinds if num_classes <= spec.num_outputs else kinds[1:]
+
+
+def _check_fit(output: type[Transform], spec: ModelSpec, num_classes: int) -> None:
+    if spec.answer not in output.answers:
+        fitting = [name for name in OUTPUTS if spec.answer in OUTPUTS[name].answers]
+        raise ConfigError(
+            f"the output transform {output.kind!r} does not go with {spec.answer}, which {spec.name} answers with; "
+            f"choose one of {', '.join(fitting)}."
+        )
+    if output.one_to_one and num_classes > spec.num_outputs:
+        raise ConfigError(
+            f"the output transform {output.kind!r} gives each of {num_classes} classes a source of its own, but "
+            f"{spec.name} has only {spec.num_outputs}; choose 'blm', 'blm+' or 'linear'."
+        )

@@ -1,0 +1,47 @@
+"""The semantic mapping: each class reads the source whose name means most nearly the same."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from ..core import ConfigError
+from .base import Setup, pretty
+from .mapping import Mapping, match_greedily
+from .registry import OUTPUTS
+from .templates import DEFAULT, check_templates
+from .text import encode_words
+
+__all__ = ["SemanticMapping"]
+
+
+@OUTPUTS.register("semantic")
+class SemanticMapping(Mapping):
+    """Each class reads the source with the nearest name in a text encoder, each source once.
+
+    The pairs are matched greedily: the most similar pair first, its class and its source are then out of the game.
+    A source label with synonyms counts as its first one. The text encoder is asked once and not kept.
+
+    Reference: arXiv:2310.08381 (AutoVP, semantic mapping; there a source may serve several classes in turn).
+    """
+
+    kind: ClassVar[str] = "semantic"
+    one_to_one: ClassVar[bool] = True
+
+    @classmethod
+    def _first(cls, setup: Setup) -> tuple[tuple[int, ...], ...]:
+        labels, encode_text = setup.spec.labels, setup.encode_text
+        if labels is None:
+            raise ConfigError(
+                f"the output transform 'semantic' compares names, but {setup.spec.name} has no known labels; use a "
+                "model that names its outputs, or choose 'given' with a mapping file of indices, or 'frequency'."
+            )
+        if encode_text is None:
+            raise ConfigError(
+                "the output transform 'semantic' needs a text encoder: give encode_text, for example that of an "
+                "open_clip model, or choose 'given' with a mapping file, or 'frequency'."
+            )
+        templates = check_templates(DEFAULT if setup.texts is None else setup.texts)
+        words = setup.words or tuple(pretty(name) for name in setup.classes)
+        sources = encode_words(encode_text, templates, [pretty(label.split(",")[0]) for label in labels])
+        targets = encode_words(encode_text, templates, words)
+        return tuple((index,) for index in match_greedily((sources @ targets.T).cpu()))

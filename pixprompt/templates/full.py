@@ -1,0 +1,46 @@
+"""Full: every pixel of the canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .template import TEMPLATES, no_place
+
+__all__ = ["Full"]
+
+
+@TEMPLATES.register("full")
+class Full:
+    """Every pixel of the canvas, 3 H W numbers.
+
+    Args:
+        size: (height, width) of the canvas.
+    """
+
+    frame = 0
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self.size = size
+
+    @classmethod
+    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Full:
+        """All of the canvas; the size says nothing."""
+        no_place(place, "full")
+        return cls(canvas_size)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Nothing to say."""
+        return {}
+
+    @property
+    def num_pixels(self) -> int:
+        """H * W."""
+        return self.size[0] * self.size[1]
+
+    def pixels(self, generator: Generator | None) -> Tensor:
+        """All of them."""
+        return torch.arange(self.num_pixels)

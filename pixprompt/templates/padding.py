@@ -1,0 +1,52 @@
+"""Padding: a frame of pixels along the border of the canvas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from .template import TEMPLATES, check_size, no_place
+
+__all__ = ["Padding"]
+
+
+@TEMPLATES.register("padding")
+class Padding:
+    """A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 numbers at p=30 on 224x224.
+
+    Args:
+        size: (height, width) of the canvas.
+        width: p; at least one pixel inside must stay free.
+
+    Reference: arXiv 2203.17274, section 3.2.
+    """
+
+    def __init__(self, size: tuple[int, int], width: int) -> None:
+        limit = (min(size) - 1) // 2
+        check_size(width, limit, f"padding of a {size[0]}x{size[1]} canvas", "To cover all, use --template full.")
+        self.size, self.width, self.frame = size, width, width
+        inside = torch.zeros(size, dtype=torch.bool)
+        inside[width:-width, width:-width] = True
+        self._pixels = (~inside).flatten().nonzero().flatten()
+
+    @classmethod
+    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Padding:
+        """A frame of `size` pixels."""
+        no_place(place, "padding")
+        return cls(canvas_size, size)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """{"size": p}."""
+        return {"size": self.width}
+
+    @property
+    def num_pixels(self) -> int:
+        """2 p (H + W - 2 p)."""
+        return len(self._pixels)
+
+    def pixels(self, generator: Generator | None) -> Tensor:
+        """The same frame every time."""
+        return self._pixels

@@ -1,0 +1,24 @@
+"""What every test may use: the real weights and images beside the project, where they lie there."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("PIXPROMPT_ASSETS", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with real weights and images; tests that need it are skipped, visibly, without it."""
+    if not (SHARED / "ASSETS.md").exists():
+        pytest.skip(f"no assets at {SHARED}; set PIXPROMPT_ASSETS to their folder")
+    return SHARED
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keeps the canvas cache of the user out of the tests."""
+    monkeypatch.setenv("PIXPROMPT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pixprompt.core import ConfigError, DataError
+from pixprompt.data.image_set import Collection, Data, ImageSet, from_arrays
+from pixprompt.data.splits import carve, few, listed, split
+
+quick = settings(deadline=None, max_examples=60, derandomize=True)
+counts_of_classes = st.lists(st.integers(3, 40), min_size=2, max_size=6)
+seeds = st.integers(0, 2**63)
+
+
+def images_of(counts: list[int], prefix: str = "x") -> ImageSet:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    return from_arrays(np.zeros((len(labels), 1, 1), np.uint8), labels, prefix=prefix)
+
+
+def collection(**parts: list[int]) -> Collection:
+    num_classes = max(map(len, parts.values()))
+    classes = tuple("abcdefgh"[:num_classes])
+    return Collection(classes, {part: images_of(counts, part) for part, counts in parts.items()})
+
+
+def splits_of(data: Data) -> tuple[ImageSet, ImageSet, ImageSet]:
+    return data.train, data.val, data.test
+
+
+@quick
+@given(counts_of_classes, seeds)
+def test_splits_are_disjoint_complete_and_stratified(counts: list[int], seed: int) -> None:
+    data = split(collection(train=counts), name="x", seed=seed)
+    names = [set(images.names) for images in splits_of(data)]
+    assert sum(map(len, names)) == len(set.union(*names)) == sum(counts)
+    for label, count in enumerate(counts):
+        train, val, test = (int((images.labels == label).sum()) for images in splits_of(data))
+        assert min(train, val, test) >= 1
+        assert abs(test - 0.2 * count) <= 1
+        assert abs(val - 0.2 * (count - test)) <= 1
+
+
+@quick
+@given(counts_of_classes, seeds, seeds)
+def test_splits_follow_the_seed_and_no_global_state(counts: list[int], seed: int, other: int) -> None:
+    np.random.seed(other % 2**32)  # noqa: NPY002  (the global state must not matter)
+    before = split(collection(train=counts), name="x", seed=seed, shots=2)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    np.random.seed((other + 1) % 2**32)  # noqa: NPY002
+    after = split(collection(train=counts), name="x", seed=seed, shots=2)
+    assert [s.names for s in splits_of(before)] == [s.names for s in splits_of(after)]
+    np.random.seed(other % 2**32)  # noqa: NPY002
+    np.testing.assert_array_equal(state, np.random.get_state()[1])  # noqa: NPY002
+
+
+def test_another_seed_draws_other_images() -> None:
+    drawn = {split(collection(train=[50, 50]), name="x", seed=seed).test.names for seed in range(20)}
+    assert len(drawn) == 20
+
+
+def test_val_and_test_are_drawn_independently() -> None:
+    labels = np.zeros(200, dtype=np.int64)
+    val, test = (set(carve(labels, seed=0, purpose=purpose)[1].tolist()) for purpose in ("val", "test"))
+    assert len(val) == len(test) == 40
+    assert val != test
+
+
+def test_classes_of_one_size_draw_different_places() -> None:
+    chosen = carve(np.array([0] * 100 + [1] * 100), seed=0, purpose="val")[1]
+    assert set(chosen[:20].tolist()) != set((chosen[20:] - 100).tolist())
+
+
+def test_one_class_does_not_change_the_split_of_another() -> None:
+    small = carve(np.array([0] * 30 + [1] * 10), seed=5, purpose="val")[1]
+    large = carve(np.array([0] * 30 + [1] * 25), seed=5, purpose="val")[1]
+    assert small[small < 30].tolist() == large[large < 30].tolist()
+
+
+@quick
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 20), seeds)
+def test_shots_are_per_class_and_nested(counts: list[int], shots: int, seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    chosen = few(labels, shots, seed=seed, purpose="train shots")
+    assert np.bincount(labels[chosen], minlength=len(counts)).tolist() == [min(shots, count) for count in counts]
+    assert set(chosen) <= set(few(labels, shots + 1, seed=seed, purpose="train shots"))
+    assert chosen.tolist() == sorted(set(chosen.tolist()))
+
+
+def test_shots_limit_train_and_val_and_leave_test() -> None:
+    given_splits = collection(train=[50, 40], test=[9, 11])
+    data, full = split(given_splits, name="x", seed=3, shots=4), split(given_splits, name="x", seed=3)
+    assert np.bincount(data.train.labels).tolist() == [4, 4]
+    assert np.bincount(data.val.labels).tolist() == [4, 4]
+    assert data.test.names == given_splits.parts["test"].names
+    assert set(data.train.names) <= set(full.train.names)
+    assert set(data.val.names) <= set(full.val.names)
+
+
+def test_given_splits_are_left_alone() -> None:
+    found = collection(train=[5, 5], val=[2, 1], test=[3, 4])
+    data = split(found, name="x", seed=0)
+    assert [s.names for s in splits_of(data)] == [found.parts[part].names for part in ("train", "val", "test")]
+
+
+def test_val_is_carved_out_of_train_when_only_test_is_given() -> None:
+    found = collection(train=[10, 20], test=[3, 3])
+    data = split(found, name="x", seed=0)
+    assert np.bincount(data.train.labels).tolist() == [8, 16]
+    assert set(data.train.names) | set(data.val.names) == set(found.parts["train"].names)
+    assert data.test.names == found.parts["test"].names
+
+
+def test_test_is_carved_when_only_val_is_given() -> None:
+    data = split(collection(train=[10, 20], val=[3, 3]), name="x", seed=0)
+    assert np.bincount(data.test.labels).tolist() == [2, 4]
+    assert len(data.val) == 6
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_class_too_small_for_three_splits_is_named(count: int) -> None:
+    with pytest.raises(DataError, match=rf"'b \({count}\)'.*at least 3"):
+        split(collection(train=[9, count, 9]), name="x", seed=0)
+
+
+def test_a_single_image_stays_in_train_when_test_is_given(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        data = split(collection(train=[9, 1], test=[2, 2]), name="x", seed=0)
+    assert int((data.train.labels == 1).sum()) == 1
+    assert "'b'" in caplog.text
+    assert "val has none" in caplog.text
+
+
+def test_single_images_everywhere_leave_nothing_to_validate_on() -> None:
+    with pytest.raises(DataError, match="carve a val split"):
+        split(collection(train=[1, 1], test=[2, 2]), name="x", seed=0)
+
+
+def test_a_class_without_test_images_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        split(collection(train=[9, 9], test=[2, 0]), name="x", seed=0)
+    assert "test has no image of 'b'" in caplog.text
+
+
+@pytest.mark.parametrize("part", ["val", "test"])
+def test_a_class_without_training_images_is_an_error(part: str) -> None:
+    with pytest.raises(DataError, match=f"{part} has classes that train lacks: 'b'"):
+        split(collection(train=[9, 0, 9], **{part: [2, 2, 2]}), name="x", seed=0)
+
+
+@pytest.mark.parametrize("parts", [{"train": [9, 0]}, {"train": [9, 0], "test": [2, 0]}])
+def test_an_empty_class_is_named(parts: dict[str, list[int]]) -> None:
+    with pytest.raises(DataError, match="without a single image: 'b'"):
+        split(collection(**parts), name="x", seed=0)
+
+
+def test_an_empty_given_split_is_an_error() -> None:
+    with pytest.raises(DataError, match="the test split has no images"):
+        split(collection(train=[9, 9], test=[0, 0]), name="x", seed=0)
+
+
+def test_a_lone_test_split_is_an_error() -> None:
+    with pytest.raises(DataError, match="no train split, only 'test'"):
+        split(collection(test=[9, 9]), name="x", seed=0)
+
+
+def test_one_class_is_no_classification() -> None:
+    with pytest.raises(DataError, match="at least two classes, found 1: 'a'"):
+        split(collection(train=[9]), name="x", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("one", "two"), [("cat", "Cat"), ("sea_lion", "sea-lion"), ("sea_lion", "Sea  Lion"), ("caf\u00e9", "cafe\u0301")]
+)
+def test_classes_that_read_the_same_are_both_named(one: str, two: str) -> None:
+    found = Collection((one, "other", two), {"train": images_of([3, 3, 3])})
+    with pytest.raises(DataError) as error:
+        split(found, name="x", seed=0)
+    assert repr(one) in str(error.value)
+    assert repr(two) in str(error.value)
+
+
+def test_too_few_shots_are_taken_with_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING):
+        data = split(collection(train=[40, 5], test=[2, 2]), name="x", seed=0, shots=16)
+    assert np.bincount(data.train.labels).tolist() == [16, 4]
+    assert "'b (4)'" in caplog.text
+
+
+@pytest.mark.parametrize(("seed", "shots", "message"), [(-1, None, "seed"), (0, 0, "shots"), (0, -3, "shots")])
+def test_senseless_numbers_are_refused(seed: int, shots: int | None, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        split(collection(train=[9, 9]), name="x", seed=seed, shots=shots)
+
+
+def test_long_lists_are_shortened() -> None:
+    assert listed("abcdefg") == "'a', 'b', 'c', 'd', 'e' and 2 more"

@@ -1,0 +1,99 @@
+"""Bayesian label mappings against matrices made by hand."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import torch
+from torch import Tensor
+
+from pixprompt.core import AnswerKind, ModelSpec, RangeError
+from pixprompt.outputs import make_output
+from pixprompt.outputs.base import tensor_from_json
+from pixprompt.outputs.bayesian import posterior_matrix, top_sums
+
+
+def one_hot_rows(sources: list[int], num_outputs: int) -> Tensor:
+    return torch.eye(num_outputs)[sources] * 4
+
+
+def test_blm_by_hand() -> None:
+    # source 0 is answered twice to a and once to b; source 1 once to b; source 2 never
+    outputs, labels = one_hot_rows([0, 0, 0, 1], 3), torch.tensor([0, 0, 1, 1])
+    fitted = make_output("blm", classes=("a", "b"), spec=ModelSpec("toy", (8, 8), 3)).refit(outputs, labels)
+    # p(a | 0) = 2/(3+1), p(b | 0) = 1/(3+1), p(b | 1) = 1/(1+1); then column b is divided by 1/4 + 1/2
+    expected = torch.tensor([[1.0, 1 / 3], [0.0, 2 / 3], [0.0, 0.0]])
+    torch.testing.assert_close(tensor_from_json(fitted.to_json()["matrix"]), expected)
+    scores = torch.tensor([[1.0, 4.0, 9.0]])
+    torch.testing.assert_close(fitted(scores), torch.tensor([[1.0, 3.0]]))
+    unsmoothed = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 0]])
+    assert not torch.allclose(expected, unsmoothed / unsmoothed.sum(0))  # what smoothing 0 would give
+
+
+def test_posterior_is_normalised_by_columns_not_by_rows() -> None:
+    evidence = torch.tensor([[6.0, 2.0], [1.0, 8.0], [3.0, 3.0]])
+    matrix = posterior_matrix(evidence)
+    torch.testing.assert_close(matrix.sum(0), torch.ones(2).double())
+    by_columns_first = (evidence / (evidence.sum(0) + 1)).double()
+    assert not torch.allclose(matrix, by_columns_first / by_columns_first.sum(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 1.0])
+def test_no_class_and_no_source_gives_nan(smoothing: float, caplog: pytest.LogCaptureFixture) -> None:
+    evidence = torch.tensor([[2.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 0.0, 5.0], [0.0, 0.0, 0.0]])
+    matrix = posterior_matrix(evidence, smoothing)
+    assert torch.isfinite(matrix).all()
+    torch.testing.assert_close(matrix.sum(0), torch.ones(3).double())
+    assert torch.equal(matrix[:, 1], torch.full((4,), 0.25).double())
+    assert torch.equal(matrix[[1, 3]][:, [0, 2]], torch.zeros(2, 2).double())
+    totals = evidence.sum(1, keepdim=True) + smoothing
+    naive = evidence / totals / (evidence / totals).sum(0)
+    assert naive.isnan().any()
+    with pytest.raises(RangeError):
+        posterior_matrix(evidence, -0.1)
+
+
+def test_a_class_without_examples_is_named(caplog: pytest.LogCaptureFixture) -> None:
+    fresh = make_output("blm", classes=("a", "b", "c"), spec=ModelSpec("toy", (8, 8), 3))
+    outputs = one_hot_rows([0, 2, 2], 3)
+    with caplog.at_level(logging.WARNING, "pixprompt"):
+        fitted = fresh.refit(outputs, torch.tensor([0, 2, 2]))
+    assert "for b;" in caplog.text
+    torch.testing.assert_close(fitted(outputs)[:, 1], outputs.mean(1))
+
+
+def test_top_sums_by_hand() -> None:
+    probabilities = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.6, 0.1, 0.3]])
+    labels = torch.tensor([0, 1, 0])
+    sums = top_sums(probabilities.log(), labels, 3, top=2)
+    expected = torch.tensor([[1.1, 0, 0], [0.3, 0.2, 0], [0.3, 0.7, 0]]).double()
+    torch.testing.assert_close(sums, expected, rtol=1e-6, atol=1e-7)
+    everything = top_sums(probabilities.log(), labels, 3, top=3)
+    assert not torch.allclose(everything, expected, atol=0.05)
+    torch.testing.assert_close(everything.sum(), torch.tensor(3.0).double())
+
+
+def test_blm_plus_takes_15_percent_of_the_sources() -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs, labels = torch.randn(30, 40, generator=generator), torch.arange(30) % 3
+    fitted = make_output("blm+", classes=("a", "b", "c"), spec=ModelSpec("toy", (8, 8), 40)).refit(outputs, labels)
+    matrix = tensor_from_json(fitted.to_json()["matrix"]).double()
+    torch.testing.assert_close(matrix, posterior_matrix(top_sums(outputs, labels, 3, top=6)), rtol=1e-5, atol=1e-6)
+    for other in (1, 5, 7, 40):
+        assert not torch.allclose(matrix, posterior_matrix(top_sums(outputs, labels, 3, top=other)), atol=1e-3)
+
+
+def test_blm_plus_works_with_few_sources() -> None:
+    outputs, labels = one_hot_rows([0, 1, 2, 0], 3), torch.tensor([0, 1, 1, 0])
+    fitted = make_output("blm+", classes=("a", "b"), spec=ModelSpec("toy", (8, 8), 3)).refit(outputs, labels)
+    assert torch.equal(fitted(outputs).argmax(1), labels)
+
+
+def test_more_classes_than_sources_are_fine() -> None:
+    outputs, labels = one_hot_rows([0, 1, 1], 2), torch.tensor([0, 1, 2])
+    spec = ModelSpec("toy", (8, 8), 2, AnswerKind.LOGITS)
+    for kind in ("blm", "blm+", "linear"):
+        logits = make_output(kind, classes=("a", "b", "c"), spec=spec).refit(outputs, labels)(outputs)
+        assert logits.shape == (3, 3)
+        assert logits[0].argmax() == 0
