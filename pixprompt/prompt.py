@@ -111,11 +111,19 @@ class Prompt:
             raise ShapeError(f"expected canvases (..., {self.canvas.size[0]}, {self.canvas.size[1]}, 3), "
                              f"got {canvases.shape}.")  # fmt: skip
         if self.blend == "over":
-            alpha = self.rgba[..., 3:].astype(np.uint16)
+            added, kept = self._weighted
+            mixed = canvases * kept
             # At most 255 * 255 + 128: x / 255 rounded to nearest, as Pillow does it, within 16 bits.
-            mixed = self.rgba[..., :3] * alpha + canvases * (255 - alpha) + np.uint16(128)
-            return ((mixed + (mixed >> 8)) >> 8).astype(np.uint8)
+            mixed += added
+            mixed += mixed >> 8
+            mixed >>= 8
+            return mixed.astype(np.uint8)
         return (canvases + self._delta).clip(0, 255).astype(np.uint8)
+
+    @cached_property
+    def _weighted(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
+        alpha = np.repeat(self.rgba[..., 3:], 3, axis=-1).astype(np.uint16)
+        return self.rgba[..., :3] * alpha + np.uint16(128), 255 - alpha
 
     @cached_property
     def _delta(self) -> npt.NDArray[np.int16]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,13 +134,9 @@ def prompt_canvas(spec: ModelSpec, frame: int) -> Canvas:
 
 
 def canvases_of(images: ImageSet, canvas: Canvas, workers: int, reporter: Reporter, stage: str) -> CanvasSet:
-    """Makes canvases and notes the images that could not be read."""
+    """Makes canvases as a stage of its own, from the cache where it has them."""
     reporter.stage(stage, len(images))
-    folder = Path(os.environ.get("PIXPROMPT_CACHE", Path.home() / ".cache" / "pixprompt")) / "canvases"
-    made = make_canvases(images, canvas, workers=workers, cache=folder, on_image=reporter.advance)
-    for name, reason in made.skipped:
-        reporter.note(f"skipped {name}: {reason}")
-    return made
+    return make_canvases(images, canvas, workers=workers, on_image=reporter.advance)
 
 
 def pick_device(name: str) -> str:

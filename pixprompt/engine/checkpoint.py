@@ -47,7 +47,7 @@ def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor],
         for name, value in state.items():
             key = f"optimizer/{index}/{name}"
             if isinstance(value, Tensor):
-                tensors[key] = value
+                tensors[key] = value.clone()  # the optimiser goes on writing to its own
             else:
                 numbers[key] = value
     return tensors, numbers

@@ -48,6 +48,7 @@ class TorchModel(nn.Module):
         self.spec = spec
         self.access = access
         self.owned = owned
+        self.training = not owned
         self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
         self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
 

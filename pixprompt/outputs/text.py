@@ -74,9 +74,8 @@ class TextPrompts(Transform):
             return super().restore(values, setup)
         texts, words = check_templates(values["templates"]), tuple(values["words"])
         embeddings = encode_words(setup.encode_text, texts, words)
-        return cls(
-            setup.classes, setup.spec.num_outputs, setup.spec.answer, texts, words, setup.logit_scale, embeddings
-        )
+        scale = values.get("logit_scale", setup.logit_scale)
+        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, texts, words, scale, embeddings)
 
     def _logits(self, scores: Tensor) -> Tensor:
         return scores @ self.embeddings.T * self.logit_scale

@@ -298,3 +298,25 @@ def test_tensors_keep_every_bit() -> None:
             tensor_from_json({**values, **damage})
     with pytest.raises(PromptError, match="finite"):
         tensor_from_json(tensor_to_json(torch.tensor([float("nan")])))
+
+
+@pytest.mark.parametrize(
+    ("kind", "damage"),
+    [
+        ("first-k", {"mapping": [[0], [1]]}),
+        ("first-k", {"mapping": [[0], [1], []]}),
+        ("first-k", {"mapping": [[0], [1], [SIZE]]}),
+        ("first-k", {"mapping": [[0], [1], [2.0]]}),
+        ("blm", {"matrix": tensor_to_json(torch.zeros(3, SIZE))}),
+        ("linear", {"weight": tensor_to_json(torch.zeros(3, SIZE))}),
+        ("linear", {"present": [0, 2, 1]}),
+        ("linear", {"present": [0, 1, 3]}),
+        ("text", {"embeddings": tensor_to_json(torch.zeros(2, SIZE))}),
+        ("text", {"logit_scale": 0}),
+    ],
+)
+def test_states_that_do_not_fit_are_refused(kind: str, damage: dict[str, object]) -> None:
+    spec = spec_for(kind)
+    fitted = make_output(kind, classes=CLASSES, spec=spec, encode_text=encode_text).refit(*answers())
+    with pytest.raises(PromptError, match="cannot be used"):
+        output_from_json({**fitted.to_json(), **damage}, spec=spec)
