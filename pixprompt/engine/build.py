@@ -51,6 +51,11 @@ class Parts:
         """Of the model."""
         return self.model.spec
 
+    @property
+    def starts_plain(self) -> bool:
+        """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
+        return self.canvas == self.plain and self.template.blend.starts_blank
+
     def output(self, kind: str | None = None) -> OutputTransform:
         """Builds an output transform, not yet fitted; the one that the configuration names by default."""
         config, dual = self.config, self.model if isinstance(self.model, DualEncoder) else None

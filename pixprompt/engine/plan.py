@@ -15,7 +15,7 @@ def plan(parts: Parts) -> dict[str, Any]:
     train, val, test = len(data.train), len(data.val), len(data.test)
     queries = {
         "no_prompt": train + val + test,
-        "start": train if parts.output().fits else 0,
+        "first_prompt": train if parts.output().fits and not parts.starts_plain else 0,
         "training": (config.epochs or 0) * train,
         "selection": (config.epochs or 0) * val,
         "prompt_float": val + test,

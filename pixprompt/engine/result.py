@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import resource
 import sys
@@ -63,9 +64,8 @@ class Result:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON object."""
-        values = {"schema": 1, "pixprompt_version": __version__, **asdict(self)}
-        values["accuracy"] = {rung: score and asdict(score) for rung, score in self.accuracy.items()}
-        return values
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as a reader gets them
+        return {"schema": 1, "pixprompt_version": __version__, **values}
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:

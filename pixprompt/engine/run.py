@@ -13,7 +13,7 @@ from ..adapters import PixelPrompt
 from ..core import Access, AccessError, ConfigError, Model
 from ..data import Data
 from ..files import make_folder, write_bytes, write_json
-from .answers import Answered, ask_all, to_images
+from .answers import Answered, ask_all
 from .build import Parts, Split, build, pick_autocast
 from .checkpoint import load_state, save_state
 from .config import TrainConfig, run_config
@@ -107,7 +107,7 @@ def _fit(
     parts: Parts, adapter: PixelPrompt, folder: Path, train_split: Split, val_split: Split, reporter: Reporter
 ) -> Fit:
     path = folder / "checkpoint" / "state.safetensors"
-    if adapter.output.fits and not path.exists() and not _is_identity(adapter, train_split):
+    if adapter.output.fits and not path.exists() and not parts.starts_plain:
         reporter.stage("first mapping", len(train_split.prompt.labels))
         start = ask_all(adapter.outputs, train_split.prompt, device=parts.device, reporter=reporter)
         adapter.output = adapter.output.refit(start.outputs, start.labels)
@@ -128,11 +128,3 @@ def _fit(
         reporter.epoch(state.history[-1])
 
     return fit(work, checkpoint=path, revive=parts.revive, counted=parts.counted, on_epoch=on_epoch)
-
-
-def _is_identity(adapter: PixelPrompt, split: Split) -> bool:
-    """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
-    if split.plain is not split.prompt:
-        return False
-    images = to_images(split.prompt.pixels[:8], str(adapter.theta.device))
-    return torch.equal(adapter.prompted(images), images)

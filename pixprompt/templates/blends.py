@@ -40,6 +40,11 @@ class Blend(Protocol):
         """See `Prompt.delta_scale`."""
         ...
 
+    @property
+    def starts_blank(self) -> bool:
+        """Whether the first prompt changes no image."""
+        ...
+
     def init(self, num_pixels: int, *, generator: Generator) -> Tensor:
         """Returns the first parameters, (channels, num_pixels)."""
         ...
@@ -79,6 +84,11 @@ class Add:
         _check_start(self.start)
         if not 0 < self.delta_scale <= 1:
             raise RangeError(f"delta_scale must lie in (0, 1], got {self.delta_scale}.")
+
+    @property
+    def starts_blank(self) -> bool:
+        """A delta of 0 changes nothing."""
+        return self.start == "flat"
 
     def init(self, num_pixels: int, *, generator: Generator) -> Tensor:
         """Returns zeros or N(0, 1), (3, num_pixels)."""
@@ -127,6 +137,7 @@ class Over:
     start: str = "flat"
     name: str = "over"
     delta_scale: None = None
+    starts_blank: bool = False
 
     def __post_init__(self) -> None:
         _check_start(self.start)

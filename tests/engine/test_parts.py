@@ -39,7 +39,7 @@ def test_streams_are_named_seeded_and_not_global() -> None:
 def test_config_round_trip_and_unknown_names() -> None:
     config = TrainConfig(model="rn50", lr=3.0)
     assert config_from_json(config.to_json(), source="x") == config
-    with pytest.raises(ConfigError, match="unknown setting 'epoch'. Did you mean 'epochs'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'epoch'\. Did you mean 'epochs'"):
         config_from_json({"epoch": 3}, source="config.json")
 
 

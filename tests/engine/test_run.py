@@ -185,7 +185,10 @@ def test_a_model_without_gradients_is_refused_before_any_training(config, data, 
 
 
 def test_a_model_that_answers_nan_is_named(config, data, tmp_path) -> None:
-    model = as_model(lambda images: images.mean((2, 3)) * float("nan"), image_size=(16, 16), num_outputs=3, name="sick")
+    def sick(images: torch.Tensor) -> torch.Tensor:
+        return images.mean((2, 3)) / (0.0 if len(images) > 1 else 1.0) * 0
+
+    model = as_model(sick, image_size=(16, 16), num_outputs=3, name="sick")
     with pytest.raises(ModelError, match="sick"):
         train(config, out=tmp_path / "run", model=model, data=data)
 

@@ -217,6 +217,6 @@ def test_add_in_model_units_is_the_papers_prompt_where_nothing_clamps() -> None:
 def test_unclamped_leaves_the_range_and_needs_add() -> None:
     template = make_template("full", canvas_size=SIZE, size=0, blend=Add())
     assert template.unclamped(torch.ones(1, 3, *SIZE), torch.ones(template.num_params)).max() == 2
+    over = make_template("full", canvas_size=SIZE, size=0, blend=Over())
     with pytest.raises(ConfigError, match="blend 'add'"):
-        over = make_template("full", canvas_size=SIZE, size=0, blend=Over())
         over.unclamped(torch.ones(1, 3, *SIZE), torch.ones(over.num_params))
