@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         blend=_blend(config, model),
         place=config.place,
     )
-    frame = 0
+    plain, frame = plain_canvas(model.spec, config.crop), 0
     if config.fit == "shrink":
         frame = template.geometry.frame
         if frame == 0:
@@ -120,22 +120,21 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         counted=Counted(model),
         data=data,
         template=template,
-        plain=plain_canvas(model.spec),
-        canvas=prompt_canvas(model.spec, frame),
+        plain=plain,
+        canvas=prompt_canvas(plain, frame),
         device=device,
     )
 
 
-def plain_canvas(spec: ModelSpec) -> Canvas:
-    """Returns the canvas of the model's own evaluation setting."""
-    return Canvas(spec.image_size, resample=spec.resample, crop_pct=spec.crop_pct, aspect=spec.aspect)
+def plain_canvas(spec: ModelSpec, crop: float | None = None) -> Canvas:
+    """Returns the canvas of the model's own evaluation setting, or with another centre crop."""
+    kept = spec.crop_pct if crop is None else crop
+    return Canvas(spec.image_size, resample=spec.resample, crop_pct=kept, aspect=spec.aspect)
 
 
-def prompt_canvas(spec: ModelSpec, frame: int) -> Canvas:
-    """Returns the canvas under a prompt: the model's own, or the image shrunk into a frame, then without a crop."""
-    if frame == 0:
-        return plain_canvas(spec)
-    return Canvas(spec.image_size, fit="shrink", frame=frame, resample=spec.resample, aspect=spec.aspect)
+def prompt_canvas(plain: Canvas, frame: int) -> Canvas:
+    """Returns the canvas under a prompt: the plain one, or with all of the image shrunk into a frame."""
+    return plain if frame == 0 else replace(plain, fit="shrink", frame=frame, crop_pct=1.0)
 
 
 def canvases_of(images: ImageSet, canvas: Canvas, workers: int, reporter: Reporter, stage: str) -> CanvasSet:

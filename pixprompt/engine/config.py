@@ -35,6 +35,7 @@ class TrainConfig:
     opacity: str = _option("1", "of blend over: a number in (0, 1], or 'learned' for one per pixel")
     delta_scale: float = _option(1.0, "of blend add: the largest change of a pixel, in (0, 1]")
     fit: str | None = _option(None, "the image fills the canvas, or shrinks into the padding", ("resize", "shrink"))
+    crop: float | None = _option(None, "share of the image that the centre crop keeps, in (0, 1]; the model's own")
     start: str | None = _option(None, "first prompt: flat, or normally distributed noise", ("flat", "normal"))
     space: str = _option(
         "pixel", "normalized: the VP paper's unclamped prompt, for comparison", ("pixel", "normalized")

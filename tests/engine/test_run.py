@@ -38,7 +38,8 @@ def test_run_directory_and_ladder(config, model, data, tmp_path) -> None:
     assert result.counts == {"train": 60, "val": 30, "test": 45}
     assert len(history(tmp_path / "run")) == 4
     for name in ("curves.png", "preview.png"):
-        assert min(Image.open(tmp_path / "run" / name).size) > 200
+        with Image.open(tmp_path / "run" / name) as picture:
+            assert min(picture.size) > 200
 
 
 def test_prompt_learns_and_the_file_keeps_what_it_learned(config, model, data, tmp_path) -> None:
