@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from ..engine import deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
-from ..engine.evaluate import deploy
 from .console import Console
 from .options import json_option, print_json
 from .train import format_ladder

@@ -1,7 +1,7 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
 from .config import TrainConfig, config_from_json
-from .evaluate import evaluate, predict
+from .deployed import Deployed, deploy, evaluate, predict
 from .plan import plan
 from .report import Reporter, Silent
 from .result import RUNGS, Result, Score, wilson
@@ -9,12 +9,14 @@ from .run import train
 
 __all__ = [
     "RUNGS",
+    "Deployed",
     "Reporter",
     "Result",
     "Score",
     "Silent",
     "TrainConfig",
     "config_from_json",
+    "deploy",
     "evaluate",
     "plan",
     "predict",
