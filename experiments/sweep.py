@@ -6,11 +6,12 @@ already in the file is not run again. Give the folder with the real weights and 
 
 from __future__ import annotations
 
+import csv
 import json
 import platform
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,14 @@ import torch
 from pixprompt.engine import TrainConfig, train
 
 
-def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], assets: Path) -> None:
-    """Runs rows of (name, settings); "{assets}" in a setting stands for the folder with weights and images."""
+def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
+    """Runs rows of (name, settings); "{assets}" and "{scratch}" in a setting stand for those folders."""
     path = folder / "results.jsonl"
     done = {line["name"] for line in _lines(path)}
     for name, settings in rows:
         if name in done:
             continue
-        filled = {key: v.replace("{assets}", str(assets)) if isinstance(v, str) else v for key, v in settings.items()}
+        filled = {key: _filled(value, places) for key, value in settings.items()}
         with tempfile.TemporaryDirectory() as out:
             result = train(TrainConfig(**filled), out=out).to_json()
         result["model"], result["data"] = settings.get("model", result["model"]), settings.get("data", result["data"])
@@ -36,6 +37,23 @@ def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], assets: P
         print(row(line), flush=True)
 
 
+def _filled(value: Any, places: Mapping[str, Path]) -> Any:
+    for name, place in places.items():
+        value = value.replace(f"{{{name}}}", str(place)) if isinstance(value, str) else value
+    return value
+
+
+def write_csv(images: Path, path: Path, *, train: int, test: int, classes: Sequence[str] | None = None) -> None:
+    """Lists the first images of each class of a folder data set, as a csv: data set."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("path", "label", "split"))
+        for split, count in (("train", train), ("test", test)):
+            for name in classes or sorted(found.name for found in (images / split).iterdir()):
+                files = sorted((images / split / name).iterdir())[:count]
+                writer.writerows((file, name, split) for file in files)
+
+
 def machine() -> str:
     """Names the machine well enough to compare figures of one file."""
     return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
@@ -43,26 +61,43 @@ def machine() -> str:
 
 def table(folder: Path) -> str:
     """Returns the results as a Markdown table, in the order in which they were run."""
-    head = "| run | no prompt | best output alone | prompt, float | prompt, PNG (95%) | kept | seconds |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|", *map(row, _lines(folder / "results.jsonl"))])
+    head = "| run | no prompt | best output alone | prompt, float | prompt, PNG: val | test (95%) | kept | seconds |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *map(row, _lines(folder / "results.jsonl"))])
 
 
 def row(line: Mapping[str, Any]) -> str:
-    """Returns one line of the table: test accuracies."""
+    """Returns one line of the table: test accuracies, and the validation accuracy that choices are made by."""
     result = line["result"]
     rungs = result["accuracy"]
-    shown = [f"{rungs['no_prompt']['test']:.3f}"]
-    shown.append(f"{rungs['output_only']['test']:.3f} ({rungs['output_only']['output']})")
-    shown.append(f"{rungs['prompt_float']['test']:.3f}")
     low, high = rungs["prompt_png"]["ci95"]
-    shown.append(f"{rungs['prompt_png']['test']:.3f} ({low:.3f}-{high:.3f})")
-    return f"| {line['name']} | {' | '.join(shown)} | {result['best']} | {result['seconds']:.0f} |"
+    shown = [
+        f"{rungs['no_prompt']['test']:.3f}",
+        f"{rungs['output_only']['test']:.3f} ({rungs['output_only']['output']})",
+        f"{rungs['prompt_float']['test']:.3f}",
+        f"{rungs['prompt_png']['val']:.3f}",
+        f"{rungs['prompt_png']['test']:.3f} ({low:.3f}-{high:.3f})",
+        result["best"],
+        f"{result['seconds']:.0f}",
+    ]
+    return f"| {line['name']} | {' | '.join(shown)} |"
 
 
-def main(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]]) -> None:
-    """Runs what is missing, with the assets folder from the command line, and writes table.md."""
-    assets = Path(sys.argv[1]) if len(sys.argv) > 1 else Path("../shared")
-    sweep(folder, rows, assets)
+def main(
+    folder: Path,
+    rows: Iterable[tuple[str, Mapping[str, Any]]],
+    prepare: Callable[[Path, Path], None] = lambda assets, scratch: None,
+) -> None:
+    """Runs what is missing and writes table.md.
+
+    Args:
+        folder: Of the experiment.
+        rows: (name, settings) of each run.
+        prepare: Given the folder with weights and images (first argument of the command) and an empty scratch folder.
+    """
+    assets = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared").resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        prepare(assets, Path(scratch))
+        sweep(folder, rows, {"assets": assets, "scratch": Path(scratch)})
     (folder / "table.md").write_text(table(folder) + "\n")
 
 

@@ -9,17 +9,20 @@ from typing import TYPE_CHECKING, Any
 from .prompt import Prompt, load
 
 if TYPE_CHECKING:
-    from .data import load_data
+    from .data import Data, from_arrays, from_files, load_data
     from .engine import TrainConfig, deploy, evaluate, predict, train
     from .models import as_model, load_model
 
 __all__ = [
+    "Data",
     "Prompt",
     "TrainConfig",
     "__version__",
     "as_model",
     "deploy",
     "evaluate",
+    "from_arrays",
+    "from_files",
     "load",
     "load_data",
     "load_model",
@@ -29,6 +32,9 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Data": "data",
+    "from_arrays": "data",
+    "from_files": "data",
     "TrainConfig": "engine",
     "as_model": "models",
     "deploy": "engine",

@@ -20,7 +20,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from .core import ConfigError, ImageError, PromptError, RangeError, ShapeError
 from .registry import suggest
 
-__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_PIXELS", "Canvas", "decode", "from_array", "to_rgb"]
+__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_PIXELS", "Canvas", "Pixels", "decode", "from_array", "to_rgb"]
 
 Pixels = npt.NDArray[np.uint8]
 

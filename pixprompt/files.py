@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from contextlib import suppress
@@ -10,7 +11,7 @@ from typing import Any
 
 from .core import PixpromptError
 
-__all__ = ["make_folder", "write_bytes", "write_json"]
+__all__ = ["file_sha256", "make_folder", "write_bytes", "write_json"]
 
 
 def make_folder(path: Path) -> Path:
@@ -61,3 +62,9 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes a JSON file, indented, with a newline at its end."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def file_sha256(path: str | Path) -> str:
+    """Returns the SHA-256 digest of a file's content, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

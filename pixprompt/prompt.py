@@ -30,12 +30,14 @@ Pixels = npt.NDArray[np.uint8]
 SCHEMA = 1
 BLENDS = ("add", "over")
 _CHUNK = "pixprompt"
+_MAX_TEXT = 60 * 2**20  # Pillow reads 64 MiB of text at most
 _FIELDS: dict[str, tuple[type, ...]] = {
     "template": (dict,),
     "blend": (str,),
     "delta_scale": (float, int, type(None)),
     "canvas": (dict,),
     "model": (str,),
+    "weights_sha256": (str,),
     "output": (dict,),
     "seed": (int,),
     "metrics": (dict,),
@@ -43,7 +45,7 @@ _FIELDS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """A prompt as it is saved, loaded and applied.
 
@@ -52,8 +54,9 @@ class Prompt:
         canvas: How an image becomes the canvas under the prompt.
         blend: "add" or "over".
         delta_scale: Pixel value in [0, 1] units that the largest code of "add" stands for; None with "over".
-        template: {"name", "params"}, the geometry.
+        template: {"name", "params", "num_params"}, the geometry and the number of learned numbers.
         model: Name of the model that the prompt was learned for.
+        weights_sha256: Digest of the weights file given with that name; empty where there was none.
         output: How answers become labels: {"kind", "classes", ...}.
         seed: Of the run that learned it.
         metrics: Scores on the run's splits.
@@ -66,6 +69,7 @@ class Prompt:
     delta_scale: float | None
     template: dict[str, Any]
     model: str = ""
+    weights_sha256: str = ""
     output: dict[str, Any] = field(default_factory=dict)
     seed: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
@@ -149,9 +153,18 @@ class Prompt:
         return values
 
     def save(self, path: str | Path) -> None:
-        """Writes the PNG; the same prompt always gives the same bytes."""
-        info, buffer = PngInfo(), io.BytesIO()
-        info.add_itxt(_CHUNK, json.dumps(self.metadata(), sort_keys=True))
+        """Writes the PNG; the same prompt always gives the same bytes.
+
+        Raises:
+            PromptError: The metadata is too large for readers of PNG files.
+        """
+        info, buffer, text = PngInfo(), io.BytesIO(), json.dumps(self.metadata(), sort_keys=True)
+        if len(text) > _MAX_TEXT:
+            raise PromptError(
+                f"the metadata has {len(text)} characters, more than the {_MAX_TEXT} that PNG readers accept; "
+                "use an output transform with fewer numbers, such as 'frequency'."
+            )
+        info.add_itxt(_CHUNK, text)
         Image.fromarray(self.rgba).save(buffer, "PNG", pnginfo=info, compress_level=9)
         write_bytes(Path(path), buffer.getvalue())
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixprompt.canvas import Canvas
+from pixprompt.canvas import Canvas, decode
 from pixprompt.prompt import Prompt
 
 ORIENTATIONS = range(1, 9)
@@ -121,3 +121,21 @@ def write_broken(folder: Path) -> list[Path]:
     (folder / "empty.jpg").write_bytes(b"")
     (folder / "bomb.png").write_bytes(bomb())
     return sorted(folder.iterdir())
+
+
+def files(folder: Path) -> list[str]:
+    """Every file below a folder, by its path inside it."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def read_rgb(path: Path) -> np.ndarray:
+    """The pixels of a file that must be a plain RGB picture."""
+    with Image.open(path) as image:
+        if image.mode != "RGB":
+            raise ValueError(f"{path} is {image.mode}, expected RGB")
+        return np.array(image)
+
+
+def expected(prompt: Prompt, source: Path) -> np.ndarray:
+    """The prompted canvas of an image file."""
+    return prompt.overlay(prompt.canvas.make(decode(source)))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from sweep import main
+from sweep import main, write_csv
 
 MODELS = {
     "mobilenet_v2": {
@@ -16,15 +16,19 @@ MODELS = {
     },
     "resnet18": {"model": "resnet18", "weights": "{assets}/weights/resnet18.safetensors"},
 }
-COMMON = {"data": "folder:{assets}/data/cifar10", "shots": 80, "epochs": 5}
-OUTPUTS = ("first-k", "random", "frequency", "iterative", "blm", "blm+", "linear")
+COMMON = {"data": "csv:{scratch}/cifar10.csv", "epochs": 4}
+OUTPUTS = ("first-k", "frequency", "random", "iterative", "blm+", "blm", "linear")
+
+
+def prepare(assets: Path, scratch: Path) -> None:
+    """800 images to learn from (a fifth of them for validation), 1,000 to test on."""
+    write_csv(assets / "data" / "cifar10", scratch / "cifar10.csv", train=80, test=100)
+
 
 if __name__ == "__main__":
-    main(
-        Path(__file__).parent,
-        [
-            (f"{name}, {output}", {**model, **COMMON, "output": output})
-            for output in OUTPUTS
-            for name, model in MODELS.items()
-        ],
-    )
+    rows = [
+        (f"{name}, {output}", {**model, **COMMON, "output": output})
+        for output in OUTPUTS
+        for name, model in MODELS.items()
+    ]
+    main(Path(__file__).parent, rows, prepare)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 
 import click
@@ -75,6 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the program's name; by default those of the process.
     """
+    _show_warnings()
     try:
         code = commands.main(argv, prog_name="pixprompt", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk or a closed pipe can still be reported
@@ -89,6 +92,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
     except KeyboardInterrupt as error:
         return _interrupted(error)
+
+
+class _Stderr(logging.Handler):
+    """Writes warnings of the library as lines, above a progress bar if there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        write = getattr(sys.modules.get("tqdm"), "tqdm", None)
+        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        if write is None:
+            click.echo(line, err=True)
+        else:
+            write.write(line, file=sys.stderr)
+
+
+def _show_warnings() -> None:
+    # The process is ours here: Pillow's remarks on odd but readable images would only frighten.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logger = logging.getLogger("pixprompt")
+    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
+        logger.addHandler(_Stderr(logging.WARNING))
 
 
 def _report(error: Exception) -> int:

@@ -9,7 +9,6 @@ import io
 import os
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -96,7 +95,7 @@ def apply(
     make_folder(out)
     encode = _encode_png if file_format == "png" else partial(_encode_jpeg, quality=quality or _JPEG_QUALITY)
     start, written = time.perf_counter(), 0
-    with _progress(len(jobs)) as (step, say), _quiet_pillow():
+    with _progress(len(jobs)) as (step, say):
         for failure in failures:
             say(f"cannot read {failure.path}: {failure.reason}")
         try:
@@ -266,14 +265,6 @@ def _progress(total: int) -> Iterator[tuple[Callable[[], object], Callable[[str]
 
     with tqdm(total=total, unit="image", file=sys.stderr) as bar:
         yield bar.update, partial(tqdm.write, file=sys.stderr)
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Keeps Pillow's remarks on odd but readable images off the screen; what it cannot read is reported anyway."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
 
 
 def _cores() -> int:

@@ -17,13 +17,13 @@ class Console:
     def __init__(self) -> None:
         self._terminal = sys.stderr.isatty()
         self._bar: tqdm[None] | None = None
-        self._stage = ""
 
     def stage(self, name: str, total: int) -> None:
         """Closes the bar of the last stage and opens one."""
         self.close()
-        self._stage = name
-        if total and self._terminal:
+        if not self._terminal:
+            click.echo(f"{name}: {total} images", err=True)
+        elif total:
             self._bar = tqdm(total=total, desc=name, unit="img", leave=False, file=sys.stderr, dynamic_ncols=True)
 
     def advance(self, steps: int = 1, **values: float) -> None:

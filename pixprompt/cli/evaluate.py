@@ -23,7 +23,7 @@ __all__ = ["evaluate", "predict"]
 @click.option("--weights", help="Weights file for the model.")
 @click.option("--data", help="Data set to score on  [default: with a run directory, that of the run]")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
-@click.option("--workers", default=2, show_default=True, help="Threads that decode images.")
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
 @json_option
 def evaluate(source: str, as_json: bool, **options: Any) -> None:
@@ -41,19 +41,29 @@ def evaluate(source: str, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @click.argument("prompt")
-@click.argument("images", nargs=-1, required=True)
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, readable=False))
 @click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
-@click.option("--top", default=5, show_default=True, help="How many classes to list for each image.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many classes to list for each image."
+)
+@click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @json_option
 def predict(
-    prompt: str, images: tuple[str, ...], model: str | None, weights: str | None, device: str, top: int, as_json: bool
+    prompt: str,
+    images: tuple[str, ...],
+    model: str | None,
+    weights: str | None,
+    device: str,
+    top: int,
+    workers: int,
+    as_json: bool,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order."""
     deployed = deploy(prompt, model=model, weights=weights, device=device)
     lines, failed = [], 0
-    for line in predict_images(deployed, list(images), top=top):
+    for line in predict_images(deployed, list(images), top=top, workers=workers):
         failed += "error" in line
         if as_json:
             lines.append(line)

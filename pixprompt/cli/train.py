@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shlex
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -50,7 +51,9 @@ def _config_options(command: Callable[..., None]) -> Callable[..., None]:
 @_config_options
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory  [default: runs/<model>-<data>-<method>-<time>]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run directory  [default: runs/<model>-<data>-<method>-<time>-seed<seed>]",
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this directory.")
 @click.option("--dry-run", is_flag=True, help="Resolve everything; print parameters, queries, cost; learn nothing.")
@@ -75,7 +78,11 @@ def train(
     try:
         result = run(config, out=folder, resume=resume is not None, reporter=console)
     except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"interrupted; continue with: pixprompt train --resume {folder}") from None
+        if not (folder / "config.json").exists():
+            raise
+        raise KeyboardInterrupt(
+            f"interrupted; continue with: pixprompt train --resume {shlex.quote(str(folder))}"
+        ) from None
     finally:
         console.close()
     if as_json:
@@ -90,13 +97,13 @@ def train(
 def _read(path: Path) -> TrainConfig:
     try:
         return config_from_json(json.loads(path.read_text()), source=path)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
 
 
 def _default_folder(config: TrainConfig) -> Path:
     data = config.data.removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
-    name = "-".join((config.model, data, config.method, datetime.now().strftime("%Y%m%d-%H%M%S")))
+    name = "-".join((config.model, data, config.method, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{config.seed}"))
     return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 

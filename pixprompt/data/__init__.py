@@ -2,7 +2,7 @@
 
 from . import digits, torchvision_sets  # noqa: F401  (each registers its data sets)
 from .cache import make_canvases
-from .image_set import CanvasSet, Data, ImageSet
+from .image_set import CanvasSet, Data, ImageSet, from_arrays, from_files, join
 from .load import load_data, load_images
 from .registry import DATASETS
 
@@ -11,6 +11,9 @@ __all__ = [
     "CanvasSet",
     "Data",
     "ImageSet",
+    "from_arrays",
+    "from_files",
+    "join",
     "load_data",
     "load_images",
     "make_canvases",

@@ -1,4 +1,4 @@
-"""Decoding into canvases, once: the canvases of a set are kept in a file and mapped from it the next time."""
+"""Decoding into canvases, once: what was decoded is kept in a store and mapped from it the next time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator
+import random
+import time
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,7 +18,7 @@ import PIL
 
 from ..canvas import Canvas
 from ..core import ConfigError, DataError, ImageError
-from .canvas_file import CanvasWriter, read_canvases
+from .canvas_store import CanvasStore
 from .image_set import CanvasSet, ImageSet
 from .splits import listed
 
@@ -25,9 +27,12 @@ __all__ = ["cache_folder", "make_canvases"]
 logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
-_FORMAT = 1
-"""To be raised when the same image and canvas give other pixels than before."""
-_BLOCK = 64
+_FORMAT = 2
+"""To be raised when the same image and canvas give other pixels than before, or the files another layout."""
+_BLOCK_BYTES = 2**25
+_BLOCK = 1024
+_SECONDS = 1.0
+"""At most a block of images, and about that much work, is lost when a run is killed."""
 
 
 def make_canvases(
@@ -38,7 +43,7 @@ def make_canvases(
     cache: Path | None = None,
     on_image: Callable[[], None] | None = None,
 ) -> CanvasSet:
-    """Decodes images into canvases, or maps those that an earlier call made of the same images.
+    """Decodes the images that no earlier call has decoded for this canvas, in whichever set, and maps the others.
 
     An unreadable image is left out and reported; so is a cache that cannot be written, and memory is used instead.
 
@@ -47,7 +52,7 @@ def make_canvases(
         canvas: How an image becomes a canvas.
         workers: Threads that decode; 0 decodes in the caller's. The result does not depend on it.
         cache: Folder of the canvas files; None means `cache_folder()`.
-        on_image: Called after each image that is decoded or skipped; not called when the canvases were kept.
+        on_image: Called after each image that is decoded or skipped; not called for canvases that were kept.
 
     Raises:
         ConfigError: `workers` is negative.
@@ -57,14 +62,22 @@ def make_canvases(
         raise ConfigError(f"workers must be at least 0, got {workers}.")
     if not len(images):
         raise DataError("there are no images to make canvases of.")
-    path = (cache or cache_folder()) / f"{_digest(images, canvas)}.npy"
-    kept = read_canvases(path, len(images), canvas.size)
-    pixels, reasons = kept if kept else _decode_all(images, canvas, path, workers, on_image)
-    skipped = tuple((images.names[index], reason) for index, reason in sorted(reasons.items()))
+    digests = [hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest() for key in images.keys]
+    store = CanvasStore((cache or cache_folder()) / _folder_name(canvas), canvas.size, digests)
+    _fill(store, images, digests, canvas, workers, on_image)
+    readable = [index for index, digest in enumerate(digests) if digest not in store.reasons]
+    skipped = tuple(
+        (name, store.reasons[digest])
+        for name, digest in zip(images.names, digests, strict=True)
+        if digest in store.reasons
+    )
+    if not readable:
+        name, reason = skipped[0]
+        raise DataError(f"none of the {len(images)} images can be read; the first: {name}: {reason}.")
     if skipped:
         logger.warning("%d of %d images cannot be read and are left out: %s.", len(skipped), len(images),
                        listed(f"{name}: {reason}" for name, reason in skipped))  # fmt: skip
-    readable = [index for index in range(len(images)) if index not in reasons]
+    pixels = store.canvases([digests[index] for index in readable])
     return CanvasSet(pixels, images.labels[readable], tuple(images.names[index] for index in readable), skipped)
 
 
@@ -74,45 +87,56 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else Path.home() / ".cache" / "pixprompt" / "canvases"
 
 
-def _digest(images: ImageSet, canvas: Canvas) -> str:
+def _folder_name(canvas: Canvas) -> str:
     # Pillow's version: its decoders and filters may change a pixel between releases.
-    identity = [_FORMAT, PIL.__version__, canvas.to_json(), images.keys]
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    identity = json.dumps([_FORMAT, PIL.__version__, canvas.to_json()], sort_keys=True)
+    return f"{canvas.size[0]}x{canvas.size[1]}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}"
 
 
-def _decode_all(
-    images: ImageSet, canvas: Canvas, path: Path, workers: int, on_image: Callable[[], None] | None
-) -> tuple[Pixels, dict[int, str]]:
-    reasons: dict[int, str] = {}
-    with CanvasWriter(path, len(images), canvas.size) as writer:
-        for index, result in enumerate(_decoded(images, canvas, workers)):
-            if isinstance(result, str):
-                reasons[index] = result
-            else:
-                writer.add(result)
-            if on_image:
-                on_image()
-        if len(reasons) == len(images):
-            raise DataError(
-                f"none of the {len(images)} images can be read; the first: {images.names[0]}: {reasons[0]}."
-            )
-        return writer.finish(reasons), reasons
-
-
-def _decoded(images: ImageSet, canvas: Canvas, workers: int) -> Iterator[Pixels | str]:
-    """Yields the canvas of each image in order, or the reason why there is none."""
-
+def _fill(
+    store: CanvasStore,
+    images: ImageSet,
+    digests: list[str],
+    canvas: Canvas,
+    workers: int,
+    on_image: Callable[[], None] | None,
+) -> None:
     def one(index: int) -> Pixels | str:
         try:
             return canvas.make(images.open(index))
         except ImageError as error:
-            return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".")
+            return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
 
-    if workers == 0:
-        yield from map(one, range(len(images)))
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        # By blocks: one slow image must not let the canvases of all later ones pile up in memory.
-        step = _BLOCK * workers
-        for start in range(0, len(images), step):
-            yield from pool.map(one, range(start, min(start + step, len(images))))
+    todo = {digest: index for index, digest in enumerate(digests) if digest not in store}
+    # By blocks: one slow image must not let the canvases of all later ones pile up in memory.
+    size = max(workers, 1, min(_BLOCK, _BLOCK_BYTES // (3 * canvas.size[0] * canvas.size[1])))
+    blocks = [list(todo)[start : start + size] for start in range(0, len(todo), size)]
+    # Runs that fill the same store at the same time share the work when each goes its own way.
+    random.SystemRandom().shuffle(blocks)
+    pool = ThreadPoolExecutor(max(1, workers))
+    try:
+        for block in blocks:
+            store.refresh()
+            rest = [digest for digest in block if digest not in store]
+            results = (pool.map if workers else map)(one, [todo[digest] for digest in rest])
+            _keep(store, zip(rest, results, strict=True), on_image)
+    finally:
+        # On an interrupt: the images at work are finished, the others are not begun.
+        pool.shutdown(cancel_futures=True)
+
+
+def _keep(store: CanvasStore, results: Iterable[tuple[str, Pixels | str]], on_image: Callable[[], None] | None) -> None:
+    """Adds results to the store, about once a second, and also when an interrupt ends them."""
+    done: dict[str, Pixels | str] = {}
+    last = time.monotonic()
+    try:
+        for digest, result in results:
+            done[digest] = result
+            if on_image:
+                on_image()
+            if time.monotonic() - last > _SECONDS:
+                store.add(done)
+                done, last = {}, time.monotonic()
+    finally:
+        if done:
+            store.add(done)

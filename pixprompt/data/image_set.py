@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..canvas import decode, from_array
+from .canvas_store import CanvasRows
 
 __all__ = ["UNLABELLED", "CanvasSet", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
 
@@ -28,7 +29,7 @@ class ImageSet:
     Attributes:
         names: What to call each image in messages: a path, or "digits/0007".
         labels: (N,) int64, UNLABELLED where unknown.
-        keys: Identity of each image's content; another content has another key.
+        keys: Identity of each image's content, wherever it appears; another content has another key.
         open: Index -> upright RGB image; raises ImageError.
     """
 
@@ -80,13 +81,13 @@ class CanvasSet:
     """Decoded canvases.
 
     Attributes:
-        pixels: (N, H, W, 3) uint8, read-only, usually mapped from the cache file.
+        pixels: (N, H, W, 3) uint8, usually mapped from the canvas store.
         labels: (N,) int64.
         names: N names.
         skipped: (name, reason) of each image that could not be read; not among the N.
     """
 
-    pixels: npt.NDArray[np.uint8]
+    pixels: CanvasRows
     labels: Labels
     names: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]
@@ -109,7 +110,9 @@ def from_arrays(pixels: npt.NDArray[np.uint8], labels: Sequence[int] | Labels, *
         prefix: First part of each image's name.
     """
     width = len(str(max(0, len(pixels) - 1)))
-    digest = hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest()[:16]
+    content = hashlib.sha256(str(pixels.shape).encode())
+    content.update(np.ascontiguousarray(pixels).data)
+    digest = content.hexdigest()[:16]
     numbers = [f"{index:0{width}d}" for index in range(len(pixels))]
     return ImageSet(
         names=tuple(f"{prefix}/{number}" for number in numbers),

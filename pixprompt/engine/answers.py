@@ -15,7 +15,7 @@ from ..data import CanvasSet
 from .report import Reporter, Silent
 from .result import Score, wilson
 
-__all__ = ["Answered", "accuracy", "ask_all", "batches", "score", "to_images"]
+__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "score", "to_images"]
 
 Pixels = npt.NDArray[np.uint8]
 BATCH = 64

@@ -2,32 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..adapters import METHODS
 from ..canvas import Canvas
-from ..core import ConfigError, Model, ModelSpec, OutputTransform
+from ..core import Access, AccessError, ConfigError, Model, ModelSpec, OutputTransform
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
+from ..files import file_sha256
 from ..models import Counted, DualEncoder, TorchModel, load_model
+from ..optimizers import OPTIMIZERS
 from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config import TrainConfig
 from .presets import resolve, uses_model_units
 from .report import Reporter
+from .seeds import stream
 
-__all__ = ["Parts", "Split", "build", "canvases_of", "pick_autocast", "pick_device", "plain_canvas", "prompt_canvas"]
+__all__ = [
+    "Parts",
+    "Split",
+    "build",
+    "canvases_of",
+    "device_of",
+    "pick_autocast",
+    "pick_device",
+    "plain_canvas",
+    "prompt_canvas",
+]
 
-SPLITS = ("train", "val", "test")
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @dataclass(frozen=True)
 class Split:
-    """The canvases of one split, without prompt in mind and for the prompt; the same object where they agree."""
+    """The canvases of one split: those of the model's own setting, and those under the prompt.
+
+    They are the same object where the two agree.
+    """
 
     plain: CanvasSet
     prompt: CanvasSet
@@ -45,6 +63,7 @@ class Parts:
     plain: Canvas
     canvas: Canvas
     device: str
+    weights_sha256: str
 
     @property
     def spec(self) -> ModelSpec:
@@ -59,17 +78,28 @@ class Parts:
     def output(self, kind: str | None = None) -> OutputTransform:
         """Builds an output transform, not yet fitted; the one that the configuration names by default."""
         config, dual = self.config, self.model if isinstance(self.model, DualEncoder) else None
+        kind = kind or config.output or ""
         return make_output(
-            kind or config.output or "",
+            kind,
             classes=self.data.classes,
             spec=self.spec,
-            seed=config.seed,
-            mapping_file=Path(config.mapping) if config.mapping and kind is None else None,
+            seed=stream(config.seed, "output").initial_seed(),
+            mapping_file=Path(config.mapping) if config.mapping and kind == config.output else None,
             texts=texts_for(self.data.name, config.text),
             words=words_for(self.data.name, self.data.classes, config.text),
-            encode_text=_text_side(config, dual, self.device),
+            encode_text=self._encode_text if kind in ("text", "semantic") else None,
             logit_scale=dual.logit_scale if dual else 100.0,
         ).to(self.device)
+
+    @cached_property
+    def _encode_text(self) -> Callable[[Sequence[str]], Tensor] | None:
+        """The text side of the encoder that was asked for, or of the model itself; None where there is none."""
+        encoder = load_model(self.config.text_encoder, device=self.device) if self.config.text_encoder else self.model
+        if isinstance(encoder, DualEncoder):
+            return encoder.encode_text
+        if self.config.text_encoder:
+            raise ConfigError(f"--text-encoder {self.config.text_encoder!r} has no text side; give a CLIP-like model.")
+        return None
 
     def revive(self, values: dict[str, Any]) -> OutputTransform:
         """Builds an output transform from its JSON."""
@@ -93,13 +123,24 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         data: Used instead of `config.data`.
 
     Raises:
+        AccessError: The model does not give the gradients that the method needs.
         ConfigError: The settings do not go together.
     """
     METHODS[config.method]
-    device = pick_device(config.device)
-    model = model or load_model(config.model, weights=Path(config.weights) if config.weights else None, device=device)
+    if config.text_encoder and config.output != "semantic":
+        raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
+    if model is None:
+        device = pick_device(config.device)
+        model = load_model(config.model, weights=Path(config.weights) if config.weights else None, device=device)
+    else:
+        device, config = device_of(model, config.device), config.with_values(model=model.spec.name, weights=None)
     config = resolve(config, model.spec)
-    data = data or load_data(config.data, seed=config.seed, shots=config.shots)
+    OPTIMIZERS[config.optimizer or ""]
+    _check_access(config, model)
+    if data is None:
+        data = load_data(config.data, seed=config.seed, shots=config.shots)
+    else:
+        config = config.with_values(data=data.name)
     template = make_template(
         config.template,
         canvas_size=model.spec.image_size,
@@ -107,7 +148,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         blend=_blend(config, model),
         place=config.place,
     )
-    plain, frame = plain_canvas(model.spec, config.crop), 0
+    plain, frame = plain_canvas(model.spec, config.crop, config.aspect), 0
     if config.fit == "shrink":
         frame = template.geometry.frame
         if frame == 0:
@@ -123,17 +164,18 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         plain=plain,
         canvas=prompt_canvas(plain, frame),
         device=device,
+        weights_sha256=file_sha256(config.weights) if config.weights else "",
     )
 
 
-def plain_canvas(spec: ModelSpec, crop: float | None = None) -> Canvas:
-    """Returns the canvas of the model's own evaluation setting, or with another centre crop."""
+def plain_canvas(spec: ModelSpec, crop: float | None = None, aspect: str | None = None) -> Canvas:
+    """Returns the canvas of the model's own evaluation setting, but for what is said otherwise."""
     kept = spec.crop_pct if crop is None else crop
-    return Canvas(spec.image_size, resample=spec.resample, crop_pct=kept, aspect=spec.aspect)
+    return Canvas(spec.image_size, resample=spec.resample, crop_pct=kept, aspect=aspect or spec.aspect)
 
 
 def prompt_canvas(plain: Canvas, frame: int) -> Canvas:
-    """Returns the canvas under a prompt: the plain one, or with all of the image shrunk into a frame."""
+    """Returns the canvas under a prompt: the plain one, or with the image shrunk into a frame, then without a zoom."""
     return plain if frame == 0 else replace(plain, fit="shrink", frame=frame, crop_pct=1.0)
 
 
@@ -147,15 +189,29 @@ def pick_device(name: str) -> str:
     """Resolves "auto", and checks that the device is there.
 
     Raises:
-        ConfigError: torch does not know or have the device.
+        ConfigError: torch does not know or have the device, or it cannot compute.
     """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        if torch.device(name).type not in _DEVICES:
+            raise RuntimeError(f"expected one of {', '.join(_DEVICES)}")
         torch.empty(0, device=name)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"device {name!r} is not available ({error}). Use --device cpu or auto.") from error
     return name
+
+
+def device_of(model: Model, wanted: str) -> str:
+    """Returns where a model that a caller brought is; it is not moved.
+
+    Raises:
+        ConfigError: Another device is wanted.
+    """
+    place = model.mean.device if isinstance(model, TorchModel) else torch.device("cpu")
+    if wanted != "auto" and torch.device(pick_device(wanted)).type != place.type:
+        raise ConfigError(f"the model is on {place}, but device {wanted!r} is asked for; move the model first.")
+    return str(place)
 
 
 def pick_autocast(precision: str, device: str) -> torch.dtype | None:
@@ -170,6 +226,15 @@ def pick_autocast(precision: str, device: str) -> torch.dtype | None:
         torch.cpu, "get_capabilities", dict
     )()  # younger than the oldest torch that we support
     return torch.bfloat16 if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else None
+
+
+def _check_access(config: TrainConfig, model: Model) -> None:
+    needed = Access.GRADIENTS if config.space == "pixel" else Access.INTERNALS
+    if model.access < needed:
+        raise AccessError(
+            f"method {config.method!r} with optimizer {config.optimizer!r} needs {needed.name} access, "
+            f"but {model.spec.name} offers {model.access.name}. Use a differentiable local model."
+        )
 
 
 def _blend(config: TrainConfig, model: Model) -> Blend:
@@ -187,12 +252,3 @@ def _blend(config: TrainConfig, model: Model) -> Blend:
         return Over(opacity=float(config.opacity), start=start)
     except ValueError as error:
         raise ConfigError(f"opacity must be a number in (0, 1] or 'learned', got {config.opacity!r}.") from error
-
-
-def _text_side(config: TrainConfig, dual: DualEncoder | None, device: str) -> Callable[..., torch.Tensor] | None:
-    if config.text_encoder is not None:
-        encoder = load_model(config.text_encoder, device=device)
-        if not isinstance(encoder, DualEncoder):
-            raise ConfigError(f"--text-encoder {config.text_encoder!r} has no text side; give a CLIP-like model.")
-        return encoder.encode_text
-    return dual.encode_text if dual else None

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from ..adapters import SPACES
+from ..canvas import ASPECTS, FITS
 from ..core import ConfigError
+from ..prompt import BLENDS
 from ..registry import suggest
+from ..templates import STARTS
 
 __all__ = ["TrainConfig", "config_from_json", "run_config"]
 
 
-def _option(default: Any, text: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"help": text, "choices": choices})
+_TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str}
+_WORDS = {"int": "a whole number", "float": "a number", "str": "text"}
+
+
+def _option(
+    default: Any, text: str, choices: tuple[str, ...] = (), *, low: float | None = None, below: float | None = None
+) -> Any:
+    return field(default=default, metadata={"help": text, "choices": choices, "low": low, "below": below})
 
 
 @dataclass(frozen=True)
@@ -22,6 +34,9 @@ class TrainConfig:
     """All settings of a run. None means that the preset decides; `presets.resolve` fills it in.
 
     The `help` of each field is the help of the command-line option of the same name.
+
+    Raises:
+        ConfigError: A value is of the wrong type, or outside its choices or its range.
     """
 
     model: str = _option("efficientnet-lite0", "model to adapt: a short name, open_clip:, timm:, torchvision:, python:")
@@ -31,26 +46,29 @@ class TrainConfig:
     template: str = _option("padding", "where the prompt is")
     size: int = _option(30, "width of the frame, or side of the patch, in pixels")
     place: str | None = _option(None, "where a patch lies: top,left in pixels, top-left, ..., center")
-    blend: str | None = _option(None, "how the prompt meets the image", ("add", "over"))
+    blend: str | None = _option(None, "how the prompt meets the image", BLENDS)
     opacity: str = _option("1", "of blend over: a number in (0, 1], or 'learned' for one per pixel")
     delta_scale: float = _option(1.0, "of blend add: the largest change of a pixel, in (0, 1]")
-    fit: str | None = _option(None, "the image fills the canvas, or shrinks into the padding", ("resize", "shrink"))
-    crop: float | None = _option(None, "share of the image that the centre crop keeps, in (0, 1]; the model's own")
-    start: str | None = _option(None, "first prompt: flat, or normally distributed noise", ("flat", "normal"))
+    fit: str | None = _option(None, "the image fills the canvas, or shrinks into the padding", FITS)
+    crop: float | None = _option(
+        None, "share of the image that the centre crop keeps, in (0, 1]; the model's own", low=0
+    )
+    aspect: str | None = _option(None, "how a non-square image becomes a canvas; the model's own", ASPECTS)
+    start: str | None = _option(None, "first prompt: flat, or normally distributed noise", STARTS)
     space: str = _option(
-        "pixel", "normalized: the VP paper's unclamped prompt, for comparison", ("pixel", "normalized")
+        "pixel", "normalized: the VP paper's unclamped prompt, for comparison", SPACES
     )
     output: str | None = _option(None, "how answers become labels; see 'pixprompt outputs'")
     text: str = _option("paper", "text templates: a template with {}, several joined by |, a name, or a file")
     mapping: str | None = _option(None, "JSON file of output 'given': class -> source labels or indices")
     text_encoder: str | None = _option(None, "dual encoder whose text side serves output 'semantic'")
     optimizer: str | None = _option(None, "what moves the prompt")
-    lr: float | None = _option(None, "learning rate, in parameters per step")
-    momentum: float = _option(0.9, "momentum (the first beta of Adam)")
-    weight_decay: float = _option(0.0, "weight decay")
-    warmup: int | None = _option(None, "steps of linear warm-up")
-    epochs: int | None = _option(None, "passes over the training images")
-    batch_size: int | None = _option(None, "images per step")
+    lr: float | None = _option(None, "learning rate, in parameters per step", low=0)
+    momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
+    weight_decay: float = _option(0.0, "weight decay", low=0)
+    warmup: int | None = _option(None, "steps of linear warm-up; at most half of the run", low=0)
+    epochs: int | None = _option(None, "passes over the training images", low=0)
+    batch_size: int | None = _option(None, "images per step", low=1)
     shots: int | None = _option(None, "training images per class; all by default")
     seed: int = _option(0, "of the splits, the order of images and the first prompt")
     preset: str = _option("default", "default: this tool's recipe; vp: the VP paper's", ("default", "vp"))
@@ -60,8 +78,14 @@ class TrainConfig:
         "of training steps; scores are always float32. auto: bf16 where the hardware has it",
         ("auto", "fp32", "bf16"),
     )
-    workers: int = _option(2, "threads that decode images")
-    price_per_1000: float | None = _option(None, "price of 1000 queries, to report the cost of a run")
+    workers: int = _option(2, "threads that decode images", low=0)
+    price_per_1000: float | None = _option(None, "price of 1000 queries, to report the cost of a run", low=0)
+
+    def __post_init__(self) -> None:
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if value is not None or "None" not in str(item.type):
+                _check(item.name, value, str(item.type).split(" ")[0], item.metadata)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as a JSON object."""
@@ -78,6 +102,19 @@ class TrainConfig:
             if name not in known:
                 raise ConfigError(f"unknown setting {name!r}.{suggest(name, known)}")
         return replace(self, **values)
+
+
+def _check(name: str, value: Any, kind: str, known: Mapping[str, Any]) -> None:
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
+        raise ConfigError(f"{name} must be {_WORDS[kind]}, got {value!r}.")
+    if known["choices"] and value not in known["choices"]:
+        raise ConfigError(
+            f"unknown {name} {value!r}.{suggest(value, known['choices'])} Known: {', '.join(known['choices'])}."
+        )
+    low, below = known["low"], known["below"]
+    if low is not None and not low <= value < (math.inf if below is None else below):
+        least = f"at least {low}" if below is None else f"at least {low} and below {below}"
+        raise ConfigError(f"{name} must be {least}, got {value}.")
 
 
 def config_from_json(values: dict[str, Any], *, source: str | Path) -> TrainConfig:

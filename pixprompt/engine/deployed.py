@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +14,17 @@ import numpy as np
 import torch
 
 from ..core import ConfigError, ImageError, Model, OutputTransform, PromptError
-from ..data import Data, ImageSet, load_data, load_images
+from ..data import Data, ImageSet, join, load_data, load_images
+from ..files import file_sha256
 from ..models import Counted, load_model
 from ..outputs import output_from_json
 from ..prompt import Prompt, load
-from .answers import ask_all, batches, score, to_images
-from .build import canvases_of, pick_device
+from .answers import Pixels, ask_all, batches, score, to_images
+from .build import canvases_of, device_of, pick_device, plain_canvas
 from .config import TrainConfig, run_config
-from .plan import cost
+from .plan import query_counts
 from .report import Reporter, Silent
-from .result import Result, peak_memory_mb
+from .result import RUNGS, Result, Score, peak_memory_mb
 
 __all__ = ["Deployed", "deploy", "evaluate", "predict"]
 
@@ -49,15 +52,18 @@ def deploy(
         device: Where the model runs.
 
     Raises:
+        ConfigError: No model is named, and the prompt PNG asks for Python code.
         PromptError: The prompt does not fit the model.
     """
     path = Path(source)
     config = run_config(path) if path.is_dir() else None
-    prompt, place = load(path / "prompt.png" if path.is_dir() else path), pick_device(device)
-    if model is None and config is not None:
-        model, weights = config.model, weights or config.weights
+    if config is not None and not (path / "prompt.png").exists():
+        raise ConfigError(f"{path} holds no prompt yet; finish the run with: pixprompt train --resume {path}")
+    prompt = load(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
-        model = load_model(model or prompt.model, weights=Path(weights) if weights else None, device=place)
+        model, device = _load_model(prompt, config, model, weights, pick_device(device)), pick_device(device)
+    else:
+        device = device_of(model, device)
     if model.spec.image_size != prompt.canvas.size:
         raise PromptError(
             f"the prompt is made for canvases of {prompt.canvas.size[0]}x{prompt.canvas.size[1]} pixels, but "
@@ -65,8 +71,27 @@ def deploy(
         )
     if not prompt.output:
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
-    output = output_from_json(prompt.output, spec=model.spec).to(place)
-    return Deployed(prompt, Counted(model), output, config, place)
+    output = output_from_json(prompt.output, spec=model.spec).to(device)
+    return Deployed(prompt, Counted(model), output, config, device)
+
+
+def _load_model(
+    prompt: Prompt, config: TrainConfig | None, name: str | None, weights: str | None, device: str
+) -> Model:
+    own = name is None
+    if own and config is not None:
+        name, weights = config.model, weights or config.weights
+    if own and config is None and prompt.model.startswith("python:"):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
+            f"If you trust it: --model {prompt.model}"
+        )
+    if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
+            f"{prompt.weights_sha256[:12]}...); give that file with --weights, or say --model to try another model."
+        )
+    return load_model(name or prompt.model, weights=Path(weights) if weights else None, device=device)
 
 
 def evaluate(
@@ -80,9 +105,10 @@ def evaluate(
     price_per_1000: float | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
-    """Scores a saved prompt on the validation and test splits of a data set.
+    """Scores a saved prompt, and the images without it, on the validation and test splits of a data set.
 
-    Splits that are drawn are drawn with the prompt's own seed, so the images it learned from stay out of the test.
+    Both are read with the output transform of the file. Splits that are drawn are drawn with the prompt's own seed, so
+    the images it learned from stay out of the test.
 
     Args:
         source: A prompt PNG or a run directory.
@@ -106,80 +132,102 @@ def evaluate(
         raise ConfigError("a prompt PNG does not name its data; say which with --data.")
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
-    if tuple(data.classes) != tuple(deployed.output.classes):
-        raise ConfigError(
-            f"the prompt tells {len(deployed.output.classes)} classes apart ({', '.join(deployed.output.classes[:5])}, "
-            f"...), the data set has {len(data.classes)} ({', '.join(data.classes[:5])}, ...)."
-        )
-    answered = []
-    for name, images in (("val", data.val), ("test", data.test)):
-        canvases = canvases_of(images, prompt.canvas, workers, reporter, f"read {name}")
-        reporter.stage(f"score {name}", len(canvases.labels))
-        answered.append(
-            ask_all(deployed.model, canvases, device=deployed.device, overlay=prompt.overlay, reporter=reporter)
-        )
+    _check_classes(data.classes, deployed.output.classes)
+    rungs, counts = _rungs(deployed, data, workers, reporter)
     return Result(
         method="pixel",
         model=deployed.model.spec.name,
         data=data.name,
         classes=data.classes,
-        counts={"train": len(data.train), "val": len(answered[0].labels), "test": len(answered[1].labels)},
-        parameters=int((prompt.rgba[..., 3] > 0).sum()) * 3,
+        counts=counts,
+        parameters=int(prompt.template.get("num_params", 0)),
         seed=prompt.seed,
-        accuracy={
-            "no_prompt": None,
-            "output_only": None,
-            "prompt_float": None,
-            "prompt_png": score(deployed.output, *answered),
-        },
-        queries={
-            "images": deployed.model.images,
-            "requests": deployed.model.requests,
-            "cached": 0,
-            "retried": 0,
-            "cost": cost(deployed.model.images, price_per_1000),
-        },
+        accuracy=rungs,
+        queries=query_counts(deployed.model, price_per_1000),
         best="none" if prompt.template["name"] == "none" else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
-        notes=["The other rungs need the training answers; they are in the run's result.json."],
+        notes=[
+            "'no prompt' is read with the output transform of the file; the training run's own is in its result.json."
+        ],
     )
 
 
-def predict(deployed: Deployed, inputs: list[str], *, top: int = 5, batch_size: int = 32) -> Iterator[dict[str, Any]]:
+def _rungs(
+    deployed: Deployed, data: Data, workers: int, reporter: Reporter
+) -> tuple[dict[str, Score | None], dict[str, int]]:
+    """Returns the rungs that a file alone can give, and how many images were read of each split."""
+    prompt, config = deployed.prompt, deployed.config
+    plain = plain_canvas(deployed.model.spec, config.crop if config else None, config.aspect if config else None)
+    if prompt.canvas.fit == "resize":
+        plain = prompt.canvas
+    rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
+    counts = {"train": len(data.train)}
+    for rung, canvas, overlay in (("no_prompt", plain, None), ("prompt_png", prompt.canvas, prompt.overlay)):
+        answered = []
+        for name, images in (("val", data.val), ("test", data.test)):
+            canvases = canvases_of(images, canvas, workers, reporter, f"read {name}")
+            reporter.stage(f"score {name}", len(canvases.labels))
+            counts[name] = len(canvases.labels)
+            answered.append(
+                ask_all(deployed.model, canvases, device=deployed.device, overlay=overlay, reporter=reporter)
+            )
+        rungs[rung] = score(deployed.output, *answered)
+    return rungs, counts
+
+
+def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if tuple(found) == tuple(expected):
+        return
+    pairs = enumerate(itertools.zip_longest(expected, found, fillvalue="nothing"))
+    index, (ours, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+    raise ConfigError(
+        f"the prompt tells {len(expected)} classes apart, the data set has {len(found)}; the first that differs is "
+        f"number {index}: {ours!r} in the prompt, {theirs!r} in the data. They must agree, in this order."
+    )
+
+
+def predict(
+    deployed: Deployed, inputs: list[str], *, top: int = 5, batch_size: int = 32, workers: int = 2
+) -> Iterator[dict[str, Any]]:
     """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
 
     Args:
         deployed: From `deploy`.
-        inputs: Image files and folders.
+        inputs: Image files and folders; all are found before the model is asked anything.
         top: How many classes to list.
         batch_size: Images per request.
+        workers: Threads that decode images.
     """
-    for name in inputs:
-        images = load_images(name)
+    images = join([load_images(name) for name in inputs])
+    with ThreadPoolExecutor(max(1, workers)) as pool:
         for part in batches(len(images), batch_size):
-            yield from _predict_batch(deployed, images, range(part.start, part.stop), top)
+            yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
 
 
 @torch.no_grad()
-def _predict_batch(deployed: Deployed, images: ImageSet, chosen: range, top: int) -> Iterator[dict[str, Any]]:
-    canvases: dict[int, Any] = {}
-    errors: dict[int, str] = {}
-    for index in chosen:
+def _predict_batch(
+    deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
+) -> Iterator[dict[str, Any]]:
+    def canvas(index: int) -> Pixels | ImageError:
         try:
-            canvases[index] = deployed.prompt.canvas.make(images.open(index))
+            return deployed.prompt.canvas.make(images.open(index))
         except ImageError as error:
-            errors[index] = str(error)
+            return error
+
+    made = list(pool.map(canvas, chosen))
+    good = [item for item in made if not isinstance(item, ImageError)]
     shares: Iterator[list[float]] = iter(())
-    if canvases:
-        prompted = deployed.prompt.overlay(np.stack(list(canvases.values())))
+    if good:
+        prompted = deployed.prompt.overlay(np.stack(good))
         logits = deployed.output(deployed.model(to_images(prompted, deployed.device)).float())
         shares = iter(logits.double().softmax(1).cpu().tolist())
-    for index in chosen:
-        if index in errors:
-            yield {"path": images.names[index], "error": errors[index]}
+    for index, item in zip(chosen, made, strict=True):
+        if isinstance(item, ImageError):
+            yield {"path": images.names[index], "error": str(item)}
             continue
-        named = sorted(zip(next(shares), deployed.output.classes, strict=True), reverse=True)[:top]
+        # By share alone: the sort is stable, so a tie goes to the first class, as it does in `evaluate`.
+        named = sorted(zip(next(shares), deployed.output.classes, strict=True), key=lambda pair: -pair[0])[:top]
         yield {
             "path": images.names[index],
             "label": named[0][1],

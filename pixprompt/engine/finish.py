@@ -13,6 +13,7 @@ import torch
 from .. import __version__
 from ..adapters import PixelPrompt
 from ..core import OutputTransform
+from ..data import CanvasSet
 from ..files import write_json
 from ..models import DualEncoder
 from ..outputs import candidates
@@ -21,7 +22,7 @@ from ..prompt import Prompt, load
 from .answers import Answered, accuracy, ask_all, batches, score, to_images
 from .build import Parts, Split
 from .gradient import Best, Fit
-from .plan import cost
+from .plan import query_counts
 from .report import Reporter
 from .result import Result, Score, peak_memory_mb
 
@@ -45,40 +46,58 @@ class Ending:
 
 def finish(end: Ending, *, began: float) -> Result:
     """Scores the test split once per rung, writes prompt, pictures and result, and returns the result."""
-    parts, notes = end.parts, []
+    parts, best = end.parts, end.state.best
     test = parts.split("test", end.reporter)
-    num_val, num_test = len(end.val.plain.labels), len(test.plain.labels)
-    end.reporter.stage("score", num_test + 2 * (num_val + num_test))
+    num_val, num_test = len(end.plain_val.labels), len(test.plain.labels)
+    end.reporter.stage("score", num_test + (2 * (num_val + num_test) if best else 0))
     plain_test = ask_all(parts.counted, test.plain, device=parts.device, reporter=end.reporter)
-    rungs: dict[str, Score | None] = {"no_prompt": score(end.own, end.plain_val, plain_test)}
     alone = _best_output_only(end)
-    rungs["output_only"] = score(alone, end.plain_val, plain_test)
-    best, apart = end.state.best, None
-    if best is not None:
-        end.adapter.load_state_dict(best.state)
-        end.adapter.output = best.output
-        rungs["prompt_float"] = _score_float(end, test)
-    prompt = _prompt(end, best, rungs)
+    rungs: dict[str, Score | None] = {
+        "no_prompt": score(end.own, end.plain_val, plain_test),
+        "output_only": score(alone, end.plain_val, plain_test),
+        "prompt_float": _score_float(end, best, test) if best else None,
+    }
+    saved = _save_best(end, best, test, plain_test)
+    rungs["prompt_png"] = score(saved.output, saved.val, saved.test)
     path = end.folder / "prompt.png"
-    prompt.save(path)
+    replace(saved.prompt, metrics=_metrics(rungs)).save(path)
     reread = load(path)
-    chosen = "none" if prompt.template["name"] == "none" else "prompt"
-    val_set, test_set = (end.val.plain, test.plain) if chosen == "none" else (end.val.prompt, test.prompt)
-    output = end.own if chosen == "none" or best is None else best.output
-    answered = [
-        ask_all(parts.counted, split, device=parts.device, reporter=end.reporter, overlay=reread.overlay)
-        for split in (val_set, test_set)
-    ]
-    rungs["prompt_png"] = score(output, *answered)
-    replace(prompt, metrics=_metrics(rungs)).save(path)
-    if chosen == "prompt" and parts.config.space == "pixel":
-        apart = _steps_apart(end.adapter, load(path), test)
-    notes += _notes(rungs, chosen, alone.kind)
-    result = _result(end, rungs, chosen, apart, notes, num_test, time.perf_counter() - began)
-    write_json(end.folder / "result.json", result.to_json())
+    chosen = "none" if reread.template["name"] == "none" else "prompt"
+    apart = _steps_apart(end.adapter, reread, test) if chosen == "prompt" and parts.config.space == "pixel" else None
+    result = _result(end, rungs, chosen, apart, num_test, time.perf_counter() - began)
     draw_curves(end.folder / "curves.png", end.state.history, _metrics(rungs))
-    _draw(end, load(path), test, plain_test, answered[1], output)
+    _draw(end, reread, test, plain_test, saved)
+    write_json(end.folder / "result.json", result.to_json())  # last: it says that the run is finished
     return result
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """The prompt of the PNG, the output transform with it, and the answers to images prompted by the file."""
+
+    prompt: Prompt
+    output: OutputTransform
+    val: Answered
+    test: Answered
+
+
+def _save_best(end: Ending, best: Best | None, test: Split, plain_test: Answered) -> _Saved:
+    """Keeps the trained prompt if its file, read back, validates better than no prompt; else an empty one."""
+    parts = end.parts
+    if best is not None:
+        path = end.folder / "prompt.png"
+        prompt = _trained_prompt(parts, end.adapter, best)
+        prompt.save(path)
+        reread = load(path)
+
+        def ask(split: CanvasSet) -> Answered:
+            return ask_all(parts.counted, split, device=parts.device, reporter=end.reporter, overlay=reread.overlay)
+
+        val, none = ask(end.val.prompt), score(end.own, end.plain_val, None).val or 0.0
+        if (score(best.output, val, None).val or 0.0) > none:
+            return _Saved(prompt, best.output, val, ask(test.prompt))
+    # An empty prompt leaves every pixel as it is, so the plain answers are its answers.
+    return _Saved(_empty_prompt(parts, end.own), end.own, end.plain_val, plain_test)
 
 
 def _best_output_only(end: Ending) -> OutputTransform:
@@ -93,39 +112,50 @@ def _best_output_only(end: Ending) -> OutputTransform:
     return max(fitted, key=lambda output: accuracy(output(end.plain_val.outputs), end.plain_val.labels))
 
 
-def _score_float(end: Ending, test: Split) -> Score:
+def _score_float(end: Ending, best: Best, test: Split) -> Score:
     """Scores the prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped either)."""
+    end.adapter.load_state_dict(best.state)
+    end.adapter.output = best.output
 
     def ask(images: torch.Tensor) -> torch.Tensor:
         return end.adapter.outputs(images, quantize=False)
 
     answered = [ask_all(ask, split.prompt, device=end.parts.device, reporter=end.reporter) for split in (end.val, test)]
-    return score(end.adapter.output, *answered)
+    return score(best.output, *answered)
 
 
-def _prompt(end: Ending, best: Best | None, rungs: dict[str, Score | None]) -> Prompt:
-    """Returns the prompt to save: the best validated one, or an empty one where none validates as well."""
-    parts, plain = end.parts, rungs["no_prompt"]
-    common: dict[str, Any] = {"model": parts.spec.name, "seed": parts.config.seed, "version": __version__}
-    if best is None or (plain is not None and best.val_accuracy <= (plain.val or 0.0)):
-        return Prompt(
-            rgba=np.zeros((*parts.plain.size, 4), np.uint8),
-            canvas=parts.plain,
-            blend="over",
-            delta_scale=None,
-            template={"name": "none", "params": {}},
-            output=end.own.to_json(),
-            **common,
-        )
+def _trained_prompt(parts: Parts, adapter: PixelPrompt, best: Best) -> Prompt:
+    template = parts.template
     return Prompt(
-        rgba=parts.template.export(end.adapter.theta),
+        rgba=template.export(adapter.theta),
         canvas=parts.canvas,
-        blend=parts.template.blend.name,
-        delta_scale=parts.template.blend.delta_scale,
-        template={"name": parts.template.name, "params": parts.template.geometry.params},
+        blend=template.blend.name,
+        delta_scale=template.blend.delta_scale,
+        template={"name": template.name, "params": template.geometry.params, "num_params": template.num_params},
         output=best.output.to_json(),
-        **common,
+        **_origin(parts),
     )
+
+
+def _empty_prompt(parts: Parts, output: OutputTransform) -> Prompt:
+    return Prompt(
+        rgba=np.zeros((*parts.plain.size, 4), np.uint8),
+        canvas=parts.plain,
+        blend="over",
+        delta_scale=None,
+        template={"name": "none", "params": {}, "num_params": 0},
+        output=output.to_json(),
+        **_origin(parts),
+    )
+
+
+def _origin(parts: Parts) -> dict[str, Any]:
+    return {
+        "model": parts.spec.name,
+        "weights_sha256": parts.weights_sha256,
+        "seed": parts.config.seed,
+        "version": __version__,
+    }
 
 
 @torch.no_grad()
@@ -144,14 +174,16 @@ def _metrics(rungs: dict[str, Score | None]) -> dict[str, Any]:
     return {name: {"val": rung.val, "test": rung.test} for name, rung in rungs.items() if rung is not None}
 
 
-def _notes(rungs: dict[str, Score | None], chosen: str, alone: str) -> list[str]:
-    notes, only, png = [], rungs["output_only"], rungs["prompt_png"]
+def _notes(rungs: dict[str, Score | None], chosen: str, space: str) -> list[str]:
+    notes, only, png, trained = [], rungs["output_only"], rungs["prompt_png"], rungs["prompt_float"]
     if chosen == "none":
-        notes.append("No prompt validated better than none; the saved prompt is empty.")
+        notes.append("No prompt validates better than none; the saved prompt is empty.")
+    if space == "normalized" and trained and png:
+        notes.append(f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, as a PNG {png.test:.3f}.")
     if only and png and (only.val or 0.0) > (png.val or 0.0):
         notes.append(
-            f"Output transform '{alone}' validates better without any prompt ({only.val:.3f} against {png.val:.3f}). "
-            f"If all answers of the model are at hand, --output {alone} may serve you better."
+            f"Without any prompt, output '{only.output}' validates better ({only.val:.3f} against {png.val:.3f}). "
+            "It needs all numbers of the model's answers."
         )
     return notes
 
@@ -161,7 +193,6 @@ def _result(
     rungs: dict[str, Score | None],
     chosen: str,
     apart: int | None,
-    notes: list[str],
     num_test: int,
     seconds: float,
 ) -> Result:
@@ -177,25 +208,17 @@ def _result(
         parameters=parts.template.num_params,
         seed=parts.config.seed,
         accuracy=rungs,
-        queries={
-            "images": parts.counted.images,
-            "requests": parts.counted.requests,
-            "cached": 0,
-            "retried": 0,
-            "cost": cost(parts.counted.images, parts.config.price_per_1000),
-        },
+        queries=query_counts(parts.counted, parts.config.price_per_1000),
         best=chosen,
         max_pixel_difference=apart,
         train_images_per_second=trained / state.train_seconds if state.train_seconds else 0.0,
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
-        notes=notes,
+        notes=_notes(rungs, chosen, parts.config.space),
     )
 
 
-def _draw(
-    end: Ending, prompt: Prompt, test: Split, plain: Answered, prompted: Answered, output: OutputTransform
-) -> None:
+def _draw(end: Ending, prompt: Prompt, test: Split, plain: Answered, saved: _Saved) -> None:
     chosen = np.unique(np.linspace(0, len(test.plain.labels) - 1, 6).astype(int))
     under = test.plain if prompt.template["name"] == "none" else test.prompt
     draw_preview(
@@ -207,7 +230,7 @@ def _draw(
             after=prompt.overlay(np.asarray(under.pixels[chosen])),
             labels=plain.labels.numpy(),
             guesses_before=end.own.to("cpu")(plain.outputs).argmax(1).numpy(),
-            guesses_after=output.to("cpu")(prompted.outputs).argmax(1).numpy(),
+            guesses_after=saved.output.to("cpu")(saved.test.outputs).argmax(1).numpy(),
             shown=chosen,
         ),
     )

@@ -28,7 +28,7 @@ __all__ = ["Best", "Fit", "GradientFit", "fit"]
 
 @dataclass
 class Best:
-    """The candidate that validated best so far; epoch 0 is the prompt before training."""
+    """The candidate that validated best so far, after `epoch` epochs."""
 
     epoch: int
     val_accuracy: float
@@ -78,42 +78,46 @@ class GradientFit:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
         order = torch.randperm(len(self.train.labels), generator=stream(self.config.seed, "order", epoch))
         places = stream(self.config.seed, "places", epoch)
-        seen, losses, hits = [], 0.0, 0
+        seen: list[tuple[Tensor, Tensor]] = []
+        losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
         for step, chosen in enumerate(torch.split(order, self.batch), epoch * self.steps):
             labels = torch.from_numpy(self.train.labels[chosen.numpy()]).to(self.device)
             for group in self.optimizer.param_groups:
                 group["lr"] = (self.config.lr or 0.0) * self._rate(step)
             outputs, logits, loss = self._step(chosen, labels, places)
-            losses, hits = losses + loss * len(chosen), hits + int((logits.argmax(1) == labels).sum())
-            seen.append((outputs, labels))
-            self.reporter.advance(len(chosen), loss=loss)
-        output = self.adapter.output
-        if output.refits_in_training:
-            self.adapter.output = output.refit(torch.cat([o for o, _ in seen]), torch.cat([y for _, y in seen]))
+            losses, hits = losses + loss * len(chosen), hits + (logits.argmax(1) == labels).sum()
+            if self.adapter.output.refits_in_training:
+                seen.append((outputs, labels))
+            self.reporter.advance(len(chosen))
+        if not torch.isfinite(losses):
+            raise ModelError(
+                f"the loss of epoch {epoch + 1} is not finite; a lower --lr than {self.config.lr} may help."
+            )
+        if seen:
+            outputs, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+            self.adapter.output = self.adapter.output.refit(outputs, labels)
         count = len(self.train.labels)
-        return {"train_loss": losses / count, "train_accuracy": hits / count}
+        return {"train_loss": float(losses) / count, "train_accuracy": float(hits) / count}
 
     def _rate(self, step: int) -> float:
         return warmup_cosine(step, total=self.total, warmup=min(self.config.warmup or 0, self.total // 2))
 
-    def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, float]:
+    def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         images = to_images(self.train.pixels[chosen.numpy()], self.device)
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             outputs = self.adapter.outputs(images, generator=places)
         logits = self.adapter.output(outputs.float())
         loss = cross_entropy(logits, labels)
-        if not torch.isfinite(loss):
-            raise ModelError(f"the loss became {loss.item()}; a lower --lr than {self.config.lr} may help.")
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.adapter.constrain()
-        return outputs.detach().float(), logits.detach(), loss.item()
+        return outputs.detach().float(), logits.detach(), loss.detach()
 
     def validate(self) -> tuple[float, float]:
         """Returns accuracy and loss on the validation split, of the 8-bit prompt and in float32."""
-        found = ask_all(self.adapter.outputs, self.val, device=self.device)
+        found = ask_all(self.adapter.outputs, self.val, device=self.device, reporter=self.reporter)
         logits = self.adapter.output.to("cpu")(found.outputs)
         return accuracy(logits, found.labels), float(cross_entropy(logits, found.labels))
 
@@ -145,10 +149,10 @@ def fit(
     if state.epoch:
         counted.images, counted.requests = state.images, state.requests
     epochs = work.config.epochs or 0
-    work.reporter.stage("train", (epochs - state.epoch) * len(work.train.labels))
+    work.reporter.stage("train", (epochs - state.epoch) * (len(work.train.labels) + len(work.val.labels)))
     while state.epoch < epochs:
         began = time.perf_counter()
-        line = {"epoch": float(state.epoch + 1), **work.run_epoch(state.epoch)}
+        line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
         trained = time.perf_counter()
         candidate = work.candidate(state.epoch + 1)
         if state.best is None or _rank(candidate) > _rank(state.best):
@@ -158,7 +162,7 @@ def fit(
         state.seconds += time.perf_counter() - began
         state.images, state.requests = counted.images, counted.requests
         line |= {"val_loss": candidate.val_loss, "val_accuracy": candidate.val_accuracy}
-        state.history.append(line | {"images": float(state.images), "seconds": round(state.seconds, 2)})
+        state.history.append(line | {"images": state.images, "seconds": round(state.seconds, 2)})
         if checkpoint is not None:
             _save(work, state, checkpoint)
         on_epoch(state)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..models import Counted
 from .build import Parts
 
-__all__ = ["cost", "plan"]
+__all__ = ["cost", "plan", "query_counts"]
 
 
 def plan(parts: Parts) -> dict[str, Any]:
@@ -29,6 +30,12 @@ def plan(parts: Parts) -> dict[str, Any]:
         "queries": {**queries, "total": total},
         "cost": cost(total, config.price_per_1000),
     }
+
+
+def query_counts(counted: Counted, price_per_1000: float | None) -> dict[str, Any]:
+    """Returns the `queries` of a result object."""
+    images, requests = counted.images, counted.requests
+    return {"images": images, "requests": requests, "cached": 0, "retried": 0, "cost": cost(images, price_per_1000)}
 
 
 def cost(images: int, price_per_1000: float | None) -> float | None:

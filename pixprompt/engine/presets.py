@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..core import AnswerKind, ConfigError, ModelSpec
+from ..core import AnswerKind, ModelSpec
 from .config import TrainConfig
 
-__all__ = ["resolve"]
+__all__ = ["resolve", "uses_model_units"]
 
 _DEFAULT: dict[str, Any] = {
     "blend": "add",
@@ -21,7 +21,7 @@ _DEFAULT: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 0.05,
     "warmup": 20,
-    "epochs": 8,
+    "epochs": 6,
     "batch_size": 32,
 }
 _VP: dict[str, Any] = {
@@ -38,19 +38,13 @@ _VP_BATCH_OTHERS = {AnswerKind.EMBEDDINGS: 256}
 
 
 def resolve(config: TrainConfig, spec: ModelSpec) -> TrainConfig:
-    """Returns the configuration with every None that the preset decides filled in.
-
-    Raises:
-        ConfigError: The preset is unknown.
-    """
+    """Returns the configuration with every None that the preset decides filled in."""
     dual = spec.answer is AnswerKind.EMBEDDINGS
     if config.preset == "default":
-        values = {**_DEFAULT, "output": "text" if dual else "iterative"}
-    elif config.preset == "vp":
+        values = {**_DEFAULT, "output": "text" if dual else "frequency"}
+    else:
         batch = _VP_BATCH.get(config.model, _VP_BATCH_OTHERS.get(spec.answer, 128))
         values = {**_VP, "output": "text" if dual else "first-k", "batch_size": batch}
-    else:
-        raise ConfigError(f"unknown preset {config.preset!r}. Known: default, vp.")
     open_fields = {name: value for name, value in values.items() if getattr(config, name) is None}
     return config.with_values(**open_fields)
 

@@ -7,13 +7,15 @@ import math
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from .. import __version__
+from ..core import PixpromptError
 
-__all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "wilson"]
+__all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "read_result", "wilson"]
 
 RUNGS = ("no_prompt", "output_only", "prompt_float", "prompt_png")
 _Z95 = 1.959963984540054
@@ -41,7 +43,7 @@ class Result:
     """The result object of interface.md; `to_json` gives it in that form.
 
     Attributes:
-        best: "prompt", or "none" where no prompt validated at least as well without one.
+        best: What the saved PNG holds: "prompt", or "none" where no prompt validated as well or better.
         max_pixel_difference: Largest difference, in 8-bit steps, between the test images as prompted in memory and
             through the re-read PNG; None where the prompt in memory is not an 8-bit one.
     """
@@ -66,6 +68,27 @@ class Result:
         """Returns the JSON object."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as a reader gets them
         return {"schema": 1, "pixprompt_version": __version__, **values}
+
+
+def read_result(path: Path) -> Result:
+    """Reads a result.json.
+
+    Raises:
+        PixpromptError: It is damaged, or of another schema.
+    """
+    try:
+        values = json.loads(path.read_text())
+        if values.pop("schema") != 1:
+            raise PixpromptError(f"{path} has another schema; this version reads schema 1. Update pixprompt.")
+        values.pop("pixprompt_version")
+        values["classes"] = tuple(values["classes"])
+        for rung, found in values["accuracy"].items():
+            if found is not None:
+                found["ci95"] = found["ci95"] and tuple(found["ci95"])
+                values["accuracy"][rung] = Score(**found)
+        return Result(**values)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PixpromptError(f"{path} is damaged ({error}). Delete it to score the run again.") from error
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:

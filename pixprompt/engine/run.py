@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import torch
 
 from ..adapters import PixelPrompt
-from ..core import Access, AccessError, ConfigError, Model
+from ..core import ConfigError, Model
 from ..data import Data
 from ..files import make_folder, write_bytes, write_json
 from .answers import Answered, ask_all
@@ -20,7 +21,7 @@ from .config import TrainConfig, run_config
 from .finish import Ending, finish
 from .gradient import Fit, GradientFit, fit
 from .report import Reporter, Silent
-from .result import Result
+from .result import Result, read_result
 from .seeds import stream
 
 __all__ = ["train"]
@@ -52,43 +53,61 @@ def train(
     folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
     if resume:
         config = run_config(folder)
-    elif folder.exists() and any(folder.iterdir()):
+        if (folder / "result.json").exists():
+            reporter.note(f"{folder} is finished; this is its result.")
+            return read_result(folder / "result.json")
+        for left in folder.rglob(".*.tmp"):  # of `write_bytes`, where the run was killed in the midst of one
+            left.unlink(missing_ok=True)
+    elif folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
-    parts = build(config, model=model, data=data)
-    _check_access(parts)
-    make_folder(folder / "checkpoint")
-    write_json(folder / "config.json", parts.config.to_json())
+    # Deterministic kernels, and no TF32: the same seed gives the same numbers on a GPU as well.
+    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+        parts = build(config, model=model, data=data)
+        return _run(parts, folder, resume, reporter, began)
 
+
+def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: float) -> Result:
+    config, own = parts.config, parts.output()
+    adapter = PixelPrompt(
+        parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=config.space
+    ).to(parts.device)
+    _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
     train_split, val_split = parts.split("train", reporter), parts.split("val", reporter)
     plain_train, plain_val = _plain_answers(parts, folder, train_split, val_split, reporter)
-    own = parts.output()
     if own.fits:
-        own = own.refit(plain_train.outputs, plain_train.labels)
-    adapter = PixelPrompt(
-        parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=parts.config.space
-    ).to(parts.device)
+        adapter.output = own = own.refit(plain_train.outputs, plain_train.labels)
+    fitting = time.perf_counter()
     state = _fit(parts, adapter, folder, train_split, val_split, reporter)
+    began += time.perf_counter() - fitting - state.seconds  # the epochs of earlier sessions count, too
     ending = Ending(parts, folder, adapter, state, own, plain_train, plain_val, val_split, reporter)
     return finish(ending, began=began)
 
 
-def _check_access(parts: Parts) -> None:
-    needed = Access.GRADIENTS if parts.config.space == "pixel" else Access.INTERNALS
-    if parts.model.access < needed:
-        raise AccessError(
-            f"method {parts.config.method!r} with optimizer {parts.config.optimizer!r} needs {needed.name} access, "
-            f"but {parts.spec.name} offers {parts.model.access.name}. Use a differentiable local model."
-        )
+def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
+    """Makes the run directory this run's own; of two runs that start at once, one is refused."""
+    make_folder(folder)
+    if resume:
+        return
+    try:
+        (folder / "config.json").touch(exist_ok=False)
+    except FileExistsError as error:
+        raise ConfigError(f"another run has just started in {folder}. Choose another --out.") from error
+    write_json(folder / "config.json", config.to_json())
 
 
 def _plain_answers(
     parts: Parts, folder: Path, train_split: Split, val_split: Split, reporter: Reporter
 ) -> tuple[Answered, Answered]:
     """Asks about train and val without any prompt; a resumed run reads the answers instead of asking again."""
-    path = folder / "checkpoint" / "plain.safetensors"
+    path, identity = folder / "checkpoint" / "plain.safetensors", _identity(parts, train_split, val_split)
     kept = load_state(path)
     if kept is not None:
         tensors, values = kept
+        if values["identity"] != identity:
+            raise ConfigError(
+                f"the images, their order, the classes or the model are not those that {folder} was started with. "
+                "Bring them back, or start a new run."
+            )
         parts.counted.images, parts.counted.requests = values["images"], values["requests"]
     else:
         reporter.stage("no prompt", len(train_split.plain.labels) + len(val_split.plain.labels))
@@ -96,11 +115,24 @@ def _plain_answers(
             name: ask_all(parts.counted, split.plain, device=parts.device, reporter=reporter).outputs
             for name, split in (("train", train_split), ("val", val_split))
         }
-        save_state(path, tensors, {"images": parts.counted.images, "requests": parts.counted.requests})
+        counts = {"images": parts.counted.images, "requests": parts.counted.requests}
+        save_state(path, tensors, {"identity": identity, **counts})
     return (
         Answered(tensors["train"], torch.from_numpy(np.array(train_split.plain.labels))),
         Answered(tensors["val"], torch.from_numpy(np.array(val_split.plain.labels))),
     )
+
+
+def _identity(parts: Parts, train_split: Split, val_split: Split) -> str:
+    """Returns a digest of what the answers of a run depend on."""
+    facts = {
+        "model": [parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
+        "classes": parts.data.classes,
+        "canvases": [parts.plain.to_json(), parts.canvas.to_json()],
+        "images": [(split.plain.names, split.plain.labels.tolist()) for split in (train_split, val_split)],
+        "test": (parts.data.test.names, parts.data.test.labels.tolist()),
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
 def _fit(
@@ -123,8 +155,13 @@ def _fit(
     )
 
     def on_epoch(state: Fit) -> None:
-        lines = "".join(json.dumps(line) + "\n" for line in state.history)
-        write_bytes(folder / "history.jsonl", lines.encode())
+        _write_history(folder, state)
         reporter.epoch(state.history[-1])
 
-    return fit(work, checkpoint=path, revive=parts.revive, counted=parts.counted, on_epoch=on_epoch)
+    state = fit(work, checkpoint=path, revive=parts.revive, counted=parts.counted, on_epoch=on_epoch)
+    _write_history(folder, state)  # once more: a kill between a checkpoint and its line must not lose the line
+    return state
+
+
+def _write_history(folder: Path, state: Fit) -> None:
+    write_bytes(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in state.history).encode())

@@ -49,8 +49,9 @@ class TorchModel(nn.Module):
         self.access = access
         self.owned = owned
         self.training = not owned
-        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32), persistent=False)
-        self.register_buffer("std", torch.tensor(std, dtype=torch.float32), persistent=False)
+        place = next((parameter.device for parameter in net.parameters()), torch.device("cpu"))
+        self.register_buffer("mean", torch.tensor(mean, dtype=torch.float32, device=place), persistent=False)
+        self.register_buffer("std", torch.tensor(std, dtype=torch.float32, device=place), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Answers images; gradients flow to them where `access` says so.

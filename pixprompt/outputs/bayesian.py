@@ -55,7 +55,8 @@ class _Bayesian(Transform):
         seen = torch.bincount(labels, minlength=num_classes)
         unseen = [name for name, count in zip(self.classes, seen.tolist(), strict=True) if count == 0]
         if unseen:
-            _log.warning("no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
+            level = logging.INFO if self.matrix is not None else logging.WARNING  # once is enough
+            _log.log(level, "no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
         return replace(self, matrix=posterior_matrix(self._evidence(scores, labels, num_classes)).float())
 
     def _logits(self, scores: Tensor) -> Tensor:

@@ -72,7 +72,8 @@ class LinearHead(Transform):
         present, compact = tuple(seen.nonzero().flatten().tolist()), (seen.cumsum(dim=0) - 1)[labels]
         if len(present) < len(self.classes):
             absent = [name for k, name in enumerate(self.classes) if k not in present]
-            _log.warning("no labelled answers for %s; the head will never choose it", ", ".join(absent))
+            level = logging.INFO if self.weight is not None else logging.WARNING  # once is enough
+            _log.log(level, "no labelled answers for %s; the head will never choose it", ", ".join(absent))
         features = scores.double()
         center, scale = features.mean(dim=0), features.std(dim=0, unbiased=False)
         # Beyond float32 noise around the mean, a column that never moves says nothing and must not be blown up.

@@ -122,7 +122,8 @@ class _Counted(Mapping):
         sources = match_greedily(counts)
         loose = [name for k, name in enumerate(self.classes) if counts[sources[k], k] == 0]
         if loose:
-            _log.warning("no answer decides the source of %s; the lowest unused ones are taken", ", ".join(loose))
+            level = logging.INFO if self.mapping else logging.WARNING  # once is enough where every epoch fits again
+            _log.log(level, "no answer decides the source of %s; the lowest unused ones are taken", ", ".join(loose))
         return replace(self, mapping=tuple((index,) for index in sources))
 
 

@@ -1,6 +1,6 @@
 """Templates: the geometry, the blend and the parameters of a pixel prompt."""
 
-from .blends import BLENDS, Add, Blend, Over
+from .blends import STARTS, Add, Blend, Over
 from .full import Full
 from .padding import Padding
 from .patch import Patch, RandomPatch
@@ -8,7 +8,7 @@ from .rounding import clamp_through, round_through
 from .template import TEMPLATES, Geometry, PixelTemplate
 
 __all__ = [
-    "BLENDS",
+    "STARTS",
     "TEMPLATES",
     "Add",
     "Blend",

@@ -13,12 +13,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, RangeError
-from ..registry import Registry
 from .rounding import clamp_through, round_through
 
-__all__ = ["BLENDS", "Add", "Blend", "Over"]
+__all__ = ["STARTS", "Add", "Blend", "Over"]
 
-BLENDS: Registry[type] = Registry("blend")
 STARTS = ("flat", "normal")
 
 
@@ -27,7 +25,7 @@ class Blend(Protocol):
 
     @property
     def name(self) -> str:
-        """A name of BLENDS."""
+        """A name of `prompt.BLENDS`."""
         ...
 
     @property
@@ -62,7 +60,6 @@ class Blend(Protocol):
         ...
 
 
-@BLENDS.register("add", "clamp(x + delta, 0, 1), a signed delta")
 @dataclass(frozen=True)
 class Add:
     """clamp(x + delta, 0, 1), with a signed delta.
@@ -82,8 +79,8 @@ class Add:
 
     def __post_init__(self) -> None:
         _check_start(self.start)
-        if not 0 < self.delta_scale <= 1:
-            raise RangeError(f"delta_scale must lie in (0, 1], got {self.delta_scale}.")
+        if not 1 / 255 <= self.delta_scale <= 1:
+            raise RangeError(f"delta_scale must lie in [1/255, 1], got {self.delta_scale}.")
 
     @property
     def starts_blank(self) -> bool:
@@ -123,7 +120,6 @@ class Add:
         return round_through(clamp_through(self.delta(plane) / self.delta_scale, -1.0, 1.0) * 127)
 
 
-@BLENDS.register("over", "alpha compositing, (1 - a) x + a c")
 @dataclass(frozen=True)
 class Over:
     """Alpha compositing, (1 - a) x + a c.
@@ -141,8 +137,8 @@ class Over:
 
     def __post_init__(self) -> None:
         _check_start(self.start)
-        if self.opacity is not None and not 0 < self.opacity <= 1:
-            raise RangeError(f"opacity must lie in (0, 1], or be 'learned'; got {self.opacity}.")
+        if self.opacity is not None and not 1 / 255 <= self.opacity <= 1:
+            raise RangeError(f"opacity must lie in [1/255, 1], or be 'learned'; got {self.opacity}.")
 
     @property
     def channels(self) -> int:

@@ -1,6 +1,8 @@
 """Whole runs on a small task: what they write, that they can be killed, that they leave the model alone."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ import torch
 from PIL import Image
 
 import pixprompt
+from pixprompt import files, plots
+from pixprompt import prompt as prompt_module
 from pixprompt.core import AccessError, ConfigError, ModelError
-from pixprompt.engine import RUNGS, Result, TrainConfig, evaluate, plan, train
+from pixprompt.engine import RUNGS, Result, TrainConfig, checkpoint, evaluate, plan, run, train
 from pixprompt.engine.build import build
 from pixprompt.engine.report import Silent
 from pixprompt.models import as_model
@@ -119,10 +123,65 @@ def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, 
     assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
 
 
-def test_resuming_a_finished_run_gives_its_result(config, model, data, tmp_path) -> None:
+@pytest.mark.parametrize("file", ["state.safetensors", "history.jsonl", "prompt.png", "preview.png", "result.json"])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tmp_path, monkeypatch) -> None:
+    whole = train(config, out=tmp_path / "whole", model=model, data=data)
+
+    def killing(write, seen: list[Path]):
+        def wrapped(path: Path, content: bytes) -> None:
+            seen.append(path)
+            last = path.name == file and [p.name for p in seen].count(file) == 2 - (file[-4:] in (".png", "json"))
+            if not last or after:
+                write(path, content)
+            if last:
+                raise _Killed
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        for module in (files, checkpoint, run, prompt_module, plots):
+            patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
+        with pytest.raises(_Killed):
+            train(config, out=tmp_path / "cut", model=model, data=data)
+    resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
+    assert numbers(resumed) == numbers(whole)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+
+
+def test_resuming_with_other_images_is_refused(config, model, data, tmp_path) -> None:
+    with pytest.raises(_Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(100, "train"))
+    shuffled = replace(data, train=data.train.subset(list(reversed(range(60)))))
+    with pytest.raises(ConfigError, match="not those that"):
+        train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=shuffled)
+
+
+def test_resuming_a_finished_run_gives_its_result_and_asks_nothing(config, model, data, tmp_path) -> None:
     first = train(config, out=tmp_path / "run", model=model, data=data)
-    again = train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=data)
-    assert numbers(again) == numbers(first)
+    again = train(TrainConfig(), out=tmp_path / "run", resume=True)
+    assert again == first
+
+
+def test_two_runs_cannot_share_a_folder(config, model, data, tmp_path) -> None:
+    class _Late(Silent):
+        def stage(self, name: str, total: int) -> None:
+            with pytest.raises(ConfigError, match="not empty"):
+                train(config, out=tmp_path / "run", model=model, data=data)
+
+    train(config.with_values(epochs=1), out=tmp_path / "run", model=model, data=data, reporter=_Late())
+
+
+def test_what_was_brought_is_written_down(config, model, data, tmp_path) -> None:
+    train(
+        TrainConfig(**{**config.to_json(), "model": "rn50", "data": "svhn"}),
+        out=tmp_path / "run",
+        model=model,
+        data=data,
+    )
+    written = json.loads((tmp_path / "run/config.json").read_text())
+    assert (written["model"], written["data"]) == ("toy-net", "toy")
 
 
 def test_a_run_is_not_overwritten(config, model, data, tmp_path) -> None:
@@ -159,6 +218,15 @@ def test_normalized_space_reports_what_the_file_loses(config, model, data, tmp_p
     result = train(config, out=tmp_path / "run", model=model, data=data)
     assert result.max_pixel_difference is None
     assert result.accuracy["prompt_float"].val != result.accuracy["prompt_png"].val
+    assert any("Unclamped" in note for note in result.notes)
+
+
+def test_none_competes_with_the_file_not_with_the_unclamped_prompt(config, model, data, tmp_path) -> None:
+    """Over many starts the unclamped prompt often validates better than its own file; the file has to win."""
+    for seed in range(4):
+        settings = config.with_values(space="normalized", start="normal", optimizer="sgd", lr=40.0, epochs=2, seed=seed)
+        result = train(settings, out=tmp_path / str(seed), model=model, data=data)
+        assert (result.best == "prompt") == (result.accuracy["prompt_png"].val > result.accuracy["no_prompt"].val)
 
 
 def test_queries_are_counted_and_planned(config, model, data, tmp_path) -> None:

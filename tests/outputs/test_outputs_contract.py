@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from pixprompt.core import (
     AnswerKind,
@@ -19,26 +17,10 @@ from pixprompt.core import (
     PromptError,
     RangeError,
     ShapeError,
-    UnknownName,
 )
-from pixprompt.outputs import OUTPUTS, Transform, candidates, make_output, output_from_json
-from pixprompt.outputs.base import tensor_from_json, tensor_to_json
+from pixprompt.outputs import OUTPUTS, Transform, make_output, output_from_json
 
-CLASSES = ("cat", "dog", "sea_horse")
-LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bird", "stove", "Sea Lion")
-SIZE = len(LABELS)
-FITTED = ("blm", "blm+", "frequency", "iterative", "linear")
-
-
-def encode_text(texts: Sequence[str]) -> Tensor:
-    """A text encoder of bytes: the same text has always the same embedding."""
-    rows = [np.random.default_rng(list(text.encode())).normal(size=SIZE) for text in texts]
-    return torch.tensor(np.stack(rows), dtype=torch.float32)
-
-
-def spec_for(kind: str) -> ModelSpec:
-    answer = AnswerKind.EMBEDDINGS if kind == "text" else AnswerKind.LOGITS
-    return ModelSpec("toy", (8, 8), SIZE, answer, LABELS)
+from .toy import CLASSES, FITTED, LABELS, SIZE, answers, encode_text, spec_for
 
 
 @pytest.fixture(params=sorted(OUTPUTS))
@@ -58,14 +40,6 @@ def fresh(kind: str, tmp_path: Path) -> Transform:
         mapping_file=path if kind == "given" else None,
         encode_text=encode_text,
     )
-
-
-def answers(count: int = 40, seed: int = 0, num_classes: int = len(CLASSES)) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    labels = torch.randint(num_classes, (count,), generator=generator)
-    outputs = torch.randn(count, SIZE, generator=generator)
-    outputs[torch.arange(count), labels + 2] += 2
-    return outputs, labels
 
 
 @pytest.fixture
@@ -245,78 +219,3 @@ def test_probabilities_are_read_as_log_probabilities(kind: str, fresh: Transform
     certain = torch.eye(SIZE)
     assert torch.isfinite(remote(certain)).all()
     assert float(remote(certain).min()) >= float(np.log(1e-6)) - 1e-4
-
-
-@pytest.mark.parametrize("kind", ["frequency", "blm", "first-k", "semantic", "given"])
-def test_embeddings_allow_text_and_linear_only(kind: str) -> None:
-    spec = ModelSpec("clip", (8, 8), SIZE, AnswerKind.EMBEDDINGS, LABELS)
-    with pytest.raises(ConfigError, match="choose one of linear, text"):
-        make_output(kind, classes=CLASSES, spec=spec)
-
-
-def test_bad_requests_say_what_to_do(tmp_path: Path) -> None:
-    spec = spec_for("linear")
-    with pytest.raises(UnknownName, match="Did you mean 'frequency'"):
-        make_output("frequenzy", classes=CLASSES, spec=spec)
-    with pytest.raises(ConfigError, match="distinct"):
-        make_output("linear", classes=("a", "a"), spec=spec)
-    with pytest.raises(ConfigError, match="distinct"):
-        make_output("linear", classes=(), spec=spec)
-    with pytest.raises(ConfigError, match="goes with the output transform 'given'"):
-        make_output("frequency", classes=CLASSES, spec=spec, mapping_file=tmp_path / "m.json")
-    for kind in ("first-k", "random", "frequency", "iterative", "semantic"):
-        with pytest.raises(ConfigError, match="has only 7"):
-            make_output(kind, classes=[str(k) for k in range(8)], spec=spec, encode_text=encode_text)
-
-
-def test_candidates_can_all_be_made_and_fitted() -> None:
-    spec = spec_for("linear")
-    assert candidates(spec, False) == ("frequency", "blm", "blm+", "linear")
-    assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "linear")
-    clip = spec_for("text")
-    assert candidates(clip, False) == ("linear",)
-    assert candidates(clip, True) == ("text", "linear")
-    outputs, labels = answers()
-    for kind in candidates(clip, True):
-        made = make_output(kind, classes=CLASSES, spec=clip, encode_text=encode_text).refit(outputs, labels)
-        assert made(outputs).shape == (40, 3)
-
-
-def test_tensors_keep_every_bit() -> None:
-    tensor = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)) * torch.tensor([1e-30, 1e30, 1, -1, 0])
-    values = json.loads(json.dumps(tensor_to_json(tensor)))
-    assert torch.equal(tensor_from_json(values), tensor)
-    assert torch.equal(tensor_from_json(tensor_to_json(tensor.T)), tensor.T)
-    for damage in (
-        {"base64": values["base64"][:-4]},
-        {"shape": [3, 4]},
-        {"dtype": "int8"},
-        {"base64": "%%%%"},
-        {"shape": None},
-    ):
-        with pytest.raises(PromptError):
-            tensor_from_json({**values, **damage})
-    with pytest.raises(PromptError, match="finite"):
-        tensor_from_json(tensor_to_json(torch.tensor([float("nan")])))
-
-
-@pytest.mark.parametrize(
-    ("kind", "damage"),
-    [
-        ("first-k", {"mapping": [[0], [1]]}),
-        ("first-k", {"mapping": [[0], [1], []]}),
-        ("first-k", {"mapping": [[0], [1], [SIZE]]}),
-        ("first-k", {"mapping": [[0], [1], [2.0]]}),
-        ("blm", {"matrix": tensor_to_json(torch.zeros(3, SIZE))}),
-        ("linear", {"weight": tensor_to_json(torch.zeros(3, SIZE))}),
-        ("linear", {"present": [0, 2, 1]}),
-        ("linear", {"present": [0, 1, 3]}),
-        ("text", {"embeddings": tensor_to_json(torch.zeros(2, SIZE))}),
-        ("text", {"logit_scale": 0}),
-    ],
-)
-def test_states_that_do_not_fit_are_refused(kind: str, damage: dict[str, object]) -> None:
-    spec = spec_for(kind)
-    fitted = make_output(kind, classes=CLASSES, spec=spec, encode_text=encode_text).refit(*answers())
-    with pytest.raises(PromptError, match="cannot be used"):
-        output_from_json({**fitted.to_json(), **damage}, spec=spec)

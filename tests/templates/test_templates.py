@@ -7,7 +7,8 @@ import torch
 from pixprompt import Prompt
 from pixprompt.canvas import Canvas
 from pixprompt.core import ConfigError, RangeError, ShapeError
-from pixprompt.templates import BLENDS, TEMPLATES, Add, Over, PixelTemplate, RandomPatch, make_template
+from pixprompt.prompt import BLENDS
+from pixprompt.templates import TEMPLATES, Add, Over, PixelTemplate, RandomPatch, make_template
 
 SIZE = (32, 40)
 ALL_BLENDS = [
@@ -195,7 +196,7 @@ def test_wrong_shapes_are_named() -> None:
         template(torch.zeros(1, 3, *SIZE), torch.zeros(5))
 
 
-@pytest.mark.parametrize("opacity", [0.0, 1.5, -1.0])
+@pytest.mark.parametrize("opacity", [0.0, 0.003, 1.5, -1.0])
 def test_opacity_has_a_range(opacity: float) -> None:
     with pytest.raises(RangeError):
         Over(opacity=opacity)

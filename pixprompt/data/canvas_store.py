@@ -1,0 +1,228 @@
+"""The store of canvases: an image is decoded once for a canvas setting, whichever data set, seed or split asks for it.
+
+There is one folder per canvas setting, and a row for each image by the digest of its key. A writer appends to a pair
+of files of its own, so that runs beside each other need no locks: NAME.rows holds canvases, one after another;
+NAME.index has a line per image in the same order, the digest alone, or digest and reason of an image that cannot be
+read and has no row. Lines are written when their rows have reached the disk; rows without a line do not count.
+Rows are written, never mapped, while a file grows: a full disk is then an error to handle instead of a crash.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import DataError
+
+__all__ = ["CanvasRows", "CanvasStore"]
+
+logger = logging.getLogger(__name__)
+
+Pixels = npt.NDArray[np.uint8]
+_DIGEST = re.compile("[0-9a-f]{32}")
+_MEMORY = ""
+"""Stands for the name of a pair of files where rows stay in memory."""
+_STALE_SECONDS = 3600
+
+
+class CanvasRows:
+    """Canvases (N, H, W, 3) uint8 that are read when they are asked for.
+
+    An index, a slice or an array of indices gives a new array, which its owner may change.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self, sources: Sequence[Pixels | Sequence[Pixels]], places: npt.NDArray[np.int64], shape: tuple[int, int, int]
+    ) -> None:
+        """Gathers N rows.
+
+        Args:
+            sources: What rows are taken from.
+            places: (N, 2), source and row of each canvas.
+            shape: Of one canvas.
+        """
+        self.shape = (len(places), *shape)
+        self._sources = sources
+        self._places = places
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
+        indices = np.arange(len(self))[chosen]
+        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
+        rows = canvases.reshape(-1, *self.shape[1:])
+        for number, (source, row) in enumerate(self._places[indices.ravel()]):
+            rows[number] = self._sources[source][row]
+        return canvases
+
+
+class CanvasStore:
+    """The canvases of one canvas setting.
+
+    Attributes:
+        reasons: Digest -> why the image cannot be read.
+    """
+
+    def __init__(self, folder: Path, size: tuple[int, int], wanted: Iterable[str]) -> None:
+        """Looks up what there is; writes nothing yet.
+
+        Args:
+            folder: Of this canvas setting alone.
+            size: (height, width) of a canvas.
+            wanted: Digests of the images that matter here; others are passed over.
+        """
+        self.reasons: dict[str, str] = {}
+        self._folder = folder
+        self._shape = (*size, 3)
+        self._wanted = frozenset(wanted)
+        self._places: dict[str, tuple[str, int]] = {}
+        self._seen: dict[str, tuple[int, int]] = {}
+        """Name of a pair -> bytes of its index that were read, and rows that they tell of."""
+        self._unusable: set[str] = set()
+        self._own = os.urandom(8).hex()
+        self._memory: list[Pixels] | None = None
+        self.refresh()
+
+    def __contains__(self, digest: str) -> bool:
+        return digest in self._places or digest in self.reasons
+
+    def refresh(self) -> None:
+        """Takes note of what other runs have added."""
+        for path in sorted(self._folder.glob("*.index")):
+            if path.stem in self._unusable:
+                continue
+            try:
+                self._read(path)
+            except FileNotFoundError:  # cleared away this very moment
+                continue
+            except (OSError, ValueError) as error:
+                logger.warning("the canvas file %s is damaged (%s); its images are decoded again.", path, error)
+                self._unusable.add(path.stem)
+                if isinstance(error, ValueError):
+                    _remove(path)
+
+    def add(self, results: Mapping[str, Pixels | str]) -> None:
+        """Keeps canvases, and the reasons of images that have none; in memory, with a warning, if the disk fails.
+
+        Args:
+            results: Digest -> canvas (H, W, 3) or reason; none of them is in the store.
+        """
+        rows = {digest: result for digest, result in results.items() if not isinstance(result, str)}
+        reasons = {digest: " ".join(result.split()) for digest, result in results.items() if isinstance(result, str)}
+        if self._memory is None:
+            try:
+                self._append(list(rows.values()), [*rows, *(f"{digest} {text}" for digest, text in reasons.items())])
+            except OSError as error:
+                self._give_up(error)
+        if self._memory is None:
+            name, after = self._own, self._seen[self._own][1]
+        else:
+            self._memory += rows.values()
+            name, after = _MEMORY, len(self._memory)
+        self._places.update((digest, (name, after - len(rows) + number)) for number, digest in enumerate(rows))
+        self.reasons.update(reasons)
+
+    def canvases(self, digests: Sequence[str]) -> CanvasRows:
+        """Maps the canvases of images that are in the store, read-only, in the order of their digests.
+
+        Raises:
+            DataError: A file went away since it was looked up.
+        """
+        places = [self._places[digest] for digest in digests]
+        numbers = {name: number for number, name in enumerate(sorted({name for name, _ in places}))}
+        table = np.array([(numbers[name], row) for name, row in places], dtype=np.int64).reshape(-1, 2)
+        return CanvasRows([self._source(name) for name in numbers], table, self._shape)
+
+    def _source(self, name: str) -> Pixels | Sequence[Pixels]:
+        if name == _MEMORY:
+            return self._memory or ()
+        path = self._file(name, "rows")
+        try:
+            # A plain view: indexing a memmap costs more than copying a small row.
+            return np.asarray(np.memmap(path, np.uint8, "r", shape=(self._seen[name][1], *self._shape)))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: the canvas file changed while it was in use ({error}); run again.") from error
+
+    def _read(self, path: Path) -> None:
+        done, count = self._seen.get(path.stem, (0, 0))
+        if path.stat().st_size == done:
+            return
+        with path.open("rb") as file:
+            file.seek(done)
+            text = file.read()
+        text = text[: text.rfind(b"\n") + 1]  # the last line may be half written
+        places, reasons = {}, {}
+        for line in text.decode().split("\n")[:-1]:
+            digest, _, reason = line.partition(" ")
+            if not _DIGEST.fullmatch(digest):
+                raise ValueError(f"a line says {line[:40]!r}")
+            if reason:
+                reasons[digest] = reason
+            else:
+                places[digest] = (path.stem, count)
+                count += 1
+        rows = path.with_suffix(".rows")
+        if count and (not rows.exists() or rows.stat().st_size < count * prod(self._shape)):
+            raise ValueError(f"it tells of {count} rows, and {rows.name} has fewer")
+        self._seen[path.stem] = (done + len(text), count)
+        self._places.update((digest, place) for digest, place in places.items() if digest in self._wanted)
+        self.reasons.update((digest, reason) for digest, reason in reasons.items() if digest in self._wanted)
+
+    def _append(self, rows: Sequence[Pixels], lines: Sequence[str]) -> None:
+        if self._own not in self._seen:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            _sweep(self._folder)
+        done, count = self._seen.setdefault(self._own, (0, 0))
+        with self._file(self._own, "rows").open("ab") as file:
+            for pixels in rows:
+                file.write(pixels.tobytes())
+            file.flush()
+            os.fsync(file.fileno())
+        text = "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
+        with self._file(self._own, "index").open("ab") as file:
+            file.write(text)
+        self._seen[self._own] = (done + len(text), count + len(rows))
+
+    def _give_up(self, error: OSError) -> None:
+        logger.warning("canvases cannot be kept in %s (%s) and stay in memory; free some space or set PIXPROMPT_CACHE.",
+                       self._folder, error)  # fmt: skip
+        self._memory = []
+        done, count = self._seen.get(self._own, (0, 0))
+        index, rows = self._file(self._own, "index"), self._file(self._own, "rows")
+        if done == 0:
+            _remove(index)
+            return
+        with suppress(OSError):  # the index first: its lines must never tell of rows that are gone
+            os.truncate(index, done)
+            os.truncate(rows, count * prod(self._shape))
+
+    def _file(self, name: str, kind: str) -> Path:
+        return self._folder / f"{name}.{kind}"
+
+
+def _remove(index: Path) -> None:
+    for path in (index, index.with_suffix(".rows")):
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path) -> None:
+    """Removes the rows of runs that were killed before they wrote a line."""
+    for rows in folder.glob("*.rows"):
+        index = rows.with_suffix(".index")
+        with suppress(OSError):
+            if time.time() - rows.stat().st_mtime > _STALE_SECONDS and not (index.exists() and index.stat().st_size):
+                _remove(index)

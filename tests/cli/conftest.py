@@ -1,0 +1,33 @@
+"""What the tests of the commands share: a prompt file, and a whole task that a run learns in a second."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from ..images import make_prompt
+from .toy import Toy, write_toy
+
+
+@pytest.fixture
+def prompt_file(tmp_path: Path) -> Path:
+    path = tmp_path / "prompt.png"
+    make_prompt().save(path)
+    return path
+
+
+@pytest.fixture
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+    """A model that can be named and images that lie in a folder, in an empty current folder; one thread."""
+    made = write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield made
+    torch.set_num_threads(threads)
+    sys.modules.pop(made.module, None)

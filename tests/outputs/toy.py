@@ -1,0 +1,35 @@
+"""A small task for output transforms: seven source classes, three target classes, a text encoder of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pixprompt.core import AnswerKind, ModelSpec
+
+CLASSES = ("cat", "dog", "sea_horse")
+LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bird", "stove", "Sea Lion")
+SIZE = len(LABELS)
+FITTED = ("blm", "blm+", "frequency", "iterative", "linear")
+
+
+def encode_text(texts: Sequence[str]) -> Tensor:
+    """A text encoder of bytes: the same text has always the same embedding."""
+    rows = [np.random.default_rng(list(text.encode())).normal(size=SIZE) for text in texts]
+    return torch.tensor(np.stack(rows), dtype=torch.float32)
+
+
+def spec_for(kind: str) -> ModelSpec:
+    answer = AnswerKind.EMBEDDINGS if kind == "text" else AnswerKind.LOGITS
+    return ModelSpec("toy", (8, 8), SIZE, answer, LABELS)
+
+
+def answers(count: int = 40, seed: int = 0, num_classes: int = len(CLASSES)) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.randint(num_classes, (count,), generator=generator)
+    outputs = torch.randn(count, SIZE, generator=generator)
+    outputs[torch.arange(count), labels + 2] += 2
+    return outputs, labels
