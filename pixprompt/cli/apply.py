@@ -23,16 +23,11 @@ from PIL import Image
 from ..canvas import Pixels, decode
 from ..core import ConfigError, DataError, ImageError
 from ..files import make_folder, write_bytes
+from ..image_files import IMAGE_SUFFIXES, walk
 from ..prompt import Prompt, load
 from .options import json_option, print_json
 
-__all__ = ["IMAGE_SUFFIXES", "Job", "apply", "find_jobs", "put_prompt"]
-
-IMAGE_SUFFIXES = frozenset({
-    ".avif", ".bmp", ".gif", ".jfif", ".jp2", ".jpeg", ".jpg",
-    ".pbm", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp",
-})  # fmt: skip
-"""What counts as an image inside a folder; a file that is named itself may have any suffix."""
+__all__ = ["Job", "apply", "find_jobs", "put_prompt"]
 
 _PNG_LEVEL = 1
 """Of 224x224 photos: 1.7 times as fast as Pillow's default level 6, and 0.5% larger; the pixels are the same."""
@@ -209,28 +204,14 @@ def _work(prompt: Prompt, job: Job, encode: Callable[[Pixels], bytes]) -> str | 
 
 
 def _images(inputs: Iterable[Path], out: Path, failures: list[Failure]) -> Iterator[tuple[Path, Path]]:
-    for path in inputs:
-        if path.is_dir():
-            yield from ((source, source.relative_to(path)) for source in _below(path, out, failures))
-        else:
-            yield path, Path(path.name)
-
-
-def _below(folder: Path, out: Path, failures: list[Failure]) -> Iterator[Path]:
-    """Walks a folder in alphabetical order; links to folders are followed, each folder is visited once."""
-
     def refuse(error: OSError) -> None:
         failures.append(Failure(Path(error.filename), error.strerror or str(error)))
 
-    seen = {os.path.realpath(out), os.path.realpath(folder)}
-    for here, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".")]
-        real = {name: os.path.realpath(os.path.join(here, name)) for name in folders}
-        folders[:] = [name for name in folders if real[name] not in seen]
-        seen.update(real.values())
-        for name in sorted(files):
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES:
-                yield Path(here, name)
+    for path in inputs:
+        if path.is_dir():
+            yield from ((source, source.relative_to(path)) for source in walk(path, on_error=refuse, skip=out))
+        else:
+            yield path, Path(path.name)
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

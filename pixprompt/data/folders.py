@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import cache
 from pathlib import Path
 
-from PIL import Image
-
 from ..core import DataError
-from .image_set import UNLABELLED, Collection, ImageSet, from_files, join
+from ..image_files import IMAGE_SUFFIXES, is_image_name, walk
+from .image_set import UNLABELLED, Collection, ImageSet, from_files
 from .splits import listed
 
-__all__ = ["SPLIT_NAMES", "image_suffixes", "read_folder", "read_images"]
+__all__ = ["SPLIT_NAMES", "read_folder", "read_images"]
 
 logger = logging.getLogger(__name__)
 
 SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """What people call the splits -> what we call them."""
-
-_NO_PICTURES = {"BUFR", "GRIB", "HDF5", "MPEG"}
-"""Formats that Pillow knows by name and cannot decode by itself."""
-
-
-@cache
-def image_suffixes() -> frozenset[str]:
-    """Returns the file name suffixes, in lower case, that Pillow reads as images."""
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, kind in known.items() if kind in Image.OPEN and kind not in _NO_PICTURES)
 
 
 def read_folder(path: Path) -> Collection:
@@ -50,20 +38,21 @@ def read_folder(path: Path) -> Collection:
 
 
 def read_images(path: Path) -> ImageSet:
-    """Reads every image of a folder, whatever its layout, or one image file; labels are kept where there are any.
+    """Finds every image below a folder, whatever its layout, or one image file; unlabelled.
 
     Raises:
-        DataError: Nothing is there, or it cannot be read.
+        DataError: Nothing is there, or a folder cannot be read.
     """
-    if path.is_file():
-        return from_files([path], [UNLABELLED])
-    folders, files = _listing(path)
-    loose = from_files(files, [UNLABELLED] * len(files))
-    found = list(_labelled_folders(path, folders).parts.values()) if folders else []
-    images = join([*found, loose])
-    if not len(images):
-        raise DataError(f"{path}: no images found; known suffixes: {', '.join(sorted(image_suffixes()))}.")
-    return images
+
+    def refuse(error: OSError) -> None:
+        raise DataError(f"{error.filename}: the folder cannot be read ({error.strerror}); check its permissions.")
+
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder; check the path.")
+    files = list(walk(path, on_error=refuse)) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: no images found; known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}.")
+    return from_files(files, [UNLABELLED] * len(files))
 
 
 def _labelled_folders(path: Path, folders: list[Path]) -> Collection:
@@ -122,7 +111,7 @@ def _listing(path: Path) -> tuple[list[Path], list[Path]]:
                     continue
                 if entry.is_dir():
                     folders.append(path / entry.name)
-                elif os.path.splitext(entry.name)[1].lower() in image_suffixes():
+                elif is_image_name(entry.name):
                     files.append(path / entry.name)
     except FileNotFoundError as error:
         raise DataError(f"{path}: no such folder; check the path.") from error

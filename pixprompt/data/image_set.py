@@ -67,13 +67,18 @@ class Collection:
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """A labelled data set with its three splits, which share no image."""
+    """A labelled data set with its three splits, which share no image.
+
+    Attributes:
+        seed: That the splits were drawn with; None where they were not drawn by `load_data`.
+    """
 
     name: str
     classes: tuple[str, ...]
     train: ImageSet
     val: ImageSet
     test: ImageSet
+    seed: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,13 +30,13 @@ def load_data(name: str, *, seed: int, shots: int | None = None) -> Data:
 
 
 def load_images(name: str) -> ImageSet:
-    """Finds images whose labels do not matter: all splits of a data set, any folder, or one image file.
+    """Finds images whose labels do not matter: all splits of a data set, all below a folder, or one image file.
 
     Args:
         name: What `load_data` takes, or a plain path to a folder or an image.
 
     Returns:
-        The images in a fixed order, labelled where labels are known.
+        The images in a fixed order; those of a folder are unlabelled, whatever its layout.
 
     Raises:
         ConfigError: Nothing goes by that name.

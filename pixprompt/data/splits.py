@@ -58,7 +58,7 @@ def split(found: Collection, *, name: str, seed: int, shots: int | None = None) 
         for part in ("train", "val"):
             parts[part] = parts[part].subset(few(parts[part].labels, shots, seed=seed, purpose=f"{part} shots"))
         _warn_few(parts["train"], shots, found.classes, name)
-    return Data(name, found.classes, parts["train"], parts["val"], parts["test"])
+    return Data(name, found.classes, parts["train"], parts["val"], parts["test"], seed=seed)
 
 
 def carve(labels: npt.NDArray[np.int64], *, seed: int, purpose: str) -> tuple[Indices, Indices]:

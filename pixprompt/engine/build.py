@@ -141,6 +141,11 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         data = load_data(config.data, seed=config.seed, shots=config.shots)
     else:
         config = config.with_values(data=data.name)
+        if data.seed not in (None, config.seed):
+            raise ConfigError(
+                f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
+                "later evaluation would draw other splits and test on images that were trained on."
+            )
     template = make_template(
         config.template,
         canvas_size=model.spec.image_size,

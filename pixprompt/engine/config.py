@@ -55,9 +55,7 @@ class TrainConfig:
     )
     aspect: str | None = _option(None, "how a non-square image becomes a canvas; the model's own", ASPECTS)
     start: str | None = _option(None, "first prompt: flat, or normally distributed noise", STARTS)
-    space: str = _option(
-        "pixel", "normalized: the VP paper's unclamped prompt, for comparison", SPACES
-    )
+    space: str = _option("pixel", "normalized: the VP paper's unclamped prompt, for comparison", SPACES)
     output: str | None = _option(None, "how answers become labels; see 'pixprompt outputs'")
     text: str = _option("paper", "text templates: a template with {}, several joined by |, a name, or a file")
     mapping: str | None = _option(None, "JSON file of output 'given': class -> source labels or indices")

@@ -164,6 +164,11 @@ def test_resuming_a_finished_run_gives_its_result_and_asks_nothing(config, model
     assert again == first
 
 
+def test_data_of_another_seed_is_refused(config, model, data, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="split with seed 3"):
+        train(config, out=tmp_path / "run", model=model, data=replace(data, seed=3))
+
+
 def test_two_runs_cannot_share_a_folder(config, model, data, tmp_path) -> None:
     class _Late(Silent):
         def stage(self, name: str, total: int) -> None:
