@@ -17,6 +17,7 @@ from ..core import ConfigError
 from ..engine import RUNGS, Result, TrainConfig, config_from_json, plan
 from ..engine import train as run
 from ..engine.build import build
+from ..engine.presets import DEFAULTS
 from .console import Console
 from .options import json_option, print_json
 
@@ -36,7 +37,8 @@ def _config_options(command: Callable[..., None]) -> Callable[..., None]:
     for item in reversed(dataclasses.fields(TrainConfig)):
         kind, choices = _TYPES[str(item.type).split(" ")[0]], item.metadata["choices"]
         text = item.metadata["help"]
-        default = "" if item.default is None else f"  [default: {item.default}]"
+        decided = DEFAULTS.get(item.name, item.default)
+        default = "" if decided is None else f"  [default: {decided}]"
         command = click.option(
             f"--{item.name.replace('_', '-')}",
             item.name,

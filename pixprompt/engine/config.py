@@ -61,7 +61,7 @@ class TrainConfig:
     mapping: str | None = _option(None, "JSON file of output 'given': class -> source labels or indices")
     text_encoder: str | None = _option(None, "dual encoder whose text side serves output 'semantic'")
     optimizer: str | None = _option(None, "what moves the prompt")
-    lr: float | None = _option(None, "learning rate, in parameters per step", low=0)
+    lr: float | None = _option(None, "learning rate, in units of the prompt's parameters", low=0)
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
     weight_decay: float = _option(0.0, "weight decay", low=0)
     warmup: int | None = _option(None, "steps of linear warm-up; at most half of the run", low=0)

@@ -12,9 +12,9 @@ from typing import Any
 from ..core import AnswerKind, ModelSpec
 from .config import TrainConfig
 
-__all__ = ["resolve", "uses_model_units"]
+__all__ = ["DEFAULTS", "resolve", "uses_model_units"]
 
-_DEFAULT: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
     "start": "flat",
@@ -24,6 +24,7 @@ _DEFAULT: dict[str, Any] = {
     "epochs": 6,
     "batch_size": 32,
 }
+"""What the default preset decides, whatever the model."""
 _VP: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
@@ -41,7 +42,7 @@ def resolve(config: TrainConfig, spec: ModelSpec) -> TrainConfig:
     """Returns the configuration with every None that the preset decides filled in."""
     dual = spec.answer is AnswerKind.EMBEDDINGS
     if config.preset == "default":
-        values = {**_DEFAULT, "output": "text" if dual else "frequency"}
+        values = {**DEFAULTS, "output": "text" if dual else "frequency"}
     else:
         batch = _VP_BATCH.get(config.model, _VP_BATCH_OTHERS.get(spec.answer, 128))
         values = {**_VP, "output": "text" if dual else "first-k", "batch_size": batch}

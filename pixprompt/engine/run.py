@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def train(
             return read_result(folder / "result.json")
         for left in folder.rglob(".*.tmp"):  # of `write_bytes`, where the run was killed in the midst of one
             left.unlink(missing_ok=True)
-    elif folder.is_dir() and any(folder.iterdir()):
+    elif folder.is_dir() and any(not path.match(".*.tmp") for path in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
     # Deterministic kernels, and no TF32: the same seed gives the same numbers on a GPU as well.
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
@@ -88,11 +89,16 @@ def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
     make_folder(folder)
     if resume:
         return
+    path, temporary = folder / "config.json", folder / f".config-{os.urandom(8).hex()}.json.tmp"
+    write_json(temporary, config.to_json())
     try:
-        (folder / "config.json").touch(exist_ok=False)
+        os.link(temporary, path)  # at once and whole: a run that is killed here has claimed nothing, or can be resumed
     except FileExistsError as error:
         raise ConfigError(f"another run has just started in {folder}. Choose another --out.") from error
-    write_json(folder / "config.json", config.to_json())
+    except OSError:
+        write_json(path, config.to_json())  # a file system without links; two runs at once go unnoticed there
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _plain_answers(

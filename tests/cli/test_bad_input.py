@@ -270,7 +270,7 @@ _FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
 @pytest.mark.parametrize(
     ("limit", "file"),
     [
-        pytest.param(300, "config.json", marks=pytest.mark.slow),
+        pytest.param(300, ".config", marks=pytest.mark.slow),
         (2000, "checkpoint"),
         pytest.param(12_000, "curves.png", marks=pytest.mark.slow),
     ],

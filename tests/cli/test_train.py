@@ -157,7 +157,7 @@ def test_a_finished_run_can_be_resumed_and_says_the_same(toy: Toy, capsys: pytes
 _LONG = ("--epochs", "40", "--optimizer", "sgd", "--lr", "1")
 
 
-def wait_for(path: Path, words: str = "", *, seconds: float = 60) -> None:
+def wait_for(path: Path, words: str = "", *, seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not (path.exists() and words in path.read_text(errors="replace")):
         if time.monotonic() > deadline:
@@ -169,14 +169,14 @@ def wait_for(path: Path, words: str = "", *, seconds: float = 60) -> None:
 def test_killed_at_any_moment_and_resumed_equals_never_stopped(toy: Toy) -> None:
     assert main(toy.train("whole", *_LONG)) == 0
     rng, unfinished = random.Random(2), 0
-    moments = [("config.json", ""), *(("history.jsonl", f'"epoch": {rng.randint(1, 39)}.0') for _ in range(3))]
+    moments = [("config.json", ""), *(("history.jsonl", f'"epoch": {rng.randint(1, 39)}') for _ in range(3))]
     for number, (file, words) in enumerate(moments):
         out = Path(f"cut{number}")
         process = start(toy.train(out, *_LONG), toy.folder)
         wait_for(toy.folder / out / file, words)
         time.sleep(rng.uniform(0, 0.02))  # anywhere in an epoch, in the midst of a write as well
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
         assert process.returncode in (-signal.SIGKILL, 0)
         unfinished += not (out / "result.json").exists()
         assert main(["train", "--resume", str(out)]) == 0
@@ -193,8 +193,8 @@ def test_ctrl_c_is_130_says_how_to_go_on_and_going_on_works(toy: Toy) -> None:
     wait_for(toy.folder / "my run/history.jsonl")
     process.send_signal(signal.SIGINT)
     began = time.monotonic()
-    stdout, stderr = process.communicate(timeout=20)
-    assert time.monotonic() - began < 5
+    stdout, stderr = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20  # of the minutes that the run would take; the machine may be busy
     assert (process.returncode, stdout) == (130, "")
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1] == "interrupted; continue with: pixprompt train --resume 'my run'"
@@ -214,3 +214,21 @@ def test_ctrl_c_before_anything_was_written_promises_nothing(
     assert main(toy.train("run")) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
     assert not Path("run").exists()
+
+
+def test_a_run_killed_while_it_claims_its_folder_can_be_started_again(
+    toy: Toy, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("run").mkdir()
+    Path("run/.0123.tmp").write_text("{")  # what a kill leaves in the midst of a write
+    errors: list[OSError] = [FileExistsError(17, "File exists"), OSError(95, "Operation not supported")]
+
+    def link(*paths: object) -> None:
+        raise errors.pop(0)
+
+    monkeypatch.setattr("os.link", link)
+    assert main(toy.train("run")) == 2
+    assert "another run has just started in run" in capsys.readouterr().err
+    assert files(Path("run")) == [".0123.tmp"]
+    assert main(toy.train("run")) == 0  # on a file system without links
+    assert result_of(Path("run"))["counts"] == COUNTS
