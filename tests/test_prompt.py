@@ -115,17 +115,23 @@ def test_apply_reads_an_opened_image_as_decode_reads_its_file(tmp_path: Path) ->
             assert np.array_equal(np.asarray(prompt.apply(opened)), expected), path.name
 
 
-def test_over_equals_imagemagick(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("opaque", "out"), [(True, "out.png"), (False, "out.bmp")])
+def test_over_equals_imagemagick(opaque: bool, out: str, tmp_path: Path) -> None:
+    """Its operator works with 16 bits; for a partial alpha its PNG writer cuts them off, its BMP writer rounds."""
     composite = shutil.which("composite")
     if composite is None:
         pytest.skip("ImageMagick's composite is not installed")
     prompt, canvas = make_prompt(size=(64, 64)), picture(64, 64)
+    if opaque:
+        rgba = prompt.rgba.copy()
+        rgba[..., 3] = np.where(rgba[..., 3] > 127, 255, 0)
+        prompt = replace(prompt, rgba=rgba)
     prompt.save(tmp_path / "prompt.png")
     canvas.save(tmp_path / "canvas.png")
-    names = [str(tmp_path / name) for name in ("prompt.png", "canvas.png", "out.png")]
+    names = [str(tmp_path / name) for name in ("prompt.png", "canvas.png", out)]
     subprocess.run([composite, "-depth", "8", *names], check=True)
-    with Image.open(tmp_path / "out.png") as out:
-        assert np.array_equal(np.asarray(out.convert("RGB")), prompt.overlay(np.asarray(canvas)))
+    with Image.open(tmp_path / out) as made:
+        assert np.array_equal(np.asarray(made.convert("RGB")), prompt.overlay(np.asarray(canvas)))
 
 
 # The value -----------------------------------------------------------------------------------------------------------
