@@ -65,6 +65,13 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Returns the SHA-256 digest of a file's content, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    """Returns the SHA-256 digest of a file's content, in hexadecimal.
+
+    Raises:
+        PixpromptError: The file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise PixpromptError(f"cannot read {path}: {error.strerror}.") from error

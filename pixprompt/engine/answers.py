@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,11 +16,19 @@ from ..data import CanvasSet
 from .report import Reporter, Silent
 from .result import Score, wilson
 
-__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "score", "to_images"]
+__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "reproducible", "score", "to_images"]
 
 Pixels = npt.NDArray[np.uint8]
 BATCH = 64
 """Images per batch where no gradient is taken."""
+
+
+def reproducible() -> AbstractContextManager[None]:
+    """Returns a context with deterministic kernels and no TF32, so that a seed means the same numbers on a GPU too."""
+    flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
+        enabled=True, benchmark=False, deterministic=True, allow_tf32=False
+    )
+    return flags
 
 
 def to_images(canvases: Pixels, device: str = "cpu") -> Tensor:

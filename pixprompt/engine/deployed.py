@@ -19,7 +19,7 @@ from ..files import file_sha256
 from ..models import Counted, load_model
 from ..outputs import output_from_json
 from ..prompt import Prompt, load
-from .answers import Pixels, ask_all, batches, score, to_images
+from .answers import Pixels, ask_all, batches, reproducible, score, to_images
 from .build import canvases_of, device_of, pick_device, plain_canvas
 from .config import TrainConfig, run_config
 from .plan import query_counts
@@ -133,7 +133,8 @@ def evaluate(
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
     _check_classes(data.classes, deployed.output.classes)
-    rungs, counts = _rungs(deployed, data, workers, reporter)
+    with reproducible():
+        rungs, counts = _rungs(deployed, data, workers, reporter)
     return Result(
         method="pixel",
         model=deployed.model.spec.name,

@@ -15,7 +15,7 @@ from ..adapters import PixelPrompt
 from ..core import ConfigError, Model
 from ..data import Data
 from ..files import make_folder, write_bytes, write_json
-from .answers import Answered, ask_all
+from .answers import Answered, ask_all, reproducible
 from .build import Parts, Split, build, pick_autocast
 from .checkpoint import load_state, save_state
 from .config import TrainConfig, run_config
@@ -61,8 +61,7 @@ def train(
             left.unlink(missing_ok=True)
     elif folder.is_dir() and any(not path.match(".*.tmp") for path in folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
-    # Deterministic kernels, and no TF32: the same seed gives the same numbers on a GPU as well.
-    with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False):
+    with reproducible():
         parts = build(config, model=model, data=data)
         return _run(parts, folder, resume, reporter, began)
 
