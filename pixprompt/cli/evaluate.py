@@ -10,6 +10,7 @@ import click
 from ..engine import deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
+from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
 from .train import format_ladder
@@ -28,6 +29,7 @@ __all__ = ["evaluate", "predict"]
 @json_option
 def evaluate(source: str, as_json: bool, **options: Any) -> None:
     """Score a saved prompt, as re-read from its PNG, on the validation and test images of a data set."""
+    keep_freed_memory()
     console = Console()
     try:
         result = score_prompt(source, reporter=console, **options)
@@ -61,6 +63,7 @@ def predict(
     as_json: bool,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order."""
+    keep_freed_memory()
     deployed = deploy(prompt, model=model, weights=weights, device=device)
     lines, failed = [], 0
     for line in predict_images(deployed, list(images), top=top, workers=workers):

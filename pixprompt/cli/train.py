@@ -18,6 +18,7 @@ from ..engine import RUNGS, Result, TrainConfig, config_from_json, plan
 from ..engine import train as run
 from ..engine.build import build
 from ..engine.presets import DEFAULTS
+from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
 
@@ -75,6 +76,7 @@ def train(
     if dry_run:
         _print_plan(plan(build(config)), as_json)
         return
+    keep_freed_memory()
     folder = resume or out or _default_folder(config)
     console = Console()
     try:
