@@ -23,9 +23,9 @@ from pixprompt.engine import TrainConfig, train
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
     """Runs rows of (name, settings); "{assets}" and "{scratch}" in a setting stand for those folders."""
     path = folder / "results.jsonl"
-    done = {line["name"] for line in _lines(path)}
+    done = [(line["name"], line["settings"]) for line in _lines(path)]
     for name, settings in rows:
-        if name in done:
+        if (name, dict(settings)) in done:
             continue
         filled = {key: _filled(value, places) for key, value in settings.items()}
         with tempfile.TemporaryDirectory() as out:

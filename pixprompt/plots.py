@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
@@ -24,6 +27,7 @@ Labels = npt.NDArray[np.int64]
 _NAMES = {"no_prompt": "no prompt", "output_only": "no prompt, best output transform"}
 _BLUE, _ORANGE, _GREY = "#2563a8", "#d9701c", "#8a8a8a"
 _SHOWN_CLASSES = 20
+P = ParamSpec("P")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,19 @@ class Preview:
     guesses_after: Labels
 
 
+def _plain_text(draw: Callable[P, None]) -> Callable[P, None]:
+    """Draws class names as they are: no formulas between dollar signs, no remark on signs that the font lacks."""
+
+    @wraps(draw)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        with rc_context({"text.parse_math": False}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=r"Glyph .* missing")
+            draw(*args, **kwargs)
+
+    return wrapped
+
+
+@_plain_text
 def draw_curves(path: Path, history: Sequence[Mapping[str, float]], rungs: Mapping[str, Mapping[str, Any]]) -> None:
     """Draws loss and accuracy by epoch, with the validation accuracy of the rungs without a prompt as lines."""
     figure = Figure(figsize=(9, 3.6), layout="constrained")
@@ -70,6 +87,7 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, float]], rungs: Mappi
     _save(figure, path)
 
 
+@_plain_text
 def draw_preview(path: Path, preview: Preview) -> None:
     """Draws the prompt, a few images before and after, and the confusion of the test split before and after."""
     columns = len(preview.before)

@@ -94,6 +94,7 @@ def test_the_preview_shows_prompt_images_and_confusion(tmp_path: Path, figures: 
     "classes",
     [
         ["$x^2$", "100%", "<b>", "zwölf"],
+        ["$5_$10 bill", "a$x_$b", "고양이", "猫"],
         ["$\\undefined{", "_", "a$b", "$"],
         ["a very long class name that would not fit", "b", "c", "d"],
         [f"class {number}" for number in range(40)],

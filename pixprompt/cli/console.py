@@ -26,12 +26,10 @@ class Console:
         elif total:
             self._bar = tqdm(total=total, desc=name, unit="img", leave=False, file=sys.stderr, dynamic_ncols=True)
 
-    def advance(self, steps: int = 1, **values: float) -> None:
+    def advance(self, steps: int = 1) -> None:
         """Moves the bar."""
         if self._bar is not None:
             self._bar.update(steps)
-            if values:
-                self._bar.set_postfix({name: f"{value:.3f}" for name, value in values.items()}, refresh=False)
 
     def epoch(self, line: Mapping[str, float]) -> None:
         """Writes a line of history."""

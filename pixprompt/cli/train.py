@@ -73,6 +73,8 @@ def train(
     if resume is not None and (given or config_file or out or dry_run):
         raise ConfigError("--resume continues a run as it was configured; give no other settings with it.")
     config = _read(config_file).with_values(**given) if config_file else TrainConfig(**given)
+    if config_file and given.get("preset", config.preset) != _read(config_file).preset:
+        raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
         _print_plan(plan(build(config)), as_json)
         return

@@ -19,12 +19,12 @@ from .result import Score, wilson
 __all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "reproducible", "score", "to_images"]
 
 Pixels = npt.NDArray[np.uint8]
-BATCH = 64
+BATCH = 32
 """Images per batch where no gradient is taken."""
 
 
 def reproducible() -> AbstractContextManager[None]:
-    """Returns a context with deterministic kernels and no TF32, so that a seed means the same numbers on a GPU too."""
+    """Returns a context with deterministic cuDNN kernels and no TF32: scores on a GPU as on a CPU, seeds that hold."""
     flags: AbstractContextManager[None] = torch.backends.cudnn.flags(
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )

@@ -13,14 +13,14 @@ from torch import Tensor
 
 from ..adapters import METHODS
 from ..canvas import Canvas
-from ..core import Access, AccessError, ConfigError, Model, ModelSpec, OutputTransform
+from ..core import Access, AccessError, ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
 from ..models import Counted, DualEncoder, TorchModel, load_model
 from ..optimizers import OPTIMIZERS
 from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
-from .config import TrainConfig
+from .config import TrainConfig, with_absolute_paths
 from .presets import resolve, uses_model_units
 from .report import Reporter
 from .seeds import stream
@@ -127,6 +127,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         ConfigError: The settings do not go together.
     """
     METHODS[config.method]
+    config = with_absolute_paths(config)
     if config.text_encoder and config.output != "semantic":
         raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
     if model is None:
@@ -150,7 +151,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         config.template,
         canvas_size=model.spec.image_size,
         size=config.size,
-        blend=_blend(config, model),
+        blend=_checked_blend(config, model),
         place=config.place,
     )
     plain, frame = plain_canvas(model.spec, config.crop, config.aspect), 0
@@ -242,8 +243,17 @@ def _check_access(config: TrainConfig, model: Model) -> None:
         )
 
 
+def _checked_blend(config: TrainConfig, model: Model) -> Blend:
+    try:
+        return _blend(config, model)
+    except RangeError as error:
+        raise ConfigError(str(error)) from error
+
+
 def _blend(config: TrainConfig, model: Model) -> Blend:
     start = config.start or "flat"
+    if config.space == "normalized" and config.blend != "add":
+        raise ConfigError("space 'normalized' needs blend 'add'; use space 'pixel'.")
     if config.blend == "add":
         if not uses_model_units(config):
             return Add(start=start, delta_scale=config.delta_scale)

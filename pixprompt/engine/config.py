@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ..prompt import BLENDS
 from ..registry import suggest
 from ..templates import STARTS
 
-__all__ = ["TrainConfig", "config_from_json", "run_config"]
+__all__ = ["TrainConfig", "config_from_json", "run_config", "with_absolute_paths"]
 
 
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str}
@@ -121,6 +122,8 @@ def config_from_json(values: dict[str, Any], *, source: str | Path) -> TrainConf
     Raises:
         ConfigError: A name is not a setting, with a suggestion.
     """
+    if not isinstance(values, dict):
+        raise ConfigError(f"{source}: expected a JSON object of settings, got {type(values).__name__}.")
     try:
         return TrainConfig().with_values(**values)
     except (ConfigError, TypeError) as error:
@@ -138,3 +141,20 @@ def run_config(folder: Path) -> TrainConfig:
         return config_from_json(json.loads(path.read_text()), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run directory: {path.name} cannot be read ({error}).") from error
+
+
+def with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Returns the configuration with paths that mean the same in every folder."""
+
+    def absolute(value: str, *prefixes: str) -> str:
+        prefix = next((prefix for prefix in prefixes if value.startswith(prefix)), None)
+        return value if prefix is None else prefix + os.path.abspath(os.path.expanduser(value.removeprefix(prefix)))
+
+    return replace(
+        config,
+        model=absolute(config.model, "open_clip:local-dir:"),
+        text_encoder=config.text_encoder and absolute(config.text_encoder, "open_clip:local-dir:"),
+        data=absolute(config.data, "folder:", "csv:"),
+        weights=config.weights and absolute(config.weights, ""),
+        mapping=config.mapping and absolute(config.mapping, ""),
+    )

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..core import ConfigError, ImageError, Model, OutputTransform, PromptError
+from ..core import ConfigError, ImageError, Model, OutputTransform, PromptError, UnknownName
 from ..data import Data, ImageSet, join, load_data, load_images
 from ..files import file_sha256
 from ..models import Counted, load_model
@@ -24,7 +24,7 @@ from .build import canvases_of, device_of, pick_device, plain_canvas
 from .config import TrainConfig, run_config
 from .plan import query_counts
 from .report import Reporter, Silent
-from .result import RUNGS, Result, Score, peak_memory_mb
+from .result import RUNGS, Result, Score, peak_memory_mb, read_result
 
 __all__ = ["Deployed", "deploy", "evaluate", "predict"]
 
@@ -57,8 +57,8 @@ def deploy(
     """
     path = Path(source)
     config = run_config(path) if path.is_dir() else None
-    if config is not None and not (path / "prompt.png").exists():
-        raise ConfigError(f"{path} holds no prompt yet; finish the run with: pixprompt train --resume {path}")
+    if config is not None and not (path / "result.json").exists():
+        raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
     prompt = load(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
         model, device = _load_model(prompt, config, model, weights, pick_device(device)), pick_device(device)
@@ -91,7 +91,11 @@ def _load_model(
             f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
             f"{prompt.weights_sha256[:12]}...); give that file with --weights, or say --model to try another model."
         )
-    return load_model(name or prompt.model, weights=Path(weights) if weights else None, device=device)
+    try:
+        return load_model(name or prompt.model, weights=Path(weights) if weights else None, device=device)
+    except UnknownName as error:
+        hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
+        raise ConfigError(f"{error}{hint}") from error
 
 
 def evaluate(
@@ -105,10 +109,11 @@ def evaluate(
     price_per_1000: float | None = None,
     reporter: Reporter | None = None,
 ) -> Result:
-    """Scores a saved prompt, and the images without it, on the validation and test splits of a data set.
+    """Scores a saved prompt, as re-read from its file, on the validation and test splits of a data set.
 
-    Both are read with the output transform of the file. Splits that are drawn are drawn with the prompt's own seed, so
-    the images it learned from stay out of the test.
+    A run directory brings the other rungs of its ladder along; a file alone is compared with the images without it,
+    read with the same output transform. Splits that are drawn are drawn with the prompt's own seed, so the images it
+    learned from stay out of the test.
 
     Args:
         source: A prompt PNG or a run directory.
@@ -126,6 +131,7 @@ def evaluate(
     began, reporter = time.perf_counter(), reporter or Silent()
     deployed = deploy(source, model=model, weights=weights, device=device)
     prompt, config = deployed.prompt, deployed.config
+    own = config is not None and data is None and model is None
     if data is None and config is not None:
         data = config.data
     if data is None:
@@ -134,7 +140,11 @@ def evaluate(
         data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
     _check_classes(data.classes, deployed.output.classes)
     with reproducible():
-        rungs, counts = _rungs(deployed, data, workers, reporter)
+        rungs, counts = _rungs(deployed, data, workers, reporter, alone=not own)
+    notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
+    if own:
+        rungs = {**read_result(Path(source) / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
+        notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
         method="pixel",
         model=deployed.model.spec.name,
@@ -148,14 +158,12 @@ def evaluate(
         best="none" if prompt.template["name"] == "none" else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
-        notes=[
-            "'no prompt' is read with the output transform of the file; the training run's own is in its result.json."
-        ],
+        notes=notes,
     )
 
 
 def _rungs(
-    deployed: Deployed, data: Data, workers: int, reporter: Reporter
+    deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool
 ) -> tuple[dict[str, Score | None], dict[str, int]]:
     """Returns the rungs that a file alone can give, and how many images were read of each split."""
     prompt, config = deployed.prompt, deployed.config
@@ -164,7 +172,8 @@ def _rungs(
         plain = prompt.canvas
     rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
     counts = {"train": len(data.train)}
-    for rung, canvas, overlay in (("no_prompt", plain, None), ("prompt_png", prompt.canvas, prompt.overlay)):
+    wanted = [("no_prompt", plain, None)] if alone else []
+    for rung, canvas, overlay in (*wanted, ("prompt_png", prompt.canvas, prompt.overlay)):
         answered = []
         for name, images in (("val", data.val), ("test", data.test)):
             canvases = canvases_of(images, canvas, workers, reporter, f"read {name}")
@@ -221,7 +230,8 @@ def _predict_batch(
     shares: Iterator[list[float]] = iter(())
     if good:
         prompted = deployed.prompt.overlay(np.stack(good))
-        logits = deployed.output(deployed.model(to_images(prompted, deployed.device)).float())
+        with reproducible():
+            logits = deployed.output(deployed.model(to_images(prompted, deployed.device)).float())
         shares = iter(logits.double().softmax(1).cpu().tolist())
     for index, item in zip(chosen, made, strict=True):
         if isinstance(item, ImageError):

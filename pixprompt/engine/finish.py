@@ -41,13 +41,13 @@ class Ending:
     plain_train: Answered
     plain_val: Answered
     val: Split
+    test: Split
     reporter: Reporter
 
 
 def finish(end: Ending, *, began: float) -> Result:
     """Scores the test split once per rung, writes prompt, pictures and result, and returns the result."""
-    parts, best = end.parts, end.state.best
-    test = parts.split("test", end.reporter)
+    parts, best, test = end.parts, end.state.best, end.test
     num_val, num_test = len(end.plain_val.labels), len(test.plain.labels)
     end.reporter.stage("score", num_test + (2 * (num_val + num_test) if best else 0))
     plain_test = ask_all(parts.counted, test.plain, device=parts.device, reporter=end.reporter)
@@ -55,37 +55,43 @@ def finish(end: Ending, *, began: float) -> Result:
     rungs: dict[str, Score | None] = {
         "no_prompt": score(end.own, end.plain_val, plain_test),
         "output_only": score(alone, end.plain_val, plain_test),
-        "prompt_float": _score_float(end, best, test) if best else None,
+        "prompt_float": _score_float(end, best) if best else None,
     }
-    saved = _save_best(end, best, test, plain_test)
+    saved = _choose(end, best, plain_test)
     rungs["prompt_png"] = score(saved.output, saved.val, saved.test)
     path = end.folder / "prompt.png"
     replace(saved.prompt, metrics=_metrics(rungs)).save(path)
     reread = load(path)
     chosen = "none" if reread.template["name"] == "none" else "prompt"
     apart = _steps_apart(end.adapter, reread, test) if chosen == "prompt" and parts.config.space == "pixel" else None
-    result = _result(end, rungs, chosen, apart, num_test, time.perf_counter() - began)
+    result = _result(end, rungs, chosen, apart, _notes(rungs, chosen, saved), time.perf_counter() - began)
     draw_curves(end.folder / "curves.png", end.state.history, _metrics(rungs))
-    _draw(end, reread, test, plain_test, saved)
+    _draw(end, reread, plain_test, saved)
     write_json(end.folder / "result.json", result.to_json())  # last: it says that the run is finished
     return result
 
 
 @dataclass(frozen=True)
 class _Saved:
-    """The prompt of the PNG, the output transform with it, and the answers to images prompted by the file."""
+    """The prompt to keep, the output transform with it, and the answers to images prompted by its file.
+
+    Attributes:
+        exported: Score of the trained prompt's own file, kept or not, where that file may lose something.
+    """
 
     prompt: Prompt
     output: OutputTransform
     val: Answered
     test: Answered
+    exported: Score | None = None
 
 
-def _save_best(end: Ending, best: Best | None, test: Split, plain_test: Answered) -> _Saved:
+def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
     """Keeps the trained prompt if its file, read back, validates better than no prompt; else an empty one."""
-    parts = end.parts
+    parts, exported = end.parts, None
     if best is not None:
-        path = end.folder / "prompt.png"
+        # Not under its final name: an interrupted run must not leave a prompt there that was not chosen.
+        path = end.folder / "checkpoint" / "candidate.png"
         prompt = _trained_prompt(parts, end.adapter, best)
         prompt.save(path)
         reread = load(path)
@@ -94,10 +100,14 @@ def _save_best(end: Ending, best: Best | None, test: Split, plain_test: Answered
             return ask_all(parts.counted, split, device=parts.device, reporter=end.reporter, overlay=reread.overlay)
 
         val, none = ask(end.val.prompt), score(end.own, end.plain_val, None).val or 0.0
-        if (score(best.output, val, None).val or 0.0) > none:
-            return _Saved(prompt, best.output, val, ask(test.prompt))
+        better, lossy = (score(best.output, val, None).val or 0.0) > none, parts.config.space == "normalized"
+        if better or lossy:
+            test = ask(end.test.prompt)
+            exported = score(best.output, val, test) if lossy else None
+            if better:
+                return _Saved(prompt, best.output, val, test, exported)
     # An empty prompt leaves every pixel as it is, so the plain answers are its answers.
-    return _Saved(_empty_prompt(parts, end.own), end.own, end.plain_val, plain_test)
+    return _Saved(_empty_prompt(parts, end.own), end.own, end.plain_val, plain_test, exported)
 
 
 def _best_output_only(end: Ending) -> OutputTransform:
@@ -112,7 +122,7 @@ def _best_output_only(end: Ending) -> OutputTransform:
     return max(fitted, key=lambda output: accuracy(output(end.plain_val.outputs), end.plain_val.labels))
 
 
-def _score_float(end: Ending, best: Best, test: Split) -> Score:
+def _score_float(end: Ending, best: Best) -> Score:
     """Scores the prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped either)."""
     end.adapter.load_state_dict(best.state)
     end.adapter.output = best.output
@@ -120,7 +130,9 @@ def _score_float(end: Ending, best: Best, test: Split) -> Score:
     def ask(images: torch.Tensor) -> torch.Tensor:
         return end.adapter.outputs(images, quantize=False)
 
-    answered = [ask_all(ask, split.prompt, device=end.parts.device, reporter=end.reporter) for split in (end.val, test)]
+    answered = [
+        ask_all(ask, split.prompt, device=end.parts.device, reporter=end.reporter) for split in (end.val, end.test)
+    ]
     return score(best.output, *answered)
 
 
@@ -174,12 +186,15 @@ def _metrics(rungs: dict[str, Score | None]) -> dict[str, Any]:
     return {name: {"val": rung.val, "test": rung.test} for name, rung in rungs.items() if rung is not None}
 
 
-def _notes(rungs: dict[str, Score | None], chosen: str, space: str) -> list[str]:
+def _notes(rungs: dict[str, Score | None], chosen: str, saved: _Saved) -> list[str]:
     notes, only, png, trained = [], rungs["output_only"], rungs["prompt_png"], rungs["prompt_float"]
     if chosen == "none":
         notes.append("No prompt validates better than none; the saved prompt is empty.")
-    if space == "normalized" and trained and png:
-        notes.append(f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, as a PNG {png.test:.3f}.")
+    if saved.exported and trained:
+        notes.append(
+            f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, saved as a PNG "
+            f"{saved.exported.test:.3f}."
+        )
     if only and png and (only.val or 0.0) > (png.val or 0.0):
         notes.append(
             f"Without any prompt, output '{only.output}' validates better ({only.val:.3f} against {png.val:.3f}). "
@@ -193,11 +208,13 @@ def _result(
     rungs: dict[str, Score | None],
     chosen: str,
     apart: int | None,
-    num_test: int,
+    notes: list[str],
     seconds: float,
 ) -> Result:
     parts, state = end.parts, end.state
-    num_train, num_val = len(end.plain_train.labels), len(end.plain_val.labels)
+    num_train, num_val, num_test = (
+        len(labels) for labels in (end.plain_train.labels, end.plain_val.labels, end.test.plain.labels)
+    )
     trained = state.epoch * num_train
     return Result(
         method=parts.config.method,
@@ -214,11 +231,12 @@ def _result(
         train_images_per_second=trained / state.train_seconds if state.train_seconds else 0.0,
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
-        notes=_notes(rungs, chosen, parts.config.space),
+        notes=notes,
     )
 
 
-def _draw(end: Ending, prompt: Prompt, test: Split, plain: Answered, saved: _Saved) -> None:
+def _draw(end: Ending, prompt: Prompt, plain: Answered, saved: _Saved) -> None:
+    test = end.test
     chosen = np.unique(np.linspace(0, len(test.plain.labels) - 1, 6).astype(int))
     under = test.plain if prompt.template["name"] == "none" else test.prompt
     draw_preview(

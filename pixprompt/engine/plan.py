@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from ..core import ConfigError
 from ..models import Counted
 from .build import Parts
 
@@ -39,5 +41,11 @@ def query_counts(counted: Counted, price_per_1000: float | None) -> dict[str, An
 
 
 def cost(images: int, price_per_1000: float | None) -> float | None:
-    """Returns the price of queries, in the currency of the price; None without a price."""
+    """Returns the price of queries, in the currency of the price; None without a price.
+
+    Raises:
+        ConfigError: The price is negative or no number.
+    """
+    if price_per_1000 is not None and not 0 <= price_per_1000 < math.inf:
+        raise ConfigError(f"a price per 1000 queries must be at least 0, got {price_per_1000}.")
     return None if price_per_1000 is None else round(images * price_per_1000 / 1000, 4)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..core import AnswerKind, ModelSpec
+from ..models import MODELS
 from .config import TrainConfig
 
 __all__ = ["DEFAULTS", "resolve", "uses_model_units"]
@@ -34,8 +35,8 @@ _VP: dict[str, Any] = {
     "warmup": 1000,
     "epochs": 1000,
 }
-_VP_BATCH = {"bit-m-rn50": 128, "rn50": 128, "instagram-resnext101": 32}
-_VP_BATCH_OTHERS = {AnswerKind.EMBEDDINGS: 256}
+_VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
+"""The one model that the paper gives 32 images per step; CLIP has 256, the others 128."""
 
 
 def resolve(config: TrainConfig, spec: ModelSpec) -> TrainConfig:
@@ -44,7 +45,7 @@ def resolve(config: TrainConfig, spec: ModelSpec) -> TrainConfig:
     if config.preset == "default":
         values = {**DEFAULTS, "output": "text" if dual else "frequency"}
     else:
-        batch = _VP_BATCH.get(config.model, _VP_BATCH_OTHERS.get(spec.answer, 128))
+        batch = 32 if config.model in _VP_SMALL_BATCH else 256 if dual else 128
         values = {**_VP, "output": "text" if dual else "first-k", "batch_size": batch}
     open_fields = {name: value for name, value in values.items() if getattr(config, name) is None}
     return config.with_values(**open_fields)

@@ -15,8 +15,8 @@ class Reporter(Protocol):
         """A stage of `total` steps begins; the one before it has ended."""
         ...
 
-    def advance(self, steps: int = 1, **values: float) -> None:
-        """Steps of the stage are done; values are worth showing beside the bar."""
+    def advance(self, steps: int = 1) -> None:
+        """Steps of the stage are done."""
         ...
 
     def epoch(self, line: Mapping[str, float]) -> None:
@@ -34,7 +34,7 @@ class Silent:
     def stage(self, name: str, total: int) -> None:
         """Nothing."""
 
-    def advance(self, steps: int = 1, **values: float) -> None:
+    def advance(self, steps: int = 1) -> None:
         """Nothing."""
 
     def epoch(self, line: Mapping[str, float]) -> None:

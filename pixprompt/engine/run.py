@@ -72,14 +72,15 @@ def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: fl
         parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=config.space
     ).to(parts.device)
     _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
-    train_split, val_split = parts.split("train", reporter), parts.split("val", reporter)
+    # The test images too are read now, so that a file that is in the way is found before the hours of training.
+    train_split, val_split, test_split = (parts.split(name, reporter) for name in ("train", "val", "test"))
     plain_train, plain_val = _plain_answers(parts, folder, train_split, val_split, reporter)
     if own.fits:
         adapter.output = own = own.refit(plain_train.outputs, plain_train.labels)
     fitting = time.perf_counter()
     state = _fit(parts, adapter, folder, train_split, val_split, reporter)
     began += time.perf_counter() - fitting - state.seconds  # the epochs of earlier sessions count, too
-    ending = Ending(parts, folder, adapter, state, own, plain_train, plain_val, val_split, reporter)
+    ending = Ending(parts, folder, adapter, state, own, plain_train, plain_val, val_split, test_split, reporter)
     return finish(ending, began=began)
 
 
@@ -110,8 +111,8 @@ def _plain_answers(
         tensors, values = kept
         if values["identity"] != identity:
             raise ConfigError(
-                f"the images, their order, the classes or the model are not those that {folder} was started with. "
-                "Bring them back, or start a new run."
+                f"{folder} was started with other images, classes, mapping or model than these, or in another order. "
+                "Bring those back, or start a new run."
             )
         parts.counted.images, parts.counted.requests = values["images"], values["requests"]
     else:
@@ -133,6 +134,7 @@ def _identity(parts: Parts, train_split: Split, val_split: Split) -> str:
     facts = {
         "model": [parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
         "classes": parts.data.classes,
+        "output": parts.config.output if parts.output().fits else parts.output().to_json(),
         "canvases": [parts.plain.to_json(), parts.canvas.to_json()],
         "images": [(split.plain.names, split.plain.labels.tolist()) for split in (train_split, val_split)],
         "test": (parts.data.test.names, parts.data.test.labels.tolist()),

@@ -100,7 +100,7 @@ def test_settings_that_make_no_sense_are_wrong_usage_before_anything_is_asked(
     [
         (b"no json", "is no configuration"),
         (b"\xff\xfe", "is no configuration"),
-        (b"[1]", "mapping"),
+        (b"[1]", "expected a JSON object"),
         (b'{"epoch": 3}', "Did you mean 'epochs'"),
         (b'{"epochs": "3"}', "epochs must be a whole number, got '3'"),
         (b'{"epochs": true}', "epochs must be a whole number"),

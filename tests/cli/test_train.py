@@ -22,7 +22,7 @@ from ..images import files
 from .toy import CLASSES, COUNTS, Toy, start
 
 FILES = ["config.json", "curves.png", "history.jsonl", "preview.png", "prompt.png", "result.json"]
-CHECKPOINT = ["checkpoint/plain.safetensors", "checkpoint/state.safetensors"]
+CHECKPOINT = ["checkpoint/candidate.png", "checkpoint/plain.safetensors", "checkpoint/state.safetensors"]
 SCHEMA_1 = {
     *("schema", "pixprompt_version", "method", "model", "data", "classes", "counts", "parameters", "seed", "accuracy"),
     *("queries", "train_images_per_second", "seconds", "peak_memory_mb"),

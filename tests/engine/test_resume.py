@@ -1,0 +1,127 @@
+"""Runs that are killed, resumed, or started twice."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pixprompt import files, plots
+from pixprompt import prompt as prompt_module
+from pixprompt.core import ConfigError
+from pixprompt.engine import TrainConfig, checkpoint, evaluate, run, train
+from pixprompt.engine.report import Silent
+
+from .toy import history, numbers
+
+
+class _Killed(BaseException):
+    pass
+
+
+class _KillAfter(Silent):
+    def __init__(self, images: int, stage: str) -> None:
+        self.left, self.wanted, self.current = images, stage, ""
+
+    def stage(self, name: str, total: int) -> None:
+        self.current = name
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps * (self.current == self.wanted)
+        if self.left < 0:
+            raise _Killed
+
+
+@pytest.mark.parametrize(
+    ("stage", "images"),
+    [("no prompt", 10), ("train", 10), ("train", 60), ("train", 130), ("train", 239), ("score", 50)],
+)
+@pytest.mark.parametrize(
+    "values", [{}, {"optimizer": "sgd", "lr": 2.0}, {"template": "random-patch", "start": "normal"}]
+)
+def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, model, data, tmp_path) -> None:
+    config = config.with_values(**values)
+    whole = train(config, out=tmp_path / "whole", model=model, data=data)
+    with pytest.raises(_Killed):
+        train(config, out=tmp_path / "cut", model=model, data=data, reporter=_KillAfter(images, stage))
+    resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
+    assert numbers(resumed) == numbers(whole)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+
+
+def test_an_unfinished_run_has_no_prompt_to_deploy(config, model, data, tmp_path) -> None:
+    with pytest.raises(_Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(120, "score"))
+    assert not (tmp_path / "run/prompt.png").exists()
+    with pytest.raises(ConfigError, match="not finished"):
+        evaluate(tmp_path / "run", model=model, data=data)
+
+
+def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
+    mapping = tmp_path / "mapping.json"
+    mapping.write_text(json.dumps({"red": 0, "green": 1, "striped": 2}))
+    config = config.with_values(output="given", mapping=str(mapping))
+    with pytest.raises(_Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(100, "train"))
+    mapping.write_text(json.dumps({"red": 3, "green": 1, "striped": 2}))
+    with pytest.raises(ConfigError, match="was started with other"):
+        train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=data)
+
+
+@pytest.mark.parametrize("file", ["state.safetensors", "history.jsonl", "prompt.png", "preview.png", "result.json"])
+@pytest.mark.parametrize("after", [False, True])
+def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tmp_path, monkeypatch) -> None:
+    whole = train(config, out=tmp_path / "whole", model=model, data=data)
+
+    def killing(write, seen: list[Path]):
+        def wrapped(path: Path, content: bytes) -> None:
+            seen.append(path)
+            last = path.name == file and [p.name for p in seen].count(file) == 2 - (file[-4:] in (".png", "json"))
+            if not last or after:
+                write(path, content)
+            if last:
+                raise _Killed
+
+        return wrapped
+
+    with monkeypatch.context() as patch:
+        for module in (files, checkpoint, run, prompt_module, plots):
+            patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
+        with pytest.raises(_Killed):
+            train(config, out=tmp_path / "cut", model=model, data=data)
+    resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
+    assert numbers(resumed) == numbers(whole)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+
+
+def test_resuming_with_other_images_is_refused(config, model, data, tmp_path) -> None:
+    with pytest.raises(_Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(100, "train"))
+    shuffled = replace(data, train=data.train.subset(list(reversed(range(60)))))
+    with pytest.raises(ConfigError, match="was started with other"):
+        train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=shuffled)
+
+
+def test_resuming_a_finished_run_gives_its_result_and_asks_nothing(config, model, data, tmp_path) -> None:
+    first = train(config, out=tmp_path / "run", model=model, data=data)
+    again = train(TrainConfig(), out=tmp_path / "run", resume=True)
+    assert again == first
+
+
+def test_two_runs_cannot_share_a_folder(config, model, data, tmp_path) -> None:
+    class _Late(Silent):
+        def stage(self, name: str, total: int) -> None:
+            with pytest.raises(ConfigError, match="not empty"):
+                train(config, out=tmp_path / "run", model=model, data=data)
+
+    train(config.with_values(epochs=1), out=tmp_path / "run", model=model, data=data, reporter=_Late())
+
+
+def test_a_run_is_not_overwritten(config, model, data, tmp_path) -> None:
+    train(config, out=tmp_path / "run", model=model, data=data)
+    with pytest.raises(ConfigError, match="not empty"):
+        train(config, out=tmp_path / "run", model=model, data=data)
+    with pytest.raises(ConfigError, match="no run directory"):
+        train(config, out=tmp_path / "nothing", resume=True, model=model, data=data)
