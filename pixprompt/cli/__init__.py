@@ -8,7 +8,8 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import click
 
@@ -77,9 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the program's name; by default those of the process.
     """
-    _show_warnings()
     try:
-        code = commands.main(argv, prog_name="pixprompt", standalone_mode=False)
+        with _warnings_shown():
+            code = commands.main(argv, prog_name="pixprompt", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk or a closed pipe can still be reported
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
@@ -98,20 +99,23 @@ class _Stderr(logging.Handler):
     """Writes warnings of the library as lines, above a progress bar if there is one."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        write = getattr(sys.modules.get("tqdm"), "tqdm", None)
+        bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
         line = f"{record.levelname.lower()}: {record.getMessage()}"
-        if write is None:
-            click.echo(line, err=True)
-        else:
-            write.write(line, file=sys.stderr)
+        with suppress(OSError):  # a warning that cannot be written must not end what it warns about
+            click.echo(line, err=True) if bars is None else bars.write(line, file=sys.stderr)
 
 
-def _show_warnings() -> None:
-    # The process is ours here: Pillow's remarks on odd but readable images would only frighten.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    logger = logging.getLogger("pixprompt")
-    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
-        logger.addHandler(_Stderr(logging.WARNING))
+@contextmanager
+def _warnings_shown() -> Iterator[None]:
+    logger, handler = logging.getLogger("pixprompt"), _Stderr(logging.WARNING)
+    logger.addHandler(handler)
+    try:
+        with warnings.catch_warnings():
+            # The process is ours here: Pillow's remarks on odd but readable images would only frighten.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            yield
+    finally:
+        logger.removeHandler(handler)
 
 
 def _report(error: Exception) -> int:

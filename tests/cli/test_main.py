@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pixprompt import __version__
+from pixprompt import __version__, cli
 from pixprompt.cli import commands, listings, main
 from pixprompt.core import ConfigError, DataError, UnknownName
 from pixprompt.registry import Registry
@@ -227,3 +228,19 @@ def test_a_full_disk_under_stdout_is_reported() -> None:
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_warning_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+        def flush(self) -> None:
+            raise OSError(28, "No space left on device")
+
+    logger = logging.getLogger("pixprompt.anything")
+    with cli._warnings_shown():
+        monkeypatch.setattr(sys, "stderr", Full())
+        logger.warning("the disk is full")
+        monkeypatch.undo()
+    assert not any(isinstance(handler, cli._Stderr) for handler in logging.getLogger("pixprompt").handlers)
