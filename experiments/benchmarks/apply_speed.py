@@ -31,7 +31,7 @@ from PIL import Image
 
 from pixprompt.canvas import Canvas
 from pixprompt.cli import main
-from pixprompt.cli.apply import IMAGE_SUFFIXES
+from pixprompt.image_files import IMAGE_SUFFIXES
 from pixprompt.prompt import Prompt
 
 SIZE, FRAME, LEVEL = 224, 30, 1

@@ -221,17 +221,12 @@ def device_of(model: Model, wanted: str) -> str:
 
 
 def pick_autocast(precision: str, device: str) -> torch.dtype | None:
-    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 where the hardware has it."""
-    if precision == "fp32":
-        return None
-    if precision == "bf16":
-        return torch.bfloat16
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
-    abilities: dict[str, object] = getattr(
-        torch.cpu, "get_capabilities", dict
-    )()  # younger than the oldest torch that we support
-    return torch.bfloat16 if abilities.get("avx512_bf16") or abilities.get("amx_bf16") else None
+    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 on GPUs that have it.
+
+    On a CPU float32 is the faster one as soon as freed memory is kept (experiments/benchmarks/train_step.py).
+    """
+    fast_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_gpu) else None
 
 
 def _check_access(config: TrainConfig, model: Model) -> None:

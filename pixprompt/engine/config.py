@@ -74,7 +74,7 @@ class TrainConfig:
     device: str = _option("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
     precision: str = _option(
         "auto",
-        "of training steps; scores are always float32. auto: bf16 where the hardware has it",
+        "of training steps; scores are always float32. auto: bf16 on GPUs that have it",
         ("auto", "fp32", "bf16"),
     )
     workers: int = _option(2, "threads that decode images", low=0)
