@@ -72,8 +72,9 @@ def train(
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None and (given or config_file or out or dry_run):
         raise ConfigError("--resume continues a run as it was configured; give no other settings with it.")
-    config = _read(config_file).with_values(**given) if config_file else TrainConfig(**given)
-    if config_file and given.get("preset", config.preset) != _read(config_file).preset:
+    saved = _read(config_file) if config_file else TrainConfig()
+    config = saved.with_values(**given)
+    if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
         _print_plan(plan(build(config)), as_json)

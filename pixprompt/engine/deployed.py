@@ -61,7 +61,8 @@ def deploy(
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
     prompt = load(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
-        model, device = _load_model(prompt, config, model, weights, pick_device(device)), pick_device(device)
+        device = pick_device(device)
+        model = _load_model(prompt, config, model, weights, device)
     else:
         device = device_of(model, device)
     if model.spec.image_size != prompt.canvas.size:

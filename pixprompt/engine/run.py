@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from ..adapters import PixelPrompt
-from ..core import ConfigError, Model
+from ..core import ConfigError, Model, OutputTransform
 from ..data import Data
 from ..files import make_folder, write_bytes, write_json
 from .answers import Answered, ask_all, reproducible
@@ -74,7 +74,8 @@ def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: fl
     _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
     # The test images too are read now, so that a file that is in the way is found before the hours of training.
     train_split, val_split, test_split = (parts.split(name, reporter) for name in ("train", "val", "test"))
-    plain_train, plain_val = _plain_answers(parts, folder, train_split, val_split, reporter)
+    identity = _identity(parts, own, train_split, val_split)
+    plain_train, plain_val = _plain_answers(parts, folder, identity, train_split, val_split, reporter)
     if own.fits:
         adapter.output = own = own.refit(plain_train.outputs, plain_train.labels)
     fitting = time.perf_counter()
@@ -102,10 +103,10 @@ def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
 
 
 def _plain_answers(
-    parts: Parts, folder: Path, train_split: Split, val_split: Split, reporter: Reporter
+    parts: Parts, folder: Path, identity: str, train_split: Split, val_split: Split, reporter: Reporter
 ) -> tuple[Answered, Answered]:
     """Asks about train and val without any prompt; a resumed run reads the answers instead of asking again."""
-    path, identity = folder / "checkpoint" / "plain.safetensors", _identity(parts, train_split, val_split)
+    path = folder / "checkpoint" / "plain.safetensors"
     kept = load_state(path)
     if kept is not None:
         tensors, values = kept
@@ -129,12 +130,12 @@ def _plain_answers(
     )
 
 
-def _identity(parts: Parts, train_split: Split, val_split: Split) -> str:
+def _identity(parts: Parts, own: OutputTransform, train_split: Split, val_split: Split) -> str:
     """Returns a digest of what the answers of a run depend on."""
     facts = {
         "model": [parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
         "classes": parts.data.classes,
-        "output": parts.config.output if parts.output().fits else parts.output().to_json(),
+        "output": own.kind if own.fits else own.to_json(),
         "canvases": [parts.plain.to_json(), parts.canvas.to_json()],
         "images": [(split.plain.names, split.plain.labels.tolist()) for split in (train_split, val_split)],
         "test": (parts.data.test.names, parts.data.test.labels.tolist()),
