@@ -14,7 +14,7 @@ fix:
 	$(PYTHON) -m ruff check --fix .
 
 test:
-	$(PYTHON) -m pytest
+	$(PYTHON) -m pytest -n 2
 
 test-all:
-	$(PYTHON) -m pytest -m "slow or not slow" --cov --cov-report=term --cov-fail-under=90
+	$(PYTHON) -m pytest -n 2 -m "slow or not slow" --cov --cov-report=term --cov-fail-under=90

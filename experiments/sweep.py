@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import csv
 import json
-import platform
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from pixprompt.engine import TrainConfig, train
+from pixprompt.engine.study import machine, table_row
+from pixprompt.engine.study import table as study_table
 
 
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
@@ -34,7 +33,7 @@ def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: M
         line = {"name": name, "settings": dict(settings), "machine": machine(), "result": result}
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        print(row(line), flush=True)
+        print(table_row(line), flush=True)
 
 
 def _filled(value: Any, places: Mapping[str, Path]) -> Any:
@@ -54,32 +53,9 @@ def write_csv(images: Path, path: Path, *, train: int, test: int, classes: Seque
                 writer.writerows((file, name, split) for file in files)
 
 
-def machine() -> str:
-    """Names the machine well enough to compare figures of one file."""
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-
-
 def table(folder: Path) -> str:
     """Returns the results as a Markdown table, in the order in which they were run."""
-    head = "| run | no prompt | best output alone | prompt, float | prompt, PNG: val | test (95%) | kept | seconds |"
-    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *map(row, _lines(folder / "results.jsonl"))])
-
-
-def row(line: Mapping[str, Any]) -> str:
-    """Returns one line of the table: test accuracies, and the validation accuracy that choices are made by."""
-    result = line["result"]
-    rungs = result["accuracy"]
-    low, high = rungs["prompt_png"]["ci95"]
-    shown = [
-        f"{rungs['no_prompt']['test']:.3f}",
-        f"{rungs['output_only']['test']:.3f} ({rungs['output_only']['output']})",
-        f"{rungs['prompt_float']['test']:.3f}",
-        f"{rungs['prompt_png']['val']:.3f}",
-        f"{rungs['prompt_png']['test']:.3f} ({low:.3f}-{high:.3f})",
-        result["best"],
-        f"{result['seconds']:.0f}",
-    ]
-    return f"| {line['name']} | {' | '.join(shown)} |"
+    return study_table(_lines(folder / "results.jsonl"))
 
 
 def main(

@@ -6,6 +6,7 @@ The error tree::
 
     PixpromptError
     ├── AccessError       the model does not allow what the adapter needs
+    ├── BudgetError       asking would cost more than the budget has left
     ├── ConfigError       an option or a combination of options makes no sense   (ValueError)
     │   └── UnknownName   a name that no registry knows                          (KeyError)
     ├── DataError         images or labels cannot be used as they are
@@ -18,6 +19,7 @@ The error tree::
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
@@ -30,6 +32,7 @@ __all__ = [
     "AccessError",
     "Adapter",
     "AnswerKind",
+    "BudgetError",
     "ConfigError",
     "DataError",
     "ImageError",
@@ -39,6 +42,7 @@ __all__ = [
     "OutputTransform",
     "PixpromptError",
     "PromptError",
+    "QueryOptimizer",
     "RangeError",
     "ShapeError",
     "Template",
@@ -52,6 +56,10 @@ class PixpromptError(Exception):
 
 class AccessError(PixpromptError):
     """The adapter needs more access than the model offers."""
+
+
+class BudgetError(PixpromptError):
+    """Asking would cost more than the budget has left; nothing was asked."""
 
 
 class ConfigError(PixpromptError, ValueError):
@@ -104,6 +112,10 @@ class AnswerKind(StrEnum):
     PROBABILITIES = "probabilities"
     EMBEDDINGS = "embeddings"
     """Unit-length image embeddings of a dual encoder; a text output transform turns them into logits."""
+    TOP_K = "top-k"
+    """Probabilities of the likeliest classes only; 0 where the answer is silent."""
+    LABEL = "label"
+    """One class per image and nothing else: rows of zeros with a single 1."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +131,7 @@ class ModelSpec:
         resample: The resize filter of the model's own evaluation setting (a name of `canvas.FILTERS`).
         crop_pct: Share of the resized image that the centre crop keeps, in (0, 1].
         aspect: How a non-square image becomes a canvas: "crop", "squash" or "letterbox".
+        floor: What a probability of 0 stands for in a logarithm: half of the last decimal where answers are rounded.
     """
 
     name: str
@@ -129,6 +142,7 @@ class ModelSpec:
     resample: str = "bicubic"
     crop_pct: float = 1.0
     aspect: str = "crop"
+    floor: float = 1e-6
 
 
 @runtime_checkable
@@ -204,6 +218,31 @@ class OutputTransform(Protocol):
 
     def refit(self, outputs: Tensor, labels: Tensor) -> OutputTransform:
         """Learns from answers already received, outputs (M, S) and labels (M,); the fixed ones return self."""
+        ...
+
+
+class QueryOptimizer(Protocol):
+    """Zeroth order, ask and tell: nothing but numbers in and out."""
+
+    @property
+    def center(self) -> Tensor:
+        """The present estimate, (D,): what is validated and kept."""
+        ...
+
+    def ask(self) -> Tensor:
+        """Returns the candidates of one generation, (M, D), to be scored on the same images."""
+        ...
+
+    def tell(self, losses: Sequence[float]) -> None:
+        """Takes the M losses of the last `ask`, in its order."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns everything that the next `ask` depends on, its generator included: tensors and what JSON holds."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continues from what `state_dict` returned."""
         ...
 
 

@@ -20,12 +20,13 @@ from pixprompt.registry import Registry
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 REGISTRIES = {
-    "--model": "models.MODELS",
-    "--data": "data.DATASETS",
-    "--template": "templates.TEMPLATES",
-    "--output": "outputs.OUTPUTS",
-    "--method": "adapters.METHODS",
-    "--optimizer": "optimizers.OPTIMIZERS",
+    "--model": ("models.MODELS",),
+    "--data": ("data.DATASETS",),
+    "--template": ("templates.TEMPLATES",),
+    "--output": ("outputs.OUTPUTS",),
+    "--method": ("adapters.METHODS",),
+    "--optimizer": ("optimizers.OPTIMIZERS", "optimizers.QUERY_OPTIMIZERS"),
+    "--basis": ("templates.BASES",),
 }
 
 
@@ -72,7 +73,8 @@ def faults(text: str) -> list[str]:
 def value_faults(name: str, kind: click.ParamType, value: str) -> list[str]:
     if isinstance(kind, click.Choice) and value not in kind.choices:
         return [f"{name} {value} is no choice"]
-    if name in REGISTRIES and ":" not in value and value not in registry(REGISTRIES[name]):
+    known = [entry for where in REGISTRIES.get(name, ()) for entry in (*registry(where), "auto")]
+    if known and ":" not in value and value not in known:
         return [f"{name} {value} is not known"]
     return []
 
@@ -149,7 +151,7 @@ def test_every_make_target_that_is_named_exists() -> None:
     assert {"check", "test", "fix"} <= named <= targets
 
 
-@pytest.mark.parametrize("where", sorted(REGISTRIES.values()))
+@pytest.mark.parametrize("where", sorted(where for places in REGISTRIES.values() for where in places))
 def test_every_entry_of_every_registry_has_one_line(where: str) -> None:
     lines = registry(where).describe()
     assert lines

@@ -97,6 +97,7 @@ def test_the_preview_shows_prompt_images_and_confusion(tmp_path: Path, figures: 
         ["$5_$10 bill", "a$x_$b", "고양이", "猫"],
         ["$\\undefined{", "_", "a$b", "$"],
         ["a very long class name that would not fit", "b", "c", "d"],
+        ["caf\udce9", "a\x01b", "", " "],
         [f"class {number}" for number in range(40)],
     ],
 )

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from .. import __version__
-from ..core import ConfigError, PixpromptError
+from ..core import BudgetError, ConfigError, PixpromptError
 from ..registry import suggest
 
 __all__ = ["commands", "main"]
@@ -24,6 +24,9 @@ _COMMANDS = {
     "evaluate": ("evaluate:evaluate", "Score a saved prompt or run on a data set."),
     "apply": ("apply:apply", "Put a prompt on image files and folders."),
     "predict": ("evaluate:predict", "Put a prompt on images, call the model, print a label for each."),
+    "diagnose": ("diagnose:diagnose", "Say whether a prompt is worth its cost."),
+    "study": ("study:study", "Vary texts, mappings, templates or sizes."),
+    "report": ("report:report", "Write one HTML page about one or several runs."),
     "inspect": ("inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "models": ("listings:models", "List the models that have a short name."),
     "datasets": ("listings:datasets", "List the data sets that have a short name."),
@@ -33,6 +36,8 @@ _COMMANDS = {
     "optimizers": ("listings:optimizers", "List the optimizers."),
 }
 """Name -> (where the command is, below this package; its line in --help)."""
+_CODES: dict[type[PixpromptError], int] = {ConfigError: 2, BudgetError: 3}
+"""Exit codes of errors; 1 for all others."""
 
 
 class LazyGroup(click.Group):
@@ -73,7 +78,8 @@ def commands() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+    """Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 budget used up,
+    130 interrupted.
 
     Args:
         argv: The arguments after the program's name; by default those of the process.
@@ -128,7 +134,7 @@ def _report(error: Exception) -> int:
         return error.exit_code
     if isinstance(error, PixpromptError):
         click.echo(f"Error: {error}", err=True)
-        return 2 if isinstance(error, ConfigError) else 1
+        return _CODES.get(next((kind for kind in _CODES if isinstance(error, kind)), PixpromptError), 1)
     text = " ".join(str(error).split())
     click.echo(
         f"Error: unexpected {type(error).__name__}: {text} (set PIXPROMPT_DEBUG=1 to see the traceback).", err=True

@@ -16,15 +16,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import click
 from PIL import Image
 
-from ..canvas import Pixels, decode
+from ..canvas import Canvas, Pixels, decode
 from ..core import ConfigError, DataError, ImageError
 from ..files import make_folder, write_bytes
 from ..image_files import IMAGE_SUFFIXES, walk
-from ..prompt import Prompt, load
+from ..prompt import load
 from .options import json_option, print_json
 
 __all__ = ["Job", "apply", "find_jobs", "put_prompt"]
@@ -51,7 +52,7 @@ class Failure:
 
 
 @click.command
-@click.argument("prompt_file", metavar="PROMPT.png", type=click.Path(path_type=Path))
+@click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
 @click.argument("inputs", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
 @click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
 @click.option(
@@ -76,7 +77,7 @@ def apply(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Put PROMPT.png on images: files, and folders with all that is below them.
+    """Put PROMPT.png, or the prompt of a run, on images: files, and folders with all that is below them.
 
     An image of any size and mode becomes the canvas that the prompt was made for, the prompt is laid on it, and the
     result is written below --out, at the image's path inside its folder. An image that cannot be read is named on
@@ -85,8 +86,9 @@ def apply(
     """
     if quality is not None and file_format != "jpeg":
         raise click.UsageError("--quality goes with --format jpeg; a PNG keeps every pixel.")
-    prompt = load(prompt_file)
-    jobs, failures = find_jobs(inputs, out, ".png" if file_format == "png" else ".jpg", keep=prompt_file)
+    prompt = _load(prompt_file)
+    own = prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file
+    jobs, failures = find_jobs(inputs, out, ".png" if file_format == "png" else ".jpg", keep=own)
     make_folder(out)
     encode = _encode_png if file_format == "png" else partial(_encode_jpeg, quality=quality or _JPEG_QUALITY)
     start, written = time.perf_counter(), 0
@@ -119,6 +121,27 @@ def apply(
     if failures:
         click.echo(f"{len(failures)} could not be read", err=True)
         context.exit(1)
+
+
+class Overlay(Protocol):
+    """What can be put on images: a prompt file, or a prompt that differs from image to image."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """What every image is made into first."""
+        ...
+
+    def overlay(self, pixels: Pixels) -> Pixels:
+        """Prompts a canvas (H, W, 3) uint8."""
+        ...
+
+
+def _load(path: Path) -> Overlay:
+    if not (path / "adapter.safetensors").exists():
+        return load(path / "prompt.png" if path.is_dir() else path)
+    from ..engine.coordinators import load_per_image  # such a prompt is a network: here only, torch is needed
+
+    return load_per_image(path, device="cpu")
 
 
 def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> tuple[list[Job], list[Failure]]:
@@ -160,7 +183,7 @@ def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> 
 
 
 def put_prompt(
-    prompt: Prompt, jobs: Iterable[Job], encode: Callable[[Pixels], bytes], workers: int
+    prompt: Overlay, jobs: Iterable[Job], encode: Callable[[Pixels], bytes], workers: int
 ) -> Iterator[tuple[Job, str | None]]:
     """Works through the jobs on several threads and yields them in order.
 
@@ -192,7 +215,7 @@ def put_prompt(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(prompt: Prompt, job: Job, encode: Callable[[Pixels], bytes]) -> str | None:
+def _work(prompt: Overlay, job: Job, encode: Callable[[Pixels], bytes]) -> str | None:
     try:
         image = decode(job.source)
     except ImageError as error:

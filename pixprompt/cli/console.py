@@ -33,9 +33,13 @@ class Console:
 
     def epoch(self, line: Mapping[str, float]) -> None:
         """Writes a line of history."""
+        if "epoch" in line:
+            begin = f"epoch {line['epoch']:.0f}: train loss {line['train_loss']:.3f}, "
+            begin += f"accuracy {line['train_accuracy']:.3f}"
+        else:
+            begin = f"{line['queries']:.0f} queries: train loss {line['train_loss']:.3f}"
         self._write(
-            f"epoch {line['epoch']:.0f}: train loss {line['train_loss']:.3f}, accuracy {line['train_accuracy']:.3f}; "
-            f"val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}; {line['seconds']:.0f} s"
+            f"{begin}; val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}; {line['seconds']:.0f} s"
         )
 
     def note(self, text: str) -> None:

@@ -13,13 +13,14 @@ from .options import json_option, print_json
 __all__ = ["datasets", "methods", "models", "optimizers", "outputs", "templates"]
 
 
-def _listing(name: str, module: str, attribute: str, text: str) -> click.Command:
+def _listing(name: str, module: str, attributes: str, text: str) -> click.Command:
     @click.command(name, help=text)
     @json_option
     def command(as_json: bool) -> None:
         # Imported here: a registry lives beside its entries, and those import torch.
-        registry: Registry[Any] = getattr(importlib.import_module(f"...{module}", __name__), attribute)
-        lines = registry.describe()
+        home = importlib.import_module(f"...{module}", __name__)
+        registries: list[Registry[Any]] = [getattr(home, attribute) for attribute in attributes.split()]
+        lines = dict(sorted(pair for registry in registries for pair in registry.describe().items()))
         if as_json:
             print_json(lines)
             return
@@ -35,4 +36,4 @@ datasets = _listing("datasets", "data", "DATASETS", "List the data sets that hav
 templates = _listing("templates", "templates", "TEMPLATES", "List the geometries of a pixel prompt, for --template.")
 outputs = _listing("outputs", "outputs", "OUTPUTS", "List the ways from a model's answers to labels, for --output.")
 methods = _listing("methods", "adapters", "METHODS", "List what can be learned, for --method.")
-optimizers = _listing("optimizers", "optimizers", "OPTIMIZERS", "List the optimizers, for --optimizer.")
+optimizers = _listing("optimizers", "optimizers", "OPTIMIZERS QUERY_OPTIMIZERS", "List the optimizers.")

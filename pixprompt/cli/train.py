@@ -16,7 +16,9 @@ import click
 from ..core import ConfigError
 from ..engine import RUNGS, Result, TrainConfig, config_from_json, plan
 from ..engine import train as run
+from ..engine.allocation import PURPOSES
 from ..engine.build import build
+from ..engine.config import FREE
 from ..engine.presets import DEFAULTS
 from .allocator import keep_freed_memory
 from .console import Console
@@ -25,6 +27,12 @@ from .options import json_option, print_json
 __all__ = ["format_ladder", "train"]
 
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
+_WRITTEN = (
+    ("prompt", "prompt.png"),
+    ("adapter", "adapter.safetensors"),
+    ("preview", "preview.png"),
+    ("result", "result.json"),
+)
 _TITLES = {
     "no_prompt": "no prompt",
     "output_only": "no prompt, best output transform",
@@ -70,8 +78,11 @@ def train(
     are decided by --preset.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    if resume is not None and (given or config_file or out or dry_run):
-        raise ConfigError("--resume continues a run as it was configured; give no other settings with it.")
+    if resume is not None and (given.keys() - set(FREE) or config_file or out or dry_run):
+        raise ConfigError(
+            "--resume continues a run as it was configured; only what it may cost can change: "
+            f"{', '.join('--' + name.replace('_', '-') for name in FREE)}."
+        )
     saved = _read(config_file) if config_file else TrainConfig()
     config = saved.with_values(**given)
     if config_file and config.preset != saved.preset:
@@ -83,7 +94,7 @@ def train(
     folder = resume or out or _default_folder(config)
     console = Console()
     try:
-        result = run(config, out=folder, resume=resume is not None, reporter=console)
+        result = run(config, out=folder, resume=resume is not None, changes=given if resume else None, reporter=console)
     except KeyboardInterrupt:
         if not (folder / "config.json").exists():
             raise
@@ -96,9 +107,7 @@ def train(
         print_json(result.to_json())
         return
     click.echo(format_ladder(result))
-    click.echo(
-        f"prompt   {folder / 'prompt.png'}\npreview  {folder / 'preview.png'}\nresult   {folder / 'result.json'}"
-    )
+    click.echo("\n".join(f"{name:8} {folder / file}" for name, file in _WRITTEN if (folder / file).exists()))
 
 
 def _read(path: Path) -> TrainConfig:
@@ -119,11 +128,11 @@ def format_ladder(result: Result) -> str:
     lines = [f"{'':34}{'val':>7}{'test':>8}   95% interval    output"]
     for rung in RUNGS:
         score = result.accuracy.get(rung)
-        if score is None or score.val is None or score.test is None or score.ci95 is None:
-            lines.append(f"{_TITLES[rung]:34}{'-':>7}{'-':>8}")
-            continue
-        low, high = score.ci95
-        lines.append(f"{_TITLES[rung]:34}{score.val:7.3f}{score.test:8.3f}   {low:.3f} - {high:.3f}   {score.output}")
+        val = "-" if score is None or score.val is None else f"{score.val:.3f}"
+        test = "-" if score is None or score.test is None else f"{score.test:.3f}"
+        interval = "" if score is None or score.ci95 is None else f"{score.ci95[0]:.3f} - {score.ci95[1]:.3f}"
+        output = "" if score is None else score.output
+        lines.append(f"{_TITLES[rung]:34}{val:>7}{test:>8}   {interval:13}   {output}".rstrip())
     lines += ["", *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
@@ -140,6 +149,7 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
     click.echo("images      " + ", ".join(f"{name} {count}" for name, count in counts.items()))
     click.echo(f"parameters  {planned['parameters']}")
     for name, count in queries.items():
-        click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}")
+        what = f"  {PURPOSES[name]}" if name in PURPOSES and "head" in queries else ""
+        click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}{what}")
     if planned["cost"] is not None:
         click.echo(f"cost        {planned['cost']}")

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from ..core import OutputTransform
 from ..data import CanvasSet
+from ..models import widened
 from .report import Reporter, Silent
 from .result import Score, wilson
 
-__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "reproducible", "score", "to_images"]
+__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "level", "reproducible", "score", "to_images"]
 
 Pixels = npt.NDArray[np.uint8]
 BATCH = 32
@@ -78,7 +79,12 @@ def ask_all(
         block = np.asarray(canvases.pixels[part])
         found.append(ask(to_images(overlay(block) if overlay else block, device)).float().cpu())
         (reporter or Silent()).advance(len(block))
-    return Answered(torch.cat(found), torch.from_numpy(np.array(canvases.labels)))
+    return Answered(torch.cat(level(found)), torch.from_numpy(np.array(canvases.labels)))
+
+
+def level(rows: list[Tensor]) -> list[Tensor]:
+    """Makes answers equally wide: those of an open vocabulary grow as labels are found."""
+    return [widened(row, rows[-1].shape[1]) for row in rows]
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:

@@ -13,15 +13,15 @@ from torch import Tensor
 
 from ..adapters import METHODS
 from ..canvas import Canvas
-from ..core import Access, AccessError, ConfigError, Model, ModelSpec, OutputTransform, RangeError
+from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
 from ..models import Counted, DualEncoder, TorchModel, load_model
-from ..optimizers import OPTIMIZERS
 from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
+from .checks import check_settings
 from .config import TrainConfig, with_absolute_paths
-from .presets import resolve, uses_model_units
+from .presets import learns_from_answers, resolve, uses_model_units
 from .report import Reporter
 from .seeds import stream
 
@@ -64,16 +64,24 @@ class Parts:
     canvas: Canvas
     device: str
     weights_sha256: str
+    by_answers: bool = False
+    """Whether the run asks for answers only, within a budget."""
+    floor: float | None = None
+    """What a probability of 0 stands for, where the answers have shown how they are rounded."""
 
     @property
     def spec(self) -> ModelSpec:
         """Of the model."""
-        return self.model.spec
+        return self.model.spec if self.floor is None else replace(self.model.spec, floor=self.floor)
 
     @property
     def starts_plain(self) -> bool:
         """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
         return self.canvas == self.plain and self.template.blend.starts_blank
+
+    def fitted(self, shrink: bool) -> Canvas:
+        """Returns the canvas of an image that is shrunk into the template's frame, or fills it."""
+        return prompt_canvas(self.plain, self.template.geometry.frame if shrink else 0)
 
     def output(self, kind: str | None = None) -> OutputTransform:
         """Builds an output transform, not yet fitted; the one that the configuration names by default."""
@@ -135,9 +143,9 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         model = load_model(config.model, weights=Path(config.weights) if config.weights else None, device=device)
     else:
         device, config = device_of(model, config.device), config.with_values(model=model.spec.name, weights=None)
-    config = resolve(config, model.spec)
-    OPTIMIZERS[config.optimizer or ""]
-    _check_access(config, model)
+    by_answers = learns_from_answers(config, model)
+    config = resolve(config, model.spec, by_answers=by_answers)
+    check_settings(config, model, by_answers)
     if data is None:
         data = load_data(config.data, seed=config.seed, shots=config.shots)
     else:
@@ -171,6 +179,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         canvas=prompt_canvas(plain, frame),
         device=device,
         weights_sha256=file_sha256(config.weights) if config.weights else "",
+        by_answers=by_answers,
     )
 
 
@@ -227,15 +236,6 @@ def pick_autocast(precision: str, device: str) -> torch.dtype | None:
     """
     fast_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_gpu) else None
-
-
-def _check_access(config: TrainConfig, model: Model) -> None:
-    needed = Access.GRADIENTS if config.space == "pixel" else Access.INTERNALS
-    if model.access < needed:
-        raise AccessError(
-            f"method {config.method!r} with optimizer {config.optimizer!r} needs {needed.name} access, "
-            f"but {model.spec.name} offers {model.access.name}. Use a differentiable local model."
-        )
 
 
 def _checked_blend(config: TrainConfig, model: Model) -> Blend:

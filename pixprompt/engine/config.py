@@ -15,11 +15,14 @@ from ..canvas import ASPECTS, FITS
 from ..core import ConfigError
 from ..prompt import BLENDS
 from ..registry import suggest
-from ..templates import STARTS
+from ..templates import BASES, STARTS
+from .losses import LOSSES
 
-__all__ = ["TrainConfig", "config_from_json", "run_config", "with_absolute_paths"]
+__all__ = ["FREE", "TrainConfig", "config_from_json", "run_config", "with_absolute_paths"]
 
 
+FREE = ("budget", "max_cost", "price_per_1000", "test_images", "workers")
+"""Settings that may be other ones when a run is continued: what was answered stays as it is."""
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str}
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text"}
 
@@ -61,13 +64,39 @@ class TrainConfig:
     text: str = _option("paper", "text templates: a template with {}, several joined by |, a name, or a file")
     mapping: str | None = _option(None, "JSON file of output 'given': class -> source labels or indices")
     text_encoder: str | None = _option(None, "dual encoder whose text side serves output 'semantic'")
-    optimizer: str | None = _option(None, "what moves the prompt")
+    optimizer: str | None = _option(
+        None, "what moves the prompt: by gradients, or by answers alone; see 'pixprompt optimizers'"
+    )
+    basis: str | None = _option(None, "of a search by answers: what the prompt is made of", tuple(BASES))
+    basis_size: int | None = _option(None, "frequencies or blocks per side, or rank, of the basis", low=1)
+    sigma: float | None = _option(None, "of a search by answers: size of the trials, RMS of the pixels", low=0)
+    population: int | None = _option(None, "of a search by answers: trials per step", low=1)
+    loss: str | None = _option(None, "what is minimised", LOSSES)
+    budget: int | None = _option(
+        None, "queries that the run may ask in all, the final test included; learns from answers alone", low=0
+    )
+    max_cost: float | None = _option(None, "the same as money, with --price-per-1000", low=0)
+    head_images: int | None = _option(
+        None, "labelled images asked without a prompt, for the output transform; as many as the budget pays for", low=1
+    )
+    test_images: int | None = _option(
+        None, "test images to score under a budget, 0 for none; as many as a fifth of it pays", low=0
+    )
+    surrogate: str | None = _option(None, "local model on which the prompt is learned first, by gradients")
+    surrogate_weights: str | None = _option(None, "weights file for the surrogate")
+    mimic: str = _option(
+        "labels",
+        "what the surrogate learns to read the images by: the labels, or the answers of the model",
+        ("labels", "answers"),
+    )
+    encoder: str | None = _option(None, "of method blackvip: local model whose answers describe an image")
+    encoder_weights: str | None = _option(None, "weights file for the encoder")
     lr: float | None = _option(None, "learning rate, in units of the prompt's parameters", low=0)
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
     weight_decay: float = _option(0.0, "weight decay", low=0)
     warmup: int | None = _option(None, "steps of linear warm-up; at most half of the run", low=0)
     epochs: int | None = _option(None, "passes over the training images", low=0)
-    batch_size: int | None = _option(None, "images per step", low=1)
+    batch_size: int | None = _option(None, "images per step; by answers, 100 queries per step", low=1)
     shots: int | None = _option(None, "training images per class; all by default")
     seed: int = _option(0, "of the splits, the order of images and the first prompt")
     preset: str = _option("default", "default: this tool's recipe; vp: the VP paper's", ("default", "vp"))
@@ -154,6 +183,10 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         config,
         model=absolute(config.model, "open_clip:local-dir:"),
         text_encoder=config.text_encoder and absolute(config.text_encoder, "open_clip:local-dir:"),
+        surrogate=config.surrogate and absolute(config.surrogate, "open_clip:local-dir:"),
+        surrogate_weights=config.surrogate_weights and absolute(config.surrogate_weights, ""),
+        encoder=config.encoder and absolute(config.encoder, "open_clip:local-dir:"),
+        encoder_weights=config.encoder_weights and absolute(config.encoder_weights, ""),
         data=absolute(config.data, "folder:", "csv:"),
         weights=config.weights and absolute(config.weights, ""),
         mapping=config.mapping and absolute(config.mapping, ""),

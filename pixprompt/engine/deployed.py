@@ -16,12 +16,13 @@ import torch
 from ..core import ConfigError, ImageError, Model, OutputTransform, PromptError, UnknownName
 from ..data import Data, ImageSet, join, load_data, load_images
 from ..files import file_sha256
-from ..models import Counted, load_model
+from ..models import Counted, Opaque, load_model
 from ..outputs import output_from_json
 from ..prompt import Prompt, load
 from .answers import Pixels, ask_all, batches, reproducible, score, to_images
 from .build import canvases_of, device_of, pick_device, plain_canvas
 from .config import TrainConfig, run_config
+from .coordinators import ADAPTER_FILE, PerImagePrompt, load_per_image
 from .plan import query_counts
 from .report import Reporter, Silent
 from .result import RUNGS, Result, Score, peak_memory_mb, read_result
@@ -33,7 +34,7 @@ __all__ = ["Deployed", "deploy", "evaluate", "predict"]
 class Deployed:
     """A saved prompt with the model that it is for and the transform of its answers."""
 
-    prompt: Prompt
+    prompt: Prompt | PerImagePrompt
     model: Counted
     output: OutputTransform
     config: TrainConfig | None
@@ -59,7 +60,11 @@ def deploy(
     config = run_config(path) if path.is_dir() else None
     if config is not None and not (path / "result.json").exists():
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
-    prompt = load(path / "prompt.png" if config else path)
+    prompt: Prompt | PerImagePrompt
+    if (path / ADAPTER_FILE).exists():
+        prompt = load_per_image(path, device=pick_device(device))
+    else:
+        prompt = load(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
         device = pick_device(device)
         model = _load_model(prompt, config, model, weights, device)
@@ -72,12 +77,14 @@ def deploy(
         )
     if not prompt.output:
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
+    if isinstance(model, Opaque) and prompt.output.get("labels"):
+        model.restore(prompt.output["labels"], closed=True)
     output = output_from_json(prompt.output, spec=model.spec).to(device)
     return Deployed(prompt, Counted(model), output, config, device)
 
 
 def _load_model(
-    prompt: Prompt, config: TrainConfig | None, name: str | None, weights: str | None, device: str
+    prompt: Prompt | PerImagePrompt, config: TrainConfig | None, name: str | None, weights: str | None, device: str
 ) -> Model:
     own = name is None
     if own and config is not None:
@@ -147,12 +154,12 @@ def evaluate(
         rungs = {**read_result(Path(source) / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
-        method="pixel",
+        method=config.method if config else "pixel",
         model=deployed.model.spec.name,
         data=data.name,
         classes=data.classes,
         counts=counts,
-        parameters=int(prompt.template.get("num_params", 0)),
+        parameters=int(str(prompt.template.get("num_params", 0))),
         seed=prompt.seed,
         accuracy=rungs,
         queries=query_counts(deployed.model, price_per_1000),

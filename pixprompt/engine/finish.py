@@ -5,21 +5,20 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from .. import __version__
 from ..adapters import PixelPrompt
 from ..core import OutputTransform
 from ..data import CanvasSet
 from ..files import write_json
 from ..models import DualEncoder
 from ..outputs import candidates
-from ..plots import Preview, draw_curves, draw_preview
+from ..plots import draw_curves
 from ..prompt import Prompt, load
 from .answers import Answered, accuracy, ask_all, batches, score, to_images
+from .artefact import Shown, draw, empty_prompt, metrics_of, trained_prompt
 from .build import Parts, Split
 from .gradient import Best, Fit
 from .plan import query_counts
@@ -60,12 +59,12 @@ def finish(end: Ending, *, began: float) -> Result:
     saved = _choose(end, best, plain_test)
     rungs["prompt_png"] = score(saved.output, saved.val, saved.test)
     path = end.folder / "prompt.png"
-    replace(saved.prompt, metrics=_metrics(rungs)).save(path)
+    replace(saved.prompt, metrics=metrics_of(rungs)).save(path)
     reread = load(path)
     chosen = "none" if reread.template["name"] == "none" else "prompt"
     apart = _steps_apart(end.adapter, reread, test) if chosen == "prompt" and parts.config.space == "pixel" else None
     result = _result(end, rungs, chosen, apart, _notes(rungs, chosen, saved), time.perf_counter() - began)
-    draw_curves(end.folder / "curves.png", end.state.history, _metrics(rungs))
+    draw_curves(end.folder / "curves.png", end.state.history, metrics_of(rungs))
     _draw(end, reread, plain_test, saved)
     write_json(end.folder / "result.json", result.to_json())  # last: it says that the run is finished
     return result
@@ -92,7 +91,7 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
     if best is not None:
         # Not under its final name: an interrupted run must not leave a prompt there that was not chosen.
         path = end.folder / "checkpoint" / "candidate.png"
-        prompt = _trained_prompt(parts, end.adapter, best)
+        prompt = trained_prompt(parts, end.adapter.theta, best.output)
         prompt.save(path)
         reread = load(path)
 
@@ -107,7 +106,7 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
             if better:
                 return _Saved(prompt, best.output, val, test, exported)
     # An empty prompt leaves every pixel as it is, so the plain answers are its answers.
-    return _Saved(_empty_prompt(parts, end.own), end.own, end.plain_val, plain_test, exported)
+    return _Saved(empty_prompt(parts, end.own), end.own, end.plain_val, plain_test, exported)
 
 
 def _best_output_only(end: Ending) -> OutputTransform:
@@ -115,7 +114,7 @@ def _best_output_only(end: Ending) -> OutputTransform:
     parts, own = end.parts, end.own.to("cpu")
     fitted = [own]
     has_text = isinstance(parts.model, DualEncoder)
-    for kind in candidates(parts.spec, has_text, len(parts.data.classes)):
+    for kind in candidates(parts.spec, has_text, classes=parts.data.classes):
         if kind != own.kind:
             fresh = parts.output(kind).to("cpu")
             fitted.append(fresh.refit(end.plain_train.outputs, end.plain_train.labels))
@@ -136,40 +135,6 @@ def _score_float(end: Ending, best: Best) -> Score:
     return score(best.output, *answered)
 
 
-def _trained_prompt(parts: Parts, adapter: PixelPrompt, best: Best) -> Prompt:
-    template = parts.template
-    return Prompt(
-        rgba=template.export(adapter.theta),
-        canvas=parts.canvas,
-        blend=template.blend.name,
-        delta_scale=template.blend.delta_scale,
-        template={"name": template.name, "params": template.geometry.params, "num_params": template.num_params},
-        output=best.output.to_json(),
-        **_origin(parts),
-    )
-
-
-def _empty_prompt(parts: Parts, output: OutputTransform) -> Prompt:
-    return Prompt(
-        rgba=np.zeros((*parts.plain.size, 4), np.uint8),
-        canvas=parts.plain,
-        blend="over",
-        delta_scale=None,
-        template={"name": "none", "params": {}, "num_params": 0},
-        output=output.to_json(),
-        **_origin(parts),
-    )
-
-
-def _origin(parts: Parts) -> dict[str, Any]:
-    return {
-        "model": parts.spec.name,
-        "weights_sha256": parts.weights_sha256,
-        "seed": parts.config.seed,
-        "version": __version__,
-    }
-
-
 @torch.no_grad()
 def _steps_apart(adapter: PixelPrompt, prompt: Prompt, test: Split) -> int:
     """Returns the largest difference, in 8-bit steps, between images prompted in memory and by the file."""
@@ -180,10 +145,6 @@ def _steps_apart(adapter: PixelPrompt, prompt: Prompt, test: Split) -> int:
         steps = (memory * 255).round().to(torch.int16).cpu()
         largest = max(largest, int((steps - torch.from_numpy(prompt.overlay(block)).short()).abs().max()))
     return largest
-
-
-def _metrics(rungs: dict[str, Score | None]) -> dict[str, Any]:
-    return {name: {"val": rung.val, "test": rung.test} for name, rung in rungs.items() if rung is not None}
 
 
 def _notes(rungs: dict[str, Score | None], chosen: str, saved: _Saved) -> list[str]:
@@ -236,19 +197,11 @@ def _result(
 
 
 def _draw(end: Ending, prompt: Prompt, plain: Answered, saved: _Saved) -> None:
-    test = end.test
-    chosen = np.unique(np.linspace(0, len(test.plain.labels) - 1, 6).astype(int))
-    under = test.plain if prompt.template["name"] == "none" else test.prompt
-    draw_preview(
-        end.folder / "preview.png",
-        Preview(
-            prompt=prompt,
-            classes=end.parts.data.classes,
-            before=np.asarray(test.plain.pixels[chosen]),
-            after=prompt.overlay(np.asarray(under.pixels[chosen])),
-            labels=plain.labels.numpy(),
-            guesses_before=end.own.to("cpu")(plain.outputs).argmax(1).numpy(),
-            guesses_after=saved.output.to("cpu")(saved.test.outputs).argmax(1).numpy(),
-            shown=chosen,
-        ),
+    under = end.test.plain if prompt.template["name"] == "none" else end.test.prompt
+    draw(
+        end.folder,
+        prompt,
+        end.parts.data.classes,
+        Shown(end.test.plain, plain, end.own),
+        Shown(under, saved.test, saved.output),
     )

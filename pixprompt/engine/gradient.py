@@ -20,6 +20,7 @@ from ..optimizers import OPTIMIZERS, warmup_cosine
 from .answers import accuracy, ask_all, to_images
 from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from .config import TrainConfig
+from .losses import loss_of
 from .report import Reporter
 from .seeds import stream
 
@@ -108,7 +109,7 @@ class GradientFit:
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             outputs = self.adapter.outputs(images, generator=places)
         logits = self.adapter.output(outputs.float())
-        loss = cross_entropy(logits, labels)
+        loss = loss_of(self.config.loss or "cross-entropy", logits, labels)
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()

@@ -7,13 +7,16 @@ warm-up, cosine, 1000 epochs, N(0, 1) start, first-K mapping for classifiers and
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-from ..core import AnswerKind, ModelSpec
+from ..core import Access, AnswerKind, ConfigError, Model, ModelSpec, UnknownName
 from ..models import MODELS
+from ..optimizers import OPTIMIZERS, QUERY_OPTIMIZERS
+from ..registry import suggest
 from .config import TrainConfig
 
-__all__ = ["DEFAULTS", "resolve", "uses_model_units"]
+__all__ = ["DEFAULTS", "QUERY_DEFAULTS", "learns_from_answers", "query_budget", "resolve", "uses_model_units"]
 
 DEFAULTS: dict[str, Any] = {
     "blend": "add",
@@ -26,6 +29,24 @@ DEFAULTS: dict[str, Any] = {
     "batch_size": 32,
 }
 """What the default preset decides, whatever the model."""
+QUERY_DEFAULTS: dict[str, Any] = {
+    "blend": "add",
+    "output": "auto",
+    "basis": "dct",
+    "loss": "cross-entropy",
+}
+"""Likewise where only answers are learned from; chosen by measurement (experiments/query-economy)."""
+_SEARCH: dict[str, Any] = {"optimizer": "spsa", "population": 2, "sigma": 0.02, "lr": 0.02}
+"""The search. One pair of trials on many images tells more than many trials on few: a transform that is fitted along
+needs answers to many different images, and small trials stay where it can read them."""
+_QUERY_METHODS: dict[str, dict[str, Any]] = {
+    "bar": {"optimizer": "bar", "blend": "over", "fit": "shrink", "output": "frequency", "loss": "focal"},
+    "blackvip": {"optimizer": "spsa-gc", "fit": "resize"},
+    "none": {},
+}
+"""The settings of methods that only ever learn from answers, as their papers have them."""
+_QUERIES = 2000
+"""The budget of a search that was given none."""
 _VP: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
@@ -39,9 +60,46 @@ _VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
 """The one model that the paper gives 32 images per step; CLIP has 256, the others 128."""
 
 
-def resolve(config: TrainConfig, spec: ModelSpec) -> TrainConfig:
+def learns_from_answers(config: TrainConfig, model: Model) -> bool:
+    """Whether the run searches by answers alone: asked for, or all that the model allows.
+
+    Raises:
+        UnknownName: There is no such optimizer.
+    """
+    known = (*OPTIMIZERS, *QUERY_OPTIMIZERS)
+    if config.optimizer is not None and config.optimizer not in known:
+        close = suggest(config.optimizer, known)
+        raise UnknownName(f"unknown optimizer {config.optimizer!r}.{close} Known: {', '.join(known)}.")
+    if config.optimizer in OPTIMIZERS:
+        return False
+    asked = config.optimizer is not None or config.budget is not None or config.max_cost is not None
+    return asked or config.method in _QUERY_METHODS or model.access < Access.GRADIENTS
+
+
+def query_budget(config: TrainConfig) -> int:
+    """Returns the number of queries that a search by answers may ask.
+
+    Raises:
+        ConfigError: Money is limited, but a query has no price.
+    """
+    limits = [] if config.budget is None else [config.budget]
+    if config.max_cost is not None:
+        if config.price_per_1000 is None:
+            raise ConfigError("--max-cost needs the price of a query: --price-per-1000.")
+        if config.price_per_1000 > 0:
+            limits.append(math.floor(config.max_cost / config.price_per_1000 * 1000 + 1e-9))
+    return min(limits, default=_QUERIES)
+
+
+def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -> TrainConfig:
     """Returns the configuration with every None that the preset decides filled in."""
     dual = spec.answer is AnswerKind.EMBEDDINGS
+    if by_answers:
+        values = {**QUERY_DEFAULTS, **_QUERY_METHODS.get(config.method, {})}
+        if config.optimizer is None and "optimizer" not in values:
+            values |= _SEARCH
+        open_fields = {name: value for name, value in values.items() if getattr(config, name) is None}
+        return config.with_values(**open_fields, budget=query_budget(config))
     if config.preset == "default":
         values = {**DEFAULTS, "output": "text" if dual else "frequency"}
     else:

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,13 +16,17 @@ import torch
 from ..adapters import PixelPrompt
 from ..core import ConfigError, Model, OutputTransform
 from ..data import Data
-from ..files import make_folder, write_bytes, write_json
+from ..files import make_folder, write_json
 from .answers import Answered, ask_all, reproducible
+from .artefact import write_history
 from .build import Parts, Split, build, pick_autocast
 from .checkpoint import load_state, save_state
 from .config import TrainConfig, run_config
 from .finish import Ending, finish
 from .gradient import Fit, GradientFit, fit
+from .plan import allocation_of, check_budget
+from .query_prompt import check_search
+from .query_run import run_queries
 from .report import Reporter, Silent
 from .result import Result, read_result
 from .seeds import stream
@@ -33,6 +39,7 @@ def train(
     *,
     out: str | Path,
     resume: bool = False,
+    changes: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
     model: Model | None = None,
     data: Data | None = None,
@@ -43,6 +50,7 @@ def train(
         config: What to do.
         out: The run directory; new or empty, unless resuming.
         resume: Continue the run in `out` with the configuration saved there, to the numbers of a run never stopped.
+        changes: Settings of FREE that are other ones now, when resuming.
         reporter: Hears about progress.
         model: Used instead of `config.model`.
         data: Used instead of `config.data`.
@@ -53,7 +61,7 @@ def train(
     """
     folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
     if resume:
-        config = run_config(folder)
+        config = run_config(folder).with_values(**(changes or {}))
         if (folder / "result.json").exists():
             reporter.note(f"{folder} is finished; this is its result.")
             return read_result(folder / "result.json")
@@ -63,6 +71,11 @@ def train(
         raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
     with reproducible():
         parts = build(config, model=model, data=data)
+        if parts.by_answers:
+            check_search(parts, allocation_of(parts))
+            _claim(folder, parts.config, resume)
+            return run_queries(parts, folder, reporter, began=began)
+        check_budget(parts)
         return _run(parts, folder, resume, reporter, began)
 
 
@@ -89,6 +102,7 @@ def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
     """Makes the run directory this run's own; of two runs that start at once, one is refused."""
     make_folder(folder)
     if resume:
+        write_json(folder / "config.json", config.to_json())
         return
     path, temporary = folder / "config.json", folder / f".config-{os.urandom(8).hex()}.json.tmp"
     write_json(temporary, config.to_json())
@@ -163,13 +177,9 @@ def _fit(
     )
 
     def on_epoch(state: Fit) -> None:
-        _write_history(folder, state)
+        write_history(folder, state.history)
         reporter.epoch(state.history[-1])
 
     state = fit(work, checkpoint=path, revive=parts.revive, counted=parts.counted, on_epoch=on_epoch)
-    _write_history(folder, state)  # once more: a kill between a checkpoint and its line must not lose the line
+    write_history(folder, state.history)  # once more: a kill between a checkpoint and its line must not lose the line
     return state
-
-
-def _write_history(folder: Path, state: Fit) -> None:
-    write_bytes(folder / "history.jsonl", "".join(json.dumps(line) + "\n" for line in state.history).encode())

@@ -32,6 +32,8 @@ class TorchModel(nn.Module):
 
     mean: Tensor
     std: Tensor
+    probe_queries: int = 0
+    """Images that the net was asked while the model was made, where somebody else's code may charge for them."""
 
     def __init__(
         self,

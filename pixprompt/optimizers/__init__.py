@@ -1,4 +1,7 @@
-"""Optimisers and schedules: numbers in, numbers out; nothing here knows models or adapters."""
+"""Optimisers and schedules: numbers in, numbers out; nothing here knows models or adapters.
+
+`OPTIMIZERS` need gradients; `QUERY_OPTIMIZERS` ask and tell, and need answers only.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,28 @@ import torch
 from torch.nn import Parameter
 
 from ..registry import Registry
+from .cma import Cma, SepCma
+from .nes import Nes
+from .query import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
+from .random_gradient import RandomGradient
 from .schedules import warmup_cosine
+from .spsa import Spsa, SpsaUniform
+from .spsa_gc import SpsaGc
 
-__all__ = ["OPTIMIZERS", "warmup_cosine"]
+__all__ = [
+    "OPTIMIZERS",
+    "QUERY_OPTIMIZERS",
+    "AskTell",
+    "Cma",
+    "Nes",
+    "RandomGradient",
+    "SepCma",
+    "Spsa",
+    "SpsaGc",
+    "SpsaUniform",
+    "make_query_optimizer",
+    "warmup_cosine",
+]
 
 Build = Callable[..., torch.optim.Optimizer]
 OPTIMIZERS: Registry[Build] = Registry("optimizer")

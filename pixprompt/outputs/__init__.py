@@ -7,13 +7,18 @@ import importlib
 import pkgutil
 
 from .base import Transform, pretty
+from .head import LinearHead
 from .registry import OUTPUTS, candidates, make_output, output_from_json
+from .scores import decimals_of, floor_of
 from .templates import texts_for, words_for
 
 __all__ = [
     "OUTPUTS",
+    "LinearHead",
     "Transform",
     "candidates",
+    "decimals_of",
+    "floor_of",
     "make_output",
     "output_from_json",
     "pretty",

@@ -7,7 +7,7 @@ import binascii
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, RangeError, ShapeError
+from .scores import to_scores
 
 __all__ = ["CLASSIFIER", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
 
-CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES})
-_SMALLEST_PROBABILITY = 1e-6
+CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL})
 
 
 @dataclass(frozen=True)
@@ -58,11 +58,16 @@ class Transform(ABC):
         classes: K names of the target classes.
         num_outputs: S, the length of a source answer.
         answer: What the numbers of a source answer are.
+        floor: What a probability of 0 stands for; see `to_scores`.
+        labels: S names of the source classes where answers are made of names, so that a model which finds its labels
+            as it is asked can be given the same ones again; otherwise empty.
     """
 
     classes: tuple[str, ...]
     num_outputs: int
     answer: AnswerKind
+    floor: float = field(default=1e-6, kw_only=True)
+    labels: tuple[str, ...] = field(default=(), kw_only=True)
 
     kind: ClassVar[str]
     answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER
@@ -81,7 +86,11 @@ class Transform(ABC):
     @classmethod
     def restore(cls, values: dict[str, Any], setup: Setup) -> Self:
         """Rebuilds what `to_json` described."""
-        state = {field.name: _decoded(values[field.name]) for field in fields(cls)}
+        # The first prompt files had neither `floor` nor `labels`, the fields with a default.
+        names = [part.name for part in fields(cls) if not part.kw_only or part.name in values]
+        state = {name: _decoded(values[name]) for name in names}
+        if not 0 < state.get("floor", 0.5) < 1:
+            raise ConfigError(f"the floor of a probability lies in (0, 1), got {state['floor']}.")
         restored = cls(**{**state, "classes": setup.classes, "answer": setup.spec.answer})
         restored._check_fitted()
         return restored
@@ -126,7 +135,7 @@ class Transform(ABC):
 
     def to(self, device: torch.device | str) -> Self:
         """Returns the same transform with its tensors on a device."""
-        state = {field.name: getattr(self, field.name) for field in fields(self)}
+        state = {part.name: getattr(self, part.name) for part in fields(self)}
         moved: dict[str, Any] = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
         return replace(self, **moved)
 
@@ -137,7 +146,8 @@ class Transform(ABC):
             ConfigError: The transform learns from answers and has seen none.
         """
         self._check_fitted()
-        return {"kind": self.kind, **{field.name: _encoded(getattr(self, field.name)) for field in fields(self)}}
+        values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
+        return {"kind": self.kind, **{name: value for name, value in values.items() if name != "labels" or value}}
 
     @abstractmethod
     def _logits(self, scores: Tensor) -> Tensor: ...
@@ -150,11 +160,10 @@ class Transform(ABC):
     def _scores(self, outputs: Tensor) -> Tensor:
         if outputs.ndim != 2 or outputs.shape[1] != self.num_outputs:
             raise ShapeError(f"expected outputs (N, {self.num_outputs}), got {tuple(outputs.shape)}.")
-        scores = outputs.float()
-        return scores.clamp_min(_SMALLEST_PROBABILITY).log() if self.answer is AnswerKind.PROBABILITIES else scores
+        return to_scores(outputs.float(), self.answer, self.floor)
 
     def _check_fitted(self) -> None:
-        if any(getattr(self, field.name) is None for field in fields(self)):
+        if any(getattr(self, part.name) is None for part in fields(self)):
             raise ConfigError(
                 f"the output transform {self.kind!r} learns from labelled answers; call refit(outputs, labels) first."
             )

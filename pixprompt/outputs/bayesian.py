@@ -20,6 +20,7 @@ __all__ = ["SMOOTHING", "posterior_matrix", "top_sums"]
 
 _log = logging.getLogger(__name__)
 SMOOTHING = 1.0
+_LEAST = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,9 +83,14 @@ class BayesianMappingPlus(_Bayesian):
     """Bayesian label mapping from summed probabilities of the top 15% of the sources.
 
     The public implementation takes the top int(0.15 K) with K the number of target classes, which is nothing for
-    K <= 6 and a single source for K = 10. Here it is 15% of the number of sources, at least one: 150 of 1,000. On
+    K <= 6 and a single source for K = 10. Here it is 15% of the number of sources, at least five: 150 of 1,000. On
     an ImageNet classifier reading handwritten digits without a prompt (five splits, 1,100 labelled answers) that
-    reaches 0.52-0.61, where one source reaches 0.12-0.18, ten 0.48-0.51, and all 1,000 0.30-0.35.
+    reaches 0.52-0.61, where one source reaches 0.12-0.18, ten 0.48-0.51, and all 1,000 0.30-0.35. With 20 random
+    outputs of MobileNetV2 as the only sources (CIFAR-10, five draws, 100 labelled answers) one source reaches 0.286
+    with a cross-entropy of 2.15, five 0.304 with 1.91, all 20 0.301 with 1.94.
+
+    Sources that tie for the last place are left out together: on those an answer says nothing, as where it is a
+    label or names a few of them only.
 
     Reference: arXiv:2410.24018 (BLM+).
     """
@@ -93,12 +99,17 @@ class BayesianMappingPlus(_Bayesian):
 
     @classmethod
     def _evidence(cls, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-        return top_sums(scores, labels, num_classes, max(1, scores.shape[1] * 15 // 100))
+        return top_sums(scores, labels, num_classes, max(_LEAST, scores.shape[1] * 15 // 100))
 
 
 def top_sums(scores: Tensor, labels: Tensor, num_classes: int, top: int) -> Tensor:
-    """Returns the probabilities of each image's `top` likeliest sources, summed per class, (S, K) float64."""
-    values, indices = scores.softmax(dim=1).topk(top, dim=1)
+    """Returns the probabilities of each image's `top` likeliest sources, summed per class, (S, K) float64.
+
+    Of sources that tie across the last place, none is taken.
+    """
+    values, indices = scores.softmax(dim=1).topk(min(top + 1, scores.shape[1]), dim=1)
+    if top < scores.shape[1]:
+        values = torch.where(values > values[:, top:], values, 0.0)
     kept = torch.zeros_like(scores).scatter(1, indices, values).double()
     return kept.T @ one_hot(labels, num_classes).double()
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from ..core import ConfigError, ModelSpec
 from ..registry import suggest
 from .base import pretty
+from .sources import SourceNames
 
 __all__ = ["read_mapping"]
 
@@ -30,8 +30,10 @@ def read_mapping(path: Path, classes: Sequence[str], spec: ModelSpec) -> tuple[t
     """
     entries = _read_entries(path)
     _check_classes(path, entries, classes)
-    labels = _Labels(spec)
-    mapping = tuple(tuple(labels.index(item, path) for item in _as_list(path, entries[name])) for name in classes)
+    names = SourceNames(spec.labels)
+    mapping = tuple(
+        tuple(_index(item, names, spec, path) for item in _as_list(path, entries[name])) for name in classes
+    )
     users: dict[int, str] = {}
     for name, sources in zip(classes, mapping, strict=True):
         for index in sources:
@@ -41,37 +43,22 @@ def read_mapping(path: Path, classes: Sequence[str], spec: ModelSpec) -> tuple[t
     return mapping
 
 
-class _Labels:
-    """Looks up source labels: whole entries first, then their synonyms."""
-
-    def __init__(self, spec: ModelSpec) -> None:
-        self.spec = spec
-        self.whole: dict[str, set[int]] = defaultdict(set)
-        self.parts: dict[str, set[int]] = defaultdict(set)
-        for index, label in enumerate(spec.labels or ()):
-            self.whole[pretty(label)].add(index)
-            for part in label.split(","):
-                self.parts[pretty(part)].add(index)
-
-    def index(self, source: Any, path: Path) -> int:
-        if isinstance(source, int) and not isinstance(source, bool):
-            if not 0 <= source < self.spec.num_outputs:
-                raise ConfigError(
-                    f"{path}: source {source} is outside 0..{self.spec.num_outputs - 1} of {self.spec.name}."
-                )
-            return source
-        if not isinstance(source, str):
-            raise ConfigError(f"{path}: a source is an index or a label, got {source!r}.")
-        if not self.whole:
-            raise ConfigError(f"{path}: {self.spec.name} has no known labels; give the index instead of {source!r}.")
-        name = pretty(source)
-        found = self.whole.get(name) or self.parts.get(name) or set()
-        if not found:
-            raise ConfigError(f"{path}: {self.spec.name} has no label {source!r}.{suggest(name, self.parts)}")
-        if len(found) > 1:
-            indices = ", ".join(map(str, sorted(found)))
-            raise ConfigError(f"{path}: {source!r} is the label of the sources {indices}; give the index.")
-        return next(iter(found))
+def _index(source: Any, names: SourceNames, spec: ModelSpec, path: Path) -> int:
+    if isinstance(source, int) and not isinstance(source, bool):
+        if not 0 <= source < spec.num_outputs:
+            raise ConfigError(f"{path}: source {source} is outside 0..{spec.num_outputs - 1} of {spec.name}.")
+        return source
+    if not isinstance(source, str):
+        raise ConfigError(f"{path}: a source is an index or a label, got {source!r}.")
+    if not names.known:
+        raise ConfigError(f"{path}: {spec.name} has no known labels; give the index instead of {source!r}.")
+    found = names.find(source)
+    if not found:
+        raise ConfigError(f"{path}: {spec.name} has no label {source!r}.{suggest(pretty(source), names.known)}")
+    if len(found) > 1:
+        indices = ", ".join(map(str, found))
+        raise ConfigError(f"{path}: {source!r} is the label of the sources {indices}; give the index.")
+    return found[0]
 
 
 def _read_entries(path: Path) -> dict[str, Any]:

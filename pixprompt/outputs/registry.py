@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, UnknownName
 from ..registry import Registry
 from .base import Setup, Transform
+from .scores import NAMED
+from .sources import SourceNames
 
 __all__ = ["OUTPUTS", "candidates", "make_output", "output_from_json"]
 
@@ -51,7 +54,7 @@ def make_output(
     if mapping_file is not None and kind != "given":
         raise ConfigError(f"a mapping file goes with the output transform 'given', not with {kind!r}.")
     _check_fit(output, spec, len(classes))
-    return output.make(
+    made = output.make(
         Setup(
             tuple(classes),
             spec,
@@ -63,6 +66,7 @@ def make_output(
             logit_scale,
         )
     )
+    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if spec.answer in NAMED else ())
 
 
 def output_from_json(
@@ -87,6 +91,11 @@ def output_from_json(
         output = OUTPUTS[values["kind"]]
         classes = tuple(values["classes"])
         _check_fit(output, spec, len(classes))
+        if values.get("labels") and tuple(values["labels"]) != spec.labels:
+            raise ConfigError(
+                f"its {len(values['labels'])} sources have other names than those of {spec.name}; a model that finds "
+                "its labels as it is asked must be given these: restore(labels, closed=True)."
+            )
         if values["num_outputs"] != spec.num_outputs:
             raise ConfigError(f"it was made for {values['num_outputs']} outputs, {spec.name} has {spec.num_outputs}.")
         if values["answer"] != spec.answer and not output.shift_invariant:
@@ -99,18 +108,27 @@ def output_from_json(
         raise PromptError(f"the output transform of the prompt file cannot be used: {reason}") from error
 
 
-def candidates(spec: ModelSpec, has_text: bool, num_classes: int = 1) -> tuple[str, ...]:
-    """Returns the kinds that can serve without a prompt from labelled answers alone.
+def candidates(
+    spec: ModelSpec, has_text: bool, num_classes: int = 1, *, classes: Sequence[str] = ()
+) -> tuple[str, ...]:
+    """Returns the kinds that can serve without a prompt from labelled answers alone, those that learn least first.
 
     Args:
         spec: Of the model.
         has_text: Whether the model has a text encoder; then "text" competes, although it learns nothing.
         num_classes: K; a one-to-one mapping needs as many sources.
+        classes: K names, instead of their number: "names" competes if the model has labels of all these names.
     """
     if spec.answer is AnswerKind.EMBEDDINGS:
         return ("text", "linear") if has_text else ("linear",)
-    kinds = ("frequency", "blm", "blm+", "linear")
-    return kinds if num_classes <= spec.num_outputs else kinds[1:]
+    kinds = ["blm", "blm+", "linear"]
+    if spec.answer is AnswerKind.LABEL:
+        kinds.remove("blm+")  # the same as "blm" where an answer is one label
+    if max(num_classes, len(classes)) <= spec.num_outputs:
+        kinds.insert(0, "frequency")
+    if classes and SourceNames(spec.labels).serve(classes):
+        kinds.insert(0, "names")
+    return tuple(kinds)
 
 
 def _check_fit(output: type[Transform], spec: ModelSpec, num_classes: int) -> None:

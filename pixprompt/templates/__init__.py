@@ -1,5 +1,6 @@
 """Templates: the geometry, the blend and the parameters of a pixel prompt."""
 
+from .bases import BASES, Basis, make_basis
 from .blends import STARTS, Add, Blend, Over
 from .full import Full
 from .padding import Padding
@@ -8,9 +9,11 @@ from .rounding import clamp_through, round_through
 from .template import TEMPLATES, Geometry, PixelTemplate
 
 __all__ = [
+    "BASES",
     "STARTS",
     "TEMPLATES",
     "Add",
+    "Basis",
     "Blend",
     "Full",
     "Geometry",
@@ -20,6 +23,7 @@ __all__ = [
     "PixelTemplate",
     "RandomPatch",
     "clamp_through",
+    "make_basis",
     "make_template",
     "round_through",
 ]

@@ -46,7 +46,7 @@ def test_is_a_module_that_holds_theta_alone() -> None:
     found = adapter(as_model(net, image_size=SIZE))
     assert [name for name, _ in found.named_parameters()] == ["theta"]
     assert set(found.state_dict()) == {"theta"}
-    assert list(METHODS) == ["pixel"]
+    assert METHODS["pixel"] is PixelPrompt
 
 
 def test_gradient_of_a_linear_model_is_its_weight_inside_the_template(model, weights) -> None:

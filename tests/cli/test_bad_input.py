@@ -219,7 +219,7 @@ def test_a_class_that_the_test_split_lacks_is_a_warning(toy: Toy, caplog: pytest
 @pytest.mark.parametrize(
     ("model", "code", "words"),
     [
-        ("scores", 1, "needs GRADIENTS access, but python:{module}:scores@16 offers SCORES. Use a differentiable"),
+        ("scores", 1, "needs GRADIENTS access, but python:{module}:scores@16 offers SCORES. Leave out --optimizer"),
         ("always_nan", 1, "returned NaN or infinity in 1 of 1 answers"),
         ("flat", 1, "returned a tensor (6,), expected (1, S)"),
         ("number", 1, "is int, expected a callable"),

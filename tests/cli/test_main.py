@@ -22,7 +22,7 @@ from pixprompt.registry import Registry
 from ..images import make_prompt, picture
 
 NAMES = (
-    *("train", "evaluate", "apply", "predict", "inspect"),
+    *("train", "evaluate", "apply", "predict", "diagnose", "study", "report", "inspect"),
     *("models", "datasets", "templates", "outputs", "methods", "optimizers"),
 )  # of interface.md
 
@@ -71,7 +71,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["aply"], "no command 'aply'. Did you mean 'apply'? Known: train,"),
-        (["apply"], "Missing argument 'PROMPT.png'"),
+        (["apply"], "Missing argument 'PROMPT.png|RUN'"),
         (["apply", "p.png", "."], "Missing option '--out'"),
         (["inspect", "p.png", "--jsn"], "--jsn"),
         (["--nothing"], "--nothing"),
@@ -130,23 +130,24 @@ def test_the_traceback_is_shown_on_request(
 
 
 @pytest.mark.parametrize(
-    ("name", "module", "attribute"),
+    ("name", "module", "attributes"),
     [
         ("models", "models", "MODELS"),
         ("datasets", "data", "DATASETS"),
         ("templates", "templates", "TEMPLATES"),
         ("outputs", "outputs", "OUTPUTS"),
         ("methods", "adapters", "METHODS"),
-        ("optimizers", "optimizers", "OPTIMIZERS"),
+        ("optimizers", "optimizers", "OPTIMIZERS QUERY_OPTIMIZERS"),
     ],
 )
 def test_a_listing_prints_its_registry(
-    name: str, module: str, attribute: str, capsys: pytest.CaptureFixture[str]
+    name: str, module: str, attributes: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    registry: Registry[object] = getattr(importlib.import_module(f"pixprompt.{module}"), attribute)
+    home = importlib.import_module(f"pixprompt.{module}")
+    registries: list[Registry[object]] = [getattr(home, attribute) for attribute in attributes.split()]
     assert main([name, "--json"]) == 0
     lines = json.loads(capsys.readouterr().out)
-    assert lines == registry.describe()
+    assert lines == {entry: line for registry in registries for entry, line in registry.describe().items()}
     assert lines
     assert all(line and "\n" not in line for line in lines.values())
     assert main([name]) == 0

@@ -149,7 +149,7 @@ def test_a_finished_run_can_be_resumed_and_says_the_same(toy: Toy, capsys: pytes
     capsys.readouterr()
     assert result_of(Path("run")) == before
     assert main(["train", "--resume", "run", "--epochs", "9"]) == 2
-    assert "give no other settings with it" in capsys.readouterr().err
+    assert "only what it may cost can change" in capsys.readouterr().err
 
 
 # Stopped from outside ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from pixprompt import files, plots
 from pixprompt import prompt as prompt_module
 from pixprompt.core import ConfigError
-from pixprompt.engine import TrainConfig, checkpoint, evaluate, run, train
+from pixprompt.engine import TrainConfig, artefact, checkpoint, evaluate, train
 from pixprompt.engine.report import Silent
 
 from .toy import history, numbers
@@ -86,7 +86,7 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tm
         return wrapped
 
     with monkeypatch.context() as patch:
-        for module in (files, checkpoint, run, prompt_module, plots):
+        for module in (files, artefact, checkpoint, prompt_module, plots):
             patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
         with pytest.raises(_Killed):
             train(config, out=tmp_path / "cut", model=model, data=data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from pixprompt.core import (
 )
 from pixprompt.outputs import OUTPUTS, Transform, make_output, output_from_json
 
-from .toy import CLASSES, FITTED, LABELS, SIZE, answers, encode_text, spec_for
+from .toy import CLASSES, FITTED, SIZE, answers, encode_text, spec_for
 
 
 @pytest.fixture(params=sorted(OUTPUTS))
@@ -50,6 +51,7 @@ def fitted(fresh: Transform) -> Transform:
 def test_the_names_are_those_of_the_documents() -> None:
     assert set(OUTPUTS) == {
         "text", "first-k", "random", "given", "frequency", "iterative", "blm", "blm+", "semantic", "linear",
+        "names",
     }  # fmt: skip
     assert all(OUTPUTS[name].kind == name and OUTPUTS.describe()[name] for name in OUTPUTS)
     assert {name for name in OUTPUTS if OUTPUTS[name].fits} == set(FITTED)
@@ -188,10 +190,14 @@ def test_wrong_shapes_and_labels_are_refused(fresh: Transform, fitted: Transform
 
 def test_damaged_descriptions_are_refused(fitted: Transform) -> None:
     spec, values = spec_for(fitted.kind), fitted.to_json()
-    for name in values:
+    for name in set(values) - {"floor", "strength"}:  # which the first prompt files lack
         with pytest.raises(PromptError):
             output_from_json({key: value for key, value in values.items() if key != name}, spec=spec)
-        if name not in ("words", "templates", "seed", "logit_scale", "answer"):
+    for floor in (None, 0, -1.0, 1.0, "low"):
+        with pytest.raises(PromptError):
+            output_from_json({**values, "floor": floor}, spec=spec)
+    for name in values:
+        if name not in ("words", "templates", "seed", "logit_scale", "answer", "strength"):
             with pytest.raises(PromptError):
                 output_from_json({**values, name: None}, spec=spec)
     with pytest.raises(PromptError, match="newer"):
@@ -207,7 +213,7 @@ def test_damaged_descriptions_are_refused(fitted: Transform) -> None:
 def test_probabilities_are_read_as_log_probabilities(kind: str, fresh: Transform) -> None:
     """Trained on logits, applied to the probabilities of the same model: the same decisions."""
     outputs, labels = answers(60)
-    probable = ModelSpec("api", (8, 8), SIZE, AnswerKind.PROBABILITIES, LABELS)
+    probable = replace(spec_for(kind), name="api", answer=AnswerKind.PROBABILITIES)
     values = fresh.refit(outputs, labels).to_json()
     if kind == "linear":
         with pytest.raises(PromptError, match="made for logits"):

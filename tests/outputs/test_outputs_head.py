@@ -11,16 +11,16 @@ from torch import Tensor
 
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.outputs import make_output
-from pixprompt.outputs.head import STRENGTHS, _held_out, logistic_regression
+from pixprompt.outputs.head import STRENGTHS, _fifths, _held_out, logistic_regression
 
 
 def blobs(count: int, width: int, num_classes: int, seed: int = 0, spread: float = 1.5) -> tuple[Tensor, Tensor]:
-    """Gaussian classes on correlated columns of very different scales."""
+    """Gaussian classes on correlated columns of different scales."""
     generator = torch.Generator().manual_seed(seed)
     shared = torch.Generator().manual_seed(99)
     centers = torch.randn(num_classes, width, generator=shared)
     mixing = torch.eye(width) + 0.3 * torch.randn(width, width, generator=shared) / width**0.5
-    scales = torch.logspace(-2, 2, width)
+    scales = torch.logspace(-0.5, 0.5, width) * 10
     labels = torch.randint(num_classes, (count,), generator=generator)
     noise = torch.randn(count, width, generator=generator) * spread
     return (centers[labels] + noise) @ mixing * scales + 3, labels
@@ -43,13 +43,13 @@ def test_same_solution_as_scikit_learn(strength: float) -> None:
 
 
 @pytest.mark.parametrize(("count", "width"), [(120, 15), (30, 60)])
-def test_the_head_is_scikit_learn_on_standardised_outputs(count: int, width: int) -> None:
-    """Whatever the shape: rotated, standardised and folded into one matrix, it is still the plain regression."""
+def test_the_head_is_scikit_learn_on_outputs_of_a_common_scale(count: int, width: int) -> None:
+    """Whatever the shape: rotated, scaled and folded into one matrix, it is still the plain regression."""
     sklearn = pytest.importorskip("sklearn.linear_model")
     outputs, labels = blobs(count, width, 3)
     spec = ModelSpec("toy", (8, 8), width)
     fitted = make_output("linear", classes=("a", "b", "c"), spec=spec).refit(outputs, labels)
-    center, scale = outputs.double().mean(0), outputs.double().std(0, unbiased=False)
+    center, scale = outputs.double().mean(0), outputs.double().var(0, unbiased=False).mean().sqrt()
     probe, _ = blobs(20, width, 3, seed=5)
     ours = fitted(probe).softmax(1).double()
     gaps = []
@@ -79,6 +79,32 @@ def test_fold_is_stratified_and_keeps_one_of_each() -> None:
     assert torch.bincount(labels[held], minlength=4).tolist() == [2, 1, 1, 0]
     assert torch.equal(held, _held_out(labels, 0))
     assert any(not torch.equal(held, _held_out(labels, seed)) for seed in range(1, 5))
+
+
+def test_few_answers_are_all_held_out_in_turn() -> None:
+    labels = torch.tensor([0] * 7 + [1] * 5 + [2] * 2 + [3])
+    parts = torch.stack(_fifths(labels, 0))
+    assert parts.sum(0).tolist() == [1] * 14 + [0], "the only example of a class is never missing"
+    for part in parts:
+        assert torch.bincount(labels[~part], minlength=4).min() >= 1
+        assert 2 <= int(part.sum()) <= 3
+    assert torch.equal(parts, torch.stack(_fifths(labels, 0)))
+    assert not torch.equal(parts, torch.stack(_fifths(labels, 1)))
+    assert _fifths(torch.arange(4), 0) == []
+
+
+def test_rounded_outputs_that_rarely_move_do_not_drown_the_others() -> None:
+    """Scaled one by one, the noise of many small outputs would count as much as the few that speak."""
+    outputs, labels = blobs(90, 4, 3)
+    generator = torch.Generator().manual_seed(3)
+    noisy = torch.cat([outputs, 0.02 * torch.randn(90, 500, generator=generator)], dim=1)
+    probe, truth = blobs(300, 4, 3, seed=1)
+    noisy_probe = torch.cat([probe, 0.02 * torch.randn(300, 500, generator=generator)], dim=1)
+    fresh = make_output("linear", classes="abc", spec=ModelSpec("toy", (8, 8), 504))
+    right = (fresh.refit(noisy, labels)(noisy_probe).argmax(1) == truth).float().mean()
+    scale = noisy.std(0)
+    one_by_one = (fresh.refit(noisy / scale, labels)(noisy_probe / scale).argmax(1) == truth).float().mean()
+    assert right > one_by_one + 0.1
 
 
 def test_many_outputs_few_images() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ def test_candidates_can_all_be_made_and_fitted() -> None:
     spec = spec_for("linear")
     assert candidates(spec, False) == ("frequency", "blm", "blm+", "linear")
     assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "linear")
+    assert candidates(spec, False, classes=[str(k) for k in range(8)]) == ("blm", "blm+", "linear")
+    bare = replace(spec, answer=AnswerKind.LABEL)
+    assert candidates(bare, False, 3) == ("frequency", "blm", "linear"), "with bare labels, blm+ is blm"
     clip = spec_for("text")
     assert candidates(clip, False) == ("linear",)
     assert candidates(clip, True) == ("text", "linear")

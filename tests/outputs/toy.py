@@ -12,6 +12,8 @@ from pixprompt.core import AnswerKind, ModelSpec
 
 CLASSES = ("cat", "dog", "sea_horse")
 LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bird", "stove", "Sea Lion")
+NAMES = ("tabby", "beagle, DOG", "chihuahua", "Cat", "crane, wading bird", "stove", "Sea-Horse")
+"""Labels among which every class of CLASSES has its own."""
 SIZE = len(LABELS)
 FITTED = ("blm", "blm+", "frequency", "iterative", "linear")
 
@@ -24,7 +26,7 @@ def encode_text(texts: Sequence[str]) -> Tensor:
 
 def spec_for(kind: str) -> ModelSpec:
     answer = AnswerKind.EMBEDDINGS if kind == "text" else AnswerKind.LOGITS
-    return ModelSpec("toy", (8, 8), SIZE, answer, LABELS)
+    return ModelSpec("toy", (8, 8), SIZE, answer, NAMES if kind == "names" else LABELS)
 
 
 def answers(count: int = 40, seed: int = 0, num_classes: int = len(CLASSES)) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,66 @@
+"""`pixprompt report`: one HTML page about one or several runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ..report import Options, write_report
+from .allocator import keep_freed_memory
+from .console import Console
+from .options import json_option, print_json
+
+__all__ = ["report"]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
+@click.option("--out", default="report.html", show_default=True, type=click.Path(), help="The page to write.")
+@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--weights", help="Weights file for the model.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--images", type=click.IntRange(min=1), default=300, show_default=True, help="Most test images to ask about."
+)
+@click.option(
+    "--queries",
+    type=click.IntRange(min=0),
+    help="Most queries to spend; models that only answer are asked nothing without it.",
+)
+@click.option("--no-model", is_flag=True, help="Ask no model; show what the files hold.")
+@json_option
+def report(
+    runs: tuple[str, ...],
+    out: str,
+    model: str | None,
+    weights: str | None,
+    device: str,
+    images: int,
+    queries: int | None,
+    no_model: bool,
+    as_json: bool,
+) -> None:
+    """Write one self-contained HTML page about one or several run directories."""
+    keep_freed_memory()
+    console = Console()
+    options = Options(model, weights, device, images, queries, use_model=not no_model)
+    try:
+        made = write_report(runs, out=out, options=options, reporter=console)
+    finally:
+        console.close()
+    if as_json:
+        print_json(
+            {
+                "out": str(Path(made.path).absolute()),
+                "bytes": made.num_bytes,
+                "runs": list(made.runs),
+                "queries": made.queries,
+                "skipped": made.skipped,
+            }
+        )
+        return
+    click.echo(f"report   {made.path} ({made.num_bytes / 2**20:.1f} MiB, {made.queries} queries)")
+    for run, reasons in made.skipped.items():
+        for what, reason in reasons.items():
+            click.echo(f"{run}: no {what}: {reason}", err=True)

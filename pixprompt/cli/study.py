@@ -1,0 +1,87 @@
+"""`pixprompt study`: the same run with one setting varied."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..core import ConfigError
+from ..engine import TrainConfig
+from ..engine.presets import DEFAULTS
+from ..engine.study import KINDS, table
+from ..engine.study import study as run
+from .allocator import keep_freed_memory
+from .console import Console
+from .options import json_option, print_json
+
+__all__ = ["study"]
+
+_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
+
+
+def _settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds one option per field of TrainConfig: what is not varied."""
+    for item in reversed(dataclasses.fields(TrainConfig)):
+        choices, decided = item.metadata["choices"], DEFAULTS.get(item.name, item.default)
+        command = click.option(
+            f"--{item.name.replace('_', '-')}",
+            item.name,
+            type=click.Choice(choices) if choices else _TYPES[str(item.type).split(" ")[0]],
+            default=None,
+            help=item.metadata["help"] + ("" if decided is None else f"  [default: {decided}]"),
+        )(command)
+    return command
+
+
+@click.command()
+@click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
+@click.option("--values", help="What is varied, separated by ';', or a file with one per line  [default: the study's]")
+@_settings
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the study; continued where it holds a part.")
+@json_option
+def study(kind: str, values: str | None, out: Path | None, as_json: bool, **options: Any) -> None:
+    """Run a study: vary one setting, keep all others, write results.jsonl, table.md and plot.png.
+
+    \b
+    text       what a prompt gains under good and bad texts
+    mapping    the sources kept, swapped among the classes, or random
+    templates  all of about the same number of learned numbers
+    sizes      of one template
+
+    All other settings are those of `pixprompt train`. A study that was stopped continues with the same command.
+    """
+    config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})
+    folder = out or Path("studies") / "-".join((kind, datetime.now().strftime("%Y%m%d-%H%M%S")))
+    keep_freed_memory()
+    console = Console()
+    try:
+        lines = run(kind, config, out=folder, values=_read_values(values), reporter=console)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; continue with the same command and --out {folder}") from None
+    finally:
+        console.close()
+    if as_json:
+        print_json({"schema": 1, "study": kind, "out": str(folder), "runs": lines})
+        return
+    click.echo(table(lines))
+    click.echo(f"\nresults  {folder / 'results.jsonl'}\ntable    {folder / 'table.md'}\nplot     {folder / 'plot.png'}")
+
+
+def _read_values(text: str | None) -> tuple[str, ...]:
+    if text is None:
+        return ()
+    path = Path(text)
+    try:
+        found = path.read_text("utf-8").splitlines() if path.is_file() else re.split(";", text)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--values {text!r} cannot be read ({error}).") from error
+    values = tuple(value.strip() for value in found if value.strip())
+    if not values:
+        raise ConfigError(f"--values {text!r} names nothing to vary.")
+    return values

@@ -1,0 +1,264 @@
+"""The numbers of a diagnosis: how far a data set is from a reference, and how diverse it is."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import DataError
+from ..data import ImageSet
+from .bootstrap import frechet_floor, frechet_interval, mmd_floor, mmd_interval
+from .coverage import coverage
+from .feature_store import FeatureSet, extract
+from .features import Extractor
+from .frechet import FEW, frechet_distance, frechet_from_features
+from .kernels import CMMD, KID, Kernel, mmd, subsets_mmd
+from .lpips import LPIPS, diversity
+from .statistics import Statistics, kept_statistics
+
+__all__ = ["BIASED_BELOW", "Settings", "measure"]
+
+logger = logging.getLogger(__name__)
+
+BIASED_BELOW = 2048
+"""With fewer images the covariance of 2048 features has no full rank, and FID is mostly a matter of n."""
+_LARGEST = 10_000
+"""Images of a set whose whole kernel matrix, or whose distances to all others, are taken."""
+_MOST_PRODUCTS = 10_000_000
+"""Pairs of images beyond which the statistics are faster than the singular values."""
+_BIAS_NOTE = (
+    f"fewer than {BIASED_BELOW} images: the distance is biased upwards, by about what the floor shows; "
+    "compare it with the floor and read KID instead"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How thorough a diagnosis is.
+
+    Attributes:
+        seed: Of every draw; each number has a stream of its own, so that asking for fewer changes none.
+        pairs: Image pairs of the LPIPS diversity.
+        lpips_size: Side of its square canvas in pixels.
+        bootstrap: B, the resamples of an interval.
+        halves: Repetitions of the floor.
+        subsets: Subsets of the usual KID.
+        subset_size: Images in each; the smaller set where it has fewer.
+        neighbours: k of the coverage.
+    """
+
+    seed: int = 0
+    pairs: int = 10_000
+    lpips_size: int = 64
+    bootstrap: int = 1000
+    halves: int = 5
+    subsets: int = 100
+    subset_size: int = 1000
+    neighbours: int = 5
+
+
+@dataclass
+class _Job:
+    """One extractor's view of both sets."""
+
+    extractor: Extractor
+    data: FeatureSet
+    reference: FeatureSet
+    names: tuple[str, str]
+    settings: Settings
+    cache: Path | None
+
+    def generator(self, number: str) -> np.random.Generator:
+        """Returns the stream of a number."""
+        return _generator(self.settings.seed, number)
+
+    def statistics(self, side: int) -> Statistics:
+        """Returns the statistics of the data (0) or the reference (1), kept ones where there are some."""
+        features = (self.data, self.reference)[side]
+        return kept_statistics(features, self.extractor, name=self.names[side], cache=self.cache)
+
+    def about(self) -> dict[str, Any]:
+        """Returns what stands beside every number."""
+        return {"n": len(self.data), "n_reference": len(self.reference), **self.extractor.to_json()}
+
+
+def measure(
+    data: ImageSet,
+    reference: ImageSet,
+    *,
+    extractors: Sequence[Extractor],
+    lpips: LPIPS | None = None,
+    settings: Settings | None = None,
+    names: tuple[str, str] = ("data", "reference"),
+    missing: Mapping[str, str] | None = None,
+    cache: Path | None = None,
+    workers: int = 0,
+    on_image: Callable[[], None] | None = None,
+) -> dict[str, Any]:
+    """Measures a data set against a reference.
+
+    Args:
+        data: A.
+        reference: B, labelled where class coverage is wanted.
+        extractors: "inception" gives FID and KID, "clip" CMMD, and every family but inception a Frechet distance of
+            its own name; the first one gives the coverage.
+        lpips: The distance of the diversity, or None.
+        settings: How thorough; None means the defaults.
+        names: Of both sets, as users type them.
+        missing: Number -> why it was not asked for or cannot be had.
+        cache: Folder of kept canvases, features and statistics; None means the user's.
+        workers: Threads that decode.
+        on_image: Called for each image that an extractor has seen, and for each that LPIPS decodes.
+
+    Returns:
+        The diagnosis object without the advice. A number that is null has its reason in "reasons".
+
+    Raises:
+        DataError: A set has no readable image.
+    """
+    settings = settings or Settings()
+    found: dict[str, Any] = {
+        "schema": 1,
+        "data": {"name": names[0], "n": len(data)},
+        "reference": {"name": names[1], "n": len(reference)},
+        "extractor": None, "resize": None, "headline": None,
+        "fid": None, "kid": None, "cmmd": None, "lpips": None, "coverage": None,
+        "seed": settings.seed,
+    }  # fmt: skip
+    reasons = {
+        "fid": "no Inception-2015 extractor was asked for",
+        "kid": "no Inception-2015 extractor was asked for",
+        "cmmd": "no CLIP extractor was asked for",
+        "lpips": "no LPIPS weights were given",
+        "coverage": "no extractor was asked for",
+        **(missing or {}),
+    }
+    for number, extractor in enumerate(extractors):
+        sets = [extract(s, extractor, cache=cache, workers=workers, on_image=on_image) for s in (data, reference)]
+        for side, features in zip(("data", "reference"), sets, strict=True):
+            found[side] |= {"n": len(features), "skipped": len(features.skipped)}
+        job = _Job(extractor, sets[0], sets[1], names, settings, cache)
+        for name, make in _numbers(extractor, first=number == 0).items():
+            found[name] = _attempt(name, lambda make=make, job=job: make(job), reasons)  # type: ignore[misc]
+    if lpips is not None:
+        found["lpips"] = _attempt("lpips", lambda: diversity(
+            data, lpips, generator=_generator(settings.seed, "lpips"), pairs=settings.pairs, size=settings.lpips_size,
+            bootstrap=settings.bootstrap, cache=cache, workers=workers, on_image=on_image), reasons)  # fmt: skip
+    found["reasons"] = {name: reason for name, reason in reasons.items() if found.get(name) is None}
+    return _headed(found)
+
+
+def _numbers(extractor: Extractor, *, first: bool) -> dict[str, Callable[[_Job], dict[str, Any]]]:
+    """Which numbers an extractor gives, by name; only Inception-2015 may be called FID and KID."""
+    numbers: dict[str, Callable[[_Job], dict[str, Any]]] = {}
+    if extractor.family == "inception":
+        numbers |= {"fid": _frechet, "kid": lambda job: _mmd(job, KID, "kid")}
+    else:
+        numbers[f"frechet_{extractor.name}"] = _frechet
+    if extractor.family == "clip":
+        numbers["cmmd"] = lambda job: _mmd(job, CMMD, "cmmd")
+    if first:
+        numbers["coverage"] = _coverage
+    return numbers
+
+
+def _attempt(name: str, make: Callable[[], dict[str, Any]], reasons: dict[str, str]) -> dict[str, Any] | None:
+    try:
+        return make()
+    except DataError as error:  # too few images for this number; the others stand
+        reasons[name] = str(error)
+        logger.warning("%s: %s", name, error)
+        return None
+
+
+def _frechet(job: _Job) -> dict[str, Any]:
+    data, reference = job.data.rows, job.reference.rows
+    few = min(len(data), len(reference)) < FEW and len(data) * len(reference) <= _MOST_PRODUCTS
+    moments = None if few else (job.statistics(0), job.statistics(1))
+    value = frechet_distance(*moments) if moments else frechet_from_features(data, reference)
+    generator, repeats = job.generator(f"frechet {job.extractor.name}"), job.settings.bootstrap
+    interval = frechet_interval(data, reference, value, moments=moments, repeats=repeats, generator=generator)
+    floor = _floor(job, lambda rows: frechet_floor(rows, repeats=job.settings.halves, generator=generator))
+    biased = min(len(data), len(reference)) < BIASED_BELOW
+    return {
+        "value": value, "ci95": interval, **floor,
+        "interval": f"bootstrap of images to first order, B={repeats}; spread alone, without the bias of few images",
+        "solver": "singular values" if few else "symmetric eigenvalues",
+        "biased": biased, **({"note": _BIAS_NOTE} if biased else {}), **job.about(),
+    }  # fmt: skip
+
+
+def _mmd(job: _Job, kernel: Kernel, name: str) -> dict[str, Any]:
+    generator = job.generator(name)
+    data, reference = (_at_most(features.rows, generator) for features in (job.data, job.reference))
+    value, interval = mmd_interval(data, reference, kernel, repeats=job.settings.bootstrap, generator=generator)
+    floor = _floor(
+        job, lambda rows: mmd_floor(_at_most(rows, generator), kernel, repeats=job.settings.halves, generator=generator)
+    )
+    found = {
+        "value": value, "ci95": interval, **floor,
+        "interval": f"bootstrap of images, B={job.settings.bootstrap}", "kernel": kernel.name, "estimate": "unbiased",
+        "n_used": [len(data), len(reference)], **job.about(),
+    }  # fmt: skip
+    if kernel is CMMD:
+        return {**found, "biased_value": mmd(data, reference, kernel, biased=True)}
+    size = min(job.settings.subset_size, len(job.data), len(job.reference))
+    draws = subsets_mmd(job.data.rows, job.reference.rows, kernel, generator=generator,
+                        subsets=job.settings.subsets, size=size)  # fmt: skip
+    told = {"mean": float(draws.mean()), "std": float(draws.std()), "subsets": len(draws), "size": size}
+    whole = [side for side, rows in (("data", job.data), ("reference", job.reference)) if len(rows) == size]
+    if whole:
+        note = f"every subset holds all images of the {' and the '.join(whole)}, so that std is too small; read ci95"
+        return {**found, "subsets": {**told, "note": note}}
+    return {**found, "subsets": told}
+
+
+def _coverage(job: _Job) -> dict[str, Any]:
+    generator = job.generator("coverage")
+    chosen = _some(len(job.reference), generator)
+    data = _at_most(job.data.rows, generator)
+    found = coverage(data, job.reference.rows[chosen], job.reference.labels[chosen], neighbours=job.settings.neighbours)
+    return {**found, "n_used": [len(data), len(chosen)], **job.about()}
+
+
+def _floor(job: _Job, half_distance: Callable[[Any], tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+    """The larger of both sets' floors, and both."""
+    floors = {}
+    for side, features in (("data", job.data), ("reference", job.reference)):
+        if len(features) < 4:
+            raise DataError(f"two halves need at least 4 images, the {side} has {len(features)}.")
+        value, told = half_distance(features.rows)
+        floors[side] = {"value": value, **told}
+    return {"floor": max(one["value"] for one in floors.values()), "floors": floors}
+
+
+def _some(num: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    if num <= _LARGEST:
+        return np.arange(num)
+    return np.sort(generator.choice(num, _LARGEST, replace=False))
+
+
+def _at_most(rows: npt.NDArray[np.float32], generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    return rows if len(rows) <= _LARGEST else rows[_some(len(rows), generator)]
+
+
+def _generator(seed: int, number: str) -> np.random.Generator:
+    return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(number.encode()).digest()[:4])])
+
+
+def _headed(found: dict[str, Any]) -> dict[str, Any]:
+    """Names the number to look at, and repeats what it was taken in."""
+    frechet = next((name for name in found if name.startswith("frechet_")), None)
+    fid_leads = found["fid"] is not None and not found["fid"]["biased"]
+    order = ["fid", "kid"] if fid_leads else ["kid", "cmmd", "fid"]
+    headline = next((name for name in [*order, frechet] if name and found[name] is not None), None)
+    if headline:
+        found |= {"headline": headline, "extractor": found[headline]["extractor"], "resize": found[headline]["resize"]}
+    return found

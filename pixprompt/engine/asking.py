@@ -1,0 +1,97 @@
+"""Asking an opaque model about chosen images of a split, under a prompt or without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from ..core import BudgetError
+from ..data import CanvasSet
+from .answers import Answered, level, to_images
+from .report import Reporter
+
+__all__ = ["Asker", "Asks", "ask_some"]
+
+_CHUNK = 32
+"""Images per request; a remote model would be asked in requests of about this size."""
+
+
+class Asks(Protocol):
+    """A model that remembers what it was asked; see `models.Journaled`."""
+
+    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images (N, 3, H, W) with outputs (N, S), from memory where it can; another replicate asks anew."""
+        ...
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Asks in requests of a bounded size, as often as noise makes it worth while.
+
+    Attributes:
+        model: Remembers, counts, and keeps the budget.
+        device: Where the images are made.
+        repeats: How often each labelled image is asked; its answers are averaged.
+    """
+
+    model: Asks
+    device: str
+    reporter: Reporter
+    repeats: int = 1
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, *, replicates: Sequence[int] | None = None) -> Tensor:
+        """Returns the answers to images (N, 3, H, W), (N, S) float32 on the CPU, averaged over the replicates."""
+        asked = range(self.repeats) if replicates is None else replicates
+        rows = []
+        for part in torch.split(images, _CHUNK):
+            answers = [self.model.ask(part, replicate).float().cpu() for replicate in asked]
+            rows.append(answers[0] if len(answers) == 1 else torch.stack(level(answers)).mean(0))
+            self.reporter.advance(len(part) * len(answers))
+        return torch.cat(level(rows))
+
+
+def ask_some(
+    asker: Asker,
+    canvases: Callable[[], CanvasSet],
+    chosen: Tensor,
+    *,
+    prompt: Callable[[Tensor], Tensor] | None = None,
+    replicates: Sequence[int] | None = None,
+    partly: bool = False,
+) -> Answered:
+    """Asks about canvases.
+
+    Args:
+        asker: Who is asked.
+        canvases: Makes the split; not called where nothing is chosen.
+        chosen: Positions in it, (M,).
+        prompt: Laid on the images.
+        replicates: Instead of those of the asker.
+        partly: Where the budget does not pay for all, ask about the first ones.
+
+    Returns:
+        The answers to all that was chosen, or, partly, to the first ones.
+
+    Raises:
+        BudgetError: The budget does not pay for them.
+    """
+    rows: list[Tensor] = []
+    if not len(chosen):
+        return Answered(torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64))
+    split = canvases()
+    for part in torch.split(chosen, _CHUNK):
+        images = to_images(split.pixels[part.numpy()], asker.device)
+        try:
+            rows.append(asker(prompt(images) if prompt else images, replicates=replicates))
+        except BudgetError:
+            if not partly:
+                raise
+            break
+    count = sum(map(len, rows))
+    labels = torch.from_numpy(split.labels[chosen[:count].numpy()].copy())
+    return Answered(torch.cat(level(rows)) if rows else torch.zeros(0, 0), labels)

@@ -1,0 +1,137 @@
+"""CMA-ES (Hansen's tutorial, arXiv 1604.00772) and separable CMA-ES (Ros and Hansen 2008), by the `cmaes` library."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Any, ClassVar, Unpack
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import ConfigError
+from .guard import RADIUS
+from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+
+__all__ = ["MAX_FULL", "Cma", "SepCma"]
+
+MAX_FULL = 1000
+"""The most numbers that full CMA-ES takes: a generation costs 1 s and 0.5 GB there, and ten times that at twice it."""
+
+_PREFIX = "library."
+# Of criteria for stopping and of the learning-rate adaptation, neither of which is used; one is D^2 long.
+_UNUSED = {"_funhist_values", "_Emean", "_ESigma"}
+
+
+class _Library(AskTell):
+    """What both have in common: candidates and losses go to the library, its mean comes back.
+
+    A return of the guard puts the mean back, halves the standard deviation and forgets both evolution paths; what was
+    learned about the shape stays. The standard deviation never exceeds the guard's radius.
+    """
+
+    def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
+        super().__init__(start, **options)
+        seed = int(torch.randint(2**31 - 1, (), generator=self._generator))
+        self._library = self._make(seed)
+
+    @abstractmethod
+    def _make(self, seed: int) -> Any:
+        """Returns the library's object."""
+
+    def _propose(self) -> tuple[Tensor, Tensor]:
+        candidates = torch.from_numpy(np.stack([self._library.ask() for _ in range(self.num_candidates)]))
+        return candidates, candidates.clone()
+
+    def _learn(self, pending: Tensor, losses: Tensor) -> None:
+        self._library.tell(list(zip(pending.numpy(), losses.tolist(), strict=True)))
+        self._library._sigma = min(self._library._sigma, RADIUS)
+        self._center = torch.from_numpy(self._library.mean.copy())
+
+    def _retreat(self) -> None:
+        library = self._library
+        library._mean = self._center.numpy().copy()
+        library._sigma = library._sigma / 2
+        library._p_sigma = np.zeros_like(library._p_sigma)
+        library._pc = np.zeros_like(library._pc)
+
+    def _library_state(self) -> dict[str, Any]:
+        state = {}
+        for name, value in vars(self._library).items():
+            if name not in _UNUSED:
+                state.update(_pack(_PREFIX + name.lstrip("_"), value))
+        return state
+
+    def _load_library_state(self, state: dict[str, Any]) -> None:
+        for name, value in vars(self._library).items():
+            if name not in _UNUSED:
+                setattr(self._library, name, _unpack(_PREFIX + name.lstrip("_"), value, state))
+
+
+@QUERY_OPTIMIZERS.register("cma", "CMA-ES, learns the shape of the loss; at most 1000 numbers; needs answers only")
+class Cma(_Library):
+    """CMA-ES with the full covariance."""
+
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=None, sigma=0.1, population=None, least=4)
+
+    def _make(self, seed: int) -> Any:
+        from cmaes import CMA
+
+        if self._center.numel() > MAX_FULL:
+            raise ConfigError(
+                f"cma holds a square matrix and takes at most {MAX_FULL} numbers, got {self._center.numel()}; "
+                "use sep-cma, or a smaller basis."
+            )
+        mean = self._center.numpy().copy()
+        return CMA(mean=mean, sigma=self._sigma, seed=seed, population_size=self.num_candidates)
+
+
+@QUERY_OPTIMIZERS.register("sep-cma", "separable CMA-ES: a variance per number, no rotation; needs answers only")
+class SepCma(_Library):
+    """CMA-ES with a diagonal covariance: linear in D, blind to valleys that lie askew."""
+
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=None, sigma=0.1, population=None, least=4)
+
+    def _make(self, seed: int) -> Any:
+        from cmaes import SepCMA
+
+        if self._center.numel() < 2:
+            raise ConfigError("sep-cma needs 2 numbers or more, got 1; use cma.")
+        mean = self._center.numpy().copy()
+        return SepCMA(mean=mean, sigma=self._sigma, seed=seed, population_size=self.num_candidates)
+
+
+def _pack(name: str, value: Any) -> dict[str, Any]:
+    """An attribute of the library as tensors and plain values; arrays of 32-bit words become int64."""
+    if isinstance(value, np.ndarray) and value.dtype == np.float64:
+        return {name: torch.from_numpy(value.copy())}
+    if isinstance(value, np.random.RandomState):
+        state: Any = value.get_state(legacy=False)
+        return {
+            f"{name}.key": torch.from_numpy(state["state"]["key"].astype(np.int64)),
+            f"{name}.pos": int(state["state"]["pos"]),
+            f"{name}.has_gauss": int(state["has_gauss"]),
+            f"{name}.gauss": float(state["gauss"]),
+        }
+    if isinstance(value, float):  # numpy's float64 is one, too
+        return {name: float(value)}
+    if value is None or isinstance(value, (bool, int)):
+        return {name: value}
+    raise ConfigError(f"cannot save {name} of type {type(value).__name__}; install a version of cmaes known to work.")
+
+
+def _unpack(name: str, present: Any, state: dict[str, Any]) -> Any:
+    """What `_pack` packed; `present` is the attribute's value in a new object."""
+    if isinstance(present, np.random.RandomState):
+        words = {"key": state[f"{name}.key"].numpy().astype(np.uint32), "pos": state[f"{name}.pos"]}
+        present.set_state(
+            {
+                "bit_generator": "MT19937",
+                "state": words,
+                "has_gauss": state[f"{name}.has_gauss"],
+                "gauss": state[f"{name}.gauss"],
+            }
+        )
+        return present
+    value = state[name]
+    return value.numpy().copy() if isinstance(value, Tensor) else value

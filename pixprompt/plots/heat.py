@@ -1,0 +1,35 @@
+"""Where a model looks, laid over the image."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib import colormaps
+from PIL import Image
+
+from .style import Pixels
+
+__all__ = ["heat_overlay"]
+
+_OPACITY = 0.65
+
+
+def heat_overlay(image: Pixels, heat: npt.NDArray[np.floating], *, smooth: bool) -> Pixels:
+    """Lays a map over an image: untouched at 0, dark red to yellow towards 1.
+
+    Args:
+        image: (H, W, 3); not written to.
+        heat: (h, w) in [0, 1], of any size.
+        smooth: Interpolate between the cells, or show them as they are.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    height, width = image.shape[:2]
+    kind = Image.Resampling.BICUBIC if smooth else Image.Resampling.NEAREST
+    small = Image.fromarray(np.ascontiguousarray(heat, dtype=np.float32))
+    large = np.asarray(small.resize((width, height), kind)).clip(0, 1)
+    color = colormaps["inferno"](0.25 + 0.75 * large)[..., :3] * 255
+    alpha = _OPACITY * np.minimum(1, 2 * large)[..., None]
+    mixed: Pixels = ((1 - alpha) * image + alpha * color).round().astype(np.uint8)
+    return mixed

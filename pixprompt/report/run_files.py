@@ -1,0 +1,139 @@
+"""What a run directory holds, and what it lacks."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..core import ConfigError, PixpromptError
+from ..engine import Result
+from ..engine.result import read_result
+from ..prompt import Prompt, load
+
+__all__ = ["RunFiles", "read_runs"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """One run as its files tell it; None and empty where a file is not there or cannot be read.
+
+    Attributes:
+        folder: The run directory.
+        name: Short, distinct among the runs of one report.
+        lacking: File -> why it is not there.
+    """
+
+    folder: Path
+    name: str
+    result: Result | None
+    config: dict[str, Any] | None
+    history: list[dict[str, Any]]
+    prompt: Prompt | None
+    preview: bytes | None
+    diagnosis: dict[str, Any] | None
+    has_ledger: bool
+    lacking: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What the run was about, as far as the files say."""
+        config = self.config or {}
+        model = self.result.model if self.result else config.get("model")
+        data = self.result.data if self.result else config.get("data")
+        return " on ".join(str(part) for part in (model, data) if part) or self.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names of the result, or else of the prompt."""
+        if self.result is not None:
+            return self.result.classes
+        return tuple(map(str, self.prompt.output.get("classes", ()))) if self.prompt else ()
+
+    @property
+    def price(self) -> float | None:
+        """Of 1000 queries, as configured."""
+        price = (self.config or {}).get("price_per_1000")
+        return float(price) if isinstance(price, (int, float)) else None
+
+
+def read_runs(folders: Sequence[str | Path]) -> list[RunFiles]:
+    """Reads run directories.
+
+    Raises:
+        ConfigError: One of them is none: no folder, or a folder with none of the files of a run.
+    """
+    paths = [Path(folder).resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        raise ConfigError("the same run directory is named twice; name each once.")
+    last = [path.name for path in paths]
+    names = [path.name if last.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
+    return [_read(path, name) for path, name in zip(paths, names, strict=True)]
+
+
+def _read(folder: Path, name: str) -> RunFiles:
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no run directory; 'pixprompt train --out' makes one.")
+    lacking: dict[str, str] = {}
+
+    def read(file: str, how: Callable[[Path], T]) -> T | None:
+        path = folder / file
+        if not path.exists():
+            lacking[file] = "not there"
+            return None
+        try:
+            return how(path)
+        except (PixpromptError, OSError, ValueError) as error:
+            lacking[file] = f"cannot be read ({str(error).replace(str(path), file)})"
+            return None
+
+    result, config = read("result.json", read_result), read("config.json", _object)
+    history, prompt = read("history.jsonl", lambda path: _lines(path, lacking)), read("prompt.png", load)
+    preview = read("preview.png", _png)
+    if {"result.json", "config.json", "history.jsonl", "prompt.png"} <= {
+        file for file, why in lacking.items() if why == "not there"
+    }:
+        raise ConfigError(f"{folder} holds none of the files of a run; 'pixprompt train --out' makes them.")
+    diagnosis = read("diagnosis.json", _object)
+    if lacking.get("diagnosis.json") == "not there":
+        del lacking["diagnosis.json"]  # nothing that a run makes by itself
+    ledger = (folder / "ledger.sqlite").exists()
+    return RunFiles(folder, name, result, config, history or [], prompt, preview, diagnosis, ledger, lacking)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    values = json.loads(path.read_text("utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError(f"expected a JSON object, got {type(values).__name__}")
+    return values
+
+
+def _lines(path: Path, lacking: dict[str, str]) -> list[dict[str, Any]]:
+    """Reads a history up to its first torn line."""
+    found: list[dict[str, Any]] = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            values = json.loads(line)
+        except ValueError:
+            values = None
+        if not isinstance(values, dict):
+            lacking[path.name] = f"line {number} cannot be read; the lines before it are shown"
+            break
+        found.append({name: value for name, value in values.items() if _is_number(value)})
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _png(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise ValueError("no PNG file")
+    return content

@@ -1,0 +1,84 @@
+"""Some test images of a run, as the model sees them without and with the prompt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import ConfigError, ModelSpec
+from ..data import load_data
+from ..engine import Reporter
+from ..engine.build import canvases_of, plain_canvas
+from ..engine.config import config_from_json
+from ..plots import Pixels
+from .run_files import RunFiles
+
+__all__ = ["Sample", "read_sample"]
+
+Labels = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Test images, evenly spaced through the split.
+
+    Attributes:
+        before: (n, H, W, 3) canvases without prompt.
+        after: (n, H, W, 3) with it.
+        labels: (n,) true classes.
+        names: (n,) of the images.
+        total: Images in the split.
+        classes: K names.
+        train_labels: Of the training split.
+        exact: Whether the canvases without prompt are surely those of the run; the crop of an unknown model is not.
+    """
+
+    before: Pixels
+    after: Pixels
+    labels: Labels
+    names: tuple[str, ...]
+    total: int
+    classes: tuple[str, ...]
+    train_labels: Labels
+    exact: bool
+
+
+def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Reporter) -> Sample:
+    """Reads at most `limit` test images of a run.
+
+    Args:
+        run: With a prompt.
+        limit: At least 1.
+        spec: Of the model; without it, a canvas that the prompt shrinks cannot be made exactly as it was without.
+        reporter: Hears about progress.
+
+    Raises:
+        ConfigError: There is no configuration, or no prompt.
+        DataError: The images cannot be found or read.
+    """
+    if run.config is None or run.prompt is None:
+        raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
+    config, prompt = config_from_json(run.config, source="config.json"), run.prompt
+    data = load_data(config.data, seed=config.seed, shots=config.shots)
+    chosen = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
+    images = data.test.subset(chosen)
+    plain, exact = prompt.canvas, True
+    if prompt.canvas.fit != "resize":
+        exact = spec is not None
+        plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.crop or 1.0)
+        if spec is not None:
+            plain = plain_canvas(spec, config.crop, config.aspect)
+    under = canvases_of(images, prompt.canvas, config.workers, reporter, "report: read images")
+    before = under if plain == prompt.canvas else canvases_of(images, plain, config.workers, reporter, "report: read")
+    return Sample(
+        before=np.asarray(before.pixels[:]),
+        after=prompt.overlay(np.asarray(under.pixels[:])),
+        labels=np.array(under.labels),
+        names=under.names,
+        total=len(data.test),
+        classes=data.classes,
+        train_labels=np.array(data.train.labels),
+        exact=exact,
+    )

@@ -1,0 +1,263 @@
+"""The rule of the advice is what its script fits, holds on data it did not see, and the verdicts follow from it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixprompt.core import RangeError
+from pixprompt.diagnostics.advice import WORTH, advise
+from pixprompt.diagnostics.gain import Evidence, expected_gain, published_diversity, rule, searched
+
+FOLDER = Path(__file__).parents[2] / "experiments" / "advice"
+FIT_PATH = FOLDER / "fit.py"
+spec = importlib.util.spec_from_file_location("advice_fit", FIT_PATH)
+fit: ModuleType = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(fit)
+CASES = fit.read("cases.csv")
+LINES = ("head", "accuracy", "diversity", "prior")
+
+
+def evidence_of(case: dict[str, Any], line: str = "head") -> Evidence:
+    """What a case lets one know, down to what a line needs."""
+    share = {name: None if case[name] is None else case[name] / 100 for name in ("before", "head")}
+    return Evidence(
+        accuracy=share["before"] if line in ("head", "accuracy") else None,
+        head=share["head"] if line == "head" else None,
+        diversity=case["diversity"] if line == "diversity" else None,
+        gradients=True,
+        run=5000,
+    )
+
+
+# The rule ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_committed_rule_is_what_the_script_gives() -> None:
+    assert rule() == fit.rule()
+    changed = [{**case, "gain": case["gain"] + 1} for case in CASES]
+    assert fit.fitted(changed, "head") != rule()["lines"]["head"]  # negative control
+
+
+def test_the_committed_table_is_what_the_script_gives() -> None:
+    text = (FOLDER / "table.md").read_text()
+    for part in (fit.summary(fit.rule()), fit.sensitivity(CASES), fit.table(CASES)):
+        assert part in text
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_package_predicts_what_the_script_fitted(line: str) -> None:
+    for case in fit.usable(CASES, line):
+        values = rule()["lines"][line]
+        share = min(values["top"], values["intercept"] + values["slope"] * fit.INPUTS[line](case))
+        gain = expected_gain(evidence_of(case, line))
+        assert gain.line == line
+        assert gain.value == pytest.approx(max(rule()["least"], fit.room(case, line) * share), abs=1e-6)
+        assert gain.outside == ""
+        assert gain.low <= gain.value <= gain.high <= 100 - (case["before"] or 0) * (line in ("head", "accuracy"))
+
+
+def test_least_squares_against_numpy() -> None:
+    cases = [{**case, "data": str(number)} for number, case in enumerate(fit.usable(CASES, "accuracy"))]
+    x = [100 - case["before"] for case in cases]
+    slope, intercept = np.polyfit(x, [case["gain"] / room for case, room in zip(cases, x, strict=True)], 1)
+    assert fit.line(cases, "accuracy") == pytest.approx((intercept, slope))
+
+
+def test_a_data_set_weighs_the_same_however_often_it_was_run() -> None:
+    cases = fit.usable(CASES, "head")
+    doubled = [*cases, *[case for case in cases if case["data"] == "digits"]]
+    assert fit.line(doubled, "head") == pytest.approx(fit.line(cases, "head"))
+
+
+def test_own_cases_are_the_runs_of_this_repository() -> None:
+    own = [case for case in CASES if case["certainty"] == "own run"]
+    assert len(own) >= 10
+    for case in own:
+        folder, name = case["source"].split(": ", 1)
+        lines = [json.loads(line) for line in (FOLDER.parents[1] / folder / "results.jsonl").read_text().splitlines()]
+        rungs = next(line for line in lines if line["name"] == name)["result"]["accuracy"]
+        found = [100 * rungs[rung]["test"] for rung in ("no_prompt", "output_only", "prompt_png")]
+        assert (case["before"], case["head"]) == pytest.approx(found[:2], abs=0.006)
+        assert case["gain"] == pytest.approx(found[2] - found[0], abs=0.011)
+
+
+# On data that it did not see -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("line", "most"), [("head", 13), ("accuracy", 17.5), ("diversity", 21)])
+def test_left_out_data_sets_are_predicted_better_than_by_the_mean(line: str, most: float) -> None:
+    cases = fit.usable(CASES, line)
+    gains = np.array([case["gain"] for case in cases])
+    errors = gains - fit.left_out(cases, line)
+    blind = gains - fit.left_out(cases, "prior")
+    assert np.sqrt(np.mean(errors**2)) < min(most, 0.9 * np.sqrt(np.mean(blind**2)))
+
+
+def test_gains_of_the_wrong_data_sets_are_not_predicted() -> None:
+    """Negative control: the same gains dealt out to other cases."""
+    cases = fit.usable(CASES, "head")
+    right = np.sqrt(np.mean((np.array([case["gain"] for case in cases]) - fit.left_out(cases, "head")) ** 2))
+    for seed in range(5):
+        dealt = np.random.default_rng(seed).permutation([case["gain"] for case in cases])
+        wrong = [{**case, "gain": float(gain)} for case, gain in zip(cases, dealt, strict=True)]
+        assert np.sqrt(np.mean((dealt - fit.left_out(wrong, "head")) ** 2)) > 1.5 * right
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_interval_holds_about_as_often_as_it_says(line: str) -> None:
+    """Line and width are both made without the data set; 17 to 37 cases leave room for chance."""
+    assert 0.7 <= fit.coverage(fit.usable(CASES, line), line) <= 0.95
+
+
+def test_published_cases_alone_predict_the_runs_of_this_repository() -> None:
+    """Other models, other recipe, other data: the test that is farthest from the fit."""
+    own = [case for case in CASES if case["certainty"] == "own run"]
+    published = fit.usable([case for case in CASES if case["certainty"] != "own run"], "head")
+    intercept, slope = fit.line(published, "head")
+    predicted = [fit.room(case, "head") * (intercept + slope * fit.INPUTS["head"](case)) for case in own]
+    gains = [case["gain"] for case in own]
+    assert np.corrcoef(predicted, gains)[0, 1] > 0.9
+
+
+def test_no_verdict_on_a_left_out_data_set_is_badly_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No "go" where a prompt gained nothing, no "no-go" where it gained much and a head did not."""
+    verdicts = []
+    for case in fit.usable(CASES, "head"):
+        rest = [other for other in CASES if other["data"] != case["data"]]
+        values = {**rule(), "lines": {name: fit.fitted(rest, name) for name in LINES}}
+        monkeypatch.setattr("pixprompt.diagnostics.gain.rule", lambda values=values: values)
+        monkeypatch.setattr("pixprompt.diagnostics.advice.rule", lambda values=values: values)
+        verdict = advise(evidence_of(case)).verdict
+        ahead = case["gain"] - max(0.0, case["head"] - case["before"])
+        verdicts.append(verdict)
+        assert not (verdict == "go" and case["gain"] < WORTH), case
+        assert not (verdict == "no-go" and ahead > WORTH), case
+    assert {"try", "no-go"} <= set(verdicts)
+
+
+# Verdicts ------------------------------------------------------------------------------------------------------------
+
+UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=True, run=6000)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "verdict", "words"),
+    [
+        (Evidence(accuracy=0.1, scored=200, classes=10, gradients=True, run=6000), "go", "at least"),
+        (Evidence(accuracy=0.1, head=0.88, scored=200, gradients=True, run=6000), "try", "Train the output transform"),
+        (Evidence(accuracy=0.33, head=0.74, scored=200, gradients=True, run=6000), "try", "skip the prompt"),
+        (Evidence(accuracy=0.75, head=0.9, scored=200, gradients=True, run=6000), "no-go", "skip the prompt"),
+        (Evidence(accuracy=0.8, head=0.85, scored=100, gradients=True, run=6000), "no-go", "skip the prompt"),
+        (Evidence(accuracy=0.9, head=0.8, scored=100, gradients=True, run=6000), "no-go", "upper end"),
+        (Evidence(accuracy=0.97, head=0.97, scored=200, gradients=True, run=6000), "no-go", "upper end"),
+        (Evidence(accuracy=0.1, head=0.88, scored=200, gradients=False), "no-go", "skip the prompt"),
+        (Evidence(accuracy=0.1, scored=200, gradients=False, budget=100_000), "try", "as little as"),
+        (Evidence(accuracy=0.1, scored=200, gradients=False, budget=900), "no-go", "too few"),
+        (Evidence(accuracy=0.9, scored=200, gradients=False), "no-go", "upper end"),
+        (Evidence(diversity=62.0), "try", "no model was asked"),
+        (Evidence(), "try", "no model was asked"),
+    ],
+)
+def test_verdicts(evidence: Evidence, verdict: str, words: str) -> None:
+    advice = advise(evidence)
+    assert advice.verdict == verdict
+    assert words in advice.reasons[0]
+    assert advice.interval[0] <= advice.expected_gain <= advice.interval[1]
+    assert (advice.queries is None) == (verdict == "no-go" or (evidence.run is None and evidence.gradients is None))
+    assert all(reason.endswith(".") for reason in advice.reasons)
+    assert not re.search(r"\bNone\b|nan|inf\b", " ".join(advice.reasons))
+
+
+def test_the_advice_is_json_of_the_interface() -> None:
+    found = json.loads(json.dumps(advise(UNKNOWN).to_json()))
+    assert found.keys() >= {"verdict", "expected_gain", "interval", "reasons"}
+    assert found["verdict"] in ("go", "try", "no-go")
+    assert len(found["interval"]) == 2
+    assert found["level"] == 0.8
+
+
+def test_what_is_missing_widens_the_interval_and_is_named() -> None:
+    full = Evidence(
+        accuracy=0.5, head=0.6, scored=1000, diversity=70.0, distance=("KID", 0.1, 0.05, 0.01), gradients=True
+    )
+    assert advise(full).missing == ()
+    widths = []
+    for missing, what in ((set(), ""), ({"head"}, "linear head"), ({"head", "accuracy"}, "accuracy of a model")):
+        advice = advise(replace(full, **dict.fromkeys(missing)))
+        assert what in " ".join(advice.missing)
+        widths.append(advice.interval[1] - advice.interval[0])
+    assert widths[0] < widths[1] < widths[2]
+    assert "--lpips" in " ".join(advise(replace(full, diversity=None)).missing)
+    assert "--inception" in " ".join(advise(replace(full, distance=None)).missing)
+    assert "--budget" in " ".join(advise(replace(full, gradients=False)).missing)
+
+
+def test_few_labelled_images_widen_the_interval() -> None:
+    few, many = (expected_gain(Evidence(accuracy=0.5, head=0.75, scored=scored)) for scored in (20, 2000))
+    assert few.value == many.value
+    assert few.high - few.low > 1.1 * (many.high - many.low)
+
+
+def test_extrapolation_is_said() -> None:
+    assert "extrapolation" in " ".join(advise(Evidence(accuracy=0.005, scored=100, gradients=True)).reasons)
+    assert "extrapolation" in " ".join(advise(Evidence(diversity=36.0)).reasons)
+    assert "extrapolation" not in " ".join(advise(Evidence(accuracy=0.5, scored=100, gradients=True)).reasons)
+
+
+def test_a_search_finds_a_part_that_grows_with_its_budget() -> None:
+    gain = expected_gain(Evidence(accuracy=0.1))
+    found = [searched(gain, images) for images in (0, 1000, 10_000, 100_000, 10**7)]
+    values = [one.value for one in found]
+    assert values[:2] == [0.0, 0.0]
+    assert values == sorted(values)
+    assert found[-1].value < 0.5 * gain.value  # no published search came near the gain with gradients
+    for one in found:
+        assert one.low <= one.value <= one.high <= gain.high
+    assert "No search" in searched(gain, 10**9).outside
+
+
+def test_a_budget_below_a_run_is_no_go_ahead() -> None:
+    enough = Evidence(accuracy=0.1, scored=200, gradients=True, run=6000, budget=6000)
+    assert advise(enough).verdict == "go"
+    short = advise(replace(enough, budget=600))
+    assert (short.verdict, short.queries) == ("try", 600)
+    assert "6,000 queries and 600 are left" in " ".join(short.reasons)
+    nothing = advise(replace(enough, budget=0))
+    assert (nothing.verdict, nothing.queries) == ("no-go", None)
+    assert "No queries are left" in nothing.reasons[0]
+
+
+def test_measured_things_that_move_no_number_are_told() -> None:
+    plain = Evidence(accuracy=0.5, head=0.6, scored=100, classes=10, gradients=True, run=100)
+    told = replace(plain, known_names=0.3, distance=("KID", 0.2, 0.1, 0.01), diversity=70.0, train=50)
+    first, second = advise(plain), advise(told)
+    assert (first.expected_gain, first.interval) == (second.expected_gain, second.interval)
+    text = " ".join(second.reasons)
+    for words in ("30% of the class names", "KID 0.2", "away from", "Diversity 70.0", "50 images for 10 classes"):
+        assert words in text
+        assert words not in " ".join(first.reasons)
+    # The second one lies above its floor, which is 0 on average, but not surely so.
+    for distance in (("KID", 0.01, 0.005, 0.02), ("KID", 0.01, -0.02, 0.0)):
+        near = advise(replace(plain, distance=distance))
+        assert "no farther from the reference than chance" in " ".join(near.reasons)
+
+
+def test_diversity_scale_keeps_the_measured_sets() -> None:
+    for case in fit.read("diversity.csv"):
+        wanted = case["normalised"] * 70.2 / 72.9
+        assert published_diversity(case["lpips"] / 100) == pytest.approx(wanted, abs=rule()["scale"]["error"] + 0.01)
+    assert published_diversity(0.6) > published_diversity(0.5)
+
+
+def test_shares_are_checked() -> None:
+    with pytest.raises(RangeError, match=r"accuracy is a share in \[0, 1\], got 60"):
+        Evidence(accuracy=60)

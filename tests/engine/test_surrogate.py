@@ -1,0 +1,112 @@
+"""A prompt learned on a local model for an opaque one."""
+
+import pytest
+import torch
+from torch import nn
+
+from pixprompt.core import Access, AccessError
+from pixprompt.engine import TrainConfig, train
+from pixprompt.engine.surrogate import Mimic, Resized, ridge
+from pixprompt.models import as_model
+
+
+def test_ridge_finds_a_linear_relation_and_shrinks_noise() -> None:
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(200, 6, generator=generator)
+    weight, bias = torch.randn(6, 3, generator=generator), torch.tensor([1.0, -2.0, 0.5])
+    found, offset = ridge(features, features @ weight + bias)
+    assert torch.allclose(features @ found + offset, features @ weight + bias, atol=0.05)
+    noise, _ = ridge(features, torch.randn(200, 3, generator=generator))
+    assert noise.norm() < 0.2 * weight.norm()  # least squares alone gives noise a weight of its own
+    plain = torch.linalg.lstsq(features[:12], torch.randn(12, 3, generator=generator)).solution
+    few, _ = ridge(features[:12], torch.randn(12, 3, generator=generator))
+    assert few.norm() < plain.norm()
+
+
+def test_resized_passes_gradients(model) -> None:
+    images = torch.rand(2, 3, 24, 20, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    local = Resized(model, (24, 20))
+    assert local.spec.image_size == (24, 20)
+    (gradient,) = torch.autograd.grad(local(images).sum(), images)
+    assert gradient.abs().sum() > 0
+    small = torch.rand(1, 3, 16, 16)
+    assert torch.equal(Resized(model, (16, 16))(small), model(small))
+
+
+def test_mimic_is_the_linear_head(model) -> None:
+    images, weight, bias = torch.rand(2, 3, 16, 16), torch.rand(6, 3), torch.rand(3)
+    mimic = Mimic(model, weight, bias)
+    assert torch.equal(mimic(images), model(images) @ weight + bias)
+    assert mimic.spec.num_outputs == 3
+
+
+class Twin:
+    """An opaque model that answers as the surrogate would, so what is learned there must help here."""
+
+    access = Access.SCORES
+
+    def __init__(self, model) -> None:
+        self.model, self.spec, self.images = model, model.spec, 0
+
+    @torch.no_grad()
+    def __call__(self, images):
+        self.images += len(images)
+        return self.model(images)
+
+
+NET = """
+import torch
+from torch import nn
+
+def net():
+    generator = torch.Generator().manual_seed(7)
+    made = nn.Sequential(
+        nn.Conv2d(3, 8, 4, stride=2), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(), nn.Linear(72, 6)
+    )
+    with torch.no_grad():
+        for tensor in made.parameters():
+            tensor.copy_(0.6 * torch.randn(tensor.shape, generator=generator))
+    return made
+
+local = net()
+
+def closed(images):
+    return net()(images).detach()
+"""
+
+
+@pytest.mark.parametrize("mimic", ["labels", "answers"])
+def test_what_the_surrogate_learns_is_judged_by_the_opaque_model(mimic, data, tmp_path, monkeypatch) -> None:
+    (tmp_path / "toy_surrogate.py").write_text(NET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import toy_surrogate
+
+    twin = Twin(as_model(toy_surrogate.net(), image_size=(16, 16), name="twin"))
+    config = TrainConfig(
+        model="twin", data="toy", size=4, budget=1600, basis="blocks", basis_size=4, output="blm", epochs=6,
+        surrogate="python:toy_surrogate:local@16", mimic=mimic, fit="resize",
+    )  # fmt: skip
+    result = train(config, out=tmp_path / "run", model=twin, data=data)
+    assert twin.images == result.queries["images"] <= 1600
+    assert result.accuracy["prompt_png"].val >= result.accuracy["output_only"].val
+    if mimic == "labels":
+        assert "The search started from: surrogate" in " ".join(result.notes)
+
+
+def test_a_surrogate_must_give_gradients(model, data, tmp_path, monkeypatch) -> None:
+    (tmp_path / "toy_closed.py").write_text(NET)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = TrainConfig(
+        model="toy", data="toy", size=4, budget=1500, output="blm", surrogate="python:toy_closed:closed@16"
+    )
+    with pytest.raises(AccessError, match="gives no gradients"):
+        train(config, out=tmp_path / "run", model=Twin(model), data=data)
+
+
+def test_the_net_of_a_surrogate_is_left_alone() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 8 * 8, 4))
+    before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    images = torch.rand(2, 3, 12, 12, requires_grad=True)
+    Resized(as_model(net, image_size=(8, 8)), (12, 12))(images).sum().backward()
+    assert all(torch.equal(before[name], tensor) for name, tensor in net.state_dict().items())
+    assert all(parameter.grad is None for parameter in net.parameters())

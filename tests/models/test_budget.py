@@ -1,0 +1,69 @@
+"""A budget: what fits is spent, what does not fit is refused and changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixprompt.core import BudgetError, ConfigError
+from pixprompt.models.budget import Budget
+
+
+def test_reserve_spends_until_nothing_is_left() -> None:
+    budget = Budget(10, spent=3)
+    assert (budget.total, budget.spent, budget.remaining) == (10, 3, 7)
+    budget.reserve(7)
+    assert (budget.spent, budget.remaining) == (10, 0)
+    budget.reserve(0)
+    with pytest.raises(BudgetError, match="1 more queries were wanted, but 0 of 10 are left; nothing was asked"):
+        budget.reserve(1)
+
+
+def test_what_does_not_fit_reserves_nothing() -> None:
+    budget = Budget(10)
+    for refuse in (budget.reserve, budget.require):
+        with pytest.raises(BudgetError, match="11 more queries were wanted, but 10 of 10 are left"):
+            refuse(11)
+    assert budget.remaining == 10
+    budget.require(10)
+    assert budget.remaining == 10
+
+
+def test_without_a_total_everything_fits_and_is_counted() -> None:
+    budget = Budget(None)
+    budget.reserve(10**9)
+    assert (budget.total, budget.spent, budget.remaining) == (None, 10**9, None)
+
+
+def test_what_was_spent_already_is_counted_even_beyond_the_total() -> None:
+    budget = Budget(5)
+    budget.charge(8)
+    assert (budget.spent, budget.remaining) == (8, 0)
+    with pytest.raises(BudgetError):
+        budget.reserve(1)
+
+
+def test_negative_numbers_are_refused() -> None:
+    for wrong in (
+        lambda: Budget(-1),
+        lambda: Budget(1, -1),
+        lambda: Budget(1).reserve(-1),
+        lambda: Budget(1).charge(-1),
+    ):
+        with pytest.raises(ConfigError, match="at least 0"):
+            wrong()
+
+
+@given(st.integers(0, 50), st.lists(st.integers(0, 20)))
+def test_never_more_than_the_total(total: int, wanted: list[int]) -> None:
+    budget, granted = Budget(total), 0
+    for num in wanted:
+        try:
+            budget.reserve(num)
+        except BudgetError:
+            assert granted + num > total
+        else:
+            granted += num
+        assert granted == budget.spent <= total
+        assert budget.remaining == total - granted
