@@ -11,7 +11,9 @@ The error tree::
     │   └── UnknownName   a name that no registry knows                          (KeyError)
     ├── DataError         images or labels cannot be used as they are
     │   └── ImageError    one image cannot be read
+    ├── DoubtError        requests of an earlier session may have been answered, and nobody said what to do
     ├── ModelError        a model cannot be built, or answers nonsense
+    │   └── EndpointError a remote model refuses, or no longer answers
     ├── PromptError       a prompt file is damaged, foreign or unfit             (ValueError)
     ├── RangeError        values outside their range                             (ValueError)
     └── ShapeError        a tensor of the wrong shape                            (ValueError)
@@ -35,6 +37,8 @@ __all__ = [
     "BudgetError",
     "ConfigError",
     "DataError",
+    "DoubtError",
+    "EndpointError",
     "ImageError",
     "Model",
     "ModelError",
@@ -83,6 +87,14 @@ class ImageError(DataError):
 
 class ModelError(PixpromptError):
     """A model cannot be built, or it answers nonsense."""
+
+
+class DoubtError(PixpromptError):
+    """Requests of an earlier session may have been answered and billed; a policy is needed."""
+
+
+class EndpointError(ModelError):
+    """A remote model refuses for good, or no longer answers."""
 
 
 class PromptError(PixpromptError, ValueError):

@@ -8,6 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("explore", deadline=None)
+settings.register_profile("fixed", deadline=None, derandomize=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))  # the same examples on every machine
 
 SHARED = Path(os.environ.get("PIXPROMPT_ASSETS", Path(__file__).parents[2] / "shared"))
 

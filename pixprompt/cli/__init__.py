@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from .. import __version__
-from ..core import BudgetError, ConfigError, PixpromptError
+from ..core import BudgetError, ConfigError, DoubtError, EndpointError, PixpromptError
 from ..registry import suggest
 
 __all__ = ["commands", "main"]
@@ -36,7 +36,7 @@ _COMMANDS = {
     "optimizers": ("listings:optimizers", "List the optimizers."),
 }
 """Name -> (where the command is, below this package; its line in --help)."""
-_CODES: dict[type[PixpromptError], int] = {ConfigError: 2, BudgetError: 3}
+_CODES: dict[type[PixpromptError], int] = {ConfigError: 2, BudgetError: 3, EndpointError: 4, DoubtError: 5}
 """Exit codes of errors; 1 for all others."""
 
 
@@ -79,7 +79,7 @@ def commands() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 budget used up,
-    130 interrupted.
+    4 the endpoint refuses, 5 answers in doubt, 130 interrupted.
 
     Args:
         argv: The arguments after the program's name; by default those of the process.

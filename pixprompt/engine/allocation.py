@@ -111,8 +111,9 @@ def allocate(
        spent on them: the prompt gets the rest, if that is 2,000 or more. Without validation images no prompt is
        learned: nothing could choose it.
     6. Of the prompt's share, up to a fifth chooses its start (none below 30 images per start), a quarter validates
-       candidates, at least twice, up to a quarter fits the output transform again under the chosen prompt; the search
-       gets the rest. Validation images are then no more than a tenth of the budget (50 at least).
+       candidates, at least twice, the search gets a quarter, and up to a quarter fits the output transform again under
+       the chosen prompt; what is left goes to the search. Validation images are then no more than a tenth of the
+       budget (50 at least).
 
     So at small budgets everything goes into the output transform, and with few labelled images part of the budget may
     be left over. `Allocation.total` never exceeds the budget and, like `prompt`, never falls as it grows; nor does
@@ -184,6 +185,7 @@ def _prompt(left: int, num_labelled: int, enough: int) -> int:
 def _with_prompt(plain: Allocation, prompt: int, num_starts: int) -> Allocation:
     per_start = min(plain.head, _START_MOST, prompt // 5 // max(num_starts, 1))
     start = num_starts * per_start if per_start >= min(START_LEAST, plain.head) else 0
-    selection, final_head = max(prompt // 4, 2 * plain.val), min(plain.head, prompt // 4)
-    search = prompt - start - selection - final_head
-    return replace(plain, start=start, search=search, selection=selection, final_head=final_head)
+    selection = max(prompt // 4, 2 * plain.val)
+    left = prompt - start - selection
+    final_head = min(plain.head, prompt // 4, left - prompt // 4)
+    return replace(plain, start=start, search=left - final_head, selection=selection, final_head=final_head)

@@ -21,7 +21,10 @@ from .losses import LOSSES
 __all__ = ["FREE", "TrainConfig", "config_from_json", "run_config", "with_absolute_paths"]
 
 
-FREE = ("budget", "max_cost", "price_per_1000", "test_images", "workers")
+FREE = (
+    *("budget", "max_cost", "price_per_1000", "test_images", "workers"),
+    *("concurrency", "rate", "timeout", "deadline", "max_requests", "in_doubt"),
+)
 """Settings that may be other ones when a run is continued: what was answered stays as it is."""
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str}
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text"}
@@ -45,6 +48,17 @@ class TrainConfig:
 
     model: str = _option("efficientnet-lite0", "model to adapt: a short name, open_clip:, timm:, torchvision:, python:")
     weights: str | None = _option(None, "weights file for the model (.safetensors, or a torch file)")
+    protocol: str | None = _option(None, "of a model behind a URL; see 'pixprompt protocols'")
+    endpoint: str | None = _option(None, "description of a model behind a URL: a ready one's name, or a JSON file")
+    encoding: str = _option("png", "how images are sent to a URL", ("png", "jpeg"))
+    concurrency: int = _option(4, "requests to a URL under way at the same time", low=1)
+    rate: float | None = _option(None, "most images per second sent to a URL", low=0)
+    timeout: float = _option(60.0, "seconds that one request to a URL may take", low=0)
+    deadline: float = _option(600.0, "seconds that a request may take with all its retries", low=0)
+    max_requests: int | None = _option(None, "requests that the run may send in all", low=0)
+    in_doubt: str | None = _option(
+        None, "requests of a session that died: may be billed twice, or are left unanswered", ("ask", "retry", "skip")
+    )
     data: str = _option("digits", "labelled images: a short name, folder:PATH or csv:FILE")
     method: str = _option("pixel", "what is learned")
     template: str = _option("padding", "where the prompt is")
@@ -91,6 +105,24 @@ class TrainConfig:
     )
     encoder: str | None = _option(None, "of method blackvip: local model whose answers describe an image")
     encoder_weights: str | None = _option(None, "weights file for the encoder")
+    tokens: int | None = _option(None, "of vpt: prompt tokens per layer", low=1)
+    depth: int | None = _option(None, "of vpt: layers with prompts of their own", low=1)
+    depth_from: str | None = _option(None, "of vpt: which layers those are, counted from", ("bottom", "top"))
+    shared: str | None = _option(None, "of vpt: one set of prompts for all layers", ("no", "yes"))
+    location: str | None = _option(
+        None, "of vpt: where the prompts go", ("prepend", "add", "add-one", "prepend-pixel", "concat-channel", "pad")
+    )
+    pool: str | None = _option(
+        None, "of vpt: which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt")
+    )
+    dropout: float | None = _option(
+        None, "of vpt and sa2vp: share of prompt values dropped in training", low=0, below=1
+    )
+    projection: int | None = _option(None, "of vpt: width of the prompts before a learned projection", low=1)
+    layers: int | None = _option(None, "of partial: layers tuned from the top; of mlp: hidden layers", low=1)
+    reduction: int | None = _option(None, "of adapter: the layer's width over the bottleneck's", low=1)
+    bottleneck: int | None = _option(None, "of adaptformer and sa2vp: width of the bottleneck", low=1)
+    rank: int | None = _option(None, "of lora, and of the prompt maps of sa2vp", low=1)
     lr: float | None = _option(None, "learning rate, in units of the prompt's parameters", low=0)
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
     weight_decay: float = _option(0.0, "weight decay", low=0)

@@ -7,6 +7,7 @@ import importlib
 import pkgutil
 
 from .base import Transform, pretty
+from .direct import Direct
 from .head import LinearHead
 from .registry import OUTPUTS, candidates, make_output, output_from_json
 from .scores import decimals_of, floor_of
@@ -14,6 +15,7 @@ from .templates import texts_for, words_for
 
 __all__ = [
     "OUTPUTS",
+    "Direct",
     "LinearHead",
     "Transform",
     "candidates",

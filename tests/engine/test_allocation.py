@@ -128,7 +128,7 @@ def test_it_always_holds(budget: int, setup: dict[str, Any], test_images: int | 
         assert found.prompt >= 500
         assert found.head == num_train or (found.head + found.val >= 1500 and found.prompt >= 2000)
         assert found.selection <= max(found.prompt / 4, 2 * found.val)
-        assert found.search >= found.prompt * 0.25 - 3
+        assert found.search >= found.prompt // 4
         assert found.start % setup["num_starts"] == 0 if found.start else True
         assert found.total >= budget - 1
     elif found.head + found.val < num_train and found.noise == 0 and found.test == 0:
@@ -143,7 +143,8 @@ def test_more_budget_never_means_less(budget: int, more: int, setup: dict[str, A
     assert found.prompt >= less.prompt
     assert found.test >= less.test - 1
     if not found.prompt and found.test == less.test:
-        assert found.head + found.val >= less.head + less.val
+        # noise is measured from 100 queries on, and its first few come out of the labelled images
+        assert found.head + found.val + found.noise >= less.head + less.val + less.noise
     if not setup["has_prompt"] and not less.test and not found.test and less.head >= 100:
         assert found.head >= less.head
         assert found.val >= less.val

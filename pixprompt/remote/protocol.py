@@ -1,0 +1,109 @@
+"""What a protocol is: how images become a request, and a reply becomes answers. One file per protocol beside this."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..core import AnswerKind
+from ..models.replies import Reply
+from ..registry import Registry
+from .exchange import Incoming, ItemFault, Outgoing, Picture
+
+__all__ = ["PROTOCOLS", "Declared", "Endpoint", "Protocol"]
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """What is known about a remote model before it is asked; in JSON, the description file of `--endpoint`.
+
+    Attributes:
+        url: Where the model is.
+        protocol: A name of PROTOCOLS.
+        encoding: "png" or "jpeg": what image files are sent as.
+        headers: Sent along; `${NAME}` stands for a variable of the environment and is filled in when sending.
+        image_size: (height, width) of the images that it takes; None for what it declares, else 224 x 224.
+        labels: Of its outputs, in order, if known.
+        answer: What its numbers are, if known.
+        max_batch: The most images per request; None for what the protocol allows.
+        options: Of the protocol.
+    """
+
+    url: str
+    protocol: str
+    encoding: str = "png"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    image_size: tuple[int, int] | None = None
+    labels: tuple[str, ...] | None = None
+    answer: AnswerKind | None = None
+    max_batch: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """What an endpoint says about itself without being asked about an image; None where it says nothing."""
+
+    image_size: tuple[int, int] | None = None
+    num_outputs: int | None = None
+    labels: tuple[str, ...] | None = None
+    answer: AnswerKind | None = None
+    max_batch: int | None = None
+
+
+class Protocol(ABC):
+    """Speaks one protocol with one endpoint; knows no network, no retry, no ledger.
+
+    Args:
+        endpoint: Where and how.
+
+    Attributes:
+        max_batch: The most images per request that the protocol itself allows; None for any number.
+        sends_files: Whether images go out as files (`Picture.content`) or as numbers (`Picture.pixels`).
+
+    Raises:
+        ConfigError: The endpoint's options make no sense for this protocol.
+    """
+
+    max_batch: int | None = None
+    sends_files: bool = True
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
+        """Asks what costs nothing (metadata, readiness), until the endpoint is ready; by default nothing.
+
+        Args:
+            get: Sends a GET, and polls while the endpoint is not there yet; returns replies of any status.
+
+        Raises:
+            EndpointError: The endpoint says that it has no such model.
+        """
+        return Declared()
+
+    @abstractmethod
+    def request(self, pictures: Sequence[Picture]) -> Outgoing:
+        """Makes the request for one batch."""
+
+    @abstractmethod
+    def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
+        """Reads a reply of status 2xx: one answer per image, in the order in which they were sent.
+
+        Args:
+            incoming: The reply.
+            count: Number of images of the request.
+
+        Raises:
+            Fault: GARBLED if it cannot be read, or what the body says where errors come with status 200.
+        """
+
+    def facts(self) -> dict[str, Any]:
+        """Returns what, besides the image, its answers depend on, for the key of the ledger; plain JSON."""
+        end = self.endpoint
+        return {"protocol": end.protocol, "url": end.url, "options": dict(end.options)}
+
+
+PROTOCOLS: Registry[type[Protocol]] = Registry("protocol")

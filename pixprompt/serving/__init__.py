@@ -1,0 +1,1 @@
+"""A local model as an endpoint of the Open Inference Protocol v2."""
