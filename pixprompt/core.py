@@ -12,6 +12,7 @@ The error tree::
     ├── DataError         images or labels cannot be used as they are
     │   └── ImageError    one image cannot be read
     ├── DoubtError        requests of an earlier session may have been answered, and nobody said what to do
+    ├── LimitError        no further request may be sent; the run can go on with a higher limit
     ├── ModelError        a model cannot be built, or answers nonsense
     │   └── EndpointError a remote model refuses, or no longer answers
     ├── PromptError       a prompt file is damaged, foreign or unfit             (ValueError)
@@ -40,6 +41,7 @@ __all__ = [
     "DoubtError",
     "EndpointError",
     "ImageError",
+    "LimitError",
     "Model",
     "ModelError",
     "ModelSpec",
@@ -83,6 +85,10 @@ class DataError(PixpromptError):
 
 class ImageError(DataError):
     """One image cannot be read."""
+
+
+class LimitError(PixpromptError):
+    """No further request may be sent; unlike a budget of queries, no run is planned around this limit."""
 
 
 class ModelError(PixpromptError):

@@ -27,11 +27,13 @@ REGISTRIES = {
     "--method": ("adapters.METHODS",),
     "--optimizer": ("optimizers.OPTIMIZERS", "optimizers.QUERY_OPTIMIZERS"),
     "--basis": ("templates.BASES",),
+    "--protocol": ("remote.protocols.PROTOCOLS",),
+    "--endpoint": ("remote.describe.DESCRIPTIONS",),
 }
 
 
 def registry(where: str) -> Registry[object]:
-    module, attribute = where.split(".")
+    module, _, attribute = where.rpartition(".")
     found: Registry[object] = getattr(importlib.import_module(f"pixprompt.{module}"), attribute)
     return found
 
@@ -57,6 +59,8 @@ def faults(text: str) -> list[str]:
     found = []
     for words in calls(text):
         command = commands.get_command(context, words[0])
+        if isinstance(command, click.Group) and len(words) > 1:
+            command, words = command.get_command(context, words[1]), words[1:]
         if command is None:
             found.append(f"no command {words[0]}")
             continue

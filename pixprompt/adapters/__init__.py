@@ -2,11 +2,15 @@
 
 from ..registry import Registry
 from .bar import BarPrompter
+from .baselines import BASELINES, make_baseline
 from .coordinator import Coordinator, CoordinatorSpec
 from .pixel import SPACES, PixelPrompt
 from .search import InBasis, Prompter
+from .vpt import ViTVPT, make_vpt
+from .whitebox import WhiteBox
 
 __all__ = [
+    "BASELINES",
     "METHODS",
     "SPACES",
     "BarPrompter",
@@ -15,6 +19,9 @@ __all__ = [
     "InBasis",
     "PixelPrompt",
     "Prompter",
+    "WhiteBox",
+    "make_baseline",
+    "make_vpt",
 ]
 
 METHODS: Registry[type] = Registry("method")
@@ -24,3 +31,7 @@ METHODS.register("bar", "BAR: an opaque frame around the shrunk image, learned f
 )
 METHODS.register("blackvip", "BlackVIP: a prompt for each image, learned from answers (arXiv 2303.14773)")(Coordinator)
 METHODS.register("none", "no prompt: the output transform alone, fitted on answers")(object)
+METHODS.register("vpt-shallow", "VPT: learned tokens at the first layer of a transformer (arXiv 2203.12119)")(ViTVPT)
+METHODS.register("vpt-deep", "VPT: learned tokens at every layer of a transformer (arXiv 2203.12119)")(ViTVPT)
+for _name, _line in BASELINES.describe().items():
+    METHODS.register(_name, _line)(BASELINES[_name])

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from .. import __version__
-from ..core import BudgetError, ConfigError, DoubtError, EndpointError, PixpromptError
+from ..core import BudgetError, ConfigError, DoubtError, EndpointError, LimitError, PixpromptError
 from ..registry import suggest
 
 __all__ = ["commands", "main"]
@@ -26,7 +26,10 @@ _COMMANDS = {
     "predict": ("evaluate:predict", "Put a prompt on images, call the model, print a label for each."),
     "diagnose": ("diagnose:diagnose", "Say whether a prompt is worth its cost."),
     "study": ("study:study", "Vary texts, mappings, templates or sizes."),
+    "segment": ("segment:segment", "Label every pixel, with prompts inside a transformer."),
+    "serve": ("serve:serve", "Serve a local model over the Open Inference Protocol v2."),
     "report": ("report:report", "Write one HTML page about one or several runs."),
+    "ledger": ("ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),
     "inspect": ("inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "models": ("listings:models", "List the models that have a short name."),
     "datasets": ("listings:datasets", "List the data sets that have a short name."),
@@ -34,9 +37,16 @@ _COMMANDS = {
     "outputs": ("listings:outputs", "List the ways from a model's answers to labels."),
     "methods": ("listings:methods", "List what can be learned."),
     "optimizers": ("listings:optimizers", "List the optimizers."),
+    "protocols": ("listings:protocols", "List the ways to speak to a model behind a URL."),
 }
 """Name -> (where the command is, below this package; its line in --help)."""
-_CODES: dict[type[PixpromptError], int] = {ConfigError: 2, BudgetError: 3, EndpointError: 4, DoubtError: 5}
+_CODES: dict[type[PixpromptError], int] = {
+    ConfigError: 2,
+    BudgetError: 3,
+    LimitError: 3,
+    EndpointError: 4,
+    DoubtError: 5,
+}
 """Exit codes of errors; 1 for all others."""
 
 

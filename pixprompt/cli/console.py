@@ -38,9 +38,9 @@ class Console:
             begin += f"accuracy {line['train_accuracy']:.3f}"
         else:
             begin = f"{line['queries']:.0f} queries: train loss {line['train_loss']:.3f}"
-        self._write(
-            f"{begin}; val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}; {line['seconds']:.0f} s"
-        )
+        if "val_loss" in line:
+            begin += f"; val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}"
+        self._write(f"{begin}; {line['seconds']:.0f} s")
 
     def note(self, text: str) -> None:
         """Writes a note."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import click
 from ..diagnostics.measure import Settings
 from ..engine.diagnose import diagnose as run
 from .allocator import keep_freed_memory
+from .calls import call_options, calls_of, settled
 from .console import Console
 from .options import json_option, print_json
 
@@ -24,6 +27,7 @@ _WIDTH = 100
 @click.option("--reference", required=True, help="Images of what the model knows, labelled or not; ImageNet photos.")
 @click.option("--model", help="Model to ask about a few labelled images of --data.")
 @click.option("--weights", help="Weights file for the model.")
+@click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
 @click.option("--labelled", default=10, show_default=True, help="Images per class that the model is asked about.")
 @click.option("--budget", type=click.IntRange(0), help="Queries that may be spent in all, those of this look included.")
 @click.option("--inception", help="Inception-2015 weights for FID and KID; 'none' leaves both out.")
@@ -38,6 +42,7 @@ _WIDTH = 100
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File for the diagnosis object, in a run directory or not."
 )
+@partial(call_options, with_budget=False)
 @json_option
 def diagnose(
     data: str,
@@ -48,6 +53,8 @@ def diagnose(
     bootstrap: int,
     seed: int,
     out: Path | None,
+    budget: int | None,
+    price_per_1000: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -57,17 +64,22 @@ def diagnose(
     images, and says what a linear head on the same answers would give.
     """
     keep_freed_memory()
-    console = Console()
+    calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
     try:
-        found = run(
-            data,
-            reference,
-            inception_file=inception,
-            lpips_file=lpips,
-            settings=Settings(seed=seed, pairs=pairs, bootstrap=bootstrap),
-            out=out,
-            reporter=console,
-            **options,
+        found = settled(
+            lambda policy: run(
+                data,
+                reference,
+                inception_file=inception,
+                lpips_file=lpips,
+                settings=Settings(seed=seed, pairs=pairs, bootstrap=bootstrap),
+                budget=calls.budget,
+                out=out,
+                reporter=console,
+                calls=replace(calls, in_doubt=policy),
+                **options,
+            ),
+            calls.in_doubt,
         )
     finally:
         console.close()

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from ..engine import deploy
+from ..engine import Deployed, deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
+from ..remote import RemoteJournal
 from .allocator import keep_freed_memory
+from .calls import call_options, calls_of, settled
 from .console import Console
 from .options import json_option, print_json
 from .train import format_ladder
@@ -26,13 +29,20 @@ __all__ = ["evaluate", "predict"]
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
+@call_options
 @json_option
-def evaluate(source: str, as_json: bool, **options: Any) -> None:
-    """Score a saved prompt, as re-read from its PNG, on the validation and test images of a data set."""
+def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> None:
+    """Score a saved prompt, as re-read from its PNG, on the validation and test images of a data set.
+
+    Of a model behind a URL only what the ledger does not hold is asked.
+    """
     keep_freed_memory()
-    console = Console()
+    calls, console = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"]), Console()
     try:
-        result = score_prompt(source, reporter=console, **options)
+        result = settled(
+            lambda policy: score_prompt(source, reporter=console, calls=replace(calls, in_doubt=policy), **options),
+            calls.in_doubt,
+        )
     finally:
         console.close()
     if as_json:
@@ -51,6 +61,8 @@ def evaluate(source: str, as_json: bool, **options: Any) -> None:
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many classes to list for each image."
 )
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
+@click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
+@call_options
 @json_option
 def predict(
     prompt: str,
@@ -60,11 +72,32 @@ def predict(
     device: str,
     top: int,
     workers: int,
+    price_per_1000: float | None,
+    budget: int | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Put a prompt on images, call the model, and print one JSON line per image, in order."""
+    """Put a prompt on images, call the model, and print one JSON line per image, in order.
+
+    What a model behind a URL has answered is kept in a ledger: after an interruption the same command goes on.
+    """
     keep_freed_memory()
-    deployed = deploy(prompt, model=model, weights=weights, device=device)
+    calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
+    deployed = settled(
+        lambda policy: deploy(
+            prompt, model=model, weights=weights, device=device, calls=replace(calls, in_doubt=policy)
+        ),
+        calls.in_doubt,
+    )
+    try:
+        _predict(deployed, images, top, workers, as_json)
+    finally:
+        deployed.close()
+
+
+def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int, as_json: bool) -> None:
+    if isinstance(deployed.model, RemoteJournal):
+        click.echo(f"queries are written to {deployed.model.ledger.path}", err=True)
     lines, failed = [], 0
     for line in predict_images(deployed, list(images), top=top, workers=workers):
         failed += "error" in line
@@ -73,6 +106,7 @@ def predict(
         else:
             click.echo(json.dumps(line, ensure_ascii=False))
     if as_json:
-        print_json({"predictions": lines, "queries": deployed.model.images})
+        asked = deployed.model.budget.spent if isinstance(deployed.model, RemoteJournal) else deployed.model.images
+        print_json({"predictions": lines, "queries": asked})
     if failed:
-        raise click.ClickException(f"{failed} of the images could not be read; their lines say why.")
+        raise click.ClickException(f"{failed} of the images could not be read or answered; their lines say why.")

@@ -1,4 +1,4 @@
-"""`pixprompt models`, `datasets`, `templates`, `outputs`, `methods`, `optimizers`: the names, one line each."""
+"""`pixprompt models`, `datasets`, `templates` and the others that list names, one line each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from ..registry import Registry
 from .options import json_option, print_json
 
-__all__ = ["datasets", "methods", "models", "optimizers", "outputs", "templates"]
+__all__ = ["datasets", "methods", "models", "optimizers", "outputs", "protocols", "templates"]
 
 
 def _listing(name: str, module: str, attributes: str, text: str) -> click.Command:
@@ -37,3 +37,6 @@ templates = _listing("templates", "templates", "TEMPLATES", "List the geometries
 outputs = _listing("outputs", "outputs", "OUTPUTS", "List the ways from a model's answers to labels, for --output.")
 methods = _listing("methods", "adapters", "METHODS", "List what can be learned, for --method.")
 optimizers = _listing("optimizers", "optimizers", "OPTIMIZERS QUERY_OPTIMIZERS", "List the optimizers.")
+protocols = _listing(
+    "protocols", "remote.protocols", "PROTOCOLS", "List the ways to speak to a model behind a URL, for --protocol."
+)

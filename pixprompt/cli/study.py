@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,36 +11,20 @@ import click
 
 from ..core import ConfigError
 from ..engine import TrainConfig
-from ..engine.presets import DEFAULTS
 from ..engine.study import KINDS, table
 from ..engine.study import study as run
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
+from .settings import config_options
 
 __all__ = ["study"]
-
-_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
-
-
-def _settings(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds one option per field of TrainConfig: what is not varied."""
-    for item in reversed(dataclasses.fields(TrainConfig)):
-        choices, decided = item.metadata["choices"], DEFAULTS.get(item.name, item.default)
-        command = click.option(
-            f"--{item.name.replace('_', '-')}",
-            item.name,
-            type=click.Choice(choices) if choices else _TYPES[str(item.type).split(" ")[0]],
-            default=None,
-            help=item.metadata["help"] + ("" if decided is None else f"  [default: {decided}]"),
-        )(command)
-    return command
 
 
 @click.command()
 @click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
 @click.option("--values", help="What is varied, separated by ';', or a file with one per line  [default: the study's]")
-@_settings
+@config_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the study; continued where it holds a part.")
 @json_option
 def study(kind: str, values: str | None, out: Path | None, as_json: bool, **options: Any) -> None:

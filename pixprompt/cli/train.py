@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 import shlex
-from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,14 +17,14 @@ from ..engine import train as run
 from ..engine.allocation import PURPOSES
 from ..engine.build import build
 from ..engine.config import FREE
-from ..engine.presets import DEFAULTS
 from .allocator import keep_freed_memory
+from .calls import settled
 from .console import Console
 from .options import json_option, print_json
+from .settings import config_options
 
 __all__ = ["format_ladder", "train"]
 
-_TYPES: dict[str, Any] = {"int": int, "float": float, "str": str}
 _WRITTEN = (
     ("prompt", "prompt.png"),
     ("adapter", "adapter.safetensors"),
@@ -41,25 +39,8 @@ _TITLES = {
 }
 
 
-def _config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Adds one option per field of TrainConfig, in the order of the fields."""
-    for item in reversed(dataclasses.fields(TrainConfig)):
-        kind, choices = _TYPES[str(item.type).split(" ")[0]], item.metadata["choices"]
-        text = item.metadata["help"]
-        decided = DEFAULTS.get(item.name, item.default)
-        default = "" if decided is None else f"  [default: {decided}]"
-        command = click.option(
-            f"--{item.name.replace('_', '-')}",
-            item.name,
-            type=click.Choice(choices) if choices else kind,
-            default=None,
-            help=text + default,
-        )(command)
-    return command
-
-
 @click.command()
-@_config_options
+@config_options
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
 @click.option(
     "--out",
@@ -94,7 +75,7 @@ def train(
     folder = resume or out or _default_folder(config)
     console = Console()
     try:
-        result = run(config, out=folder, resume=resume is not None, changes=given if resume else None, reporter=console)
+        result = _run(config, folder, resume is not None, given, console)
     except KeyboardInterrupt:
         if not (folder / "config.json").exists():
             raise
@@ -108,6 +89,15 @@ def train(
         return
     click.echo(format_ladder(result))
     click.echo("\n".join(f"{name:8} {folder / file}" for name, file in _WRITTEN if (folder / file).exists()))
+
+
+def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], console: Console) -> Result:
+    def work(policy: str | None) -> Result:
+        again = resume or (policy is not None and (folder / "config.json").exists())
+        changes = {**given, **({"in_doubt": policy} if policy else {})}
+        return run(config, out=folder, resume=again, changes=changes if again else None, reporter=console)
+
+    return settled(work, given.get("in_doubt") if resume else None)
 
 
 def _read(path: Path) -> TrainConfig:
@@ -132,7 +122,10 @@ def format_ladder(result: Result) -> str:
         test = "-" if score is None or score.test is None else f"{score.test:.3f}"
         interval = "" if score is None or score.ci95 is None else f"{score.ci95[0]:.3f} - {score.ci95[1]:.3f}"
         output = "" if score is None else score.output
-        lines.append(f"{_TITLES[rung]:34}{val:>7}{test:>8}   {interval:13}   {output}".rstrip())
+        title = "adapter as trained" if rung == "prompt_float" and result.adapter else _TITLES[rung]
+        if rung == "prompt_png" and result.adapter:
+            continue
+        lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {output}".rstrip())
     lines += ["", *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
@@ -153,3 +146,10 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
         click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}{what}")
     if planned["cost"] is not None:
         click.echo(f"cost        {planned['cost']}")
+    if "calls" in planned:
+        calls = planned["calls"]
+        click.echo(f"requests    {calls['requests']} or more, of up to {calls['max_batch']} images; then come retries")
+        seconds = calls["seconds"]
+        told = "is measured by the first request; or give --rate" if seconds is None else f"{seconds} s at least"
+        click.echo(f"time        {told}")
+        click.echo(f"first       a request about {calls['first']}, before any other")

@@ -1,14 +1,17 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
 from .config import TrainConfig, config_from_json
-from .deployed import Deployed, deploy, evaluate, predict
+from .deployed import Deployed, deploy, evaluate
+from .opening import Calls
 from .plan import plan
+from .predicting import predict
 from .report import Reporter, Silent
 from .result import RUNGS, Result, Score, wilson
 from .run import train
 
 __all__ = [
     "RUNGS",
+    "Calls",
     "Deployed",
     "Reporter",
     "Result",

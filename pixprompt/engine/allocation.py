@@ -7,7 +7,7 @@ from typing import Any
 
 from ..core import ConfigError
 
-__all__ = ["PURPOSES", "START_LEAST", "Allocation", "allocate"]
+__all__ = ["PURPOSES", "START_LEAST", "Allocation", "allocate", "reserve_of"]
 
 PURPOSES = {
     "head": "training images without a prompt, to fit the output transform",
@@ -19,6 +19,7 @@ PURPOSES = {
     "noise": "images asked once more, to see noise and drift",
     "test": "test images, once per rung",
     "probe": "images asked when the model was built, to see what it takes and answers",
+    "reserve": "for answers of a remote model that are lost on the way, and have to be asked for again",
 }
 """What `Allocation` names."""
 
@@ -38,6 +39,8 @@ _ENOUGH = 1500
 _ENOUGH_PER_CLASS = 50
 _NOISE_MOST = 16
 _NOISE_SHARE = 25
+_RESERVE_SHARE = 20
+_RESERVE_LEAST = 8
 _START_MOST = 100
 START_LEAST = 30
 """Fewer images than this cannot tell two starts apart."""
@@ -56,11 +59,12 @@ class Allocation:
     noise: int = 0
     test: int = 0
     probe: int = 0
+    reserve: int = 0
 
     @property
     def total(self) -> int:
         """All of it; never above the budget, and below it where nothing is left that pays."""
-        return self.head + self.val + self.noise + self.prompt + self.test + self.probe
+        return self.head + self.val + self.noise + self.prompt + self.test + self.probe + self.reserve
 
     @property
     def prompt(self) -> int:
@@ -80,6 +84,15 @@ class Allocation:
     def to_json(self) -> dict[str, Any]:
         """Returns {purpose: queries, ..., "total": queries}."""
         return {**{item.name: getattr(self, item.name) for item in fields(self)}, "total": self.total}
+
+
+def reserve_of(budget: int) -> int:
+    """Returns how many queries to a remote model are set aside for what is lost on the way.
+
+    A twentieth, at least 8, never more than a quarter. A run that was interrupted, or met failures, then has as much
+    left for everything else as one that did not, and ends with the same prompt.
+    """
+    return min(max(_RESERVE_LEAST, -(-budget // _RESERVE_SHARE)), budget // 4)
 
 
 def allocate(

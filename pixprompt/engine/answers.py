@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core import OutputTransform
 from ..data import CanvasSet
-from ..models import widened
+from ..models import Journal, widened
 from .report import Reporter, Silent
 from .result import Score, wilson
 
@@ -75,7 +75,7 @@ def ask_all(
         reporter: Advanced by the number of images.
     """
     found = []
-    for part in batches(len(canvases.labels)):
+    for part in batches(len(canvases.labels), ask.chunk if isinstance(ask, Journal) else BATCH):
         block = np.asarray(canvases.pixels[part])
         found.append(ask(to_images(overlay(block) if overlay else block, device)).float().cpu())
         (reporter or Silent()).advance(len(block))

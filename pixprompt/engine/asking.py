@@ -16,12 +16,14 @@ from .report import Reporter
 
 __all__ = ["Asker", "Asks", "ask_some"]
 
-_CHUNK = 32
-"""Images per request; a remote model would be asked in requests of about this size."""
-
 
 class Asks(Protocol):
-    """A model that remembers what it was asked; see `models.Journaled`."""
+    """A model that remembers what it was asked; see `models.Journal`."""
+
+    @property
+    def chunk(self) -> int:
+        """How many images it wants to be handed at a time."""
+        ...
 
     def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
         """Answers images (N, 3, H, W) with outputs (N, S), from memory where it can; another replicate asks anew."""
@@ -30,7 +32,7 @@ class Asks(Protocol):
 
 @dataclass(frozen=True)
 class Asker:
-    """Asks in requests of a bounded size, as often as noise makes it worth while.
+    """Asks about a bounded number of images at a time, as often as noise makes it worth while.
 
     Attributes:
         model: Remembers, counts, and keeps the budget.
@@ -48,7 +50,7 @@ class Asker:
         """Returns the answers to images (N, 3, H, W), (N, S) float32 on the CPU, averaged over the replicates."""
         asked = range(self.repeats) if replicates is None else replicates
         rows = []
-        for part in torch.split(images, _CHUNK):
+        for part in torch.split(images, self.model.chunk):
             answers = [self.model.ask(part, replicate).float().cpu() for replicate in asked]
             rows.append(answers[0] if len(answers) == 1 else torch.stack(level(answers)).mean(0))
             self.reporter.advance(len(part) * len(answers))
@@ -84,7 +86,7 @@ def ask_some(
     if not len(chosen):
         return Answered(torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64))
     split = canvases()
-    for part in torch.split(chosen, _CHUNK):
+    for part in torch.split(chosen, asker.model.chunk):
         images = to_images(split.pixels[part.numpy()], asker.device)
         try:
             rows.append(asker(prompt(images) if prompt else images, replicates=replicates))

@@ -21,6 +21,8 @@ from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .checks import check_settings
 from .config import TrainConfig, with_absolute_paths
+from .inside import INSIDE
+from .opening import Calls, open_model
 from .presets import learns_from_answers, resolve, uses_model_units
 from .report import Reporter
 from .seeds import stream
@@ -35,6 +37,7 @@ __all__ = [
     "pick_device",
     "plain_canvas",
     "prompt_canvas",
+    "template_of",
 ]
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
@@ -59,7 +62,6 @@ class Parts:
     model: Model
     counted: Counted
     data: Data
-    template: PixelTemplate
     plain: Canvas
     canvas: Canvas
     device: str
@@ -73,6 +75,11 @@ class Parts:
     def spec(self) -> ModelSpec:
         """Of the model."""
         return self.model.spec if self.floor is None else replace(self.model.spec, floor=self.floor)
+
+    @cached_property
+    def template(self) -> PixelTemplate:
+        """Of a pixel prompt; methods that reach into the model have none, and never ask for it."""
+        return template_of(self.config, self.model)
 
     @property
     def starts_plain(self) -> bool:
@@ -140,7 +147,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
     if model is None:
         device = pick_device(config.device)
-        model = load_model(config.model, weights=Path(config.weights) if config.weights else None, device=device)
+        model = open_model(config.model, weights=config.weights, device=device, calls=Calls.of(config))
     else:
         device, config = device_of(model, config.device), config.with_values(model=model.spec.name, weights=None)
     by_answers = learns_from_answers(config, model)
@@ -155,32 +162,44 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
                 f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
                 "later evaluation would draw other splits and test on images that were trained on."
             )
-    template = make_template(
-        config.template,
-        canvas_size=model.spec.image_size,
-        size=config.size,
-        blend=_checked_blend(config, model),
-        place=config.place,
-    )
     plain, frame = plain_canvas(model.spec, config.crop, config.aspect), 0
-    if config.fit == "shrink":
-        frame = template.geometry.frame
-        if frame == 0:
-            raise ConfigError(
-                f"fit 'shrink' needs a template that leaves an inside (padding), got {config.template!r}."
-            )
+    if config.method not in INSIDE:
+        frame = _frame(config, template_of(config, model))
     return Parts(
         config=config,
         model=model,
         counted=Counted(model),
         data=data,
-        template=template,
         plain=plain,
         canvas=prompt_canvas(plain, frame),
         device=device,
         weights_sha256=file_sha256(config.weights) if config.weights else "",
         by_answers=by_answers,
     )
+
+
+def template_of(config: TrainConfig, model: Model) -> PixelTemplate:
+    """Builds the template of a pixel prompt for a model.
+
+    Raises:
+        ConfigError: The settings do not go together.
+    """
+    return make_template(
+        config.template,
+        canvas_size=model.spec.image_size,
+        size=config.size,
+        blend=_checked_blend(config, model),
+        place=config.place,
+    )
+
+
+def _frame(config: TrainConfig, template: PixelTemplate) -> int:
+    """Returns the width of the frame that the image is shrunk into; 0 where it is not."""
+    if config.fit != "shrink":
+        return 0
+    if template.geometry.frame == 0:
+        raise ConfigError(f"fit 'shrink' needs a template that leaves an inside (padding), got {config.template!r}.")
+    return template.geometry.frame
 
 
 def plain_canvas(spec: ModelSpec, crop: float | None = None, aspect: str | None = None) -> Canvas:

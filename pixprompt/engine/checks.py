@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..core import Access, AccessError, ConfigError, Model
 from .config import TrainConfig
+from .inside import INSIDE, check_inside
 
 __all__ = ["check_settings"]
 
@@ -17,6 +18,10 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         AccessError: The model does not give the gradients that the method needs.
         ConfigError: They do not, or some would do nothing.
     """
+    check_inside(config, model)
+    if config.method in INSIDE:
+        _check_idle(config, by_answers)
+        return
     if config.method != "pixel" and not by_answers:
         raise ConfigError(f"method {config.method!r} learns from answers alone; leave out --optimizer.")
     if config.method == "blackvip" and config.encoder is None:

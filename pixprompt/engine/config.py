@@ -26,8 +26,8 @@ FREE = (
     *("concurrency", "rate", "timeout", "deadline", "max_requests", "in_doubt"),
 )
 """Settings that may be other ones when a run is continued: what was answered stays as it is."""
-_TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str}
-_WORDS = {"int": "a whole number", "float": "a number", "str": "text"}
+_TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
+_WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 
 
 def _option(
@@ -50,7 +50,7 @@ class TrainConfig:
     weights: str | None = _option(None, "weights file for the model (.safetensors, or a torch file)")
     protocol: str | None = _option(None, "of a model behind a URL; see 'pixprompt protocols'")
     endpoint: str | None = _option(None, "description of a model behind a URL: a ready one's name, or a JSON file")
-    encoding: str = _option("png", "how images are sent to a URL", ("png", "jpeg"))
+    encoding: str | None = _option(None, "how images are sent to a URL; png if nobody says", ("png", "jpeg"))
     concurrency: int = _option(4, "requests to a URL under way at the same time", low=1)
     rate: float | None = _option(None, "most images per second sent to a URL", low=0)
     timeout: float = _option(60.0, "seconds that one request to a URL may take", low=0)
@@ -108,9 +108,11 @@ class TrainConfig:
     tokens: int | None = _option(None, "of vpt: prompt tokens per layer", low=1)
     depth: int | None = _option(None, "of vpt: layers with prompts of their own", low=1)
     depth_from: str | None = _option(None, "of vpt: which layers those are, counted from", ("bottom", "top"))
-    shared: str | None = _option(None, "of vpt: one set of prompts for all layers", ("no", "yes"))
+    shared: bool = _option(False, "of vpt: one set of prompts for all layers")
     location: str | None = _option(
-        None, "of vpt: where the prompts go", ("prepend", "add", "add-one", "prepend-pixel", "concat-channel", "pad")
+        None,
+        "of vpt: where the prompts go",
+        ("prepend", "add", "add-one", "prepend-pixel", "concat-channel", "padding"),
     )
     pool: str | None = _option(
         None, "of vpt: which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt")
@@ -123,6 +125,10 @@ class TrainConfig:
     reduction: int | None = _option(None, "of adapter: the layer's width over the bottleneck's", low=1)
     bottleneck: int | None = _option(None, "of adaptformer and sa2vp: width of the bottleneck", low=1)
     rank: int | None = _option(None, "of lora, and of the prompt maps of sa2vp", low=1)
+    search: bool = _option(False, "choose learning rate and weight decay on the validation images, then train on both")
+    lr_grid: str | None = _option(None, "of --search: learning rates, joined by commas; the VPT paper's")
+    weight_decay_grid: str | None = _option(None, "of --search: weight decays, joined by commas; the VPT paper's")
+    seeds: int = _option(1, "of --search: final trainings, each with a seed of its own", low=1)
     lr: float | None = _option(None, "learning rate, in units of the prompt's parameters", low=0)
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
     weight_decay: float = _option(0.0, "weight decay", low=0)
@@ -165,7 +171,7 @@ class TrainConfig:
 
 
 def _check(name: str, value: Any, kind: str, known: Mapping[str, Any]) -> None:
-    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool):
+    if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) != (kind == "bool"):
         raise ConfigError(f"{name} must be {_WORDS[kind]}, got {value!r}.")
     if known["choices"] and value not in known["choices"]:
         raise ConfigError(
@@ -211,6 +217,9 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         prefix = next((prefix for prefix in prefixes if value.startswith(prefix)), None)
         return value if prefix is None else prefix + os.path.abspath(os.path.expanduser(value.removeprefix(prefix)))
 
+    described = config.endpoint
+    if described and os.path.isfile(described):  # or else it is the name of a ready one
+        described = os.path.abspath(described)
     return replace(
         config,
         model=absolute(config.model, "open_clip:local-dir:"),
@@ -221,5 +230,7 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         encoder_weights=config.encoder_weights and absolute(config.encoder_weights, ""),
         data=absolute(config.data, "folder:", "csv:"),
         weights=config.weights and absolute(config.weights, ""),
+        endpoint=config.endpoint
+        and (os.path.abspath(config.endpoint) if os.path.isfile(config.endpoint) else config.endpoint),
         mapping=config.mapping and absolute(config.mapping, ""),
     )

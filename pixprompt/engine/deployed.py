@@ -1,48 +1,63 @@
-"""Using a saved prompt: scoring it on a data set, and reading labels off new images."""
+"""Using a saved prompt: loading it with its model, and scoring it on a data set."""
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from ..core import ConfigError, ImageError, Model, OutputTransform, PromptError, UnknownName
-from ..data import Data, ImageSet, join, load_data, load_images
+from ..core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
+from ..data import Data, load_data
 from ..files import file_sha256
-from ..models import Counted, Opaque, load_model
+from ..models import Counted, Totals
 from ..outputs import output_from_json
 from ..prompt import Prompt, load
-from .answers import Pixels, ask_all, batches, reproducible, score, to_images
+from ..remote import RemoteJournal, RemoteModel
+from .adapter_file import NoPrompt, load_tuned
+from .answers import ask_all, reproducible, score
 from .build import canvases_of, device_of, pick_device, plain_canvas
 from .config import TrainConfig, run_config
 from .coordinators import ADAPTER_FILE, PerImagePrompt, load_per_image
+from .inside import INSIDE
+from .opening import Calls, Finding, is_url, open_journal, open_model
 from .plan import query_counts
 from .report import Reporter, Silent
 from .result import RUNGS, Result, Score, peak_memory_mb, read_result
 
-__all__ = ["Deployed", "deploy", "evaluate", "predict"]
+__all__ = ["Deployed", "deploy", "evaluate"]
 
 
 @dataclass(frozen=True)
 class Deployed:
-    """A saved prompt with the model that it is for and the transform of its answers."""
+    """A saved prompt with the model that it is for and the transform of its answers.
 
-    prompt: Prompt | PerImagePrompt
-    model: Counted
+    Attributes:
+        model: A remote one has a ledger, which `close` closes.
+        before: What that ledger had seen before.
+    """
+
+    prompt: Prompt | PerImagePrompt | NoPrompt
+    model: Counted | RemoteJournal
     output: OutputTransform
     config: TrainConfig | None
     device: str
+    before: Totals | None = None
+
+    def close(self) -> None:
+        """Closes the ledger of a remote model."""
+        if isinstance(self.model, RemoteJournal):
+            self.model.ledger.close()
 
 
 def deploy(
-    source: str | Path, *, model: str | Model | None = None, weights: str | None = None, device: str = "auto"
+    source: str | Path,
+    *,
+    model: str | Model | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    calls: Calls | None = None,
 ) -> Deployed:
     """Loads a prompt and its model.
 
@@ -51,15 +66,19 @@ def deploy(
         model: A name, or a model; the one that the prompt was learned for by default.
         weights: Weights file of a model given by name.
         device: Where the model runs.
+        calls: How a remote model is called; with a run directory, as the run did by default.
 
     Raises:
-        ConfigError: No model is named, and the prompt PNG asks for Python code.
+        ConfigError: No model is named, and the prompt PNG asks for Python code, or to send images somewhere.
+        DoubtError: The ledger of a remote model holds requests in doubt, and nobody said what to do.
         PromptError: The prompt does not fit the model.
     """
     path = Path(source)
     config = run_config(path) if path.is_dir() else None
     if config is not None and not (path / "result.json").exists():
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
+    if config is not None and config.method in INSIDE:
+        return _deploy_inside(path, config, model, weights, device)
     prompt: Prompt | PerImagePrompt
     if (path / ADAPTER_FILE).exists():
         prompt = load_per_image(path, device=pick_device(device))
@@ -67,7 +86,9 @@ def deploy(
         prompt = load(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
         device = pick_device(device)
-        model = _load_model(prompt, config, model, weights, device)
+        if config is not None and model is None:
+            calls = (calls or Calls()).over(replace(Calls.of(config), ledger=path / "ledger.sqlite"))
+        model = _load_model(prompt, config, model, weights, device, calls)
     else:
         device = device_of(model, device)
     if model.spec.image_size != prompt.canvas.size:
@@ -77,14 +98,43 @@ def deploy(
         )
     if not prompt.output:
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
-    if isinstance(model, Opaque) and prompt.output.get("labels"):
-        model.restore(prompt.output["labels"], closed=True)
+    _assume(model, prompt.output)
     output = output_from_json(prompt.output, spec=model.spec).to(device)
-    return Deployed(prompt, Counted(model), output, config, device)
+    journal = open_journal(model, calls or Calls())
+    before = journal.ledger.totals() if isinstance(journal, RemoteJournal) else None
+    return Deployed(prompt, journal, output, config, device, before)
+
+
+def _assume(model: Model, output: dict[str, Any]) -> None:
+    """Tells a model that does not know its outputs what they were when the prompt was learned."""
+    try:
+        if isinstance(model, RemoteModel):  # its first answer is checked for that
+            model.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
+        if isinstance(model, Finding) and output.get("labels"):
+            model.restore(output["labels"], closed=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
+
+
+def _deploy_inside(
+    path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
+) -> Deployed:
+    """Loads an adapter onto the backbone that it was learned in."""
+    if model is None or isinstance(model, str):
+        file = weights or (config.weights if model is None else None)
+        model = open_model(model or config.model, weights=file, device=pick_device(device))
+    place = device_of(model, device)
+    plain, tuned = load_tuned(path / ADAPTER_FILE, model)
+    return Deployed(plain, Counted(tuned), tuned.adapter.output, config, place)
 
 
 def _load_model(
-    prompt: Prompt | PerImagePrompt, config: TrainConfig | None, name: str | None, weights: str | None, device: str
+    prompt: Prompt | PerImagePrompt,
+    config: TrainConfig | None,
+    name: str | None,
+    weights: str | None,
+    device: str,
+    calls: Calls | None,
 ) -> Model:
     own = name is None
     if own and config is not None:
@@ -94,13 +144,18 @@ def _load_model(
             f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
             f"If you trust it: --model {prompt.model}"
         )
+    if own and config is None and is_url(prompt.model):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model}, and a picture must not decide where images are sent. "
+            f"If you want to send them there: --model {prompt.model}"
+        )
     if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
         raise ConfigError(
             f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
             f"{prompt.weights_sha256[:12]}...); give that file with --weights, or say --model to try another model."
         )
     try:
-        return load_model(name or prompt.model, weights=Path(weights) if weights else None, device=device)
+        return open_model(name or prompt.model, weights=weights, device=device, calls=calls)
     except UnknownName as error:
         hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
         raise ConfigError(f"{error}{hint}") from error
@@ -116,6 +171,7 @@ def evaluate(
     workers: int = 2,
     price_per_1000: float | None = None,
     reporter: Reporter | None = None,
+    calls: Calls | None = None,
 ) -> Result:
     """Scores a saved prompt, as re-read from its file, on the validation and test splits of a data set.
 
@@ -132,13 +188,33 @@ def evaluate(
         workers: Threads that decode images.
         price_per_1000: To report the cost.
         reporter: Hears about progress.
+        calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
 
     Raises:
+        BudgetError: A remote model would have to be asked more than the budget allows; what was answered is kept.
         ConfigError: No data set is named, or its classes are not those of the prompt.
     """
     began, reporter = time.perf_counter(), reporter or Silent()
-    deployed = deploy(source, model=model, weights=weights, device=device)
+    deployed = deploy(source, model=model, weights=weights, device=device, calls=calls)
+    try:
+        return _evaluate(deployed, Path(source), model, data, workers, price_per_1000, reporter, began)
+    finally:
+        deployed.close()
+
+
+def _evaluate(
+    deployed: Deployed,
+    source: Path,
+    model: str | Model | None,
+    data: str | Data | None,
+    workers: int,
+    price_per_1000: float | None,
+    reporter: Reporter,
+    began: float,
+) -> Result:
     prompt, config = deployed.prompt, deployed.config
+    if isinstance(deployed.model, RemoteJournal):
+        reporter.note(f"queries are written to {deployed.model.ledger.path}")
     own = config is not None and data is None and model is None
     if data is None and config is not None:
         data = config.data
@@ -151,7 +227,7 @@ def evaluate(
         rungs, counts = _rungs(deployed, data, workers, reporter, alone=not own)
     notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
     if own:
-        rungs = {**read_result(Path(source) / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
+        rungs = {**read_result(source / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
         method=config.method if config else "pixel",
@@ -162,7 +238,7 @@ def evaluate(
         parameters=int(str(prompt.template.get("num_params", 0))),
         seed=prompt.seed,
         accuracy=rungs,
-        queries=query_counts(deployed.model, price_per_1000),
+        queries=query_counts(deployed.model, price_per_1000, before=deployed.before),
         best="none" if prompt.template["name"] == "none" else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
@@ -203,53 +279,3 @@ def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:
         f"the prompt tells {len(expected)} classes apart, the data set has {len(found)}; the first that differs is "
         f"number {index}: {ours!r} in the prompt, {theirs!r} in the data. They must agree, in this order."
     )
-
-
-def predict(
-    deployed: Deployed, inputs: list[str], *, top: int = 5, batch_size: int = 32, workers: int = 2
-) -> Iterator[dict[str, Any]]:
-    """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
-
-    Args:
-        deployed: From `deploy`.
-        inputs: Image files and folders; all are found before the model is asked anything.
-        top: How many classes to list.
-        batch_size: Images per request.
-        workers: Threads that decode images.
-    """
-    images = join([load_images(name) for name in inputs])
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for part in batches(len(images), batch_size):
-            yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
-
-
-@torch.no_grad()
-def _predict_batch(
-    deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
-) -> Iterator[dict[str, Any]]:
-    def canvas(index: int) -> Pixels | ImageError:
-        try:
-            return deployed.prompt.canvas.make(images.open(index))
-        except ImageError as error:
-            return error
-
-    made = list(pool.map(canvas, chosen))
-    good = [item for item in made if not isinstance(item, ImageError)]
-    shares: Iterator[list[float]] = iter(())
-    if good:
-        prompted = deployed.prompt.overlay(np.stack(good))
-        with reproducible():
-            logits = deployed.output(deployed.model(to_images(prompted, deployed.device)).float())
-        shares = iter(logits.double().softmax(1).cpu().tolist())
-    for index, item in zip(chosen, made, strict=True):
-        if isinstance(item, ImageError):
-            yield {"path": images.names[index], "error": str(item)}
-            continue
-        # By share alone: the sort is stable, so a tie goes to the first class, as it does in `evaluate`.
-        named = sorted(zip(next(shares), deployed.output.classes, strict=True), key=lambda pair: -pair[0])[:top]
-        yield {
-            "path": images.names[index],
-            "label": named[0][1],
-            "probability": round(named[0][0], 6),
-            "top": [{"label": label, "probability": round(share, 6)} for share, label in named],
-        }

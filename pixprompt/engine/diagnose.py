@@ -21,10 +21,11 @@ from ..diagnostics.gain import Evidence, published_diversity
 from ..diagnostics.lpips import LPIPS, load_lpips
 from ..diagnostics.measure import Settings, measure
 from ..files import make_folder, write_json
-from ..models import load_model
+from ..remote import RemoteJournal
 from .answers import reproducible
 from .build import device_of, pick_device
 from .model_check import ModelCheck, check_model, images_per_class
+from .opening import Calls, open_journal, open_model
 from .presets import DEFAULTS
 from .report import Reporter, Silent
 from .result import peak_memory_mb
@@ -56,6 +57,7 @@ def diagnose(
     workers: int = 2,
     out: Path | None = None,
     reporter: Reporter | None = None,
+    calls: Calls | None = None,
 ) -> dict[str, Any]:
     """Measures a data set against a reference, asks a model about a few labelled images, and advises.
 
@@ -75,6 +77,7 @@ def diagnose(
         workers: Threads that decode.
         out: File for the diagnosis object.
         reporter: Hears about progress.
+        calls: How a remote model is called; what its ledger holds is not asked again.
 
     Returns:
         The diagnosis object (schema 1).
@@ -92,7 +95,7 @@ def diagnose(
         # In this order: a weights file that cannot be used is told before a query is spent, and what is wrong with
         # the model or its labels before the hours of measuring.
         extractors, lpips = _networks(inception_file, lpips_file, clip, place, missing)
-        check, evidence = _ask(data, model, weights, labelled, budget, settings.seed, device, workers, reporter)
+        check, evidence = _ask(data, model, weights, labelled, budget, settings.seed, device, workers, reporter, calls)
         reporter.stage("measure", len(extractors) * sum(map(len, sets)) + (len(sets[0]) if lpips else 0))
         found = measure(
             *sets,
@@ -176,6 +179,7 @@ def _ask(
     device: str,
     workers: int,
     reporter: Reporter,
+    calls: Calls | None,
 ) -> tuple[ModelCheck | None, dict[str, Any]]:
     """Returns what the model answered, and what its advice depends on besides."""
     if model is None:
@@ -186,12 +190,18 @@ def _ask(
     images_per_class(labelled, budget, len(split.classes))  # before a model is loaded
     if isinstance(model, str):
         device = pick_device(device)
-        model = load_model(model, weights=Path(weights) if weights else None, device=device)
+        model = open_model(model, weights=weights, device=device, calls=calls)
     else:
         device = device_of(model, device)
-    check = check_model(
-        model, split, labelled=labelled, budget=budget, seed=seed, device=device, workers=workers, reporter=reporter
-    )
+    asked = open_journal(model, replace(calls or Calls(), budget=budget))
+    try:
+        check = check_model(
+            asked, split, labelled=labelled, budget=budget, seed=seed, device=device, workers=workers, reporter=reporter
+        )
+    finally:
+        if isinstance(asked, RemoteJournal):
+            reporter.note(f"queries are written to {asked.ledger.path}")
+            asked.ledger.close()
     run = DEFAULTS["epochs"] * (len(split.train) + len(split.val))
     return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}
 

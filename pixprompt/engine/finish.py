@@ -13,14 +13,13 @@ from ..adapters import PixelPrompt
 from ..core import OutputTransform
 from ..data import CanvasSet
 from ..files import write_json
-from ..models import DualEncoder
-from ..outputs import candidates
 from ..plots import draw_curves
 from ..prompt import Prompt, load
-from .answers import Answered, accuracy, ask_all, batches, score, to_images
+from .answers import Answered, ask_all, batches, score, to_images
 from .artefact import Shown, draw, empty_prompt, metrics_of, trained_prompt
 from .build import Parts, Split
 from .gradient import Best, Fit
+from .plain import best_without_prompt
 from .plan import query_counts
 from .report import Reporter
 from .result import Result, Score, peak_memory_mb
@@ -50,7 +49,7 @@ def finish(end: Ending, *, began: float) -> Result:
     num_val, num_test = len(end.plain_val.labels), len(test.plain.labels)
     end.reporter.stage("score", num_test + (2 * (num_val + num_test) if best else 0))
     plain_test = ask_all(parts.counted, test.plain, device=parts.device, reporter=end.reporter)
-    alone = _best_output_only(end)
+    alone = best_without_prompt(parts, end.own, end.plain_train, end.plain_val)
     rungs: dict[str, Score | None] = {
         "no_prompt": score(end.own, end.plain_val, plain_test),
         "output_only": score(alone, end.plain_val, plain_test),
@@ -107,18 +106,6 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
                 return _Saved(prompt, best.output, val, test, exported)
     # An empty prompt leaves every pixel as it is, so the plain answers are its answers.
     return _Saved(empty_prompt(parts, end.own), end.own, end.plain_val, plain_test, exported)
-
-
-def _best_output_only(end: Ending) -> OutputTransform:
-    """Returns the transform that validates best without a prompt, from the same labelled answers; own wins ties."""
-    parts, own = end.parts, end.own.to("cpu")
-    fitted = [own]
-    has_text = isinstance(parts.model, DualEncoder)
-    for kind in candidates(parts.spec, has_text, classes=parts.data.classes):
-        if kind != own.kind:
-            fresh = parts.output(kind).to("cpu")
-            fitted.append(fresh.refit(end.plain_train.outputs, end.plain_train.labels))
-    return max(fitted, key=lambda output: accuracy(output(end.plain_val.outputs), end.plain_val.labels))
 
 
 def _score_float(end: Ending, best: Best) -> Score:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,14 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..adapters import PixelPrompt
+from ..adapters import PixelPrompt, WhiteBox
 from ..core import ModelError, OutputTransform
-from ..data import CanvasSet
 from ..models import Counted
 from ..optimizers import OPTIMIZERS, warmup_cosine
-from .answers import accuracy, ask_all, to_images
+from .answers import accuracy
 from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from .config import TrainConfig
+from .feeds import Feed
 from .losses import loss_of
 from .report import Reporter
 from .seeds import stream
@@ -53,11 +54,15 @@ class Fit:
 
 @dataclass
 class GradientFit:
-    """One fit of an adapter by gradients; `fit` is its entry point."""
+    """One fit of an adapter by gradients; `fit` is its entry point.
 
-    adapter: PixelPrompt
-    train: CanvasSet
-    val: CanvasSet
+    Attributes:
+        val: What candidates are chosen on; None keeps the last one.
+    """
+
+    adapter: PixelPrompt | WhiteBox
+    train: Feed
+    val: Feed | None
     config: TrainConfig
     device: str
     autocast: torch.dtype | None
@@ -72,7 +77,8 @@ class GradientFit:
             weight_decay=config.weight_decay,
         )
         self.batch = config.batch_size or 32
-        self.steps = -(-len(self.train.labels) // self.batch)
+        count = len(self.train.labels)
+        self.steps = max(1, -(-count // self.batch) - (count % self.batch == 1))
         self.total = self.steps * (config.epochs or 0)
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
@@ -80,8 +86,9 @@ class GradientFit:
         order = torch.randperm(len(self.train.labels), generator=stream(self.config.seed, "order", epoch))
         places = stream(self.config.seed, "places", epoch)
         seen: list[tuple[Tensor, Tensor]] = []
+        self.adapter.train()
         losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
-        for step, chosen in enumerate(torch.split(order, self.batch), epoch * self.steps):
+        for step, chosen in enumerate(self._batches(order), epoch * self.steps):
             labels = torch.from_numpy(self.train.labels[chosen.numpy()]).to(self.device)
             for group in self.optimizer.param_groups:
                 group["lr"] = (self.config.lr or 0.0) * self._rate(step)
@@ -100,14 +107,18 @@ class GradientFit:
         count = len(self.train.labels)
         return {"train_loss": float(losses) / count, "train_accuracy": float(hits) / count}
 
+    def _batches(self, order: Tensor) -> tuple[Tensor, ...]:
+        """Splits an order into steps; one image left over joins the step before, since it has no batch statistics."""
+        parts = torch.split(order, self.batch)
+        return (*parts[:-2], torch.cat(parts[-2:])) if len(parts) > self.steps else parts
+
     def _rate(self, step: int) -> float:
         return warmup_cosine(step, total=self.total, warmup=min(self.config.warmup or 0, self.total // 2))
 
     def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        images = to_images(self.train.pixels[chosen.numpy()], self.device)
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            outputs = self.adapter.outputs(images, generator=places)
+            outputs = self.train.outputs(chosen, places)
         logits = self.adapter.output(outputs.float())
         loss = loss_of(self.config.loss or "cross-entropy", logits, labels)
         self.optimizer.zero_grad()
@@ -117,8 +128,11 @@ class GradientFit:
         return outputs.detach().float(), logits.detach(), loss.detach()
 
     def validate(self) -> tuple[float, float]:
-        """Returns accuracy and loss on the validation split, of the 8-bit prompt and in float32."""
-        found = ask_all(self.adapter.outputs, self.val, device=self.device, reporter=self.reporter)
+        """Returns accuracy and loss on the validation split, of the 8-bit prompt and in float32; NaN without one."""
+        if self.val is None:
+            return math.nan, math.nan
+        self.adapter.eval()
+        found = self.val.answered(self.reporter)
         logits = self.adapter.output.to("cpu")(found.outputs)
         return accuracy(logits, found.labels), float(cross_entropy(logits, found.labels))
 
@@ -150,19 +164,21 @@ def fit(
     if state.epoch:
         counted.images, counted.requests = state.images, state.requests
     epochs = work.config.epochs or 0
-    work.reporter.stage("train", (epochs - state.epoch) * (len(work.train.labels) + len(work.val.labels)))
+    num_val = 0 if work.val is None else len(work.val.labels)
+    work.reporter.stage("train", (epochs - state.epoch) * (len(work.train.labels) + num_val))
     while state.epoch < epochs:
         began = time.perf_counter()
         line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
         trained = time.perf_counter()
         candidate = work.candidate(state.epoch + 1)
-        if state.best is None or _rank(candidate) > _rank(state.best):
+        if work.val is None or state.best is None or _rank(candidate) > _rank(state.best):
             state.best = candidate
         state.epoch += 1
         state.train_seconds += trained - began
         state.seconds += time.perf_counter() - began
         state.images, state.requests = counted.images, counted.requests
-        line |= {"val_loss": candidate.val_loss, "val_accuracy": candidate.val_accuracy}
+        if work.val is not None:
+            line |= {"val_loss": candidate.val_loss, "val_accuracy": candidate.val_accuracy}
         state.history.append(line | {"images": state.images, "seconds": round(state.seconds, 2)})
         if checkpoint is not None:
             _save(work, state, checkpoint)

@@ -13,11 +13,13 @@ from torch import Tensor
 from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import few
-from ..models import Counted, DualEncoder, Opaque, probe_queries
+from ..models import Counted, DualEncoder, probe_queries
 from ..outputs import candidates, make_output, pretty, texts_for, words_for
+from ..remote import RemoteJournal
 from .answers import Answered, ask_all
 from .build import canvases_of, plain_canvas
 from .heads import choose, stratified_folds
+from .opening import Finding
 from .report import Reporter
 from .result import wilson
 from .seeds import stream
@@ -104,7 +106,7 @@ def check_model(
     """Asks a model about a few labelled training images and compares what can be read off its answers.
 
     Args:
-        model: Any; only its answers are used.
+        model: Any; only its answers are used. A remote one is asked through a `RemoteJournal`.
         data: Labelled.
         labelled: Images per class.
         budget: Queries that may be spent.
@@ -116,16 +118,15 @@ def check_model(
     Raises:
         ConfigError: See `images_per_class`.
     """
-    probed = probe_queries(model)
+    asked = model if isinstance(model, Counted | RemoteJournal) else Counted(model)
+    model, probed = asked.model, probe_queries(asked.model)
     count = images_per_class(labelled, budget, len(data.classes), asked=probed)
     chosen = few(data.train.labels, count, seed=seed, purpose="train shots")
-    counted = Counted(model)
-    counted.images = probed
-    if isinstance(model, Opaque):
+    if isinstance(model, Finding):
         model.expect(data.classes)
     canvases = canvases_of(data.train.subset(chosen), plain_canvas(model.spec), workers, reporter, "read labelled")
     reporter.stage("ask the model", len(canvases.labels))
-    answered = ask_all(counted, canvases, device=device, reporter=reporter)
+    answered = ask_all(asked, canvases, device=device, reporter=reporter)
     tried = choose(_maker(model, data, seed), _kinds(model, data), answered, stratified_folds(answered.labels, _FOLDS))
     fixed = next((kind for kind in tried if kind != "linear"), None)
     total = len(answered.labels)
@@ -133,7 +134,7 @@ def check_model(
     accuracy = None if fixed is None else tried[fixed].accuracy
     return ModelCheck(
         model=model.spec.name,
-        asked=counted.images,
+        asked=probed + (asked.budget.spent if isinstance(asked, RemoteJournal) else asked.images),
         images=total,
         classes=len(data.classes),
         accuracy=accuracy,

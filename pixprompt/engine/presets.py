@@ -15,8 +15,17 @@ from ..models import MODELS
 from ..optimizers import OPTIMIZERS, QUERY_OPTIMIZERS
 from ..registry import suggest
 from .config import TrainConfig
+from .inside import INSIDE, inside_defaults
 
-__all__ = ["DEFAULTS", "QUERY_DEFAULTS", "learns_from_answers", "query_budget", "resolve", "uses_model_units"]
+__all__ = [
+    "DEFAULTS",
+    "QUERY_DEFAULTS",
+    "affordable",
+    "learns_from_answers",
+    "query_budget",
+    "resolve",
+    "uses_model_units",
+]
 
 DEFAULTS: dict[str, Any] = {
     "blend": "add",
@@ -70,7 +79,7 @@ def learns_from_answers(config: TrainConfig, model: Model) -> bool:
     if config.optimizer is not None and config.optimizer not in known:
         close = suggest(config.optimizer, known)
         raise UnknownName(f"unknown optimizer {config.optimizer!r}.{close} Known: {', '.join(known)}.")
-    if config.optimizer in OPTIMIZERS:
+    if config.optimizer in OPTIMIZERS or config.method in INSIDE:
         return False
     asked = config.optimizer is not None or config.budget is not None or config.max_cost is not None
     return asked or config.method in _QUERY_METHODS or model.access < Access.GRADIENTS
@@ -83,12 +92,21 @@ def query_budget(config: TrainConfig) -> int:
         ConfigError: Money is limited, but a query has no price.
     """
     limits = [] if config.budget is None else [config.budget]
-    if config.max_cost is not None:
-        if config.price_per_1000 is None:
-            raise ConfigError("--max-cost needs the price of a query: --price-per-1000.")
-        if config.price_per_1000 > 0:
-            limits.append(math.floor(config.max_cost / config.price_per_1000 * 1000 + 1e-9))
-    return min(limits, default=_QUERIES)
+    paid = affordable(config.max_cost, config.price_per_1000)
+    return min([*limits, *([] if paid is None else [paid])], default=_QUERIES)
+
+
+def affordable(max_cost: float | None, price_per_1000: float | None) -> int | None:
+    """Returns the number of queries that money pays for; None for no limit.
+
+    Raises:
+        ConfigError: Money is limited, but a query has no price.
+    """
+    if max_cost is None:
+        return None
+    if price_per_1000 is None:
+        raise ConfigError("--max-cost needs the price of a query: --price-per-1000.")
+    return math.floor(max_cost / price_per_1000 * 1000 + 1e-9) if price_per_1000 > 0 else None
 
 
 def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -> TrainConfig:
@@ -100,7 +118,9 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
             values |= _SEARCH
         open_fields = {name: value for name, value in values.items() if getattr(config, name) is None}
         return config.with_values(**open_fields, budget=query_budget(config))
-    if config.preset == "default":
+    if config.method in INSIDE:
+        values = {**inside_defaults(config), "output": "text" if dual else "frequency"}
+    elif config.preset == "default":
         values = {**DEFAULTS, "output": "text" if dual else "frequency"}
     else:
         batch = 32 if config.model in _VP_SMALL_BATCH else 256 if dual else 128

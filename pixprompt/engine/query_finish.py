@@ -228,7 +228,7 @@ def _result(
 def _queries(parts: Parts, session: Session) -> dict[str, Any]:
     journal = session.journal
     return {
-        **query_counts(journal, parts.config.price_per_1000, cached=journal.cached),
+        **query_counts(journal, parts.config.price_per_1000),
         "budget": parts.config.budget,
         "plan": session.plan.to_json(),
     }

@@ -10,7 +10,6 @@ from torch import Tensor
 
 from ..adapters import BarPrompter, InBasis, Prompter
 from ..core import BudgetError, ConfigError
-from ..models import Opaque
 from ..optimizers import AskTell, make_query_optimizer
 from ..outputs import OUTPUTS
 from ..templates import make_basis
@@ -21,6 +20,7 @@ from .build import Parts
 from .config import TrainConfig
 from .coordinators import coordinator_of
 from .heads import Choice, choose
+from .opening import Finding
 from .query import Candidate, Judge, QuerySearch, Task
 from .query_session import Session
 from .seeds import stream
@@ -52,10 +52,11 @@ def check_search(parts: Parts, plan: Allocation) -> None:
         ConfigError: Settings do not go together, or the budget does not pay for one answer.
     """
     model, kind = parts.model, parts.config.output or ""
-    closed = not (isinstance(model, Opaque) and model.open)
+    closed = not (isinstance(model, Finding) and model.open)
     if not closed and not plan.head:
         raise ConfigError("the budget does not pay for one labelled answer, and without any the labels are not known.")
-    if kind != "auto" and (closed or OUTPUTS[kind].fits):
+    known = parts.spec.num_outputs > 0  # or else its first answer will say
+    if kind != "auto" and (closed or OUTPUTS[kind].fits) and known:
         parts.output(kind)
     if parts.config.surrogate:
         load_surrogate(parts)

@@ -12,14 +12,16 @@ from torch import Tensor
 
 from ..core import AnswerKind, ConfigError
 from ..data import CanvasSet
-from ..models import OTHER, Budget, DualEncoder, Journaled, Ledger, Opaque
+from ..models import OTHER, Budget, DualEncoder, Ledger
 from ..outputs import OUTPUTS, candidates, floor_of
+from ..remote import RemoteJournal, RemoteModel
 from .answers import Answered
 from .asking import ask_some
 from .build import Parts
 from .config import FREE
 from .heads import Choice, CrossFit, choose
 from .noise import drifted, measure_noise, repeats
+from .opening import Calls, Finding, journal_of, open_ledger
 from .plan import allocation_of
 from .query import Candidate
 from .query_finish import Outcome, finish_queries
@@ -50,16 +52,18 @@ def run_queries(parts: Parts, folder: Path, reporter: Reporter, *, began: float)
         BudgetError: The budget does not even pay for the first labelled answers.
         ConfigError: The ledger belongs to another run.
     """
-    with Ledger(folder / "ledger.sqlite") as ledger:
+    config = parts.config
+    with open_ledger(folder / "ledger.sqlite", parts.model) as ledger:
         _check_same_run(ledger, folder, parts)
-        model = parts.model
-        # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
-        single = isinstance(model, Opaque) and model.takes == "image"
-        budget = Budget(parts.config.budget)
-        journal = Journaled(model, ledger, budget, identity=parts.weights_sha256, max_batch=1 if single else None)
-        doubt = ledger.totals().images_in_doubt
+        budget = Budget(config.budget, max_requests=config.max_requests)
+        journal = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=parts.weights_sha256)
         session = Session(parts, folder, journal, allocation_of(parts), reporter)
-        if doubt:
+        doubt = ledger.totals().images_in_doubt
+        if isinstance(journal, RemoteJournal):
+            session.notes += journal.notes
+            if config.price_per_1000 is not None:
+                ledger.write_meta(price_per_1000=str(config.price_per_1000))
+        elif doubt:
             reporter.note(f"{doubt} images were on their way when an earlier session ended; they count as asked.")
         return finish_queries(_learn(session), began=began)
 
@@ -67,7 +71,7 @@ def run_queries(parts: Parts, folder: Path, reporter: Reporter, *, began: float)
 def _check_same_run(ledger: Ledger, folder: Path, parts: Parts) -> None:
     data = parts.data
     facts = {
-        "model": [parts.spec.name, parts.weights_sha256],
+        "model": [parts.spec.name, parts.weights_sha256, *_endpoint(parts)],
         "config": {name: value for name, value in parts.config.to_json().items() if name not in FREE},
         "classes": data.classes,
         "images": [(images.names, images.labels.tolist()) for images in (data.train, data.val, data.test)],
@@ -79,6 +83,10 @@ def _check_same_run(ledger: Ledger, folder: Path, parts: Parts) -> None:
             "Bring those back, or start a new run."
         )
     ledger.write_meta(run=digest)
+
+
+def _endpoint(parts: Parts) -> list[str]:
+    return [parts.model.identity] if isinstance(parts.model, RemoteModel) else []
 
 
 def _learn(session: Session) -> Outcome:
@@ -101,17 +109,17 @@ def _first_answers(session: Session) -> Answered:
     """Asks about labelled images without a prompt, and learns from it what kind of answers come."""
     plan, model, chosen = session.plan, session.parts.model, session.order[: session.plan.head]
     canvases = session.canvases("train", shrink=False)
-    if isinstance(model, Opaque):
+    if isinstance(model, Finding):
         model.expect(session.parts.data.classes)
     session.reporter.stage("no prompt", plan.head)
     answered = ask_some(session.asker, canvases, chosen, partly=True)
     if len(chosen) and not len(answered.labels):
         session.journal.budget.require(1)  # which is what the budget does not pay for
     chosen = chosen[: len(answered.labels)]
-    if isinstance(model, Opaque) and model.open:
+    if isinstance(model, Finding) and model.open:
         session.journal.close_vocabulary()
         answered = ask_some(session.asker, canvases, chosen)  # from memory: as wide as the vocabulary is now
-    if isinstance(model, Opaque) and len(chosen):
+    if isinstance(model, Finding) and len(chosen):
         _warn_of_others(session, answered)
     if len(chosen) and session.parts.spec.answer in (AnswerKind.PROBABILITIES, AnswerKind.TOP_K):
         session.parts = replace(session.parts, floor=floor_of(answered.outputs))
@@ -140,9 +148,12 @@ def _averaged(session: Session, answered: Answered, canvases: Callable[[], Canva
     if len(again.labels) < _COMPARED:
         return answered
     count = len(again.labels)
+    heard = answered.outputs[:count].any(1) & again.outputs.any(1)  # what was left without an answer tells nothing
+    if int(heard.sum()) < _COMPARED:
+        return answered
     session.twice = session.order[:count]
     session.again = again.outputs
-    session.noise = measure_noise(answered.outputs[:count], again.outputs, transform=_logarithms(session))
+    session.noise = measure_noise(answered.outputs[:count][heard], again.outputs[heard], transform=_logarithms(session))
     times = repeats(session.noise, images=plan.head + plan.val, left=plan.search // 2)
     if times == 1:
         return answered

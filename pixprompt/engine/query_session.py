@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from ..data import CanvasSet, ImageSet
-from ..models import Journaled
+from ..models import Journal
 from .allocation import Allocation
 from .answers import Answered
 from .artefact import write_history
@@ -42,7 +42,7 @@ class Session:
 
     parts: Parts
     folder: Path
-    journal: Journaled
+    journal: Journal
     plan: Allocation
     reporter: Reporter
     history: list[dict[str, float]] = field(default_factory=list)

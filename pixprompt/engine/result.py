@@ -43,9 +43,12 @@ class Result:
     """The result object of interface.md; `to_json` gives it in that form.
 
     Attributes:
-        best: What the saved PNG holds: "prompt", or "none" where no prompt validated as well or better.
+        best: What the saved PNG holds: "prompt", or "none" where no prompt validated as well or better; "adapter" where
+            a method reached into the model, and no PNG was written.
         max_pixel_difference: Largest difference, in 8-bit steps, between the test images as prompted in memory and
             through the re-read PNG; None where the prompt in memory is not an 8-bit one.
+        adapter: Of such a method: numbers tuned, stored and of the backbone, and the share of the first in the last.
+        search: Of `--search`: trials, choice and seeds.
     """
 
     method: str
@@ -63,6 +66,8 @@ class Result:
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
     notes: list[str] = field(default_factory=list)
+    adapter: dict[str, Any] | None = None
+    search: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON object."""

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
 from ..adapters import PixelPrompt
-from ..core import ConfigError, Model, OutputTransform
+from ..core import ConfigError, Model
 from ..data import Data
 from ..files import make_folder, write_json
-from .answers import Answered, ask_all, reproducible
+from .answers import ask_all, reproducible
 from .artefact import write_history
 from .build import Parts, Split, build, pick_autocast
-from .checkpoint import load_state, save_state
 from .config import TrainConfig, run_config
+from .feeds import Images
 from .finish import Ending, finish
 from .gradient import Fit, GradientFit, fit
+from .inside import INSIDE
+from .inside_fit import new_adapter
+from .inside_run import run_inside
+from .plain import identity_of, plain_answers
 from .plan import allocation_of, check_budget
 from .query_prompt import check_search
 from .query_run import run_queries
@@ -76,6 +75,10 @@ def train(
             _claim(folder, parts.config, resume)
             return run_queries(parts, folder, reporter, began=began)
         check_budget(parts)
+        if parts.config.method in INSIDE:
+            new_adapter(parts, parts.config.seed)  # what does not fit the model shows here
+            _claim(folder, parts.config, resume)
+            return run_inside(parts, folder, reporter, began=began)
         return _run(parts, folder, resume, reporter, began)
 
 
@@ -87,8 +90,8 @@ def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: fl
     _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
     # The test images too are read now, so that a file that is in the way is found before the hours of training.
     train_split, val_split, test_split = (parts.split(name, reporter) for name in ("train", "val", "test"))
-    identity = _identity(parts, own, train_split, val_split)
-    plain_train, plain_val = _plain_answers(parts, folder, identity, train_split, val_split, reporter)
+    identity = identity_of(parts, own, train_split, val_split)
+    plain_train, plain_val = plain_answers(parts, folder, identity, train_split, val_split, reporter)
     if own.fits:
         adapter.output = own = own.refit(plain_train.outputs, plain_train.labels)
     fitting = time.perf_counter()
@@ -116,47 +119,6 @@ def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _plain_answers(
-    parts: Parts, folder: Path, identity: str, train_split: Split, val_split: Split, reporter: Reporter
-) -> tuple[Answered, Answered]:
-    """Asks about train and val without any prompt; a resumed run reads the answers instead of asking again."""
-    path = folder / "checkpoint" / "plain.safetensors"
-    kept = load_state(path)
-    if kept is not None:
-        tensors, values = kept
-        if values["identity"] != identity:
-            raise ConfigError(
-                f"{folder} was started with other images, classes, mapping or model than these, or in another order. "
-                "Bring those back, or start a new run."
-            )
-        parts.counted.images, parts.counted.requests = values["images"], values["requests"]
-    else:
-        reporter.stage("no prompt", len(train_split.plain.labels) + len(val_split.plain.labels))
-        tensors = {
-            name: ask_all(parts.counted, split.plain, device=parts.device, reporter=reporter).outputs
-            for name, split in (("train", train_split), ("val", val_split))
-        }
-        counts = {"images": parts.counted.images, "requests": parts.counted.requests}
-        save_state(path, tensors, {"identity": identity, **counts})
-    return (
-        Answered(tensors["train"], torch.from_numpy(np.array(train_split.plain.labels))),
-        Answered(tensors["val"], torch.from_numpy(np.array(val_split.plain.labels))),
-    )
-
-
-def _identity(parts: Parts, own: OutputTransform, train_split: Split, val_split: Split) -> str:
-    """Returns a digest of what the answers of a run depend on."""
-    facts = {
-        "model": [parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
-        "classes": parts.data.classes,
-        "output": own.kind if own.fits else own.to_json(),
-        "canvases": [parts.plain.to_json(), parts.canvas.to_json()],
-        "images": [(split.plain.names, split.plain.labels.tolist()) for split in (train_split, val_split)],
-        "test": (parts.data.test.names, parts.data.test.labels.tolist()),
-    }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
 def _fit(
     parts: Parts, adapter: PixelPrompt, folder: Path, train_split: Split, val_split: Split, reporter: Reporter
 ) -> Fit:
@@ -168,8 +130,8 @@ def _fit(
     adapter.output = adapter.output.to(parts.device)
     work = GradientFit(
         adapter=adapter,
-        train=train_split.prompt,
-        val=val_split.prompt,
+        train=Images(adapter, train_split.prompt, parts.device),
+        val=Images(adapter, val_split.prompt, parts.device),
         config=parts.config,
         device=parts.device,
         autocast=pick_autocast(parts.config.precision, parts.device),

@@ -14,6 +14,7 @@ from ..core import Access, AccessError, AnswerKind, Model, ModelSpec
 from ..models import Counted, load_model
 from .answers import ask_all
 from .build import Parts, canvases_of
+from .feeds import Images
 from .gradient import GradientFit, fit
 from .heads import Choice
 from .presets import DEFAULTS
@@ -146,7 +147,8 @@ def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> T
     adapter = PixelPrompt(
         parts.template, parts.counted, output.to(parts.device), generator=stream(config.seed, "init")
     ).to(parts.device)
-    work = GradientFit(adapter, train, glance, config, parts.device, None, Silent())
+    seen, shown = (Images(adapter, split, parts.device) for split in (train, glance))
+    work = GradientFit(adapter, seen, shown, config, parts.device, None, Silent())
     fit(work, checkpoint=None, revive=parts.revive, counted=parts.counted, on_epoch=lambda _: None)
     return adapter.theta.detach().cpu()
 

@@ -4,10 +4,11 @@ from .budget import Budget
 from .callables import as_model
 from .dual_encoder import DualEncoder
 from .frozen import frozen
-from .journal import Journaled, probe_queries
-from .ledger import Ledger
+from .journal import Journal, Journaled, probe_queries
+from .ledger import Ledger, Totals
 from .loading import PREFIXES, load_model
 from .opaque import Opaque, widened
+from .reply_ledger import ReplyLedger
 from .short_names import MODELS
 from .torch_model import TorchModel
 from .vocabulary import OTHER
@@ -20,10 +21,13 @@ __all__ = [
     "Budget",
     "Counted",
     "DualEncoder",
+    "Journal",
     "Journaled",
     "Ledger",
     "Opaque",
+    "ReplyLedger",
     "TorchModel",
+    "Totals",
     "as_model",
     "frozen",
     "load_model",

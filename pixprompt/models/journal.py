@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Protocol, runtime_checkable
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -17,7 +19,7 @@ from .budget import Budget
 from .ledger import Answers, Ledger
 from .torch_model import check_images, check_outputs
 
-__all__ = ["Journaled", "OpenVocabulary", "Probed", "probe_queries"]
+__all__ = ["Journal", "Journaled", "OpenVocabulary", "Probed", "keys_of", "probe_queries", "to_pixels"]
 
 _VOCABULARY = "vocabulary"
 _STEP_TOLERANCE = 0.01
@@ -62,48 +64,28 @@ def probe_queries(model: Model) -> int:
     return model.probe_queries if isinstance(model, Probed) else 0
 
 
-class Journaled:
-    """Asks a model only what the ledger does not hold, within a budget, and writes every query down.
-
-    The intent is written before a call and the answer after it, so a killed process loses no answer that it returned,
-    and what it may have paid for is counted. What is sent holds the exact multiples of 1/255 that the key was made of.
-    Answers come without gradients. On opening, all images of the ledger count as spent, those in doubt included, and
-    those that the model was asked while it was built, in each session again.
+class Journal(ABC):
+    """A model whose every query is in a budget and in a ledger; what is asked again is answered from there.
 
     Args:
         model: The model to ask.
-        ledger: Where queries are written; None keeps them in memory.
-        budget: Of this run; what the ledger holds is added to its `spent`.
-        identity: What, besides its name, tells this model from others, such as a digest of its weights.
-        max_batch: The most images per request; None for no limit.
+        ledger: Where queries are written.
+        budget: Of this run.
 
     Attributes:
-        ledger: As given, or the one in memory.
+        model: As given.
+        ledger: As given.
         budget: As given.
-
-    Raises:
-        ModelError: The ledger holds the labels of another model.
-        RangeError: `max_batch` is below 1.
+        chunk: How many images it wants to be handed at a time.
     """
 
-    def __init__(
-        self,
-        model: Model,
-        ledger: Ledger | None,
-        budget: Budget,
-        *,
-        identity: str = "",
-        max_batch: int | None = None,
-    ) -> None:
-        if max_batch is not None and max_batch < 1:
-            raise RangeError(f"max_batch must be at least 1, got {max_batch}.")
+    chunk: int = 32
+
+    def __init__(self, model: Model, ledger: Ledger, budget: Budget) -> None:
         self.model = model
-        self.ledger = Ledger(None) if ledger is None else ledger
+        self.ledger = ledger
         self.budget = budget
-        self.max_batch = max_batch
-        self._identity = f"{model.spec.name}\n{identity}"
         self._seen: set[tuple[bytes, int]] = set()
-        self._restore()
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """Answers images; see `ask`."""
@@ -142,7 +124,7 @@ class Journaled:
         """
         return len(self._seen)
 
-    @torch.no_grad()
+    @abstractmethod
     def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
         """Answers images; those that are new in this replicate are asked, each once, and paid for before.
 
@@ -160,8 +142,54 @@ class Journaled:
             RangeError: Values are outside [0, 1] or no multiples of 1/255.
             ShapeError: The images have another size.
         """
+
+    def close_vocabulary(self) -> None:
+        """Closes the vocabulary of a model that has an open one, and remembers that; `num_outputs` is final then."""
+        if isinstance(self.model, OpenVocabulary):
+            self.model.close()
+
+
+class Journaled(Journal):
+    """Asks a model only what the ledger does not hold, within a budget, and writes every query down.
+
+    The intent is written before a call and the answer after it, so a killed process loses no answer that it returned,
+    and what it may have paid for is counted. What is sent holds the exact multiples of 1/255 that the key was made of.
+    Answers come without gradients. On opening, all images of the ledger count as spent, those in doubt included, and
+    those that the model was asked while it was built, in each session again.
+
+    Args:
+        model: The model to ask.
+        ledger: Where queries are written; None keeps them in memory.
+        budget: Of this run; what the ledger holds is added to its `spent`.
+        identity: What, besides its name, tells this model from others, such as a digest of its weights.
+        max_batch: The most images per request; None for no limit.
+
+    Raises:
+        ModelError: The ledger holds the labels of another model.
+        RangeError: `max_batch` is below 1.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        ledger: Ledger | None,
+        budget: Budget,
+        *,
+        identity: str = "",
+        max_batch: int | None = None,
+    ) -> None:
+        if max_batch is not None and max_batch < 1:
+            raise RangeError(f"max_batch must be at least 1, got {max_batch}.")
+        super().__init__(model, Ledger(None) if ledger is None else ledger, budget)
+        self.max_batch = max_batch
+        self._identity = f"{model.spec.name}\n{identity}"
+        self._restore()
+
+    @torch.no_grad()
+    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; see `Journal.ask`."""
         check_images(images, self.spec.image_size)
-        pixels = _to_pixels(images)
+        pixels = to_pixels(images)
         keys = self._keys(pixels)
         found = dict(zip(keys, self.ledger.find(keys, replicate), strict=True))
         first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
@@ -178,9 +206,9 @@ class Journaled:
         return self._rows([found[key] for key in keys]).to(images.device)
 
     def close_vocabulary(self) -> None:
-        """Closes the vocabulary of a model that has an open one, and remembers that; `num_outputs` is final then."""
+        """Closes the vocabulary, and remembers that; see `Journal.close_vocabulary`."""
+        super().close_vocabulary()
         if isinstance(self.model, OpenVocabulary):
-            self.model.close()
             self._kept = self._vocabulary()
             self.ledger.write_meta(**{_VOCABULARY: self._kept})
 
@@ -199,9 +227,7 @@ class Journaled:
         self.model.restore(values["labels"], values["closed"])
 
     def _keys(self, pixels: Tensor) -> list[bytes]:
-        canvases = pixels.permute(0, 2, 3, 1).contiguous().numpy()
-        head = f"{self._identity}\n{canvases.shape[1]}x{canvases.shape[2]}\n".encode()
-        return [hashlib.sha256(head + canvas.tobytes()).digest() for canvas in canvases]
+        return keys_of(self._identity, pixels.permute(0, 2, 3, 1).contiguous().numpy())
 
     def _asked(self, images: Tensor, keys: Sequence[bytes], replicate: int) -> Answers:
         """Makes one request: paid, written down, asked, written down; (n, S)."""
@@ -239,8 +265,18 @@ class Journaled:
         return torch.from_numpy(outputs)
 
 
-def _to_pixels(images: Tensor) -> Tensor:
-    """Returns the 8-bit values of images, (N, 3, H, W) uint8, on the CPU, in their memory order."""
+def keys_of(identity: str, canvases: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Returns the key of each canvas (N, H, W, 3) that is sent to a model of that identity."""
+    head = f"{identity}\n{canvases.shape[1]}x{canvases.shape[2]}\n".encode()
+    return [hashlib.sha256(head + canvas.tobytes()).digest() for canvas in canvases]
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Returns the 8-bit values of images, (N, 3, H, W) uint8, on the CPU, in their memory order.
+
+    Raises:
+        RangeError: They are no multiples of 1/255.
+    """
     steps = images.float() * 255
     pixels = steps.round()
     apart = float((steps - pixels).abs().max())

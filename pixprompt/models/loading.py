@@ -29,6 +29,7 @@ _FILES = {
     "torchvision": "torchvision_",
     "python": "callables",
     "efficientnet_lite": "efficientnet_lite",
+    "moco_v3": "moco_v3",
 }
 
 

@@ -23,6 +23,10 @@ for _name, _full_name, _description in (
     ("rn50", "torchvision:resnet50/IMAGENET1K_V1", f"ResNet-50, ImageNet-1k; {_VP}"),
     ("swin-b-in22k", "timm:swin_base_patch4_window7_224.ms_in22k", "Swin-B, ImageNet-22k"),
     ("vit-b16-in21k", "timm:vit_base_patch16_224.augreg_in21k", "ViT-B/16, ImageNet-21k"),
+    ("vit-b16-moco-v3", "moco_v3:vit_base", "ViT-B/16, MoCo v3; needs --weights with the published file"),
+    ("vit-b16-mae", "timm:vit_base_patch16_224.mae", "ViT-B/16, MAE on ImageNet-1k without labels; answers features"),
+    ("vit-h14-in21k", "timm:vit_huge_patch14_224.orig_in21k", "ViT-H/14, ImageNet-21k; answers features"),
+    ("vit-l16-in21k", "timm:vit_large_patch16_224.augreg_in21k", "ViT-L/16, ImageNet-21k"),
     ("vit-tiny", "timm:vit_tiny_patch16_224.augreg_in21k_ft_in1k", "ViT-Ti/16, ImageNet-21k to 1k"),
 ):
     MODELS.register(_name, _description)(_full_name)

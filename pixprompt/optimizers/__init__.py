@@ -46,3 +46,8 @@ def _sgd(params: Iterable[Parameter], *, lr: float, momentum: float, weight_deca
 @OPTIMIZERS.register("adam", "Adam, needs gradients; steps of about lr pixel units whatever the gradient's size")
 def _adam(params: Iterable[Parameter], *, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
     return torch.optim.Adam(params, lr=lr, betas=(momentum, 0.999), weight_decay=weight_decay)
+
+
+@OPTIMIZERS.register("adamw", "Adam with decoupled weight decay, needs gradients (the SA2VP paper's)")
+def _adamw(params: Iterable[Parameter], *, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(params, lr=lr, betas=(momentum, 0.999), weight_decay=weight_decay)

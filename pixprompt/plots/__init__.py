@@ -13,7 +13,7 @@ from ..files import write_bytes
 from .curves import Track, curves_figure, spending_figure, spent
 from .heat import heat_overlay
 from .ladder import Rung, ladder_figure
-from .matrices import confusion, confusion_figure
+from .matrices import Labels, confusion, confusion_figure
 from .preview import Preview, preview_figure
 from .prompts import amplified, on_checkers
 from .scatter import scatter_figure
@@ -28,6 +28,7 @@ __all__ = [
     "confusion",
     "confusion_figure",
     "curves_figure",
+    "draw_confusions",
     "draw_curves",
     "draw_preview",
     "heat_overlay",
@@ -43,6 +44,14 @@ __all__ = [
 def draw_curves(path: Path, history: Sequence[Mapping[str, float]], rungs: Mapping[str, Mapping[str, Any]]) -> None:
     """Draws loss and accuracy by epoch, with the validation accuracy of the rungs without a prompt as lines."""
     _save(curves_figure(history, rungs), path)
+
+
+def draw_confusions(
+    path: Path, labels: Labels, before: Labels, after: Labels, classes: Sequence[str], names: tuple[str, str]
+) -> None:
+    """Draws the confusion of the test split, (N,) labels and guesses, twice under two names."""
+    counts = [confusion(labels, guesses, len(classes)) for guesses in (before, after)]
+    _save(confusion_figure(counts[0], counts[1], classes, names), path)
 
 
 def draw_preview(path: Path, preview: Preview) -> None:

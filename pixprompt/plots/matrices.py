@@ -28,13 +28,16 @@ def confusion(labels: Labels, guesses: Labels, num_classes: int) -> npt.NDArray[
 
 
 @plain_text
-def confusion_figure(before: npt.NDArray[np.int64], after: npt.NDArray[np.int64], classes: Sequence[str]) -> Figure:
-    """Draws the counts (K, K) without and with a prompt side by side."""
+def confusion_figure(
+    before: npt.NDArray[np.int64],
+    after: npt.NDArray[np.int64],
+    classes: Sequence[str],
+    names: tuple[str, str] = ("without prompt", "with prompt"),
+) -> Figure:
+    """Draws the counts (K, K) without and with a prompt, or whatever `names` says, side by side."""
     side = min(4.8, 2.6 + 0.22 * len(classes))
     figure = Figure(figsize=(2 * side + 0.5, side + 0.4), layout="constrained")
-    for axes, counts, name in zip(
-        figure.subplots(1, 2), (before, after), ("without prompt", "with prompt"), strict=True
-    ):
+    for axes, counts, name in zip(figure.subplots(1, 2), (before, after), names, strict=True):
         draw_confusion(axes, counts, classes, name)
     return figure
 

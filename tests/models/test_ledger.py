@@ -121,7 +121,7 @@ def test_the_file_itself_refuses_a_second_answer(tmp_path: Path) -> None:
     with Ledger(path) as ledger:
         ledger.answer(ledger.intend(KEYS[:1]), rows(1))
     with closing(sqlite3.connect(path)) as file, pytest.raises(sqlite3.IntegrityError, match="UNIQUE"):
-        file.execute("INSERT INTO queries SELECT 9, 0, key, replicate, outputs FROM queries")
+        file.execute("INSERT INTO queries SELECT 9, 0, key, replicate, outputs, digest, failure FROM queries")
 
 
 def test_a_second_writer_is_noticed_before_it_asks(tmp_path: Path) -> None:
@@ -135,7 +135,7 @@ def test_a_second_writer_is_noticed_before_it_asks(tmp_path: Path) -> None:
 
 
 def test_a_locked_file_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pixprompt.models.ledger._BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("pixprompt.models.ledger_file._BUSY_SECONDS", 0.05)
     with Ledger(tmp_path / "l") as ledger, closing(sqlite3.connect(tmp_path / "l", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(PixpromptError, match="in use by another process"):
@@ -161,7 +161,7 @@ def as_other_application(path: Path) -> None:
 def as_newer_schema(path: Path) -> None:
     Ledger(path).close()
     with closing(sqlite3.connect(path)) as file:
-        file.execute("PRAGMA user_version = 2")
+        file.execute("PRAGMA user_version = 3")
 
 
 def as_damaged(path: Path) -> None:
@@ -177,7 +177,7 @@ def as_damaged(path: Path) -> None:
         (as_text, "is no ledger, or a damaged one"),
         (as_other_database, "is an SQLite file, but no ledger of pixprompt"),
         (as_other_application, "is an SQLite file, but no ledger of pixprompt"),
-        (as_newer_schema, r"schema 2; this version reads schema 1\. Update pixprompt"),
+        (as_newer_schema, r"schema 3; this version reads schema 2\. Update pixprompt"),
         (as_damaged, "is no ledger, or a damaged one"),
         (Path.mkdir, "cannot open .*Is it a file"),
     ],

@@ -35,10 +35,34 @@ def test_every_short_name_stands_for_something_that_its_library_knows(name: str)
         "timm": lambda: target in timm.list_pretrained(),
         "torchvision": lambda: not tag or tag in torchvision.models.get_model_weights(head).__members__,
         "open_clip": lambda: tag in open_clip.list_pretrained_tags_by_model(head),
+        "moco_v3": lambda: timm.is_model(f"{target}_patch16_224"),
         "efficientnet_lite": lambda: timm.is_model(f"tf_efficientnet_lite{target}"),
     }
     assert known[prefix]()
     assert MODELS.describe()[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "depth", "width", "count"),
+    [
+        ("vit-b16-in21k", 12, 768, 85_798_656),
+        ("vit-l16-in21k", 24, 1024, 303_301_632),
+        ("vit-h14-in21k", 32, 1280, 630_764_800),
+        ("vit-b16-mae", 12, 768, 85_798_656),
+        ("swin-b-in22k", 24, 1024, 86_743_224),
+        ("convnext-b-in22k", 36, 1024, 87_566_464),
+    ],
+)
+def test_the_backbones_of_vpt_have_their_sizes(name: str, depth: int, width: int, count: int) -> None:
+    """The sizes of the published models, without a byte of their weights."""
+    import timm
+
+    with torch.device("meta"):
+        net = timm.create_model(MODELS[name].removeprefix("timm:"), num_classes=0)
+    groups = getattr(net, "blocks", None) or getattr(net, "layers", None) or net.stages
+    assert sum(len(getattr(group, "blocks", [group])) for group in groups) == depth
+    assert net.num_features == width
+    assert sum(parameter.numel() for parameter in net.parameters()) == count
 
 
 def test_listing_the_names_imports_no_model_library() -> None:

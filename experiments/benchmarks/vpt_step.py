@@ -1,0 +1,104 @@
+"""A training step of VPT against its floor: the frozen ViT's own forward and input-side backward at that length.
+
+    python experiments/benchmarks/vpt_step.py [--tokens 50] [--batch 16] [--repeats 5]
+
+Prints one JSON line: seconds of the floor, and the ratio of time and of memory kept for the backward pass of deep
+and shallow prompts, and of deep prompts written as whole sequences that are joined before each layer.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+
+import timm
+import torch
+from torch import Tensor
+
+from pixprompt.adapters.vpt import ViTVPT, VPTOptions
+from pixprompt.core import ModelSpec
+from pixprompt.models import TorchModel
+
+
+def kept(forward: Callable[[], Tensor], weights: set[int]) -> int:
+    """Bytes that autograd keeps between forward and backward, without the backbone's weights."""
+    found: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            found[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = forward()
+    del result
+    return sum(found.values())
+
+
+def step(forward: Callable[[], Tensor]) -> float:
+    """Returns the seconds of one forward and backward."""
+    began = time.perf_counter()
+    forward().square().sum().backward()
+    return time.perf_counter() - began
+
+
+def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
+    """Returns images -> features in each form, and the addresses of the backbone's weights."""
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    model = TorchModel(net, ModelSpec("vit-tiny", (224, 224), 192), owned=True)
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(batch, 3, 224, 224, generator=generator)
+    made = {
+        name: ViTVPT(model, ("a", "b"), VPTOptions(tokens=num_tokens, depth=depth), generator=generator)
+        for name, depth in (("deep", len(net.blocks)), ("shallow", 1))
+    }
+    view, sets = made["deep"].view, made["deep"].prompts.sets.tokens
+    with torch.no_grad():
+        tokens = view.embed(images)
+    longer = torch.cat([tokens, tokens[:, :num_tokens]], 1).requires_grad_()
+
+    def floor() -> Tensor:
+        return view.norm(net.blocks(longer))[:, 0]
+
+    def joined() -> Tensor:
+        whole = tokens
+        for index, layer in enumerate(view.layers):
+            rest = whole[:, 1 + (num_tokens if index else 0) :]
+            whole = layer(torch.cat([whole[:, :1], sets[index].expand(batch, -1, -1), rest], 1))
+        return view.norm(whole)[:, 0]
+
+    found: dict[str, Callable[[], Tensor]] = {"floor": floor}
+    found |= {name: lambda one=one: one.tuned((tokens,)) for name, one in made.items()}
+    found["deep, joined"] = joined
+    return found, {value.untyped_storage().data_ptr() for value in net.parameters()}
+
+
+def main() -> None:
+    """Measures all forms side by side, in turn, and takes the fastest of each."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--tokens", type=int, default=50)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    chosen = parser.parse_args()
+    found, weights = forms(chosen.batch, chosen.tokens)
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(chosen.repeats + 1):
+        for name, forward in found.items():
+            seconds[name].append(step(forward))
+    best = {name: min(values[1:]) for name, values in seconds.items()}
+    memory = {name: kept(forward, weights) for name, forward in found.items()}
+    result = {
+        "threads": torch.get_num_threads(),
+        "tokens": chosen.tokens,
+        "batch": chosen.batch,
+        "floor_seconds": round(best["floor"], 3),
+        "floor_kept_mb": round(memory["floor"] / 2**20, 1),
+        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
+        "kept": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
+    }
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""VPT against its baselines on the real ViT-Ti/16: three data sets of 1,000 training images, three seeds.
+
+Protocol: 800 images train, 200 validate, up to 500 test, drawn once. For each method and data set the learning rate is
+chosen among three to six on the validation images (seed 0, a few epochs), then three seeds train on the 800 images;
+each is tested once, at the epoch that validated best. Methods whose frozen part is kept in memory train for more
+epochs, since they cost almost nothing. Images are 96x96 (36 patches, position embedding interpolated once), so that
+this fits two CPU cores; the paper's are 224x224.
+
+python experiments/vpt/run.py ../shared [--part 0/2] [--only TEXT] [--curves]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import timm
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sweep import machine
+
+from pixprompt.data import Data, join, load_data
+from pixprompt.engine import TrainConfig
+from pixprompt.engine.answers import accuracy
+from pixprompt.engine.build import Parts, build
+from pixprompt.engine.feeds import feed_of
+from pixprompt.engine.inside_fit import ask_adapter, fit_adapter, new_adapter
+from pixprompt.engine.report import Silent
+from pixprompt.models import TorchModel
+from pixprompt.models.timm_ import wrap
+
+HERE = Path(__file__).parent
+SIDE = 96
+DATA = ("cifar10", "flowers5", "digits")
+SEEDS = (0, 1, 2)
+EPOCHS, PILOT, BATCH = 4, 2, 16
+KEPT = {"linear": 50, "mlp": 50, "partial": 15}
+"""Epochs of the methods whose frozen part runs once."""
+RATES = {
+    **dict.fromkeys(("linear", "mlp"), (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)),
+    **dict.fromkeys(("vpt-shallow", "vpt-deep"), (0.01, 0.1, 1.0)),
+    "side": (0.001, 0.01, 0.1),
+}
+BY_ADAMW = (0.0003, 0.001, 0.003)
+METHODS: dict[str, dict[str, Any]] = {
+    "linear": {},
+    "mlp": {"layers": 3},
+    "partial": {"layers": 1},
+    "vpt-shallow": {"tokens": 10},
+    "vpt-deep": {"tokens": 10},
+    "bias": {},
+    "adapter": {},
+    "lora": {},
+    "adaptformer": {},
+    "side": {},
+    "full": {},
+}
+CURVES: dict[str, dict[str, Any]] = {
+    **{f"length {length}": {"tokens": length} for length in (1, 5, 10, 50)},
+    **{f"depth {depth} from the {end}": {"depth": depth, "depth_from": end}
+       for end in ("bottom", "top") for depth in (1, 4, 8, 12) if (depth, end) != (12, "top")},
+    "shared": {"shared": True},
+    "shallow, prepend": {"method": "vpt-shallow"},
+    "shallow, add": {"method": "vpt-shallow", "location": "add", "tokens": None},
+    "shallow, add-one": {"method": "vpt-shallow", "location": "add-one", "tokens": None},
+    "shallow, prepend-pixel": {"method": "vpt-shallow", "location": "prepend-pixel"},
+    "shallow, concat-channel": {"method": "vpt-shallow", "location": "concat-channel", "tokens": None},
+    **{f"pool {pool}": {"pool": pool} for pool in ("cls", "image", "image-and-prompt", "prompt")},
+}  # fmt: skip
+"""One curve each for length, depth, location and output, on one data set, each with the rate that deep prompts got."""
+CURVE_DATA = "cifar10"
+
+
+@cache
+def backbone(shared: Path) -> TorchModel:
+    """The real ViT-Ti/16 for images of 96x96."""
+    net = timm.create_model("vit_tiny_patch16_224", img_size=SIDE)
+    tensors = timm.models.vision_transformer.checkpoint_filter_fn(
+        load_file(shared / "weights" / "vit_tiny_patch16_224.safetensors"), net
+    )
+    net.load_state_dict(tensors)
+    net.pretrained_cfg = {**net.pretrained_cfg, "input_size": (3, SIDE, SIDE)}
+    return wrap(net, f"vit-tiny at {SIDE}x{SIDE}", mean=(0.5,) * 3, std=(0.5,) * 3)
+
+
+@cache
+def thousand(shared: Path, name: str) -> Data:
+    """800 training, 200 validation and up to 500 test images, balanced, the same for every method and seed."""
+    whole = load_data("digits" if name == "digits" else f"folder:{shared / 'data' / name}", seed=0)
+    pool = join([whole.train, whole.val])
+    chosen = _balanced(pool.labels, 1000, len(whole.classes))
+    tested = _balanced(whole.test.labels, min(500, len(whole.test)), len(whole.classes))
+    return replace(
+        whole,
+        name=name,
+        train=pool.subset(chosen[:800]),
+        val=pool.subset(chosen[800:]),
+        test=whole.test.subset(tested),
+        seed=None,
+    )
+
+
+def _balanced(labels: np.ndarray, count: int, num_classes: int) -> list[int]:
+    rng = np.random.default_rng(0)
+    by_class = [list(rng.permutation(np.flatnonzero(labels == label))) for label in range(num_classes)]
+    order = [int(indices[turn]) for turn in range(max(map(len, by_class))) for indices in by_class
+             if turn < len(indices)]  # fmt: skip
+    return order[:count]
+
+
+class Bench:
+    """One method on one data set."""
+
+    def __init__(self, shared: Path, data: str, values: dict[str, Any]) -> None:
+        self.values = {"method": "vpt-deep", "tokens": 10, **values}
+        self.model, self.data = backbone(shared), thousand(shared, data)
+        self.config = TrainConfig(precision="fp32", epochs=EPOCHS, batch_size=BATCH, **self.values)
+        parts = self.parts(self.config)
+        splits = {name: parts.split(name, Silent()).plain for name in ("train", "val", "test")}
+        self.test = splits["test"]
+        adapter = new_adapter(parts, 0)
+        self.train, self.val = (feed_of(adapter, splits[name], "cpu") for name in ("train", "val"))
+
+    def parts(self, config: TrainConfig) -> Parts:
+        """Builds the parts of a run."""
+        return build(config, model=self.model, data=self.data)
+
+    def once(self, rate: float, epochs: int, seed: int) -> dict[str, Any]:
+        """Trains once; returns the validated and the tested accuracy."""
+        parts = self.parts(self.config.with_values(lr=rate, epochs=epochs))
+        adapter = new_adapter(parts, seed)
+        config, began, busy = parts.config.with_values(seed=seed), time.perf_counter(), time.process_time()
+        state = fit_adapter(parts, config, adapter, self.train.onto(adapter), self.val.onto(adapter), Silent())
+        seconds, busy = time.perf_counter() - began, time.process_time() - busy
+        test = ask_adapter(parts, adapter, self.test, Silent())
+        return {
+            "lr": rate,
+            "epochs": epochs,
+            "optimizer": parts.config.optimizer,
+            "seed": seed,
+            "val": state.best.val_accuracy if state.best else None,
+            "best_epoch": state.best.epoch if state.best else None,
+            "test": accuracy(test.outputs, test.labels),
+            "tuned": adapter.num_tuned,
+            "share": adapter.num_tuned / adapter.num_backbone,
+            "seconds": round(seconds, 1),
+            "cpu_seconds": round(busy, 1),
+        }
+
+
+def compare(shared: Path, method: str, data: str) -> Iterator[dict[str, Any]]:
+    """Chooses a rate, then trains three seeds."""
+    pilot, epochs = KEPT.get(method, PILOT), KEPT.get(method, EPOCHS)
+    bench = Bench(shared, data, {"tokens": None, "method": method, **METHODS[method]})
+    pilots = [bench.once(rate, pilot, 0) for rate in RATES.get(method, BY_ADAMW)]
+    best = max(pilots, key=lambda pilot: (pilot["val"], -pilot["lr"]))
+    for seed in SEEDS:
+        found = bench.once(best["lr"], epochs, seed)
+        yield found | {"pilots": [[pilot["lr"], pilot["val"]] for pilot in pilots]}
+
+
+def curve(shared: Path, name: str, rate: float) -> Iterator[dict[str, Any]]:
+    """One point of a curve, one seed."""
+    yield Bench(shared, CURVE_DATA, CURVES[name]).once(rate, EPOCHS, 0)
+
+
+def main() -> None:
+    """Runs what is not in the results yet."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("shared", type=Path)
+    parser.add_argument("--part", default="0/1")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--curves", type=float, help="learning rate: draw the curves instead")
+    given = parser.parse_args()
+    index, count = map(int, given.part.split("/"))
+    path = HERE / f"results{f'-{index}' if count > 1 else ''}.jsonl"
+    done = [json.loads(line) for file in HERE.glob("results*.jsonl") for line in file.read_text().splitlines()]
+    known = {(row["name"], row["data"]) for row in done}
+    jobs = [(method, data) for data in DATA for method in METHODS]
+    if given.curves:
+        jobs = [(name, CURVE_DATA) for name in CURVES]
+    for name, data in [job for number, job in enumerate(jobs) if number % count == index]:
+        if (name, data) in known or given.only not in f"{name} {data}":
+            continue
+        found = curve(given.shared, name, given.curves) if given.curves else compare(given.shared, name, data)
+        for row in found:
+            line = {"name": name, "data": data, **row, "machine": machine()}
+            with path.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(name, data, row["lr"], row["val"], row["test"], row["seconds"], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""Visual prompt tuning (arXiv 2203.12119): learned tokens, vectors or pixels round a frozen backbone."""
+
+from .make import make_vpt
+from .options import ENDS, LOCATIONS, POOLS, VPTOptions
+from .vit import ViTVPT
+
+__all__ = ["ENDS", "LOCATIONS", "POOLS", "VPTOptions", "ViTVPT", "make_vpt"]

@@ -1,0 +1,139 @@
+"""VPT for a model of whichever family, from what users type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Generator
+
+from ...backbones import ViT
+from ...backbones.swin import Swin
+from ...core import ConfigError
+from ...models import TorchModel
+from ..whitebox import WhiteBox
+from .convnet import ChannelConvNet, PaddedConvNet
+from .options import VPTOptions
+from .swin import SwinVPT
+from .vit import ViTVPT
+
+__all__ = ["make_vpt"]
+
+_TOKENS = 10
+_DEEP_DROPOUT = 0.1
+_CONVNETS = ("ConvNeXt", "ResNet")
+
+
+def make_vpt(
+    model: TorchModel,
+    classes: tuple[str, ...],
+    *,
+    deep: bool,
+    tokens: int | None = None,
+    depth: int | None = None,
+    depth_from: str | None = None,
+    shared: bool = False,
+    location: str | None = None,
+    pool: str | None = None,
+    dropout: float | None = None,
+    projection: int | None = None,
+    generator: Generator,
+) -> WhiteBox:
+    """Makes VPT-shallow or VPT-deep for a ViT or a Swin, or VPT's learned pixels for a ConvNet.
+
+    Args:
+        model: Never changed.
+        classes: K target class names.
+        deep: Prompts at every layer, or at `depth` of them; False for the input alone.
+        tokens: Prompts per layer, 10 by default; for a ConvNet the pixels on each side, 5 by default, or the
+            channels beneath the image, 1 by default.
+        depth: With `deep`, how many layers have prompts of their own; all by default.
+        depth_from: "bottom" (the default) or "top": where these layers are.
+        shared: The same prompts at all of them.
+        location: Of LOCATIONS, "prepend" by default; "padding" (the default) or "concat-channel" for a ConvNet.
+        pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default.
+        dropout: Of prompts, in [0, 1); 0.1 for deep and 0 for shallow ones by default.
+        projection: Width of prompts before a learned linear layer; none by default.
+        generator: Draws all first numbers.
+
+    Raises:
+        ConfigError: The options do not fit the model, or each other.
+        RangeError: A number lies outside its range.
+
+    Reference: arXiv 2203.12119.
+    """
+    if not deep and depth not in (None, 1):
+        raise ConfigError(f"vpt-shallow has prompts at one layer, got depth {depth}. Choose vpt-deep.")
+    dropout = (_DEEP_DROPOUT if deep and tokens != 0 else None) if dropout is None else dropout
+    kind = {origin.__name__ for origin in type(model.net).__mro__}
+    given: dict[str, Any] = {
+        "depth": depth,
+        "depth_from": depth_from,
+        "shared": shared or None,
+        "location": location,
+        "pool": pool,
+        "dropout": dropout,
+        "projection": projection,
+    }
+    if kind.intersection(_CONVNETS):
+        return _for_convnet(model, classes, deep, tokens, given, generator)
+    if "SwinTransformer" in kind:
+        return _for_swin(model, classes, deep, _TOKENS if tokens is None else tokens, given, generator)
+    return _for_vit(model, classes, deep, tokens, given, generator)
+
+
+def _for_vit(
+    model: TorchModel,
+    classes: tuple[str, ...],
+    deep: bool,
+    tokens: int | None,
+    given: Mapping[str, Any],
+    generator: Generator,
+) -> WhiteBox:
+    chosen = {name: value for name, value in given.items() if value is not None}
+    place = chosen.get("location", "prepend")
+    if deep and place in ("prepend-pixel", "concat-channel"):
+        raise ConfigError(f"location {place!r} is the input of the whole model. Choose vpt-shallow.")
+    if tokens is None and place not in ("add", "add-one"):
+        tokens = 1 if place == "concat-channel" else _TOKENS
+    if deep:
+        chosen.setdefault("depth", ViT(model).depth)
+    return ViTVPT(model, classes, VPTOptions(tokens=tokens, **chosen), generator=generator)
+
+
+def _for_swin(
+    model: TorchModel,
+    classes: tuple[str, ...],
+    deep: bool,
+    tokens: int,
+    given: Mapping[str, Any],
+    generator: Generator,
+) -> WhiteBox:
+    Swin(model)
+    _refuse(given, "a Swin", {"location": ("prepend",), "depth_from": ("bottom",), "shared": ()})
+    chosen = {name: given[name] for name in ("depth", "pool", "dropout", "projection") if given[name] is not None}
+    return SwinVPT(model, classes, tokens=tokens, deep=deep, generator=generator, **chosen)
+
+
+def _for_convnet(
+    model: TorchModel,
+    classes: tuple[str, ...],
+    deep: bool,
+    tokens: int | None,
+    given: Mapping[str, Any],
+    generator: Generator,
+) -> WhiteBox:
+    if deep:
+        raise ConfigError(f"{model.spec.name} is a ConvNet: it has prompts at its input only. Choose vpt-shallow.")
+    allowed: dict[str, tuple[str, ...]] = dict.fromkeys(given, ())
+    _refuse(given, "a ConvNet", {**allowed, "depth": (), "location": ("padding", "concat-channel")})
+    if given["location"] == "concat-channel":
+        return ChannelConvNet(model, classes, channels=1 if tokens is None else tokens, generator=generator)
+    return PaddedConvNet(model, classes, pad=5 if tokens is None else tokens, generator=generator)
+
+
+def _refuse(given: Mapping[str, Any], what: str, allowed: Mapping[str, tuple[str, ...]]) -> None:
+    for name, values in allowed.items():
+        if given[name] is not None and given[name] not in values:
+            advice = f"choose {' or '.join(values)}" if values else "leave it out"
+            raise ConfigError(f"VPT of {what} does not know {name} {given[name]!r}; {advice}.")

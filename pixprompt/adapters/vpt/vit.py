@@ -1,0 +1,68 @@
+"""VPT on a vision transformer: learned prompts and a head round a frozen backbone."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Generator, Tensor, nn
+
+from ...backbones import ViT
+from ...models import TorchModel
+from ..heads import ClassifierHead
+from ..whitebox import Parts, WhiteBox
+from .locations import locate
+from .options import VPTOptions
+
+__all__ = ["ViTVPT"]
+
+
+class ViTVPT(WhiteBox):
+    """Visual prompt tuning of a ViT.
+
+    Args:
+        model: With a timm or open_clip vision transformer; never changed.
+        classes: K target class names.
+        options: Where the prompts are, and how many.
+        generator: Draws prompts and head.
+
+    Raises:
+        ConfigError: The model is no vision transformer, or the options do not fit it.
+
+    Reference: arXiv 2203.12119, equations 4 to 8 and section 4.3.
+    """
+
+    def __init__(
+        self, model: TorchModel, classes: tuple[str, ...], options: VPTOptions, *, generator: Generator
+    ) -> None:
+        super().__init__(model, classes)
+        self.view, self.options = ViT(model), options
+        self.prompts = locate(self.view, options, generator=generator)
+        self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Returns the transformer's parameters, from the patch convolution to the final norm."""
+        return self.view.parameters()
+
+    def frozen(self, images: Tensor) -> Parts:
+        """Returns the tokens at the entry of the first prompted layer, (N, T, D)."""
+        with self.view.held():
+            return (self.prompts.entry(images),)
+
+    def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
+        """Runs the prompted layers and those behind them, and the head -> logits (N, K)."""
+        with self.view.held():
+            tokens = self.prompts(parts[0], generator=generator)
+            features = cast(Tensor, self.view.norm(self._read(tokens))).mean(1)
+        return cast(Tensor, self.head(features, generator=generator))
+
+    def _read(self, tokens: Tensor) -> Tensor:
+        """Final tokens (N, R, D) -> those whose mean is the feature, (N, r, D)."""
+        pool, patches = self.options.pool, math.prod(self.view.grid)
+        if pool == "cls":
+            return tokens[:, :1]
+        if pool == "image":
+            return tokens[:, -patches:]
+        prompts = tokens[:, 1 : 1 + (self.options.tokens or 0)]
+        return prompts if pool == "prompt" else torch.cat([prompts, tokens[:, -patches:]], 1)

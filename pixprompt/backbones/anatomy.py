@@ -1,0 +1,151 @@
+"""Where the parts of a vision transformer are, for the classes of timm and of open_clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .layer import Layer
+
+__all__ = ["Anatomy", "of_clip", "of_timm"]
+
+
+@dataclass(frozen=True)
+class Anatomy:
+    """The parts of a vision transformer; see `ViT` for those that it shows.
+
+    Attributes:
+        net: The transformer module.
+        layers: From the bottom to the top.
+        width: D.
+        grid: Patches (down, across).
+        num_prefix: Tokens before the patches; CLS is the first.
+        project: The patch convolution.
+        position: (1, T, D); T counts the prefix, or only the patches where the prefix has no position.
+        embeddings: The parameters of prefix and position.
+        norm_pre: Before the first layer.
+        norm: After the last.
+        place: Patch embeddings (N, P, D) -> tokens before the first layer.
+    """
+
+    net: nn.Module
+    layers: Sequence[Layer]
+    width: int
+    grid: tuple[int, int]
+    num_prefix: int
+    project: nn.Module
+    position: Tensor
+    embeddings: tuple[nn.Parameter, ...]
+    norm_pre: nn.Module
+    norm: nn.Module
+    place: Callable[[Tensor], Tensor]
+
+
+def of_timm(net: nn.Module) -> Anatomy | None:
+    """Returns the parts of a timm vision transformer; None of another module, or one with parts of another kind."""
+    from timm.layers.attention import Attention
+    from timm.layers.patch_embed import PatchEmbed
+    from timm.models.vision_transformer import Block, VisionTransformer
+
+    if not isinstance(net, VisionTransformer):
+        return None
+    it: Any = net
+    blocks: list[Any] = list(it.blocks)
+    usual = (
+        all(type(block) is Block and type(block.attn) is Attention and block.attn.gate is None for block in blocks)
+        and type(it.patch_embed) is PatchEmbed
+        and isinstance(it.patch_embed.norm, nn.Identity)
+        and not (it.dynamic_img_size or it.patch_embed.dynamic_img_pad)
+        and not (it.cls_token is None or it.pos_embed is None)
+        and it.attn_pool is None
+    )
+    if not usual:
+        return None
+    down, across = it.patch_embed.grid_size
+    return Anatomy(
+        net=net,
+        layers=[_timm_layer(block) for block in blocks],
+        width=it.embed_dim,
+        grid=(down, across),
+        num_prefix=it.num_prefix_tokens,
+        project=it.patch_embed.proj,
+        position=it.pos_embed,
+        embeddings=tuple(net.parameters(recurse=False)),
+        norm_pre=it.norm_pre,
+        # A net that pools patches has its norm after the pooling; on one token both are the same.
+        norm=it.fc_norm if isinstance(it.norm, nn.Identity) else it.norm,
+        place=lambda patches: cast(Tensor, it.norm_pre(it._pos_embed(patches))),
+    )
+
+
+def of_clip(net: nn.Module) -> Anatomy | None:
+    """Returns the parts of an open_clip image tower; None of another module, or one with parts of another kind."""
+    from open_clip.timm_model import TimmModel
+    from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
+
+    if isinstance(net, TimmModel):
+        return of_timm(net.trunk)
+    if not isinstance(net, VisionTransformer):
+        return None
+    it: Any = net
+    blocks: list[Any] = list(it.transformer.resblocks)
+    if it.attn_pool is not None or any(type(block) is not ResidualAttentionBlock for block in blocks):
+        return None
+
+    def place(patches: Tensor) -> Tensor:
+        first = it.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
+        return cast(Tensor, it.ln_pre(torch.cat([first, patches], 1) + it.positional_embedding.to(patches.dtype)))
+
+    down, across = it.grid_size
+    return Anatomy(
+        net=net,
+        layers=[_clip_layer(block) for block in blocks],
+        width=it.conv1.out_channels,
+        grid=(down, across),
+        num_prefix=1,
+        project=it.conv1,
+        position=it.positional_embedding[None],
+        embeddings=(it.class_embedding, it.positional_embedding),
+        norm_pre=it.ln_pre,
+        norm=it.ln_post,
+        place=place,
+    )
+
+
+def _timm_layer(block: Any) -> Layer:
+    attn = block.attn
+    return Layer(
+        block,
+        heads=attn.num_heads,
+        norm1=block.norm1,
+        scale1=block.ls1,
+        norm2=block.norm2,
+        mlp=block.mlp,
+        scale2=block.ls2,
+        qkv=attn.qkv,
+        query_norm=attn.q_norm,
+        key_norm=attn.k_norm,
+        out=lambda joined: cast(Tensor, attn.proj(attn.norm(joined))),
+    )
+
+
+def _clip_layer(block: Any) -> Layer:
+    attn = block.attn
+    return Layer(
+        block,
+        heads=attn.num_heads,
+        norm1=block.ln_1,
+        scale1=block.ls_1,
+        norm2=block.ln_2,
+        mlp=block.mlp,
+        scale2=block.ls_2,
+        qkv=lambda normed: F.linear(normed, attn.in_proj_weight, attn.in_proj_bias),
+        query_norm=nn.Identity(),
+        key_norm=nn.Identity(),
+        out=attn.out_proj,
+    )

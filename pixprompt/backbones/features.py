@@ -1,0 +1,186 @@
+"""What a model's own classifier reads: features of any net of timm, torchvision or open_clip."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from ..core import ConfigError
+from ..models import DualEncoder, TorchModel, frozen
+from .vit import ViT
+
+__all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]
+
+_Run = Callable[[Tensor], Tensor]
+_Opened = tuple[nn.Module, _Run, Sequence[nn.Parameter]]
+
+
+class FeatureNet(nn.Module):
+    """Images (N, 3, H, W) in [0, 1] -> features (N, D), through the model's own modules, without its classifier.
+
+    What the features are: of a vision transformer that `ViT` opens, CLS after the final norm, before a CLIP's
+    projection, where CLIP itself is probed; of another timm net, what its classifier sees; of torchvision, what enters
+    the last layer; of another CLIP tower, what enters its projection, or its embedding before normalisation where
+    pooling and projection are one.
+
+    A module so that `torch.func.functional_call` can run it with other weights. It shares all of them with the model
+    and adds none.
+
+    Args:
+        model: Never changed.
+
+    Raises:
+        ConfigError: The model comes from another library.
+
+    Reference: arXiv 2103.00020, appendix A.
+    """
+
+    def __init__(self, model: TorchModel) -> None:
+        super().__init__()
+        self._model = (model,)
+        self.net, self._run, skipped = _opened(model)
+        self._skipped = {id(parameter) for parameter in skipped}
+
+    def held(self) -> AbstractContextManager[object]:
+        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
+
+        Calls belong inside.
+        """
+        model = self._model[0]
+        return nullcontext() if model.owned else frozen(model.net)
+
+    def weights(self) -> dict[str, nn.Parameter]:
+        """Returns the model's parameters on the way to the features, by name, from the input to the output."""
+        return {name: value for name, value in self.named_parameters() if id(value) not in self._skipped}
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns features (N, D)."""
+        found: object = self._run(images)
+        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
+            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+            name = self._model[0].spec.name
+            raise ConfigError(f"{name} has no features ({len(images)}, D) before its classifier, but {what}.")
+        return found
+
+    @torch.no_grad()
+    def width(self) -> int:
+        """Returns D, by running one black image."""
+        model = self._model[0]
+        with self.held():
+            return int(self(torch.zeros(1, 3, *model.spec.image_size, device=model.mean.device)).shape[1])
+
+
+def features(model: TorchModel, images: Tensor) -> Tensor:
+    """Returns what the model's own classifier reads; see `FeatureNet` for what that is.
+
+    Args:
+        model: Never changed.
+        images: (N, 3, H, W) in [0, 1].
+
+    Returns:
+        Features (N, D).
+
+    Raises:
+        ConfigError: The model comes from no library that is known here.
+    """
+    net = FeatureNet(model)
+    with net.held():
+        return cast(Tensor, net(images))
+
+
+def feature_width(model: TorchModel) -> int:
+    """Returns D, the width of the features."""
+    return FeatureNet(model).width()
+
+
+def backbone_parameters(model: TorchModel) -> list[nn.Parameter]:
+    """Returns the model's parameters on the way to its features: neither classifier nor text side."""
+    return list(FeatureNet(model).weights().values())
+
+
+def _opened(model: TorchModel) -> _Opened:
+    """Returns the net, how it makes features of images in [0, 1], and the parameters that have no part in that."""
+    try:
+        vit = ViT(model)
+    except ConfigError:
+        return _of_another(model)
+    projection = [value for name, value in vit.net.named_parameters() if name == "proj"]
+    after = _timm_classifier(vit.net) if "timm" in _libraries(vit.net) else projection
+    return vit.net, lambda images: _cls(vit, images), after
+
+
+def _cls(vit: ViT, images: Tensor) -> Tensor:
+    tokens = vit.embed(images)
+    for layer in vit.layers:
+        tokens = layer(tokens)
+    return cast(Tensor, vit.norm(tokens[:, 0]))
+
+
+def _of_another(model: TorchModel) -> _Opened:
+    net: Any = model.net
+    if isinstance(model, DualEncoder):
+        net = _clip_tower(net.visual)
+    libraries = _libraries(net)
+    skipped: Sequence[nn.Parameter] = ()
+    if "timm" in libraries:
+        skipped = _timm_classifier(net)
+    elif "torchvision" in libraries:
+        net = _without_last(net)
+    elif not isinstance(model, DualEncoder):
+        raise ConfigError(
+            f"{model.spec.name} is {type(net).__name__}; expected a net of timm, torchvision or open_clip, since only "
+            "there it is known where the classifier begins. Load the model by such a name."
+        )
+
+    def run(images: Tensor) -> Tensor:
+        values = _normalized(model, images)
+        found = net.forward_head(net.forward_features(values), pre_logits=True) if "timm" in libraries else net(values)
+        # CoCa's towers return their tokens too.
+        return cast(Tensor, found[0] if isinstance(found, tuple) else found)
+
+    return net, run, skipped
+
+
+def _libraries(net: nn.Module) -> set[str]:
+    return {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
+
+
+def _clip_tower(visual: Any) -> nn.Module:
+    from open_clip.timm_model import TimmModel
+
+    # Attention pooling sits behind the trunk, and projects.
+    pooled_by_trunk = isinstance(visual, TimmModel) and "pool" not in dict(visual.head.named_children())
+    return visual.trunk if pooled_by_trunk else visual  # type: ignore[no-any-return]
+
+
+def _timm_classifier(net: Any) -> Sequence[nn.Parameter]:
+    found = net.get_classifier()  # of distilled nets a pair
+    return list(nn.ModuleList(found if isinstance(found, tuple) else (found,)).parameters())
+
+
+def _without_last(net: nn.Module) -> nn.Module:
+    """Returns a shallow copy whose last layer is the identity; every other module and parameter is the net's own."""
+    last = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    return _replaced(net, last)
+
+
+def _replaced(net: nn.Module, gone: nn.Module) -> nn.Module:
+    if net is gone:
+        return nn.Identity()
+    if all(module is not gone for module in net.modules()):
+        return net
+    shell = copy.copy(net)
+    shell.training = False
+    shell._modules = {name: child and _replaced(child, gone) for name, child in net._modules.items()}
+    return shell
+
+
+def _normalized(model: TorchModel, images: Tensor) -> Tensor:
+    normalized = model.normalize(images)
+    # As `TorchModel` does it: the convolutions of its own nets work on channels-last memory.
+    return normalized.contiguous(memory_format=torch.channels_last) if model.owned else normalized

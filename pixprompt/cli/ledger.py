@@ -1,0 +1,94 @@
+"""`pixprompt ledger`: what was asked, answered, retried, in doubt and billed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..models.ledger_report import read_ledger
+from .options import json_option, print_json
+
+__all__ = ["format_ledger", "ledger"]
+
+_SCALES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--requests", is_flag=True, help="List each request.")
+@click.option("--price-per-1000", type=float, help="Price of 1000 queries  [default: the one that the run was given]")
+@json_option
+def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bool) -> None:
+    """Show what FILE, or the ledger of a run directory, says: queries, requests, failures, doubts, bytes, money, time.
+
+    It only looks, also while a run is writing: requests that are under way then show as in doubt.
+    """
+    found = read_ledger(
+        file / "ledger.sqlite" if file.is_dir() else file, price_per_1000=price_per_1000, requests=requests
+    )
+    if as_json:
+        print_json(found)
+    else:
+        click.echo("\n".join(format_ledger(found)))
+
+
+def format_ledger(found: dict[str, Any]) -> Iterator[str]:
+    """Yields the lines of a report."""
+    for endpoint in found["endpoints"]:
+        yield f"endpoint    {endpoint.get('url')} ({endpoint.get('protocol')}, {endpoint.get('encoding')})"
+    yield f"queries     {found['queries']} billed, or perhaps billed; {found['answers']} answers are kept"
+    yield f"cached      {found['cached']} answered from here instead"
+    yield f"requests    {found['requests']}: {found['answered']} answered, {found['failed']} failed"
+    yield f"retried     {found['retried']} of these requests repeat one that failed"
+    yield from _doubts(found)
+    sent, received = found["bytes"]["sent"], found["bytes"]["received"]
+    yield f"bytes       {_size(sent)} sent, {_size(received)} received"
+    cost = "unknown; give --price-per-1000" if found["cost"] is None else f"{found['cost']:g}"
+    yield f"cost        {cost}"
+    yield from _times(found["time"])
+    yield from _table("hour", found["by_hour"], ("requests", "queries", "failed", "in_doubt"))
+    yield from _table("outcome", found["by_status"], ("status", "requests", "images"))
+    if "list" in found:
+        yield from _table("request", found["list"], ("images", "outcome", "status", "seconds", "retry_of", "failure"))
+
+
+def _doubts(found: dict[str, Any]) -> Iterator[str]:
+    doubt = found["in_doubt"]
+    skipped = f"; {found['skipped']} images left without an answer" if found["skipped"] else ""
+    yield f"in doubt    {doubt['requests']} requests about {doubt['images']} images{skipped}"
+    words = {"retry": "asked again", "skip": "left without an answer", None: "undecided, or under way"}
+    for named in doubt["named"]:
+        decided = words.get(named["decided"], named["decided"])
+        yield f"            request {named['request']} of {named['asked']}, {named['images']} images: {decided}"
+
+
+def _times(time: dict[str, Any]) -> Iterator[str]:
+    if time["first"] is None:
+        return
+    yield f"time        {time['first']} to {time['last']}"
+    if time["median"] is not None:
+        spread = f"median {time['median']:.3f} s, 95% within {time['p95']:.3f} s"
+        yield f"waiting     {time['waiting']:.1f} s over all requests; {spread}"
+
+
+def _table(name: str, rows: Sequence[dict[str, Any]], columns: Sequence[str]) -> Iterator[str]:
+    if not rows:
+        return
+    cells = [[name, *(column.replace("_", " ") for column in columns)]]
+    cells += [[_cell(row[key]) for key in (name, *columns)] for row in rows]
+    widths = [max(len(row[index]) for row in cells) for index in range(len(columns) + 1)]
+    yield ""
+    for row in cells:
+        yield "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def _cell(value: Any) -> str:
+    text = "-" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def _size(count: int) -> str:
+    return next((f"{count / scale:.1f} {unit}" for scale, unit in _SCALES if count >= scale), f"{count} bytes")

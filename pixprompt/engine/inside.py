@@ -1,0 +1,164 @@
+"""Methods that reach into the model: their names, their settings, and how an adapter of each is made.
+
+Without `--search`, the defaults are this tool's (experiments/vpt). The grids of `--search` are the VPT paper's: SGD for
+prompts and heads, AdamW where weights of the backbone's own kind are tuned (arXiv 2203.12119, appendix A; scaled by
+batch size / 256 as in its public code).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Generator
+
+from ..adapters import WhiteBox, make_baseline, make_vpt
+from ..core import Access, AccessError, ConfigError, Model
+from ..models import TorchModel
+from ..optimizers import OPTIMIZERS
+from .config import TrainConfig
+
+__all__ = ["INSIDE", "check_inside", "grids", "inside_defaults", "make_adapter"]
+
+_VPT = ("tokens", "location", "pool", "dropout", "projection")
+INSIDE: dict[str, tuple[str, ...]] = {
+    "linear": (),
+    "mlp": ("layers",),
+    "partial": ("layers",),
+    "bias": (),
+    "adapter": ("reduction",),
+    "side": (),
+    "lora": ("rank",),
+    "adaptformer": ("bottleneck",),
+    "full": (),
+    "vpt-shallow": _VPT,
+    "vpt-deep": (*_VPT, "depth", "depth_from", "shared"),
+}
+"""Method -> its own settings."""
+_OWN = tuple(dict.fromkeys(name for names in INSIDE.values() for name in names))
+_PIXEL = ("blend", "fit", "start", "place", "template", "size", "opacity", "delta_scale")
+_BY_SGD = ("linear", "mlp", "side", "vpt-shallow", "vpt-deep")
+_DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 32, "warmup": 50}
+_PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
+_WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
+_DECAYS = (0.01, 0.001, 0.0001, 0.0)
+_REFERENCE_BATCH = 256
+_RATES = {"sgd": 0.1, "adamw": 0.001, "adam": 0.001}
+
+
+def inside_defaults(config: TrainConfig) -> dict[str, Any]:
+    """Returns what the preset decides for a method that reaches into the model."""
+    optimizer = config.optimizer or ("sgd" if config.method in _BY_SGD else "adamw")
+    return {**_DEFAULTS, "optimizer": optimizer, "lr": None if config.search else _RATES.get(optimizer)}
+
+
+def check_inside(config: TrainConfig, model: Model) -> None:
+    """Makes sure that the settings of a run go together with its method.
+
+    Raises:
+        AccessError: The method reaches into a model that cannot be opened.
+        ConfigError: A setting would do nothing.
+    """
+    own = INSIDE.get(config.method)
+    names = _OWN if own is None else (*(name for name in _OWN if name not in own), *_PIXEL)
+    given = [name for name in names if getattr(config, name) != getattr(TrainConfig, name)]
+    if given:
+        takes = "" if own is None else f" It takes: {', '.join(map(_option, own))}." if own else " It takes none."
+        raise ConfigError(f"{_option(given[0])} does nothing with method {config.method!r}; leave it out.{takes}")
+    if own is None:
+        if config.search or config.seeds != 1:
+            raise ConfigError(f"--search and --seeds serve methods that reach into the model, not {config.method!r}.")
+        return
+    if model.access < Access.INTERNALS or not isinstance(model, TorchModel):
+        raise AccessError(
+            f"method {config.method!r} needs INTERNALS access, but {model.spec.name} offers {model.access.name}. Use "
+            "method 'pixel', or a local torch model."
+        )
+    if config.optimizer not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise ConfigError(f"method {config.method!r} learns by gradients: {known}; got {config.optimizer!r}.")
+    if config.preset != "default" or config.space != "pixel":
+        raise ConfigError(f"--preset and --space are about pixel prompts, not about method {config.method!r}.")
+    if config.method == "mlp" and config.batch_size == 1:
+        raise ConfigError("method 'mlp' has batch statistics; --batch-size must be at least 2, got 1.")
+    _check_search(config)
+
+
+def _check_search(config: TrainConfig) -> None:
+    if config.search:
+        grids(config)
+        if config.epochs == 0:
+            raise ConfigError("--search compares what was learned; --epochs must be at least 1, got 0.")
+        for name in ("lr", "weight_decay"):
+            if getattr(config, name) != getattr(TrainConfig, name):
+                raise ConfigError(
+                    f"--search chooses {_option(name)}; leave it out, or give the values to try: {_option(name)}-grid."
+                )
+        return
+    idle = [name for name in ("lr_grid", "weight_decay_grid") if getattr(config, name) is not None]
+    if config.seeds != 1:
+        idle.append("seeds")
+    if idle:
+        raise ConfigError(f"{_option(idle[0])} goes with --search; leave it out.")
+
+
+def grids(config: TrainConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Returns the learning rates, scaled to the batch size, and the weight decays that `--search` tries.
+
+    Raises:
+        ConfigError: A list of numbers cannot be read.
+    """
+    rates = _PROMPT_RATES if config.optimizer == "sgd" else _WEIGHT_RATES
+    scale = (config.batch_size or 0) / _REFERENCE_BATCH
+    tried = tuple(rate * scale for rate in rates) if config.lr_grid is None else _numbers("lr_grid", config.lr_grid)
+    decays = _DECAYS if config.weight_decay_grid is None else _numbers("weight_decay_grid", config.weight_decay_grid)
+    return tuple(sorted(tried)), tuple(sorted(decays))
+
+
+def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *, generator: Generator) -> WhiteBox:
+    """Makes the adapter of a run, as it starts.
+
+    Raises:
+        AccessError: The model cannot be opened.
+        ConfigError: It is of another family than the method needs, or the settings do not fit it.
+    """
+    if not isinstance(model, TorchModel):
+        raise AccessError(f"method {config.method!r} needs a local torch model, got {model.spec.name}.")
+    if config.method in ("vpt-shallow", "vpt-deep"):
+        return make_vpt(
+            model,
+            classes,
+            deep=config.method == "vpt-deep",
+            tokens=config.tokens,
+            depth=config.depth,
+            depth_from=config.depth_from,
+            shared=config.shared,
+            location=config.location,
+            pool=config.pool,
+            dropout=config.dropout,
+            projection=config.projection,
+            generator=generator,
+        )
+    return make_baseline(
+        config.method,
+        model,
+        classes,
+        layers=config.layers,
+        reduction=config.reduction,
+        bottleneck=config.bottleneck,
+        rank=config.rank,
+        generator=generator,
+    )
+
+
+def _numbers(name: str, text: str) -> tuple[float, ...]:
+    try:
+        found = tuple(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError as error:
+        raise ConfigError(f"{_option(name)} is numbers joined by commas, got {text!r}.") from error
+    if any(not 0 <= number < float("inf") for number in found):
+        raise ConfigError(f"{_option(name)}: numbers must be at least 0, got {text!r}.")
+    return found
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -1,0 +1,167 @@
+"""Opening a model by its name or its URL, and the journal through which it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from ..core import ConfigError, Model
+from ..models import Budget, Counted, Journal, Journaled, Ledger, Opaque, ReplyLedger, load_model
+from ..remote import RemoteJournal, RemoteModel, connect
+from .config import TrainConfig
+
+__all__ = [
+    "LEDGER",
+    "QUERIES",
+    "Calls",
+    "Finding",
+    "is_url",
+    "journal_of",
+    "open_journal",
+    "open_ledger",
+    "open_model",
+]
+
+LEDGER = Path("pixprompt-ledger.sqlite")
+"""Where queries are written that belong to no run."""
+QUERIES = 2000
+"""What may be asked of a model behind a URL where nothing is said."""
+Finding: TypeAlias = Opaque | RemoteModel
+"""Models that find the names of their outputs as they are asked."""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How a model behind a URL is called; None where nothing is said. See `TrainConfig` for each.
+
+    Attributes:
+        ledger: Where queries are written that belong to no run; None for LEDGER in the current folder.
+        budget: Queries that this call may ask, where there is no run.
+    """
+
+    protocol: str | None = None
+    endpoint: str | None = None
+    encoding: str | None = None
+    concurrency: int | None = None
+    rate: float | None = None
+    timeout: float | None = None
+    deadline: float | None = None
+    in_doubt: str | None = None
+    ledger: Path | None = None
+    budget: int | None = None
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> Calls:
+        """Returns what a configuration says."""
+        shared = {item.name for item in fields(cls)} & {item.name for item in fields(config)} - {"budget"}
+        return cls(**{name: getattr(config, name) for name in shared})
+
+    def over(self, other: Calls) -> Calls:
+        """Returns the other one's settings where this one says nothing."""
+        return replace(other, **{name: value for name, value in self._said().items()})
+
+    def check_idle(self, name: str) -> None:
+        """Refuses settings that do nothing for a local model.
+
+        Raises:
+            ConfigError: There is one.
+        """
+        for setting in ("protocol", "endpoint"):
+            if getattr(self, setting) is not None:
+                raise ConfigError(f"--{setting} goes with a model behind a URL, and {name!r} is none; leave it out.")
+
+    def _said(self) -> dict[str, Any]:
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in values.items() if value is not None}
+
+
+def is_url(name: str) -> bool:
+    """Whether a name of a model is the URL of a remote one."""
+    return name.lower().startswith(("http://", "https://"))
+
+
+def open_model(name: str, *, weights: str | None = None, device: str = "cpu", calls: Calls | None = None) -> Model:
+    """Builds a model from its name, or finds out what a URL says about the model behind it; nothing that costs.
+
+    Args:
+        name: As for `load_model`, or http(s)://...
+        weights: A file to take the weights from.
+        device: Where a local model should work.
+        calls: How a remote one is called.
+
+    Raises:
+        ConfigError: The settings do not go together.
+        EndpointError: There is no such model behind the URL.
+        ModelError: The model cannot be built.
+        UnknownName: Nothing is known under that name.
+    """
+    calls = calls or Calls()
+    if not is_url(name):
+        calls.check_idle(name)
+        return load_model(name, weights=Path(weights) if weights else None, device=device)
+    if weights:
+        raise ConfigError("--weights does not go with a model behind a URL; it has its own.")
+    return connect(
+        name,
+        protocol=calls.protocol,
+        endpoint=calls.endpoint,
+        encoding=calls.encoding,
+        concurrency=calls.concurrency or TrainConfig.concurrency,
+        rate=calls.rate,
+        timeout=calls.timeout or TrainConfig.timeout,
+        deadline=calls.deadline or TrainConfig.deadline,
+    )
+
+
+def open_ledger(path: Path, model: Model) -> Ledger:
+    """Opens the ledger in which the queries of a model are written.
+
+    Raises:
+        PixpromptError: The file is no such ledger.
+    """
+    return ReplyLedger(path) if isinstance(model, RemoteModel) else Ledger(path)
+
+
+def journal_of(
+    model: Model, ledger: Ledger, budget: Budget, *, calls: Calls | None = None, identity: str = "", anew: bool = False
+) -> Journal:
+    """Returns what asks a model, writes every query down and keeps the budget.
+
+    Args:
+        model: Any.
+        ledger: From `open_ledger`.
+        budget: Of the run, or of this call.
+        calls: How a remote model is called.
+        identity: What, besides its name, tells a local model from others.
+        anew: Whether the budget is that of this call alone, for remote models.
+
+    Raises:
+        DoubtError: Requests of an earlier session are in doubt, and nobody said what to do.
+    """
+    calls = calls or Calls()
+    if isinstance(model, RemoteModel) and isinstance(ledger, ReplyLedger):
+        concurrency = calls.concurrency or TrainConfig.concurrency
+        return RemoteJournal(model, ledger, budget, concurrency=concurrency, in_doubt=calls.in_doubt, anew=anew)
+    # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
+    single = isinstance(model, Opaque) and model.takes == "image"
+    return Journaled(model, ledger, budget, identity=identity, max_batch=1 if single else None)
+
+
+def open_journal(model: Model, calls: Calls) -> Counted | RemoteJournal:
+    """Returns what asks a model outside a run: a local one is counted, a remote one has a ledger and a budget.
+
+    Raises:
+        DoubtError: See `journal_of`.
+        PixpromptError: The ledger cannot be used.
+    """
+    if not isinstance(model, RemoteModel):
+        return Counted(model)
+    ledger = ReplyLedger(calls.ledger or LEDGER)
+    try:
+        budget = Budget(QUERIES if calls.budget is None else calls.budget)
+        concurrency = calls.concurrency or TrainConfig.concurrency
+        return RemoteJournal(model, ledger, budget, concurrency=concurrency, in_doubt=calls.in_doubt, anew=True)
+    except BaseException:
+        ledger.close()
+        raise

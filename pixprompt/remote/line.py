@@ -1,0 +1,107 @@
+"""One request on the wire: whether anything of it left, and an end to it at a given moment, whatever it is doing.
+
+Timeouts of sockets start again with every byte, and a client that only has those waits forever for an endpoint that
+sends a byte now and then. So the connections of this module show their socket to the request of their thread, which
+shuts it down when its time is over.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+__all__ = ["POOLS", "Line"]
+
+_THREAD = threading.local()
+
+
+class Line:
+    """The request that this thread is sending, from `with` to its end.
+
+    Args:
+        seconds: From now until the connection is cut off.
+
+    Attributes:
+        started: When the first byte was sent, by `time.monotonic`; None while none was.
+        cut: Whether the time was over.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.started: float | None = None
+        self.cut = False
+        self._socket: Any = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._end)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Self:
+        _THREAD.line = self
+        self._timer.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:  # from here on the socket may belong to the next request
+            self._socket = None
+        self._timer.cancel()
+        _THREAD.line = None
+
+    def use(self, used: Any) -> None:
+        """Takes note that a request is about to be written to a socket.
+
+        Raises:
+            TimeoutError: The time is over.
+        """
+        with self._lock:
+            if self.cut:
+                raise TimeoutError("the time was over before anything was sent")
+            self.started = time.monotonic() if self.started is None else self.started
+            self._socket = used
+
+    def _end(self) -> None:
+        with self._lock:
+            self.cut = True
+            if isinstance(self._socket, socket.socket):
+                with suppress(OSError):  # closed already
+                    # Not the method of a TLS socket, which would pull the encryption from under the reading thread.
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class _Plain(HTTPConnection):
+    def send(self, data: Any) -> None:
+        _show(self)
+        super().send(data)
+
+
+class _Encrypted(HTTPSConnection):
+    def send(self, data: Any) -> None:
+        _show(self)
+        super().send(data)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _Plain
+
+
+class _EncryptedPool(HTTPSConnectionPool):
+    ConnectionCls = _Encrypted
+
+
+POOLS = {"http": _PlainPool, "https": _EncryptedPool}
+"""For a pool manager of urllib3: pools whose connections belong to a `Line`."""
+
+
+def _show(connection: HTTPConnection) -> None:
+    if connection.sock is None:
+        connection.connect()
+    line: Line | None = getattr(_THREAD, "line", None)
+    if line is not None:
+        line.use(connection.sock)

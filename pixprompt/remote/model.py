@@ -1,0 +1,239 @@
+"""A model behind an API, as the rest of the package knows models; what its answers are is learned from the first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..core import Access, AnswerKind, ModelError, ModelSpec
+from ..encoding import JPEG_QUALITY, encoder_of
+from ..models.journal import keys_of, to_pixels
+from ..models.replies import Reply
+from ..models.reply_ledger import Kept, Skipped
+from ..models.rows import Reader, Rows, is_distribution, reader_for
+from ..models.torch_model import check_images
+from .attempts import Metered, Unwritten
+from .clock import Clock
+from .exchange import Picture
+from .pace import Pace
+from .protocol import Declared, Protocol
+from .quota import Quota
+from .retry import Caller, Patience, Sender
+
+__all__ = ["RemoteModel"]
+
+_SIDE = 224
+_BATCH = 8
+"""Images per request where neither the endpoint nor its protocol says: few are lost with one request."""
+
+
+class RemoteModel:
+    """A model behind an API: scores only, images as 8-bit files or numbers, every one of them paid for.
+
+    Nothing that costs is asked to build it. Its spec is provisional until the first answer is read: then `reader_for`
+    sees what form the answers have. Labels that are found as answers arrive make its rows wider, as for `Opaque`.
+
+    Args:
+        name: What the user typed.
+        protocol: Knows the form of requests and replies, and the endpoint.
+        sender: A transport.
+        declared: What the endpoint says about itself.
+        pace: How fast; None for no limit until there is a throttle.
+        patience: How long a batch is asked again.
+        clock: The time.
+
+    Attributes:
+        protocol: As given.
+        sender: As given, and it knows how much was sent.
+        max_batch: The most images per request.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        protocol: Protocol,
+        sender: Sender,
+        declared: Declared,
+        *,
+        pace: Pace | None = None,
+        patience: Patience | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        endpoint = protocol.endpoint
+        self.protocol, self.sender = protocol, Metered(sender)
+        self._pace, self._patience = pace or Pace(clock=clock), patience or Patience()
+        self._quota, self._clock = Quota(), clock or Clock()
+        # For the waits between retries alone: clients that fail together must not come back together.
+        self._generator = np.random.default_rng(int.from_bytes(os.urandom(8), "big"))
+        self._encode, self._media_type = encoder_of(endpoint.encoding)
+        limits = (endpoint.max_batch, declared.max_batch, protocol.max_batch)
+        self.max_batch = min((limit for limit in limits if limit is not None), default=_BATCH)
+        labels = endpoint.labels if endpoint.labels is not None else declared.labels
+        self._answer = endpoint.answer or declared.answer
+        self._num_outputs = declared.num_outputs
+        self._given = labels
+        self._spec = ModelSpec(name, endpoint.image_size or declared.image_size or (_SIDE, _SIDE), 0)
+        self._reader: Reader | None = None
+        self._expected: list[str] = []
+        self._earlier: tuple[tuple[str, ...], bool] | None = None
+        self._assumed: AnswerKind | None = None
+
+    @property
+    def spec(self) -> ModelSpec:
+        """What a caller must know; labels, outputs and what they are may change with the first answer."""
+        if self._reader is not None:
+            reader = self._reader
+            return replace(self._spec, num_outputs=reader.num_outputs, answer=reader.answer, labels=reader.labels)
+        labels = self._earlier[0] if self._earlier else self._given
+        return replace(
+            self._spec,
+            num_outputs=len(labels) if labels else self._num_outputs or 0,
+            answer=self._answer or self._assumed or AnswerKind.LOGITS,
+            labels=labels,
+        )
+
+    @property
+    def access(self) -> Access:
+        """Always SCORES."""
+        return Access.SCORES
+
+    @property
+    def identity(self) -> str:
+        """What, besides the image, its answers depend on; part of the key of every query."""
+        encoding = "pixels"
+        if self.protocol.sends_files:
+            encoding = f"jpeg {JPEG_QUALITY} 4:4:4" if self._media_type == "image/jpeg" else "png"
+        return json.dumps({"encoding": encoding, **self.protocol.facts()}, sort_keys=True)
+
+    @property
+    def digest(self) -> str:
+        """A short name of the identity."""
+        return hashlib.sha256(self.identity.encode()).hexdigest()[:16]
+
+    @property
+    def known(self) -> bool:
+        """Whether it is known how many outputs there are."""
+        return self.spec.num_outputs > 0
+
+    @property
+    def open(self) -> bool:
+        """Whether its outputs may still become others."""
+        if self._reader is None:
+            return self._earlier is None or not self._earlier[1]
+        return self._reader.vocabulary is not None and self._reader.vocabulary.open
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The labels so far; none where the outputs have no names."""
+        return self.spec.labels or ()
+
+    def close(self) -> None:
+        """Ends the growth of the vocabulary: labels that are new from now on count as "(other)"."""
+        if self._reader is not None and self._reader.vocabulary is not None:
+            self._reader.vocabulary.close()
+
+    def expect(self, classes: Iterable[str]) -> None:
+        """Adds names that sentences may mention to an open vocabulary of texts; otherwise does nothing."""
+        self._expected += classes
+        self._tell_expected()
+
+    def restore(self, labels: Sequence[str], closed: bool) -> None:
+        """Takes over the labels of an earlier session, before the first answer."""
+        self._earlier = tuple(labels), closed
+
+    def assume(self, num_outputs: int, answer: AnswerKind) -> None:
+        """Takes over what the answers were when a prompt was learned, before the first answer; it is checked then."""
+        self._num_outputs, self._assumed = num_outputs, answer
+
+    def caller(self) -> Caller:
+        """Returns what asks: a new one, so that it can be stopped, with the pace and the quota of this model."""
+        return Caller(
+            self.protocol,
+            self.sender,
+            generator=self._generator,
+            pace=self._pace,
+            patience=self._patience,
+            quota=self._quota,
+            clock=self._clock,
+        )
+
+    def picture(self, pixels: npt.NDArray[np.uint8]) -> Picture:
+        """Returns an image (H, W, 3) as it is sent."""
+        content = self._encode(pixels) if self.protocol.sends_files else b""
+        return Picture(pixels, content, self._media_type)
+
+    def keys(self, canvases: npt.NDArray[np.uint8]) -> list[bytes]:
+        """Returns the keys of images (N, H, W, 3): of what is sent, whatever version of an encoder packs it."""
+        return keys_of(self.identity, canvases)
+
+    def read(self, replies: Sequence[Kept]) -> Rows:
+        """Returns replies as rows (N, S); zeros where there is none.
+
+        The order counts where labels are found as they come.
+
+        Raises:
+            ModelError: A reply has another form than the first one, or does not go with what is known.
+        """
+        said = [index for index, reply in enumerate(replies) if not isinstance(reply, Skipped)]
+        heard = [reply for reply in replies if not isinstance(reply, Skipped)]
+        if self._reader is None and heard:
+            self._reader = self._reader_of(heard[0])
+            self._tell_expected()
+        rows = self._reader.rows(heard) if self._reader and heard else np.zeros((0, self.spec.num_outputs), np.float32)
+        found = np.zeros((len(replies), self.spec.num_outputs), np.float32)
+        found[said] = rows
+        return found
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Answers images (N, 3, H, W) of 8-bit values without a ledger; see `RemoteJournal` for one that keeps all.
+
+        Raises:
+            EndpointError: It refuses, or does not answer.
+        """
+        check_images(images, self._spec.image_size)
+        canvases = to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy()
+        replies: list[Reply] = []
+        caller = self.caller()
+        for start in range(0, len(canvases), self.max_batch):
+            pictures = [self.picture(canvas) for canvas in canvases[start : start + self.max_batch]]
+            replies += caller.ask(pictures, Unwritten())
+        return torch.from_numpy(self.read(replies)).to(images.device)
+
+    def _reader_of(self, first: Reply) -> Reader:
+        labels, answer = self._given, self._answer or self._assumed
+        if isinstance(first, dict) and labels is None and answer in (AnswerKind.LOGITS, AnswerKind.PROBABILITIES):
+            labels = tuple(sorted(first))  # not in the order of the first answer, which another session may not have
+        self._check_assumed(first)
+        named = isinstance(first, str | dict)
+        reader = reader_for(
+            first,
+            answer=answer,
+            labels=labels,
+            num_outputs=None if named else self._num_outputs,
+            name=self._spec.name,
+        )
+        if self._earlier is not None and reader.vocabulary is not None:
+            reader.vocabulary.restore(*self._earlier)
+        return reader
+
+    def _check_assumed(self, first: Reply) -> None:
+        unsaid = self._answer is None and self._assumed is AnswerKind.LOGITS
+        if unsaid and isinstance(first, np.ndarray) and is_distribution(first):
+            raise ModelError(
+                f"model {self._spec.name!r} answers with what looks like probabilities, and the prompt was made for "
+                'logits. Say which they are: "answer" in the description of the endpoint.'
+            )
+
+    def _tell_expected(self) -> None:
+        reader = self._reader
+        if reader is not None and reader.vocabulary is not None and reader.answer is AnswerKind.LABEL:
+            reader.vocabulary.expect(self._expected)
+            self._expected = []

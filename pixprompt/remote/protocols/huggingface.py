@@ -1,0 +1,99 @@
+"""Image classification as Hugging Face's inference endpoints and `transformers` pipelines answer it."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ...core import AnswerKind
+from ...models.replies import Reply
+from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
+from .answers import garbled, named_scores, parse_json, raise_error, short
+from .options import check_keys, choice_option, whole_option
+
+__all__ = ["HuggingFace", "read_labels", "with_parameters"]
+
+_ALL = 10_000
+"""More than any classifier has; the endpoint answers with as many classes as there are."""
+
+
+@PROTOCOLS.register("huggingface")
+class HuggingFace(Protocol):
+    """Hugging Face image classification: base64 in JSON, a list of labels with scores back.
+
+    Options: `top_k`, the number of classes in an answer, by default all; `function`, what is applied to the logits:
+    "softmax", "sigmoid" or "none", by default what the endpoint prefers. With "none", the logits of all labels come
+    as an array in the order of the endpoint's labels where these are known.
+
+    Args:
+        endpoint: Where and how.
+
+    Raises:
+        ConfigError: An option is unknown or of the wrong kind.
+    """
+
+    max_batch = 1
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        options = endpoint.options
+        check_keys(options, ("top_k", "function"), "protocol huggingface")
+        top_k = whole_option(options, "top_k") or len(endpoint.labels or ()) or _ALL
+        function = choice_option(options, "function", ("none", "softmax", "sigmoid"))
+        self._logits = function == "none"
+        self._parameters: dict[str, Any] = {"top_k": top_k}
+        if function is not None:
+            self._parameters["function_to_apply"] = function
+
+    def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
+        """Asks nothing: with the labels known, `function` says what the answers will be."""
+        return Declared(answer=AnswerKind.LOGITS if self._logits and self.endpoint.labels else None)
+
+    def request(self, pictures: Sequence[Picture]) -> Outgoing:
+        """Makes the request for one image."""
+        return with_parameters(self.endpoint.url, pictures[0], self._parameters)
+
+    def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
+        """Reads the labels of one image."""
+        found = read_labels(incoming, add_up=not self._logits)
+        labels = self.endpoint.labels
+        if self._logits and labels and len(labels) == len(found) and set(labels) == set(found):
+            return [np.array([found[label] for label in labels])]
+        return [found]
+
+    def facts(self) -> dict[str, Any]:
+        """Adds the parameters that are sent: their defaults depend on the labels."""
+        return {**super().facts(), "parameters": self._parameters}
+
+
+def with_parameters(url: str, picture: Picture, parameters: Mapping[str, Any]) -> Outgoing:
+    """Makes a request of one image in base64 with parameters."""
+    body = {"inputs": b64encode(picture.content).decode("ascii"), "parameters": dict(parameters)}
+    headers = {"Content-Type": "application/json", "Accept": "application/json"}
+    return Outgoing(url, json.dumps(body).encode(), headers)
+
+
+def read_labels(incoming: Incoming, *, add_up: bool = True) -> dict[str, float]:
+    """Reads [{"label", "score"}, ...] of one image, also where a list per image is around it.
+
+    Args:
+        incoming: The reply.
+        add_up: Whether the scores of a label that comes twice add up, as probabilities do.
+
+    Raises:
+        Fault: It is something else, or it says that the endpoint failed.
+    """
+    body = parse_json(incoming)
+    raise_error(body, incoming)
+    items = body[0] if isinstance(body, list) and len(body) == 1 and isinstance(body[0], list) else body
+    if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
+        raise garbled(f"expected a list of labels with scores, got {short(body)}", incoming)
+    found = named_scores(((item.get("label"), item.get("score")) for item in items), incoming)
+    if not add_up and len(found) < len(items):
+        raise garbled("a label comes twice, and logits do not add up; use the function softmax", incoming)
+    return found

@@ -1,0 +1,177 @@
+"""Chat models that see images, as OpenAI, vLLM and Ollama serve them: a question with one letter as answer."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from string import ascii_uppercase
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ...core import AnswerKind, ConfigError
+from ...models.replies import Reply
+from ...models.vocabulary import OTHER
+from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
+from .answers import garbled, parse_json, raise_error, short
+from .labels import labels_option
+from .letters import letter_of_text, token_scores
+from .options import check_keys, choice_option, text_option, whole_option
+
+__all__ = ["OpenAI"]
+
+_OPTIONS = (
+    *("model", "labels", "prompt", "detail", "logprobs", "top_logprobs", "max_tokens", "token_limit", "seed", "extra"),
+)
+_BY_LETTER = "Which of these does the image show?\n{labels}\nAnswer with exactly one letter and nothing else."
+_BY_WORD = "Which of these does the image show?\n{labels}\nAnswer with exactly one of these lines and nothing else."
+_MOST_TOKENS = 20
+
+
+@PROTOCOLS.register("openai")
+class OpenAI(Protocol):
+    """OpenAI-compatible chat with an image: a lettered list of labels, the likeliest letters or a text back.
+
+    Up to 26 labels are asked for by letter. With log-probabilities, an answer is label -> probability over all
+    spellings of a letter among the likeliest tokens, with what other tokens got under "(other)"; labels that are not
+    among them are silent. Without, it is a label, or the text where no letter can be read. More labels are asked for
+    by their words, without log-probabilities.
+
+    Options: `model` (needed); `labels`, by default those of the endpoint; `prompt`, a question in which {labels}
+    stands for the list; `detail` of the image, "low", "high" or "auto"; `logprobs`, true, false or "auto" (asked for,
+    and done without where none come); `top_logprobs`, up to 20; `max_tokens`; `token_limit`, the field in which these
+    are sent, "max_tokens" or "max_completion_tokens"; `seed`; `extra`, more fields of the request.
+
+    Args:
+        endpoint: Where and how; its URL is that of the API ("/chat/completions" is added) or the full one.
+
+    Raises:
+        ConfigError: A needed option is missing, or one is unknown or of the wrong kind.
+    """
+
+    max_batch = 1
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        options = endpoint.options
+        check_keys(options, _OPTIONS, "protocol openai")
+        self._labels = labels_option(endpoint)
+        self._letters = dict(zip(ascii_uppercase, self._labels, strict=False))
+        self._by_letter = len(self._labels) <= len(ascii_uppercase)
+        self._numbers = _asks_numbers(options.get("logprobs", "auto"), len(self._labels))
+        self._numbers_came = False
+        self._question = self._filled(text_option(options, "prompt") or (_BY_LETTER if self._by_letter else _BY_WORD))
+        detail = choice_option(options, "detail", ("low", "high", "auto"))
+        self._image = {} if detail is None else {"detail": detail}
+        self._fields = self._settings()
+        self._url = _chat_url(endpoint.url)
+
+    def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
+        """Asks nothing: labels and log-probabilities are what was asked for."""
+        answers = {True: AnswerKind.TOP_K, False: AnswerKind.LABEL, None: None}
+        return Declared(labels=self._labels, answer=answers[self._numbers])
+
+    def request(self, pictures: Sequence[Picture]) -> Outgoing:
+        """Makes the request for one image."""
+        content = b64encode(pictures[0].content).decode("ascii")
+        image = {"url": f"data:{pictures[0].media_type};base64,{content}", **self._image}
+        parts = [{"type": "text", "text": self._question}, {"type": "image_url", "image_url": image}]
+        body = {**self._fields, "messages": [{"role": "user", "content": parts}]}
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return Outgoing(self._url, json.dumps(body).encode(), headers)
+
+    def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
+        """Reads the first choice: its first token's alternatives where they came, else its text."""
+        body = parse_json(incoming)
+        raise_error(body, incoming)
+        choices = body.get("choices") if isinstance(body, dict) else None
+        choice = choices[0] if isinstance(choices, list) and choices else None
+        message = choice.get("message") if isinstance(choice, dict) else None
+        if not isinstance(choice, dict) or not isinstance(message, dict):
+            raise garbled(f"expected choices with a message, got {short(body)}", incoming)
+        text, refused = _text(message, choice.get("finish_reason") == "content_filter", incoming)
+        tokens = _first_token(choice.get("logprobs")) if self._numbers is not False else None
+        if tokens is not None:
+            self._numbers_came = True
+            return [token_scores(tokens, self._letters, incoming)]
+        if self._numbers and not refused:
+            raise garbled("no log-probabilities came; set the option logprobs to false or auto", incoming)
+        letter = letter_of_text(text) if self._by_letter and not refused else None
+        label = self._letters.get(letter or "", text)
+        if self._numbers or self._numbers_came:  # one form of answers for all images
+            return [{label if label in self._labels else OTHER: 1.0}]
+        return [label]
+
+    def facts(self) -> dict[str, Any]:
+        """Adds what is asked: the question has defaults, and the labels may be those of the endpoint."""
+        return {**super().facts(), "question": self._question, "fields": self._fields}
+
+    def _filled(self, prompt: str) -> str:
+        if "{labels}" not in prompt:
+            raise ConfigError(
+                f"expected {{labels}} in the option prompt, where the list of labels goes, got {prompt!r}."
+            )
+        lines = [f"{letter}. {label}" for letter, label in self._letters.items()] if self._by_letter else self._labels
+        return prompt.replace("{labels}", "\n".join(lines))
+
+    def _settings(self) -> dict[str, Any]:
+        """Returns the fields of a request besides its messages."""
+        options, asks = self.endpoint.options, self._numbers is not False
+        model, seed, extra = text_option(options, "model"), options.get("seed"), options.get("extra", {})
+        if model is None:
+            raise ConfigError('protocol openai needs the option "model", the name that the endpoint knows it by.')
+        if seed is not None and type(seed) is not int:
+            raise ConfigError(f"expected a whole number as option 'seed', got {seed!r}.")
+        if not isinstance(extra, dict) or "messages" in extra:
+            raise ConfigError(f"expected an object of fields besides messages as option 'extra', got {extra!r}.")
+        limit = choice_option(options, "token_limit", ("max_tokens", "max_completion_tokens")) or "max_tokens"
+        tokens = whole_option(options, "max_tokens") or (1 if asks else 16 if self._by_letter else 64)
+        top = whole_option(options, "top_logprobs") or _MOST_TOKENS
+        if top > _MOST_TOKENS:
+            raise ConfigError(f"option 'top_logprobs' is at most {_MOST_TOKENS}, got {top}.")
+        fields: dict[str, Any] = {"model": model, "temperature": 0, limit: tokens}
+        fields |= {"logprobs": True, "top_logprobs": top} if asks else {}
+        return {**fields, **({} if seed is None else {"seed": seed}), **extra}
+
+
+def _asks_numbers(wanted: object, num_labels: int) -> bool | None:
+    """Returns whether log-probabilities are asked for; None for "if there are any"."""
+    if wanted != "auto" and not isinstance(wanted, bool):
+        raise ConfigError(f"expected true, false or \"auto\" as option 'logprobs', got {wanted!r}.")
+    if num_labels <= len(ascii_uppercase):
+        return wanted if isinstance(wanted, bool) else None
+    if wanted is True:
+        raise ConfigError(
+            f"log-probabilities need a letter per label, so at most {len(ascii_uppercase)} labels, got {num_labels}; "
+            "leave out the option 'logprobs'."
+        )
+    return False
+
+
+def _chat_url(url: str) -> str:
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith("/chat/completions") else f"{path}/chat/completions"))
+
+
+def _text(message: dict[str, Any], filtered: bool, incoming: Incoming) -> tuple[str, bool]:
+    """Returns what was said, and whether it is a refusal."""
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, list):
+        content = "".join(
+            part["text"] for part in content if isinstance(part, dict) and isinstance(part.get("text"), str)
+        )
+    if isinstance(refusal, str) and refusal:
+        return refusal, True
+    if isinstance(content, str):
+        return content, filtered
+    if filtered:
+        return "", True
+    raise garbled(f"expected a text as content, got {short(content)}", incoming)
+
+
+def _first_token(logprobs: object) -> dict[str, Any] | None:
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
+    first = content[0] if isinstance(content, list) and content else None
+    return first if isinstance(first, dict) else None

@@ -1,0 +1,155 @@
+"""The REST interface of TensorFlow Serving, as other servers speak it too.
+
+Reference:
+    TensorFlow Serving, "RESTful API": row and column format, binary values as {"b64": ...}, `:classify`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from ...core import ConfigError, EndpointError
+from ...models.replies import Reply
+from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
+from .answers import check_count, garbled, named_scores, parse_json, raise_error, row_of_scores, short
+from .options import check_keys, choice_option, text_option
+from .pixels import LAYOUTS, PixelValues
+from .tf_metadata import Signature, find_signature
+
+__all__ = ["TFServing"]
+
+_OPTIONS = ("input", "output", "signature", "format", "datatype", "layout", "range")
+_PATH = re.compile(r"(?P<model>.*/v1/models/[^/:]+(/(versions|labels)/[^/:]+)?)(?P<verb>:predict|:classify)?/?")
+_DEFAULT = "serving_default"
+
+
+@PROTOCOLS.register("tf-serving")
+class TFServing(Protocol):
+    """TensorFlow Serving's REST interface, `:predict` or `:classify`.
+
+    Options: "input" (a name that ends in "_bytes" gets image files); "output", where there are several; "signature";
+    "format": "row" (default) or "column"; "datatype": "FP32" (default), "UINT8" or "BYTES"; "layout": "NHWC"
+    (default) or "NCHW"; "range" of the numbers (see `PixelValues`). What is not given comes from the metadata where
+    the server shows them.
+    """
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__(endpoint)
+        options = endpoint.options
+        check_keys(options, _OPTIONS, "protocol 'tf-serving'")
+        found = _PATH.fullmatch(urlsplit(endpoint.url).path)
+        if found is None:
+            raise ConfigError(f"expected a URL like http://host/v1/models/NAME:predict, got {endpoint.url}.")
+        self._model = found["model"]
+        self.verb = (found["verb"] or ":predict")[1:]
+        self.column = choice_option(options, "format", ("row", "column")) == "column"
+        if self.column and self.verb == "classify":
+            raise ConfigError("':classify' knows no column format; leave out option 'format'.")
+        self.values = PixelValues(options.get("range", "unit"))
+        self.output = text_option(options, "output")
+        self.signature = text_option(options, "signature")
+        self._use(Signature(text_option(options, "input")))
+
+    def _use(self, signature: Signature) -> None:
+        """Settles how images travel: options, then what is known about the signature, then the conventions."""
+        options = self.endpoint.options
+        by_name = "BYTES" if (signature.input or "").endswith("_bytes") else signature.datatype
+        self.datatype = choice_option(options, "datatype", ("FP32", "UINT8", "BYTES")) or by_name
+        self.layout = choice_option(options, "layout", LAYOUTS) or signature.layout or "NHWC"
+        self.input, self.max_batch, self.sends_files = signature.input, signature.max_batch, self.datatype == "BYTES"
+        if self.datatype != "FP32" and options.get("range", "byte") != "byte":
+            raise ConfigError(f"images go as {self.datatype}, which have no other range; leave out option 'range'.")
+
+    def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
+        """Reads the metadata where the server shows them.
+
+        Raises:
+            ConfigError: The options do not go with the metadata.
+            EndpointError: The server says that it has no such model, or none that takes images.
+        """
+        reply = get(Outgoing(self._url(f"{self._model}/metadata"), method="GET"))
+        try:
+            body = json.loads(reply.body)
+        except (ValueError, RecursionError):
+            return Declared()
+        if not isinstance(body, dict):
+            return Declared()
+        if reply.status >= 300 and body.get("error"):
+            raise EndpointError(f"{self._url(self._model)} answers {reply.status}: {short(body['error'])}.")
+        wanted = text_option(self.endpoint.options, "input")
+        found = find_signature(body, self.signature or _DEFAULT, wanted, self.output) or Signature(wanted)
+        self._use(found)
+        return Declared(found.image_size, found.num_outputs, max_batch=found.max_batch)
+
+    def request(self, pictures: Sequence[Picture]) -> Outgoing:
+        """Makes the request for one batch; images that go as numbers are of one size."""
+        message: dict[str, Any] = {"signature_name": self.signature} if self.signature else {}
+        values = self._values(pictures)
+        named = self.input is not None
+        if self.verb == "classify":
+            message["examples"] = [{self.input or "image/encoded": value} for value in values]
+        elif self.column:
+            message["inputs"] = {self.input: values} if named else values
+        else:
+            message["instances"] = [{self.input: value} for value in values] if named else values
+        body = json.dumps(message, separators=(",", ":")).encode()
+        return Outgoing(self._url(f"{self._model}:{self.verb}"), body, {"Content-Type": "application/json"})
+
+    def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
+        """Reads predictions, outputs or classes.
+
+        Raises:
+            Fault: GARBLED if it cannot be read, BUSY if it holds an error.
+        """
+        body = parse_json(incoming)
+        raise_error(body, incoming)
+        rows = self._rows(body if isinstance(body, dict) else {}, incoming)
+        if not isinstance(rows, list):
+            raise garbled(f"expected a list of answers, got {short(body)}", incoming)
+        if count == 1 and rows and not isinstance(rows[0], list | dict | str):
+            rows = [rows]
+        check_count(len(rows), count, incoming)
+        return [self._answer(row, incoming) for row in rows]
+
+    def _values(self, pictures: Sequence[Picture]) -> list[Any]:
+        if self.datatype == "BYTES":
+            return [{"b64": base64.b64encode(picture.content).decode()} for picture in pictures]
+        if self.datatype == "UINT8":
+            return list(self.values.integers(pictures, self.layout).tolist())
+        return list(self.values.tensor(pictures, self.layout, decimals=True).tolist())
+
+    def _rows(self, body: Mapping[str, Any], incoming: Incoming) -> object:
+        if self.verb == "classify":  # documented as one, sent as the other
+            return body.get("results", body.get("result"))
+        found = body.get("outputs" if self.column else "predictions")
+        return self._pick(found, incoming) if self.column and isinstance(found, dict) else found
+
+    def _answer(self, row: object, incoming: Incoming) -> Reply:
+        value = self._pick(row, incoming) if isinstance(row, dict) else row
+        if isinstance(value, str):
+            return value
+        is_named = isinstance(value, list) and value and all(isinstance(item, list) for item in value)
+        if isinstance(value, list) and is_named:
+            if not all(len(item) == 2 and isinstance(item[0], str) for item in value):
+                raise garbled(f"expected pairs of label and score, got {short(value)}", incoming)
+            return named_scores(((label, score) for label, score in value), incoming)
+        return row_of_scores(value, incoming)
+
+    def _pick(self, outputs: Mapping[str, Any], incoming: Incoming) -> object:
+        """Picks the output that is wanted, or the only one."""
+        if self.output is not None and self.output in outputs:
+            return outputs[self.output]
+        if self.output is not None or len(outputs) != 1:
+            wanted = f"output {self.output!r}" if self.output else "one output (choose with option 'output')"
+            raise garbled(f"expected {wanted}, got {short(list(outputs))}", incoming)
+        return next(iter(outputs.values()))
+
+    def _url(self, path: str) -> str:
+        parts = urlsplit(self.endpoint.url)
+        return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))

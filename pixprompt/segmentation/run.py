@@ -1,0 +1,235 @@
+"""One segmentation run: from a configuration to a run directory with an adapter and a result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import __version__
+from ..core import ConfigError, PixpromptError
+from ..engine.answers import reproducible
+from ..engine.artefact import write_history
+from ..engine.build import pick_autocast, pick_device
+from ..engine.report import Reporter, Silent
+from ..engine.result import peak_memory_mb
+from ..engine.seeds import stream
+from ..files import make_folder, write_json
+from ..models import TorchModel, load_model
+from .ade20k import LabelledImages, SegmentationData, load_segmentation
+from .artefact import Saved, load_segmenter, save_segmenter
+from .config import SegmentConfig, run_config, with_absolute_paths
+from .fitting import Fit, Fitting, fit
+from .inference import SCALES, Windows, confusion_of
+from .pictures import draw_curves
+from .segmenter import Design, Segmenter
+from .twin import backbone_sha256, open_vit
+
+__all__ = ["evaluate", "train", "windows_of"]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What a run works with.
+
+    Attributes:
+        model: The backbone, as it came.
+        digest: Of its weights.
+    """
+
+    work: Fitting
+    data: SegmentationData
+    model: TorchModel
+    digest: str
+
+
+def train(
+    config: SegmentConfig, *, out: str | Path, resume: bool = False, reporter: Reporter | None = None
+) -> dict[str, Any]:
+    """Learns a segmenter and writes the run directory.
+
+    The epoch that validates best is kept; the test images are scored once, at the end.
+
+    Args:
+        config: What to do.
+        out: The run directory; new or empty, unless resuming.
+        resume: Continue the run in `out` as it was configured, to the numbers of a run never stopped.
+        reporter: Hears about progress.
+
+    Returns:
+        The result object, as `result.json` holds it.
+
+    Raises:
+        AccessError: The model cannot be reached into.
+        ConfigError: The settings do not go together, or `out` already holds a run.
+        DataError: An image or an annotation cannot be used.
+    """
+    folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
+    if resume:
+        config = run_config(folder)
+        if (folder / "result.json").exists():
+            reporter.note(f"{folder} is finished; this is its result.")
+            return _result(folder / "result.json")
+        for left in folder.rglob(".*.tmp"):  # of a write in whose midst the run was killed
+            left.unlink(missing_ok=True)
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
+    for name in ("model", "data"):
+        if not getattr(config, name):
+            raise ConfigError(f"--{name} is missing.")
+    config = with_absolute_paths(config)
+    with reproducible():
+        ready = _prepared(config, reporter)
+        make_folder(folder)
+        write_json(folder / "config.json", config.to_json())
+
+        def on_epoch(done: Fit) -> None:
+            write_history(folder, done.history)
+            reporter.epoch(done.history[-1])
+
+        fitting = time.perf_counter()
+        done = fit(ready.work, folder / "checkpoint" / "state.safetensors", on_epoch=on_epoch)
+        began += time.perf_counter() - fitting - done.seconds  # the epochs of earlier sessions count, too
+        return _finish(folder, ready, done, began)
+
+
+def _prepared(config: SegmentConfig, reporter: Reporter) -> Prepared:
+    device = pick_device(config.device)
+    data = load_segmentation(
+        config.data, reduce_zero_label=config.reduce_zero_label, val_images=config.val_images, seed=config.seed
+    )
+    view = open_vit(load_model(config.model, weights=config.weights, device=device))
+    crop = view.model.spec.image_size if config.crop is None else (config.crop, config.crop)
+    design = Design(len(data.classes), crop, config.method, config.tokens, config.channels, config.auxiliary)
+    segmenter = Segmenter(view.model, design, generator=stream(config.seed, "init"))
+    digest = backbone_sha256(view)
+    work = Fitting(
+        segmenter=segmenter,
+        train=data.train,
+        val=data.val,
+        config=config,
+        device=device,
+        autocast=pick_autocast(config.precision, device),
+        identity=_identity(data, digest),
+        reporter=reporter,
+    )
+    return Prepared(work, data, view.model, digest)
+
+
+def _identity(data: SegmentationData, backbone: str) -> str:
+    parts = (data.train, data.val, data.test)
+    splits = [[(path.name, _size(path)) for path in (*part.images, *part.annotations)] for part in parts]
+    facts = {"backbone": backbone, "classes": data.classes, "images": splits}
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def _finish(folder: Path, ready: Prepared, done: Fit, began: float) -> dict[str, Any]:
+    work, data = ready.work, ready.data
+    config, segmenter = work.config, work.segmenter
+    write_history(folder, done.history)  # once more: a kill between a checkpoint and its line must not lose the line
+    draw_curves(folder / "curves.png", done.history)
+    segmenter.eval()
+    saved = Saved(segmenter, data.classes, config.reduce_zero_label, config.model)
+    save_segmenter(folder / "adapter.safetensors", saved, backbone=ready.digest, weights=config.weights)
+    # The file is what is scored, so that its numbers are those that are reported.
+    saved = load_segmenter(folder, device=work.device, net=ready.model)
+    test = _scores(saved, data.test, work.device, config.multi_scale, work.reporter)
+    tuned = segmenter.num_inner + segmenter.num_head
+    result = {
+        "schema": 1,
+        "pixprompt_version": __version__,
+        "task": "segmentation",
+        "method": config.method,
+        "model": config.model,
+        "data": config.data,
+        "classes": list(data.classes),
+        "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "parameters": {
+            "tuned": tuned,
+            "head": segmenter.num_head,
+            "inner": segmenter.num_inner,
+            "backbone": segmenter.num_backbone,
+            "share": tuned / segmenter.num_backbone,
+        },
+        "seed": config.seed,
+        "best": done.best,
+        "test": test,
+        "train_images_per_second": len(data.train) * done.epoch / max(done.train_seconds, 1e-9),
+        "seconds": round(time.perf_counter() - began, 2),
+        "peak_memory_mb": round(peak_memory_mb(work.device), 1),
+    }
+    write_json(folder / "result.json", result)
+    return result
+
+
+def evaluate(
+    run: str | Path,
+    *,
+    data: str | None = None,
+    model: str | None = None,
+    weights: str | None = None,
+    multi_scale: bool = False,
+    device: str = "auto",
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Scores a saved segmenter on the validation images of a data set, which nothing was selected on.
+
+    Args:
+        run: The run directory.
+        data: Instead of the run's own, with as many classes.
+        model: Instead of the run's own backbone, which must have the same weights.
+        weights: Likewise.
+        multi_scale: With several scales and mirrored, too.
+        device: Where to work.
+        reporter: Hears about progress.
+    """
+    folder, device = Path(run), pick_device(device)
+    config = run_config(folder)
+    saved = load_segmenter(folder, model=model, weights=weights, device=device)
+    name = data or config.data
+    images = load_segmentation(
+        name, reduce_zero_label=saved.reduce_zero_label, val_images=config.val_images if data is None else 1
+    )
+    if len(images.classes) != len(saved.classes):
+        raise ConfigError(f"{folder} knows {len(saved.classes)} classes, {name} has {len(images.classes)}.")
+    with reproducible():
+        test = _scores(saved, images.test, device, multi_scale, reporter or Silent())
+    facts = {"schema": 1, "pixprompt_version": __version__, "task": "segmentation", "model": saved.model, "data": name}
+    return {**facts, "classes": list(saved.classes), "counts": {"test": len(images.test)}, "test": test}
+
+
+def windows_of(saved: Saved, device: str, *, multi_scale: bool = False) -> Windows:
+    """Returns what labels whole images: at one scale, or at several and mirrored, too."""
+    segmenter = saved.segmenter
+    scales = SCALES if multi_scale else (1.0,)
+    return Windows(segmenter, segmenter.design.crop, segmenter.fill, device, scales, mirror=multi_scale)
+
+
+def _scores(saved: Saved, images: LabelledImages, device: str, multi_scale: bool, reporter: Reporter) -> dict[str, Any]:
+    scores: dict[str, Any] = {"single_scale": None, "multi_scale": None}
+    for name, several in (("single_scale", False), ("multi_scale", True)):
+        if several <= multi_scale:
+            reporter.stage(f"test, {name.replace('_', ' ')}", len(images))
+            windows = windows_of(saved, device, multi_scale=several)
+            scores[name] = confusion_of(windows, images, reporter=reporter).to_json()
+    return scores
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # a broken link: reading it reports the reason
+        return -1
+
+
+def _result(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        if values["schema"] != 1 or values["task"] != "segmentation":
+            raise KeyError("schema 1, task segmentation")
+        return dict(values)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise PixpromptError(f"{path} is damaged ({error}). Delete it to score the run again.") from error

@@ -1,0 +1,93 @@
+"""What the endpoint is sent and what it answers, without a socket."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+__all__ = ["HEADER_LENGTH", "Refused", "Request", "Response", "as_json", "read_json"]
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+"""Where tensors follow the JSON as bytes, the header that says how many bytes of the body are JSON."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One HTTP request that came whole.
+
+    Attributes:
+        method: In upper case.
+        path: As it was sent, percent-encoded.
+        headers: With names in lower case.
+        body: As it was sent.
+    """
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One HTTP response.
+
+    Attributes:
+        status: The status code.
+        body: What `headers` describe.
+        headers: Content-Type and the like; Content-Length is left to the server.
+    """
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str]
+
+
+class Refused(Exception):
+    """A request that is answered with an error.
+
+    Args:
+        status: The status code, 4xx or 5xx.
+        reason: For the person who sent it.
+        headers: Sent along.
+    """
+
+    def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.headers = status, reason, dict(headers or {})
+
+    def response(self) -> Response:
+        """Returns {"error": reason} with the status."""
+        return as_json({"error": self.reason}, self.status, self.headers)
+
+
+def as_json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Returns a response whose body is one JSON object."""
+    body = json.dumps(value, allow_nan=False).encode()
+    return Response(status, body, {"Content-Type": "application/json", **(headers or {})})
+
+
+def read_json(body: bytes) -> dict[str, Any]:
+    """Reads a JSON object.
+
+    Raises:
+        Refused: It is none, or it holds NaN or Infinity, which JSON does not have.
+    """
+    try:
+        value = json.loads(body.decode("utf-8"), parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        raise Refused(400, f"expected a JSON object in UTF-8: {_short(error)}.") from error
+    if not isinstance(value, dict):
+        raise Refused(400, f"expected a JSON object, got {type(value).__name__}.")
+    return value
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _short(error: Exception) -> str:
+    # A decoding error would repeat the whole body.
+    return "the bytes are no UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)[:100].rstrip(".")

@@ -1,0 +1,225 @@
+"""From the tensor of a request to images.
+
+The one input "images" is understood in several forms, by the datatype and the shape that the request says:
+
+- UINT8 [N, H, W, 3] or [N, 3, H, W]: the pixels as they are in a file.
+- FP32 [N, 3, H, W] or [N, H, W, 3]: values in [0, 1].
+- BYTES [N] or [N, 1]: PNG or JPEG files of exactly H x W; in JSON as base64.
+"""
+
+from __future__ import annotations
+
+import binascii
+import io
+import math
+import reprlib
+import struct
+from base64 import b64decode
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image
+from torch import Tensor
+
+from ..canvas import Pixels, decode
+from ..core import ImageError
+from .messages import Refused
+
+__all__ = ["Entry", "brief", "images_of", "read_entry"]
+
+_LENGTH = struct.Struct("<I")
+_BRIEF = reprlib.Repr()
+_BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring = 2, 8, 4, 60
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor as it was sent.
+
+    Attributes:
+        datatype: As the protocol names it.
+        shape: N >= 1 in front.
+        data: What the JSON holds; None where the bytes followed it.
+        raw: The bytes that followed it; None where the JSON holds the data.
+    """
+
+    datatype: str
+    shape: tuple[int, ...]
+    data: list[Any] | None
+    raw: memoryview | None
+
+
+def read_entry(value: object, rest: memoryview) -> Entry:
+    """Reads the description of the one tensor of a request.
+
+    Args:
+        value: An element of the JSON's "inputs".
+        rest: What follows the JSON in the body; all of it belongs to this tensor.
+
+    Raises:
+        Refused: A field is missing or of another type, or the bytes are not as many as it says.
+    """
+    fields = value if isinstance(value, dict) else {}
+    if fields.get("name") != "images":
+        raise Refused(400, f"the input is called 'images', got {brief(fields.get('name'))}.")
+    shape, datatype, data = fields.get("shape"), fields.get("datatype"), fields.get("data")
+    if not isinstance(datatype, str):
+        raise Refused(400, f"datatype is UINT8, FP32 or BYTES, got {brief(datatype)}.")
+    if not isinstance(shape, list) or not 0 < len(shape) < 9 or not all(type(size) is int for size in shape):
+        raise Refused(400, f"shape is a list of whole numbers, got {brief(shape)}.")
+    parameters = fields.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if size is None:
+        if not isinstance(data, list):
+            raise Refused(400, f"data is a list, or the parameter binary_data_size says its bytes; got {brief(data)}.")
+        if rest:
+            raise Refused(400, f"{len(rest)} bytes follow the JSON, but no input has the parameter binary_data_size.")
+        return Entry(datatype, tuple(shape), data, None)
+    if data is not None or type(size) is not int or size != len(rest):
+        raise Refused(
+            400, f"binary_data_size says {brief(size)} instead of data, but {len(rest)} bytes follow the JSON."
+        )
+    return Entry(datatype, tuple(shape), None, rest)
+
+
+def images_of(entry: Entry, image_size: tuple[int, int], max_images: int) -> Tensor:
+    """Returns the images of a tensor, (N, 3, H, W): uint8, or float32 of any value.
+
+    Args:
+        entry: What was sent.
+        image_size: (H, W) of the model.
+        max_images: More are refused before anything is decoded.
+
+    Raises:
+        Refused: The tensor is no batch of images of that size.
+    """
+    height, width = image_size
+    first, last = [3, height, width], [height, width, 3]
+    # Of a model for 3x3 pixels, whose shapes say nothing, the first form of each datatype counts.
+    known = {"UINT8": [last, first], "FP32": [first, last], "BYTES": [[], [1]]}
+    if entry.datatype not in known:
+        raise Refused(400, f"datatype is UINT8, FP32 or BYTES, got {brief(entry.datatype)}.")
+    count, inner = entry.shape[0], list(entry.shape[1:])
+    if inner not in known[entry.datatype]:
+        wanted = " or ".join(f"[{', '.join(['N', *map(str, sizes)])}]" for sizes in known[entry.datatype])
+        raise Refused(400, f"{entry.datatype} images have the shape {wanted}, got {brief(list(entry.shape))}.")
+    if count < 1:
+        raise Refused(400, f"expected one image or more, got the shape {brief(list(entry.shape))}.")
+    if count > max_images:
+        raise Refused(413, f"at most {max_images} images per request, got {count}.")
+    if entry.datatype == "BYTES":
+        return _decoded(entry, image_size).permute(0, 3, 1, 2)
+    images = _whole_numbers(entry) if entry.datatype == "UINT8" else _fractions(entry)
+    is_last = next(sizes for sizes in known[entry.datatype] if sizes == inner) is last
+    return images.permute(0, 3, 1, 2) if is_last else images
+
+
+def brief(value: object) -> str:
+    """Quotes what came for a message, without walking through a large list."""
+    return _BRIEF.repr(value)
+
+
+def _whole_numbers(entry: Entry) -> Tensor:
+    if entry.raw is not None:
+        return torch.from_numpy(_from_bytes(entry, np.uint8))
+    values = _flat(entry, (int,))
+    if min(values) < 0 or max(values) > 255:
+        raise Refused(400, "UINT8 data are whole numbers from 0 to 255; some lie outside.")
+    return torch.from_numpy(np.array(values, np.uint8).reshape(entry.shape))
+
+
+def _fractions(entry: Entry) -> Tensor:
+    if entry.raw is not None:
+        return torch.from_numpy(_from_bytes(entry, np.dtype("<f4")).astype(np.float32, copy=False))
+    try:
+        values = np.array(_flat(entry, (int, float)), np.float64)
+    except OverflowError as error:
+        raise Refused(400, "FP32 data are numbers in [0, 1]; some are too large for any float.") from error
+    with np.errstate(over="ignore"):  # infinity is out of range, and will be called so
+        return torch.from_numpy(values.astype(np.float32).reshape(entry.shape))
+
+
+def _from_bytes(entry: Entry, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    raw, wanted = entry.raw or memoryview(b""), math.prod(entry.shape) * np.dtype(kind).itemsize
+    if len(raw) != wanted:
+        raise Refused(400, f"{entry.datatype} {list(entry.shape)} takes {wanted} bytes, got {len(raw)}.")
+    return np.frombuffer(raw, kind).reshape(entry.shape).copy()  # torch wants memory that it may write
+
+
+def _flat(entry: Entry, kinds: tuple[type, ...]) -> list[Any]:
+    """Returns the numbers of JSON data, flat or nested as the shape says, after a look at every type."""
+    values = entry.data or []
+    if list in set(map(type, values)):
+        values = [values]
+        for size in entry.shape:
+            if set(map(type, values)) != {list} or set(map(len, values)) != {size}:
+                raise Refused(400, f"the nested data do not have the shape {list(entry.shape)}.")
+            values = list(chain.from_iterable(values))
+    if len(values) != math.prod(entry.shape):
+        raise Refused(400, f"the shape {list(entry.shape)} takes {math.prod(entry.shape)} numbers, got {len(values)}.")
+    if not set(map(type, values)) <= set(kinds):
+        raise Refused(400, f"{entry.datatype} data are {'whole ' if kinds == (int,) else ''}numbers.")
+    return values
+
+
+def _decoded(entry: Entry, image_size: tuple[int, int]) -> Tensor:
+    files = _unpacked(entry.raw) if entry.raw is not None else [_from_base64(item) for item in _files(entry)]
+    if len(files) != entry.shape[0]:
+        raise Refused(400, f"the shape {list(entry.shape)} takes {entry.shape[0]} files, got {len(files)}.")
+    return torch.from_numpy(np.stack([_pixels(content, image_size) for content in files]))
+
+
+def _files(entry: Entry) -> list[Any]:
+    values = entry.data or []
+    if len(entry.shape) == 2 and all(isinstance(item, list) and len(item) == 1 for item in values):
+        return [item[0] for item in values]
+    return values
+
+
+def _from_base64(item: object) -> bytes:
+    try:
+        return b64decode(item, validate=True) if isinstance(item, str) else _no_text(item)
+    except (binascii.Error, ValueError) as error:
+        raise Refused(400, f"BYTES data are image files in base64: {error}.") from error
+
+
+def _no_text(item: object) -> bytes:
+    raise Refused(400, f"BYTES data are image files in base64, got {brief(item)}.")
+
+
+def _unpacked(raw: memoryview) -> list[bytes]:
+    found, start = [], 0
+    while start < len(raw):
+        begin = start + _LENGTH.size
+        length = _LENGTH.unpack(raw[start:begin])[0] if begin <= len(raw) else len(raw)
+        if begin + length > len(raw):
+            raise Refused(400, "BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut.")
+        found.append(bytes(raw[begin : begin + length]))
+        start = begin + length
+    return found
+
+
+def _pixels(content: bytes, image_size: tuple[int, int]) -> Pixels:
+    try:
+        # Opening reads the header alone, so that a file that would unpack to gigabytes is refused by its size.
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            size = image.height, image.width
+    except Image.DecompressionBombError as error:
+        raise Refused(400, f"an image file has far more than {image_size[0]}x{image_size[1]} pixels.") from error
+    except Exception as error:  # Pillow's readers fail in many ways
+        raise Refused(400, "BYTES elements are PNG or JPEG files; one is not.") from error
+    if size == image_size:
+        try:
+            found = np.asarray(decode(content))
+        except ImageError as error:
+            raise Refused(400, str(error)) from error
+        size = found.shape[:2]  # the file may have been turned upright
+    if size != image_size:
+        raise Refused(
+            400, f"an image file has {size[0]}x{size[1]} pixels, expected {image_size[0]}x{image_size[1]} (h x w)."
+        )
+    return found

@@ -1,0 +1,88 @@
+"""`pixprompt ledger`, and what a person is asked when answers are in doubt."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from pixprompt.cli import main
+from pixprompt.cli.calls import settled
+from pixprompt.core import DoubtError
+from pixprompt.models.reply_ledger import Received, ReplyLedger
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "run" / "ledger.sqlite"
+    path.parent.mkdir()
+    with ReplyLedger(path) as ledger:
+        ledger.endpoint = "e"
+        facts = {"encoding": "png", "protocol": "v2", "url": "http://x/m"}
+        ledger.write_meta(endpoint_e=json.dumps(facts), price_per_1000="1.5")
+        came = Received(200, {}, b"{}", 0.25)
+        first = ledger.send([b"a", b"b"], 0, [b"1", b"2"])
+        ledger.give_up(first, "HTTP 503\x1b[31m: busy", kind="busy", billed=True, received=came, bytes_sent=2048)
+        ledger.keep(ledger.send([b"a", b"b"], 0, [], retry_of=first), ["cat", "dog"], [None, None], came, 2048)
+        ledger.give_up(ledger.send([b"c"], 0, []), "no connection", kind="unsent", billed=False)
+        ledger.send([b"d"], 0, [])
+        ledger.count_hits(5)
+    return path
+
+
+def test_a_ledger_in_words(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(file), "--requests"]) == 0
+    out = capsys.readouterr().out
+    for line in (
+        "endpoint    http://x/m (v2, png)",
+        "queries     5 billed, or perhaps billed; 2 answers are kept",
+        "cached      5 answered from here instead",
+        "requests    4: 1 answered, 2 failed",
+        "retried     1 of these requests repeat one that failed",
+        "in doubt    1 requests about 1 images",
+        "bytes       4.0 KiB sent, 4 bytes received",
+        "cost        0.0075",
+    ):
+        assert line in out.splitlines()
+    assert re.search(r"request 4 of 20\S+Z, 1 images: undecided, or under way", out)
+    assert re.search(r"unsent +- +1 +1$", out, re.MULTILINE)
+    assert re.search(r"^1 +2 +busy +503|^1 +2 +busy +200 .*HTTP 503\?\[31m: busy$", out, re.MULTILINE)
+    assert "\x1b" not in out
+
+
+def test_a_ledger_in_json_of_a_run_directory(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(file.parent), "--json", "--price-per-1000", "2"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["queries"], found["cost"], found["not_billed"], found["price_per_1000"]) == (5, 0.01, 1, 2.0)
+    assert "list" not in found
+    assert (
+        sum(line["requests"] for line in found["by_status"]) == sum(line["requests"] for line in found["by_hour"]) == 4
+    )
+
+
+def test_a_file_that_is_no_ledger_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(tmp_path / "none")]) == 1
+    assert "there is no ledger" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("said", "expected"), [("retry", "retry"), ("skip", "skip"), ("stop", None)])
+def test_a_person_is_asked_what_to_do(said: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    def work(policy: str | None) -> str:
+        if policy is None:
+            raise DoubtError("2 requests are in doubt")
+        return policy
+
+    with pytest.raises(DoubtError):
+        settled(work, None)  # nobody is there
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    monkeypatch.setattr(click, "prompt", lambda *given, **options: said)
+    if expected is None:
+        with pytest.raises(DoubtError):
+            settled(work, None)
+    else:
+        assert settled(work, None) == expected
+    assert settled(work, "skip") == "skip"

@@ -1,0 +1,295 @@
+"""Methods that reach into the model, through a whole run on a tiny vision transformer."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from timm.models.resnet import BasicBlock, ResNet
+from timm.models.vision_transformer import VisionTransformer
+from torch import nn
+
+from pixprompt.core import Access, AccessError, ConfigError, PromptError
+from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
+from pixprompt.engine.build import build
+from pixprompt.engine.checkpoint import load_state, save_state
+from pixprompt.engine.feeds import Images, Kept, feed_of
+from pixprompt.engine.inside import INSIDE, grids
+from pixprompt.engine.inside_fit import new_adapter
+from pixprompt.engine.report import Silent
+from pixprompt.models import TorchModel, as_model
+from pixprompt.models.timm_ import wrap
+
+from .conftest import SIZE
+from .toy import history, numbers
+
+
+def tiny(seed: int = 5) -> TorchModel:
+    net = VisionTransformer(img_size=SIZE, patch_size=4, embed_dim=24, depth=3, num_heads=3, num_classes=6)
+    return wrap(filled(net, seed), "tiny-vit")
+
+
+def filled(net: nn.Module, seed: int = 5) -> nn.Module:
+    """A net with random numbers that torch's own generator has no part in."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, tensor in net.named_parameters():
+            if "norm" not in name:
+                tensor.copy_(0.25 * torch.randn(tensor.shape, generator=generator))
+    net.pretrained_cfg = {"input_size": (3, SIZE, SIZE), "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    net.default_cfg = net.pretrained_cfg
+    return net
+
+
+@pytest.fixture
+def vit() -> TorchModel:
+    return tiny()
+
+
+@pytest.fixture
+def inside() -> TrainConfig:
+    return TrainConfig(
+        model="tiny-vit", data="toy", method="vpt-deep", tokens=3, epochs=3, batch_size=16, lr=0.1, precision="fp32"
+    )
+
+
+def configured(inside: TrainConfig, method: str) -> TrainConfig:
+    narrow = {"adaptformer": {"bottleneck": 8}, "lora": {"rank": 2}}.get(method, {})
+    return inside.with_values(method=method, tokens=3 if method.startswith("vpt") else None, **narrow)
+
+
+def snapshot(model: TorchModel) -> dict[str, torch.Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("method", sorted(INSIDE))
+def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, vit, data, tmp_path) -> None:
+    before = snapshot(vit)
+    result = train(configured(inside, method), out=tmp_path / "run", model=vit, data=data)
+    assert all(torch.equal(value, before[name]) for name, value in vit.state_dict().items())
+    assert not any(parameter.requires_grad or parameter.grad is not None for parameter in vit.parameters())
+    assert not any(module.training for module in vit.modules())
+    assert {path.name for path in (tmp_path / "run").iterdir()} >= {
+        *("adapter.safetensors", "config.json", "curves.png", "history.jsonl", "preview.png", "result.json"),
+    }
+    assert not (tmp_path / "run/prompt.png").exists()
+    assert result.best == "adapter"
+    assert result.accuracy["prompt_png"] is None
+    assert result.adapter is not None
+    assert result.parameters == result.adapter["tuned"]
+    assert result.adapter["share"] == result.adapter["tuned"] / result.adapter["backbone"] > 0
+    assert len(history(tmp_path / "run")) == 3
+
+
+@pytest.mark.parametrize("method", ["linear", "partial", "vpt-shallow", "vpt-deep"])
+def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside, vit, data, tmp_path) -> None:
+    result = train(configured(inside, method), out=tmp_path / "run", model=vit, data=data)
+    again = evaluate(tmp_path / "run", model=tiny(), data=data)
+    assert again.accuracy["prompt_png"].test == result.accuracy["prompt_float"].test
+    assert again.accuracy["prompt_png"].val == result.accuracy["prompt_float"].val
+    image = tmp_path / "image.png"
+    data.test.open(0).save(image)
+    (line,) = predict(deploy(tmp_path / "run", model=tiny()), [str(image)])
+    assert line["label"] in data.classes
+
+
+@pytest.mark.parametrize("method", ["linear", "vpt-deep", "full"])
+@pytest.mark.parametrize(("stage", "images"), [("no prompt", 10), ("train", 70), ("train", 200)])
+def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, vit, data, tmp_path) -> None:
+    config = configured(inside, method).with_values(dropout=0.1 if method == "vpt-deep" else None)
+    whole = train(config, out=tmp_path / "whole", model=vit, data=data)
+    with pytest.raises(Killed):
+        train(config, out=tmp_path / "cut", model=vit, data=data, reporter=KillAfter(images, stage))
+    resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=vit, data=data)
+    assert replace(resumed, **CLOCKS) == replace(whole, **CLOCKS)
+    assert history(tmp_path / "cut") == history(tmp_path / "whole")
+    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (tmp_path / "whole/adapter.safetensors").read_bytes()
+
+
+CLOCKS = {"seconds": 0.0, "train_images_per_second": 0.0, "peak_memory_mb": 0.0}
+
+
+class Killed(BaseException):
+    pass
+
+
+class KillAfter(Silent):
+    def __init__(self, images: int, stage: str) -> None:
+        self.left, self.wanted, self.current = images, stage, ""
+
+    def stage(self, name: str, total: int) -> None:
+        self.current = name
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps * (self.current == self.wanted)
+        if self.left < 0:
+            raise Killed
+
+
+def test_the_seconds_of_earlier_sessions_count(inside, vit, data, tmp_path) -> None:
+    with pytest.raises(Killed):
+        train(inside, out=tmp_path / "run", model=vit, data=data, reporter=KillAfter(200, "train"))
+    place = tmp_path / "run/checkpoint/state.safetensors"
+    tensors, values = load_state(place)
+    save_state(place, tensors, values | {"seconds": 1000.0})
+    assert 1000 < train(TrainConfig(), out=tmp_path / "run", resume=True, model=vit, data=data).seconds < 1100
+
+
+def test_results_depend_on_the_seed_and_not_on_the_global_one(inside, vit, data, tmp_path) -> None:
+    config = inside.with_values(dropout=0.2)
+    first = train(config, out=tmp_path / "a", model=vit, data=data)
+    torch.manual_seed(99)
+    assert numbers(train(config, out=tmp_path / "b", model=vit, data=data)) == numbers(first)
+    other = train(config.with_values(seed=1), out=tmp_path / "c", model=vit, data=data)
+    assert other.accuracy["prompt_float"] != first.accuracy["prompt_float"]
+
+
+def test_another_backbone_is_refused(inside, vit, data, tmp_path) -> None:
+    train(inside, out=tmp_path / "run", model=vit, data=data)
+    with pytest.raises(PromptError, match="means nothing there"):
+        evaluate(tmp_path / "run", model=tiny(seed=6), data=data)
+
+
+def test_other_statistics_or_normalisation_are_another_backbone(data, tmp_path) -> None:
+    def resnet() -> TorchModel:
+        return wrap(filled(ResNet(BasicBlock, [1, 1, 1, 1], num_classes=6, channels=(8, 8, 8, 8))), "tiny-resnet")
+
+    config = TrainConfig(model="tiny-resnet", data="toy", method="linear", epochs=1, precision="fp32")
+    train(config, out=tmp_path / "run", model=resnet(), data=data)
+    evaluate(tmp_path / "run", model=resnet(), data=data)
+    for change in (lambda model: model.net.bn1.running_mean.add_(1), lambda model: model.std.mul_(2)):
+        other = resnet()
+        change(other)
+        with pytest.raises(PromptError, match="means nothing there"):
+            evaluate(tmp_path / "run", model=other, data=data)
+
+
+def test_a_damaged_file_is_refused(inside, vit, data, tmp_path) -> None:
+    train(inside, out=tmp_path / "run", model=vit, data=data)
+    (tmp_path / "run/adapter.safetensors").write_bytes(b"torn")
+    with pytest.raises(PromptError, match="is damaged"):
+        evaluate(tmp_path / "run", model=vit, data=data)
+
+
+def test_the_file_holds_the_learned_numbers_only(inside, vit, data, tmp_path) -> None:
+    result = train(inside, out=tmp_path / "run", model=vit, data=data)
+    size = (tmp_path / "run/adapter.safetensors").stat().st_size
+    assert result.adapter["stored"] == 3 * 3 * 24 + 24 * 3 + 3 == result.parameters
+    assert size < 4 * result.adapter["stored"] + 4000
+
+
+def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -> None:
+    parts = build(configured(inside, "partial"), model=vit, data=data)
+    adapter = new_adapter(parts, 0)
+    canvases = parts.split("train", Silent()).plain
+    kept = feed_of(adapter, canvases, "cpu")
+    assert isinstance(kept, Kept)
+    chosen = torch.tensor([3, 1, 59])
+    generator = torch.Generator().manual_seed(0)
+    plain = Images(adapter, canvases, "cpu")
+    torch.testing.assert_close(kept.outputs(chosen, generator), plain.outputs(chosen, generator))
+    torch.testing.assert_close(kept.answered(Silent()).outputs, plain.answered(Silent()).outputs)
+    assert isinstance(feed_of(new_adapter(build(configured(inside, "full"), model=vit, data=data), 0), canvases, "cpu"),
+                      Images)  # fmt: skip
+
+
+# The search -----------------------------------------------------------------------------------------------------------
+
+
+def searching(inside: TrainConfig, **values) -> TrainConfig:
+    given = {"search": True, "lr_grid": "0.5,0.05", "weight_decay_grid": "0,0.01", "seeds": 2, "lr": None, "epochs": 2}
+    return configured(inside, "linear").with_values(**given | values)
+
+
+def test_a_search_tries_the_grid_and_trains_on_both_splits(inside, vit, data, tmp_path) -> None:
+    result = train(searching(inside), out=tmp_path / "run", model=vit, data=data)
+    found = result.search
+    tried = [(trial["lr"], trial["weight_decay"]) for trial in found["trials"]]
+    assert tried == [(0.05, 0.0), (0.05, 0.01), (0.5, 0.0), (0.5, 0.01)]
+    best = max(trial["val_accuracy"] for trial in found["trials"])
+    first = next(trial for trial in found["trials"] if trial["val_accuracy"] == best)
+    assert (found["lr"], found["weight_decay"]) == (first["lr"], first["weight_decay"])  # ties: the smaller
+    assert [seed["seed"] for seed in found["seeds"]] == [0, 1]
+    assert found["test_mean"] == pytest.approx(sum(seed["test"] for seed in found["seeds"]) / 2)
+    assert result.accuracy["prompt_float"].val is None  # nothing is left to validate on
+    again = evaluate(tmp_path / "run", model=vit, data=data)
+    assert again.accuracy["prompt_png"].test == found["seeds"][0]["test"]
+
+
+@pytest.mark.parametrize("images", [100, 400, 700, 900])
+def test_a_search_resumes(images, inside, vit, data, tmp_path) -> None:
+    whole = train(searching(inside), out=tmp_path / "whole", model=vit, data=data)
+    with pytest.raises(Killed):
+        train(searching(inside), out=tmp_path / "cut", model=vit, data=data, reporter=KillAfter(images, "train"))
+    resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=vit, data=data)
+    assert (resumed.search, resumed.queries) == (whole.search, whole.queries)
+    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (tmp_path / "whole/adapter.safetensors").read_bytes()
+
+
+def test_a_trial_that_diverges_loses(inside, vit, data, tmp_path) -> None:
+    result = train(searching(inside, lr_grid="0.05,1e38", seeds=1), out=tmp_path / "run", model=vit, data=data)
+    assert [trial["val_accuracy"] is None for trial in result.search["trials"]] == [False, False, True, True]
+    assert result.search["lr"] == 0.05
+
+
+def test_the_grids_are_the_papers_times_the_batch_size(inside) -> None:
+    rates, decays = grids(inside.with_values(optimizer="sgd", batch_size=64))
+    assert rates == tuple(rate / 4 for rate in (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 50.0))
+    assert decays == (0.0, 0.0001, 0.001, 0.01)
+    assert grids(inside.with_values(optimizer="adamw", batch_size=256))[0] == (0.0001, 0.0005, 0.001, 0.005)
+    with pytest.raises(ConfigError, match="numbers joined by commas"):
+        grids(inside.with_values(lr_grid="0.1;0.2"))
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "linear"}, "--tokens does nothing with method 'linear'"),
+        ({"method": "pixel"}, "--tokens does nothing with method 'pixel'"),
+        ({"rank": 4}, "--rank does nothing with method 'vpt-deep'"),
+        ({"method": "vpt-shallow", "depth": 2}, "--depth does nothing with method 'vpt-shallow'"),
+        ({"template": "patch"}, "--template does nothing with method 'vpt-deep'"),
+        ({"method": "mlp", "tokens": None, "batch_size": 1}, "at least 2"),
+        ({"search": True}, "--search chooses --lr; leave it out, or give the values to try: --lr-grid"),
+        ({"search": True, "lr": None, "weight_decay": 0.1}, "--search chooses --weight-decay"),
+        ({"search": True, "lr": None, "epochs": 0}, "--epochs must be at least 1"),
+        ({"fit": "shrink"}, "--fit does nothing with method 'vpt-deep'"),
+        ({"seeds": 3}, "--seeds goes with --search"),
+        ({"lr_grid": "1"}, "--lr-grid goes with --search"),
+        ({"budget": 100}, "asks"),
+        ({"optimizer": "spsa"}, "learns by gradients"),
+        ({"preset": "vp"}, "pixel prompts"),
+        ({"surrogate": "resnet18"}, "--surrogate serves runs that learn from answers"),
+        ({"depth": 9}, "9"),
+        ({"method": "pixel", "tokens": None, "search": True}, "not 'pixel'"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(values, message, inside, vit, data, tmp_path) -> None:
+    with pytest.raises(ConfigError, match=message):
+        train(inside.with_values(**values), out=tmp_path / "run", model=vit, data=data)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_be_opened_is_refused(inside, data, tmp_path) -> None:
+    closed = as_model(lambda images: images.mean((2, 3)), image_size=SIZE)
+    assert closed.access < Access.INTERNALS
+    with pytest.raises(AccessError, match="needs INTERNALS access"):
+        train(inside, out=tmp_path / "run", model=closed, data=data)
+
+
+def test_the_wrong_family_is_refused_before_anything_is_written(inside, model, data, tmp_path) -> None:
+    with pytest.raises(ConfigError, match="toy-net"):
+        train(inside, out=tmp_path / "run", model=model, data=data)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_counts_the_learned_numbers(inside, vit, data) -> None:
+    planned = plan(build(inside, model=vit, data=data))
+    assert planned["parameters"] == 3 * 3 * 24 + 24 * 3 + 3
+    assert planned["queries"]["training"] == 3 * 60
+    searched = plan(build(searching(inside), model=vit, data=data))
+    assert searched["queries"]["training"] == 4 * 2 * 60 + 2 * 2 * 90
+    assert json.dumps(planned)

@@ -1,0 +1,61 @@
+"""Which settings of a call win, what a budget sets aside for a remote model, and what a picture may not decide."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pixprompt.core import ConfigError
+from pixprompt.engine import Calls, TrainConfig, deploy
+from pixprompt.engine.allocation import reserve_of
+from pixprompt.engine.opening import is_url, open_model
+from pixprompt.engine.presets import affordable
+
+from ..images import make_prompt
+
+
+def test_what_is_said_wins_over_what_the_run_was_configured_with() -> None:
+    run = Calls.of(TrainConfig(protocol="v2", concurrency=2, rate=3.0, budget=9))
+    assert (run.protocol, run.concurrency, run.rate, run.timeout, run.budget) == ("v2", 2, 3.0, 60.0, None)
+    both = Calls(concurrency=7, ledger=Path("l")).over(run)
+    assert (both.concurrency, both.rate, both.protocol, both.ledger) == (7, 3.0, "v2", Path("l"))
+    shared = {item.name for item in fields(Calls)} - {"ledger"}
+    assert shared <= {item.name for item in fields(TrainConfig)}
+
+
+def test_urls_are_told_from_names() -> None:
+    assert [is_url(name) for name in ("https://a/b", "HTTP://a", "timm:http", "python:https:x")] == [
+        *(True, True, False, False)
+    ]
+    with pytest.raises(ConfigError, match="--endpoint goes with a model behind a URL"):
+        open_model("rn50", calls=Calls(endpoint="google-vision"))
+
+
+@given(st.integers(0, 10**6))
+def test_the_reserve_is_a_twentieth_where_that_is_enough(budget: int) -> None:
+    reserve = reserve_of(budget)
+    assert reserve <= budget / 4
+    assert reserve >= min(8, budget // 4)
+    if budget >= 160:
+        assert budget / 20 <= reserve < budget / 20 + 1
+
+
+def test_money_becomes_queries() -> None:
+    assert affordable(None, None) is None
+    assert affordable(3.0, 1.5) == 2000
+    assert affordable(3.0, 0.0) is None
+    with pytest.raises(ConfigError, match="--price-per-1000"):
+        affordable(3.0, None)
+
+
+def test_a_picture_does_not_decide_where_images_are_sent(tmp_path: Path) -> None:
+    prompt = make_prompt()
+    object.__setattr__(prompt, "model", "https://example.invalid/v2/models/m")
+    object.__setattr__(prompt, "output", {"kind": "first-k", "classes": ["a", "b"]})
+    prompt.save(tmp_path / "prompt.png")
+    with pytest.raises(ConfigError, match=r"must not decide where images are sent.*--model https://example.invalid"):
+        deploy(tmp_path / "prompt.png")

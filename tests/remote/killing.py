@@ -1,0 +1,100 @@
+"""As a program, `killing.py FOLDER ROUNDS`: runs `pixprompt train` in forked processes and kills them with SIGKILL.
+
+One process imports everything and forks one child per round, so that a round costs no start. The child is a real run:
+the command line, the ledger, the sockets. Writes FOLDER/rounds.json, with what the ledger held after each kill.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import random
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pixprompt.cli import main
+
+importlib.import_module("pixprompt.cli.train")  # before the fork: every child would import it again
+
+
+def fork(arguments: list[str], log: Path) -> int:
+    """Starts a command in a child; everything that it says goes to a file."""
+    child = os.fork()
+    if not child:
+        code = 99
+        try:
+            out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+            os.dup2(out, 1)
+            os.dup2(out, 2)
+            code = main(arguments)
+        finally:
+            os._exit(code)
+    return child
+
+
+def kept(ledger: Path) -> tuple[dict[str, str], list[str], int]:
+    """The answers of a ledger by key and replicate, the digests of the images in doubt, and the requests in doubt."""
+    if not ledger.exists():
+        return {}, [], 0
+    with closing(sqlite3.connect(ledger, timeout=10)) as file:
+        if not file.execute("SELECT 1 FROM sqlite_master WHERE name = 'requests'").fetchone():
+            return {}, [], 0
+        answers = "SELECT hex(key) || replicate, hex(outputs) FROM queries WHERE outputs IS NOT NULL"
+        doubtful = "SELECT id FROM requests WHERE answered IS NULL AND failure IS NULL"
+        digests = f"SELECT lower(hex(digest)) FROM queries WHERE request IN ({doubtful})"
+        return (
+            dict(file.execute(answers).fetchall()),
+            [row[0] for row in file.execute(digests)],
+            len(file.execute(doubtful).fetchall()),
+        )
+
+
+def wait_for_sales(sold: Path, count: int, child: int, seconds: float = 30.0) -> None:
+    """Waits until so many more images were sold, or the child has ended."""
+    begun, end = sold.stat().st_size, time.monotonic() + seconds
+    while sold.stat().st_size < begun + 65 * count and time.monotonic() < end:
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            return
+        time.sleep(0.0005)
+
+
+def play(folder: Path, rounds: int, begin: list[str]) -> dict[str, Any]:
+    draw, sold, ledger = random.Random(0), folder / "sold", folder / "run" / "ledger.sqlite"
+    lines: list[dict[str, Any]] = []
+    answers: dict[str, str] = {}
+    while True:
+        resumed = (folder / "run" / "config.json").exists()
+        arguments = ["train", "--resume", "run", "--in-doubt", "retry"] if resumed else begin
+        child = fork(arguments, folder / "log.txt")
+        if len(lines) < rounds:
+            if len(lines) % 8 == 7:
+                time.sleep(draw.uniform(0, 0.6))  # anywhere: while it starts, or replays
+            else:
+                wait_for_sales(sold, draw.randint(1, 48), child)
+                time.sleep(draw.uniform(0, 0.006))
+            os.kill(child, signal.SIGKILL)
+        status = os.waitpid(child, 0)[1]
+        found, doubtful, requests = kept(ledger)
+        lost = sum(found.get(key) != value for key, value in answers.items())
+        answers = found
+        lines.append({"answers": len(found), "doubtful": requests, "lost": lost, "killed": os.WIFSIGNALED(status)})
+        if not os.WIFSIGNALED(status):
+            return {"rounds": lines, "code": os.WEXITSTATUS(status), "digests": doubtful}
+
+
+if __name__ == "__main__":
+    place, number = Path(sys.argv[1]), int(sys.argv[2])
+    torch.set_num_threads(1)
+    os.chdir(place)
+    given = json.loads((place / "arguments.json").read_text())
+    whole = os.waitpid(fork([*given, "--out", "whole"], place / "log.txt"), 0)[1]
+    done = play(place, number, [*given, "--out", "run"])
+    (place / "rounds.json").write_text(json.dumps({**done, "whole": os.waitstatus_to_exitcode(whole)}))

@@ -1,0 +1,140 @@
+"""kill -9 in the midst of real runs against a model that keeps books: nothing lost, nothing bought twice unnamed.
+
+With -s the table of kills is printed; PIXPROMPT_KILLS=FILE writes it as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pixprompt
+from pixprompt.models.ledger_report import read_ledger
+
+from ..cli.toy import write_toy
+from .shop import KEY, describe
+
+HERE = Path(__file__).parent
+ROUNDS = 60
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the seller says and what the ledger says, compared.
+
+    Attributes:
+        rounds: Kills.
+        doubtful: Requests in doubt after all of them.
+        most_at_once: The most that a single kill left.
+        images: Billed, as the seller counts.
+        twice: Of these, such as were bought before.
+        unnamed: Of those, such as the ledger does not name as in doubt.
+        lost: Answers that a ledger held after a kill, and not later; or that were sold again although it held them.
+    """
+
+    rounds: int
+    doubtful: int
+    most_at_once: int
+    images: int
+    twice: int
+    unnamed: int
+    lost: int
+
+
+def environment() -> dict[str, str]:
+    package = str(Path(pixprompt.__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1", "SHOP_KEY": KEY}
+
+
+def compared(folder: Path, sold: list[str]) -> Books:
+    """Compares the seller's list of images with the ledger and with what was seen after each kill."""
+    lines = json.loads((folder / "rounds.json").read_text())["rounds"]
+    kills = [line for line in lines if line["killed"]]
+    doubtful = [line["doubtful"] for line in kills]
+    with closing(sqlite3.connect(folder / "run" / "ledger.sqlite")) as file:
+        kept = Counter(row[0] for row in file.execute("SELECT lower(hex(digest)) FROM queries WHERE outputs NOT NULL"))
+        named = Counter(
+            row[0]
+            for row in file.execute(
+                "SELECT lower(hex(digest)) FROM queries JOIN requests ON requests.id = request"
+                " WHERE answered IS NULL AND requests.failure IS NULL"
+            )
+        )
+    bought = Counter(sold)
+    beyond = bought - kept
+    return Books(
+        rounds=len(kills),
+        doubtful=max(doubtful, default=0),
+        most_at_once=max((after - before for before, after in zip([0, *doubtful], doubtful, strict=False)), default=0),
+        images=len(sold),
+        twice=beyond.total(),
+        unnamed=(beyond - named).total(),
+        lost=sum(line["lost"] for line in lines) + (kept - bought).total(),
+    )
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+@pytest.fixture
+def seller(tmp_path: Path) -> Any:
+    """The paid model in a process of its own, which outlives the runs."""
+    (tmp_path / "sold").touch()
+    process = subprocess.Popen([sys.executable, str(HERE / "shop.py"), str(tmp_path)], env=environment())
+    end = time.monotonic() + 30
+    while not (tmp_path / "port").exists() and time.monotonic() < end:
+        time.sleep(0.02)
+    yield f"http://127.0.0.1:{(tmp_path / 'port').read_text()}/model"
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.slow
+def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_path: Path, seller: str) -> None:
+    toy, described = write_toy(tmp_path), describe(tmp_path, max_batch=2)
+    options = ("--size", "4", "--basis", "blocks", "--basis-size", "4", "--output", "blm", "--json")
+    given = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
+    (tmp_path / "arguments.json").write_text(json.dumps([*given, "--budget", "2400", "--concurrency", "2"]))
+    program = [sys.executable, str(HERE / "killing.py"), str(tmp_path), str(ROUNDS)]
+    subprocess.run(program, check=True, timeout=900, env=environment())
+    done = json.loads((tmp_path / "rounds.json").read_text())
+    assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
+
+    everything = (tmp_path / "sold").read_text().split()
+    whole = read_ledger(tmp_path / "whole" / "ledger.sqlite")["answers"]
+    sold = everything[whole:]  # the run that nobody killed came first, and bought each image once
+    books = compared(tmp_path, sold)
+    report(books)
+    assert books.rounds >= 50
+    assert books.doubtful > 0  # some kills came between a question and its answer
+    assert books.most_at_once <= 2  # the concurrency
+    assert (books.lost, books.unnamed) == (0, 0)
+    assert books.twice <= read_ledger(tmp_path / "run" / "ledger.sqlite")["in_doubt"]["images"]
+
+    assert (tmp_path / "run/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+    assert json.loads((tmp_path / "run" / "result.json").read_text())["best"] == "prompt"
+    assert history(tmp_path / "run") == history(tmp_path / "whole")
+    with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as file:
+        assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert compared(tmp_path, [*sold, sold[-1]]).unnamed == 1  # negative controls: a sale too many,
+    assert compared(tmp_path, sold[:-1]).lost == 1  # and an answer that nobody sold
+
+
+def report(books: Books) -> None:
+    rows = [f"{name:14}{value:>8}" for name, value in asdict(books).items()]
+    sys.stdout.write("\n".join(["", *rows, ""]))
+    if "PIXPROMPT_KILLS" in os.environ:
+        Path(os.environ["PIXPROMPT_KILLS"]).write_text(json.dumps(asdict(books), indent=2) + "\n")

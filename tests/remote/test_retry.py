@@ -1,0 +1,293 @@
+"""The rules of the retry loop, with a wire and a clock that are made up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from pixprompt.core import ConfigError, EndpointError
+from pixprompt.remote.clock import Clock, Stopped
+from pixprompt.remote.exchange import Fault, FaultKind, Incoming, Outgoing
+from pixprompt.remote.pace import Pace
+from pixprompt.remote.quota import Quota
+from pixprompt.remote.retry import Patience
+
+from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores
+
+LOST = Fault(FaultKind.LOST, "the connection broke")
+UNSENT = Fault(FaultKind.UNSENT, "no connection")
+
+
+def reply(code: int, body: bytes = b"sorry", **headers: str) -> Incoming:
+    return Incoming(code, {name.replace("_", "-"): value for name, value in headers.items()}, body)
+
+
+def unlike() -> Callable[[Outgoing], Incoming]:
+    """A 500 that never comes with the same body twice."""
+    bodies = iter(range(10**6))
+    return lambda _: reply(500, b"request %d" % next(bodies))
+
+
+def ask(sender: FakeSender, count: int = 2, clock: Clock | None = None, **given: object) -> tuple[list[object], Book]:
+    book = Book()
+    try:
+        return list(caller(sender, clock or FakeClock(), **given).ask(pictures(count), book)), book
+    except EndpointError as error:
+        return [str(error)], book
+    finally:
+        assert book.is_legal
+
+
+def test_right_answers_come_in_order_with_one_request() -> None:
+    found, book = ask(FakeSender(), 5)
+    assert found == [scores(number) for number in range(5)]
+    assert book.events == [("begin", 0), ("received", 0)]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [LOST, UNSENT, reply(429), reply(500), reply(503), reply(408), reply(200, b"no json")],
+    ids=["lost", "unsent", "429", "500", "503", "408", "garbled"],
+)
+def test_one_failure_is_retried_once(step: Step) -> None:
+    found, book = ask(FakeSender([step]))
+    assert found == [scores(0), scores(1)]
+    assert [word for word, _ in book.events] == ["begin", "failed", "begin", "received"]
+
+
+@pytest.mark.parametrize("code", [400, 401, 403, 404, 413, 422, 301])
+def test_what_is_refused_is_not_retried(code: int) -> None:
+    sender = FakeSender(for_ever=reply(code, b"no such thing"))
+    found, book = ask(sender)
+    assert len(sender.bodies) == 1
+    message = str(found[0])
+    assert f"HTTP {code}" in message
+    assert "no such thing" in message
+    assert "127.0.0.1:9/model refuses. 1 requests were sent for 2 images (1 x refused); 0 are answered" in message
+    assert message.endswith(".")
+    assert book.kinds == ["refused"]
+
+
+@pytest.mark.parametrize(
+    ("step", "requests"),
+    [
+        (reply(500), 2),  # the same twice
+        (reply(502), 2),
+        (reply(503), 6),  # says itself that it passes
+        (reply(504), 6),
+        (LOST, 6),
+        (UNSENT, 6),
+        (reply(429), 24),  # four throttles count as one attempt
+        (reply(200, b"no json"), 2),
+    ],
+)
+def test_how_often_a_lasting_failure_is_tried(step: Step, requests: int) -> None:
+    sender = FakeSender(for_ever=step)
+    found, book = ask(sender, patience=Patience(deadline=1e6))
+    assert len(sender.bodies) == requests == len(book.asked)
+    assert f"{requests} requests were sent" in str(found[0])
+
+
+def test_a_failure_that_looks_different_each_time_is_tried_to_the_end() -> None:
+    sender = FakeSender(for_ever=unlike())
+    assert "does not answer" in str(ask(sender)[0][0])
+    assert len(sender.bodies) == 6
+
+
+def test_the_same_failure_in_between_others_is_final_as_well() -> None:
+    sender = FakeSender([reply(500), LOST, reply(429), reply(500)])
+    assert "fails in the same way each time" in str(ask(sender)[0][0])
+    assert len(sender.bodies) == 4
+
+
+def test_garbled_replies_are_retried_once_whatever_they_say() -> None:
+    sender = FakeSender([reply(200, b"a"), reply(200, b"b")])
+    assert "answers what cannot be read" in str(ask(sender)[0][0])
+    assert len(sender.bodies) == 2
+
+
+def test_a_protocol_that_stumbles_is_a_garbled_reply_and_keeps_it() -> None:
+    found, book = ask(FakeSender([reply(200, b'{"answers": [1, 2]}')]))
+    assert found == [scores(0), scores(1)]
+    assert "TypeError" in book.faults[0].reason
+    assert book.faults[0].incoming is not None
+    assert book.faults[0].incoming.body == b'{"answers": [1, 2]}'
+
+
+def test_too_few_answers_are_garbled() -> None:
+    found, book = ask(FakeSender([reply(200, b'{"answers": [{"cat": 1}]}')]))
+    assert found == [scores(0), scores(1)]
+    assert book.faults[0].reason == "the reply holds 1 answers, expected 2"
+
+
+def test_only_what_failed_is_asked_again() -> None:
+    sender = FakeSender([failing(1, 3), failing(0)])
+    found, book = ask(sender, 5)
+    assert found == [scores(number) for number in range(5)]
+    assert list(book.asked.values()) == [[0, 1, 2, 3, 4], [1, 3], [1]]
+    assert [word for word, _ in book.events] == ["begin", "received"] * 3
+
+
+def test_what_brings_some_answers_does_not_count_against_the_attempts() -> None:
+    sender = FakeSender([failing(*range(number), kind="throttled") for number in range(5, 0, -1)])
+    found, book = ask(sender, 6, patience=Patience(attempts=1))
+    assert found == [scores(number) for number in range(6)]
+    assert len(book.asked) == 6
+    assert "does not answer" in str(ask(FakeSender([failing(0, 1)]), 2, patience=Patience(attempts=1))[0][0])
+
+
+def test_an_image_that_fails_twice_in_the_same_way_is_final() -> None:
+    def stubborn(outgoing: Outgoing) -> Incoming:
+        whole = right(outgoing)
+        return Incoming(200, {}, whole.body.replace(b'{"cat": 0.00784', b'{"error": "cannot decode", "x": 0.00784'))
+
+    sender = FakeSender(for_ever=stubborn)
+    found, book = ask(sender, 4)
+    assert list(book.asked.values()) == [[0, 1, 2, 3], [2]]
+    assert "3 are answered and kept. Last: image 3 of 4 failed: cannot decode." in str(found[0])
+
+
+def test_an_image_that_is_refused_is_not_asked_again() -> None:
+    sender = FakeSender([failing(2, kind="refused")])
+    assert "refuses" in str(ask(sender, 4)[0][0])
+    assert len(sender.bodies) == 1
+
+
+def test_throttled_images_slow_the_pace_down() -> None:
+    clock = FakeClock()
+    pace = Pace(8.0, burst=4, clock=clock)
+    ask(FakeSender([failing(0, kind="throttled")]), 4, clock, pace=pace)
+    assert pace.rate == pytest.approx(4.0, abs=0.2)
+
+
+# Waits ----------------------------------------------------------------------------------------------------------------
+
+
+def test_waits_are_full_jitter_and_double_up_to_the_cap() -> None:
+    patience = Patience(attempts=9, deadline=1e6)
+    waits = []
+    for seed in range(400):
+        clock = FakeClock()
+        ask(FakeSender(for_ever=LOST), clock=clock, patience=patience, seed=seed)
+        waits.append(clock.waits)
+    table = np.array(waits)
+    bounds = np.array([0.5, 1, 2, 4, 8, 16, 20, 20])
+    assert table.shape == (400, 8)
+    assert (table >= 0).all()
+    assert (table <= bounds).all()
+    # Uniform from 0: the mean is half the bound, and both ends are reached; a fixed or "equal" jitter is not like that.
+    assert (abs(table.mean(0) / bounds - 0.5) < 4 * (1 / 12 / 400) ** 0.5).all()
+    assert (table.min(0) < 0.05 * bounds).all()
+    assert (table.max(0) > 0.95 * bounds).all()
+
+
+@pytest.mark.parametrize("code", [429, 503, 500])
+def test_retry_after_is_the_least_that_is_waited(code: int) -> None:
+    for seed in range(20):
+        clock = FakeClock()
+        ask(FakeSender([reply(code, retry_after="7")]), clock=clock, seed=seed)
+        assert 7.0 <= clock.time <= 7.5 + 2.0  # the pace is slower after a throttle
+
+
+def test_no_request_is_begun_after_the_deadline() -> None:
+    clock = FakeClock()
+    sender = FakeSender(for_ever=reply(503, retry_after="50"))
+    found, _ = ask(sender, clock=clock, patience=Patience(deadline=120.0))
+    assert "does not answer within 120 s" in str(found[0])
+    assert len(sender.bodies) == 3  # at 0, 50 and 100 seconds
+    assert clock.time < 105  # and it does not wait for the end to come
+
+
+def test_the_deadline_starts_with_the_first_request_not_in_the_queue() -> None:
+    clock = FakeClock()
+    pace = Pace(0.01, burst=2, clock=clock)
+    asker = caller(FakeSender([None or right, LOST]), clock, pace=pace, patience=Patience(deadline=250.0))
+    for _ in range(2):
+        asker.ask(pictures(2), Book())
+    assert clock.time > 250
+
+
+def test_an_outage_uses_the_quota_up_and_successes_bring_it_back() -> None:
+    quota = Quota(30)
+    sender = FakeSender(for_ever=LOST)
+    found, book = ask(sender, quota=quota)
+    assert len(book.asked) == 3  # two retries for 14 each
+    assert quota.left == 2
+    assert "fails too often" in str(found[0])
+    assert len(ask(sender, quota=quota)[1].asked) == 1  # the next batch does not even retry
+    for _ in range(12):
+        ask(FakeSender(), quota=quota)
+    assert quota.left == 14
+    ask(FakeSender([LOST]), quota=quota)
+    assert quota.left == 14  # what a retry cost comes back when it helps
+    assert not quota.take(15)
+    quota.give_back(1000)
+    assert quota.left == 30
+
+
+def test_throttles_cost_less() -> None:
+    quota = Quota(30)
+    ask(FakeSender(for_ever=reply(429)), quota=quota)
+    assert quota.left == 0  # six retries for 5 each
+
+
+# Whatever else can happen ---------------------------------------------------------------------------------------------
+
+
+def test_a_budget_that_is_spent_ends_it_before_anything_is_sent() -> None:
+    sender, book = FakeSender(for_ever=LOST), Book(budget=5)
+    with pytest.raises(BudgetSpent):
+        caller(sender, FakeClock()).ask(pictures(2), book)
+    assert (len(sender.bodies), len(book.asked), book.budget) == (2, 2, 1)
+    assert book.is_legal
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"), [(ConfigError("KEY is missing"), "unsent"), (KeyboardInterrupt(), "lost"), (OSError(), "lost")]
+)
+def test_whatever_breaks_the_sending_is_written_down(error: BaseException, kind: str) -> None:
+    book = Book()
+    with pytest.raises(type(error)):
+        caller(FakeSender([error]), FakeClock()).ask(pictures(1), book)
+    assert book.is_legal
+    assert book.kinds == [kind]
+
+
+def test_a_stop_ends_waiting_threads_and_lets_a_request_finish() -> None:
+    sent, go = threading.Event(), threading.Event()
+
+    def slow(outgoing: Outgoing) -> Incoming:
+        sent.set()
+        go.wait(5)
+        return right(outgoing)
+
+    patience = Patience(first_wait=1e6, longest_wait=1e6, deadline=1e9)
+    asker = caller(FakeSender([LOST, slow]), Clock(), patience=patience)
+    books, ends = [Book(), Book()], ["", ""]
+
+    def run(number: int) -> None:
+        try:
+            asker.ask(pictures(1), books[number])
+            ends[number] = "answered"
+        except Stopped:
+            ends[number] = "stopped"
+
+    threads = []
+    for number in range(2):
+        threads.append(threading.Thread(target=run, args=(number,)))
+        threads[-1].start()
+        while not books[number].events:
+            pass
+    sent.wait(5)
+    asker.stop()
+    threads[0].join(1)
+    assert ends == ["stopped", ""]
+    go.set()
+    threads[1].join(5)
+    assert ends == ["stopped", "answered"]
+    with pytest.raises(Stopped):
+        asker.ask(pictures(1), books[0])
+    assert [book.events for book in books] == [[("begin", 0), ("failed", 0)], [("begin", 0), ("received", 0)]]

@@ -1,0 +1,174 @@
+"""The transport over real sockets: each way to fail is told apart, and nothing is endless or repeated."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+
+import pytest
+
+from pixprompt.remote.exchange import Fault, FaultKind, Incoming, Outgoing
+from pixprompt.remote.protocol import Endpoint
+from pixprompt.remote.transport import Transport
+
+from . import fault_plays as plays
+from .fault_server import Exchange, FaultServer, Play, head, refuse
+from .sending import BODY, KEY, post, send
+from .toy_endpoint import ToyProtocol, answer, pictures
+
+AFTER_SENDING = {
+    "refused before it is read": refuse,  # something of it may have been read, for all that we know
+    "dropped": plays.drop(),
+    "hung up": plays.hang_up(),
+    "truncated": plays.truncated(),
+    "hanging": plays.hang(),
+    "drip": plays.drip(0.05),
+    "drip of headers": plays.drip(0.05, headers_too=True),
+}
+
+
+@pytest.mark.parametrize("play", AFTER_SENDING.values(), ids=AFTER_SENDING)
+def test_what_breaks_after_sending_is_lost_and_not_repeated(transport: Transport, play: Play) -> None:
+    start = time.monotonic()
+    fault, server = send(transport, play, timeout=0.3)
+    assert isinstance(fault, Fault)
+    assert fault.kind is FaultKind.LOST
+    assert fault.billed
+    assert time.monotonic() - start < 1.5
+    assert server.num_billed <= 1  # no adapter has bought a second answer
+    assert len(server.received) == (0 if play is refuse else 1)
+    assert not any(received.sent for received in server.received)
+
+
+def test_a_slow_reply_in_time_is_no_fault(transport: Transport) -> None:
+    incoming, _ = send(transport, plays.drip(0.001))
+    assert isinstance(incoming, Incoming)
+    assert incoming.body == answer(BODY, {})[2]
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    "url",
+    [f"http://127.0.0.1:{closed_port()}/x", f"https://127.0.0.1:{closed_port()}/x", "http://no.such.host.invalid"],
+)
+def test_no_connection_is_unsent(transport: Transport, url: str) -> None:
+    with pytest.raises(Fault, match="no connection") as caught:
+        transport.send(post(url), timeout=5.0)
+    assert caught.value.kind is FaultKind.UNSENT
+    assert not caught.value.billed
+
+
+def test_compressed_replies_are_read_and_bombs_are_not(transport: Transport) -> None:
+    incoming, _ = send(transport, plays.gzipped())
+    assert isinstance(incoming, Incoming)
+    assert incoming.body == answer(BODY, {})[2]
+    for play in (plays.bomb(64 << 20), plays.large((1 << 20) + 1)):
+        fault, server = send(transport, play)
+        assert isinstance(fault, Fault)
+        assert fault.kind is FaultKind.GARBLED
+        assert "longer than 1048576 bytes" in fault.reason
+        assert server.num_billed == 1
+    incoming, _ = send(transport, plays.large(1 << 20))
+    assert isinstance(incoming, Incoming)
+
+
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip"])
+def test_encodings_that_nobody_asked_for_are_garbled(transport: Transport, encoding: str) -> None:
+    fault, _ = send(transport, plays.changed(lambda body: body, content_encoding=encoding))
+    assert isinstance(fault, Fault)
+    assert fault.kind is FaultKind.GARBLED
+    assert encoding in fault.reason
+    assert fault.incoming is not None
+
+
+def test_broken_compression_is_garbled(transport: Transport) -> None:
+    fault, _ = send(transport, plays.changed(lambda _: b"no gzip at all", content_encoding="gzip"))
+    assert isinstance(fault, Fault)
+    assert (fault.kind, "decompressed" in fault.reason) == (FaultKind.GARBLED, True)
+
+
+@pytest.mark.parametrize("code", [400, 401, 429, 500, 503])
+def test_errors_come_back_with_a_short_body_and_without_the_key(transport: Transport, code: int) -> None:
+    quoting = plays.status(code, f'{{"error": "bad key {KEY}"}}'.encode(), x_echo=KEY, set_cookie="session=abc")
+    incoming, _ = send(transport, quoting)
+    assert isinstance(incoming, Incoming)
+    assert (incoming.status, incoming.body) == (code, b'{"error": "bad key ***"}')
+    assert incoming.headers["x-echo"] == "***"
+    assert "set-cookie" not in incoming.headers
+    long, _ = send(transport, plays.status(code, (f"{KEY} " * 4000).encode()))
+    assert isinstance(long, Incoming)
+    assert len(long.body) <= 1 << 16
+    assert b"sk-" not in long.body  # not even the half of it at the end
+
+
+def test_the_status_of_an_error_survives_a_broken_body(transport: Transport) -> None:
+    def play(exchange: object) -> None:
+        exchange.write(b"HTTP/1.1 503 X\r\nContent-Length: 99\r\n\r\nshort")  # type: ignore[attr-defined]
+        exchange.reset()  # type: ignore[attr-defined]
+
+    incoming, _ = send(transport, plays.status(503, b"fine"))
+    assert isinstance(incoming, Incoming)
+    incoming, _ = send(transport, play)
+    assert isinstance(incoming, Incoming)
+    assert incoming.status == 503
+
+
+def test_connections_stay_open_and_closed_ones_are_noticed(transport: Transport) -> None:
+    with FaultServer(answer) as server:
+        for _ in range(3):
+            transport.send(post(server.url), timeout=5.0)
+        assert server.num_connections == 1
+        server.script.append(plays.closing())
+        transport.send(post(server.url), timeout=5.0)
+        time.sleep(0.02)
+        transport.send(post(server.url), timeout=5.0)
+        assert (server.num_connections, server.num_billed) == (2, 5)
+
+
+def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> None:
+    with FaultServer(answer, [None, plays.drip(0.05), plays.large(8 << 20)]) as server:
+        transport.send(post(server.url), timeout=5.0)
+        for kind in (FaultKind.LOST, FaultKind.GARBLED):
+            with pytest.raises(Fault) as caught:
+                transport.send(post(server.url), timeout=0.4)
+            assert caught.value.kind is kind
+        assert transport.send(post(server.url), timeout=5.0).body == answer(BODY, {})[2]
+        assert server.num_connections == 3
+
+
+def test_the_rest_of_a_long_reply_is_not_taken_for_the_next_one(transport: Transport) -> None:
+    def play(exchange: Exchange) -> None:
+        exchange.write(head(500, {"Content-Length": str(3 << 16)}) + b" " * (2 << 16))
+        exchange.pause(0.1)
+        exchange.write(b" " * (1 << 16))
+
+    with FaultServer(answer, [play]) as server:
+        assert transport.send(post(server.url), timeout=5.0).status == 500
+        assert transport.send(post(server.url), timeout=5.0).status == 200
+        assert server.num_connections == 2
+
+
+def test_many_threads_share_one_transport() -> None:
+    protocol = ToyProtocol(Endpoint("http://x", "toy"))
+    found: dict[int, bool] = {}
+    with FaultServer(answer) as server, Transport(concurrency=4) as transport:
+
+        def run(number: int) -> None:
+            outgoing = protocol.request(pictures(number + 1))
+            whole = Outgoing(server.url, outgoing.body, outgoing.headers)
+            replies = [transport.send(whole, timeout=5.0).body for _ in range(5)]
+            found[number] = replies == [answer(outgoing.body, {})[2]] * 5
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == dict.fromkeys(range(4), True)
+        assert server.num_connections <= 4
+        assert len(server.received) == 20

@@ -1,0 +1,107 @@
+"""TLS: certificates are checked, and the end of the time holds."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pixprompt.remote.exchange import Fault, FaultKind
+from pixprompt.remote.transport import Transport
+
+from .fault_server import FaultServer
+from .sending import post
+from .toy_endpoint import answer
+
+
+def test_a_server_that_speaks_no_tls_is_unsent(transport: Transport) -> None:
+    with FaultServer(answer) as server:
+        with pytest.raises(Fault) as caught:
+            transport.send(post(server.url.replace("http:", "https:")), timeout=0.3)
+        assert server.received == []
+    assert caught.value.kind is FaultKind.UNSENT
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("no openssl to make a certificate with")
+    path = tmp_path_factory.mktemp("tls") / "both.pem"
+    key = path.with_name("key.pem")
+    words = f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -keyout {key} -out {path} -days 2"
+    name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([openssl, *words.split(), *name], check=True, capture_output=True)
+    path.write_bytes(path.read_bytes() + key.read_bytes())
+    return path
+
+
+def serve_once(listener: socket.socket, certificate: Path, seen: list[bytes]) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    plain, _ = listener.accept()
+    try:
+        with context.wrap_socket(plain, server_side=True) as connection:
+            seen.append(connection.recv(1 << 16))
+            connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            connection.recv(1)
+    except OSError:
+        plain.close()
+
+
+@pytest.mark.parametrize("trusted", [False, True])
+def test_certificates_are_checked(
+    transport: Transport, certificate: Path, monkeypatch: pytest.MonkeyPatch, trusted: bool
+) -> None:
+    if trusted:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve_once, args=(listener, certificate, seen))
+        thread.start()
+        outgoing = post(f"https://127.0.0.1:{listener.getsockname()[1]}/x")
+        if trusted:
+            assert transport.send(outgoing, timeout=5.0).body == b"{}"
+        else:
+            with pytest.raises(Fault, match="certificate") as caught:
+                transport.send(outgoing, timeout=5.0)
+            assert caught.value.kind is FaultKind.UNSENT
+        transport.close()
+        thread.join(5)
+    assert bool(seen) is trusted  # not a byte, and no key, goes to a stranger
+
+
+def test_the_end_of_the_time_holds_under_tls_as_well(
+    transport: Transport, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+
+    def drip(listener: socket.socket) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        plain, _ = listener.accept()
+        try:
+            with context.wrap_socket(plain, server_side=True) as connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+                for _ in range(100):
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+        except OSError:
+            plain.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=drip, args=(listener,))
+        thread.start()
+        start = time.monotonic()
+        with pytest.raises(Fault, match=r"no whole answer within 0\.3 s") as caught:
+            transport.send(post(f"https://127.0.0.1:{listener.getsockname()[1]}/x"), timeout=0.3)
+        assert time.monotonic() - start < 1.5
+        thread.join(5)
+    assert caught.value.kind is FaultKind.LOST
