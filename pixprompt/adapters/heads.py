@@ -84,7 +84,7 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
     Args:
         values: Any shape.
         rate: In [0, 1); 0 returns the values as they are and draws nothing.
-        generator: Of any device.
+        generator: Of any device; masks differ from device to device.
 
     Raises:
         ConfigError: There is no generator.
@@ -96,5 +96,8 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
         raise RangeError(f"dropout must lie in [0, 1), got {rate}.")
     if generator is None:
         raise ConfigError("dropout needs a generator in training mode: pass generator=, or call eval() first.")
+    if generator.device != values.device:  # drawn there: large masks of each step would wait for the processor
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        generator = Generator(device=values.device).manual_seed(seed)
     kept = torch.rand(values.shape, generator=generator, device=generator.device) >= rate
     return values * kept.to(values) / (1 - rate)

@@ -29,6 +29,8 @@ class WhiteBox(nn.Module, ABC):
     """
 
     requires = Access.INTERNALS
+    keeps: bool = False
+    """Whether `frozen` runs so much of the backbone that its results are worth keeping between epochs."""
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
         super().__init__()

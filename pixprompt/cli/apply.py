@@ -20,7 +20,7 @@ from typing import Protocol
 import click
 
 from ..canvas import Canvas, Pixels, decode
-from ..core import ConfigError, DataError, ImageError
+from ..core import ConfigError, DataError, ImageError, PromptError
 from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ..files import make_folder, write_bytes
 from ..image_files import IMAGE_SUFFIXES, walk
@@ -134,8 +134,15 @@ class Overlay(Protocol):
 def _load(path: Path) -> Overlay:
     if not (path / "adapter.safetensors").exists():
         return load(path / "prompt.png" if path.is_dir() else path)
+    from ..engine.config import run_config
     from ..engine.coordinators import load_per_image  # such a prompt is a network: here only, torch is needed
+    from ..engine.inside import INSIDE
 
+    if run_config(path).method in INSIDE:
+        raise PromptError(
+            f"{path} has learned something inside the model, which cannot be put on images. "
+            f"Read labels with: pixprompt predict {path} IMAGES"
+        )
     return load_per_image(path, device="cpu")
 
 

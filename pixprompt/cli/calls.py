@@ -18,7 +18,7 @@ from ..engine.presets import affordable
 __all__ = ["call_options", "calls_of", "settled"]
 
 T = TypeVar("T")
-_NAMES = tuple(item.name for item in fields(Calls) if item.name != "budget")
+_NAMES = tuple(item.name for item in fields(Calls) if item.name not in ("budget", "price_per_1000"))
 _BUDGET = click.option(
     "--budget",
     type=click.IntRange(0),
@@ -27,6 +27,7 @@ _BUDGET = click.option(
 _OPTIONS = (
     click.option("--protocol", help="Of a model behind a URL; see 'pixprompt protocols'."),
     click.option("--endpoint", help="Description of a model behind a URL: a ready one's name, or a JSON file."),
+    click.option("--endpoint-options", help="Of the description or the protocol: name=value,name=value."),
     click.option("--encoding", type=click.Choice(["png", "jpeg"]), help="How images are sent to a URL."),
     click.option("--concurrency", type=click.IntRange(1), help="Requests to a URL under way at the same time."),
     click.option("--rate", type=click.FloatRange(0, min_open=True), help="Most images per second sent to a URL."),
@@ -38,6 +39,7 @@ _OPTIONS = (
         type=click.Path(dir_okay=False, path_type=Path),
         help=f"Where queries to a URL are written  [default: that of the run, else {LEDGER}]",
     ),
+    click.option("--max-requests", type=click.IntRange(0), help="Requests to a URL that this call may send."),
     click.option("--max-cost", type=click.FloatRange(0), help="The budget as money, with --price-per-1000."),
 )
 """Of every command but `train`, whose options are the fields of TrainConfig."""
@@ -59,7 +61,7 @@ def calls_of(options: dict[str, Any], *, budget: int | None, price_per_1000: flo
     max_cost = options.pop("max_cost")
     limits = [limit for limit in (budget, affordable(max_cost, price_per_1000)) if limit is not None]
     values = {name: options.pop(name) for name in _NAMES}
-    return Calls(**values, budget=min(limits, default=None))
+    return Calls(**values, budget=min(limits, default=None), price_per_1000=price_per_1000)
 
 
 def settled(work: Callable[[str | None], T], policy: str | None) -> T:

@@ -11,6 +11,7 @@ import click
 from ..engine import Deployed, deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
+from ..engine.preflight import notes_of
 from ..remote import RemoteJournal
 from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled
@@ -96,15 +97,15 @@ def predict(
 
 
 def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int, as_json: bool) -> None:
-    if isinstance(deployed.model, RemoteJournal):
-        click.echo(f"queries are written to {deployed.model.ledger.path}", err=True)
     lines, failed = [], 0
-    for line in predict_images(deployed, list(images), top=top, workers=workers):
+    for line in predict_images(deployed, list(images), top=top, workers=workers, reporter=Console()):
         failed += "error" in line
         if as_json:
             lines.append(line)
         else:
             click.echo(json.dumps(line, ensure_ascii=False))
+    for note in notes_of(deployed.model):
+        click.echo(note, err=True)
     if as_json:
         asked = deployed.model.budget.spent if isinstance(deployed.model, RemoteJournal) else deployed.model.images
         print_json({"predictions": lines, "queries": asked})

@@ -38,7 +38,8 @@ def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bo
 def format_ledger(found: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of a report."""
     for endpoint in found["endpoints"]:
-        yield f"endpoint    {endpoint.get('url')} ({endpoint.get('protocol')}, {endpoint.get('encoding')})"
+        url, protocol, encoding = (_cell(endpoint.get(name)) for name in ("url", "protocol", "encoding"))
+        yield f"endpoint    {url} ({protocol}, {encoding})"
     yield f"queries     {found['queries']} billed, or perhaps billed; {found['answers']} answers are kept"
     yield f"cached      {found['cached']} answered from here instead"
     yield f"requests    {found['requests']}: {found['answered']} answered, {found['failed']} failed"
@@ -61,7 +62,7 @@ def _doubts(found: dict[str, Any]) -> Iterator[str]:
     yield f"in doubt    {doubt['requests']} requests about {doubt['images']} images{skipped}"
     words = {"retry": "asked again", "skip": "left without an answer", None: "undecided, or under way"}
     for named in doubt["named"]:
-        decided = words.get(named["decided"], named["decided"])
+        decided = words.get(named["decided"]) or _cell(named["decided"])
         yield f"            request {named['request']} of {named['asked']}, {named['images']} images: {decided}"
 
 

@@ -149,7 +149,10 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
     if "calls" in planned:
         calls = planned["calls"]
         click.echo(f"requests    {calls['requests']} or more, of up to {calls['max_batch']} images; then come retries")
+        most = planned["config"]["max_requests"]
+        if most is not None and most < calls["requests"]:
+            click.echo(f"            --max-requests {most} is not enough: the run would stop there")
         seconds = calls["seconds"]
-        told = "is measured by the first request; or give --rate" if seconds is None else f"{seconds} s at least"
+        told = "is told after the first request; or give --rate" if seconds is None else f"{seconds} s at least"
         click.echo(f"time        {told}")
         click.echo(f"first       a request about {calls['first']}, before any other")

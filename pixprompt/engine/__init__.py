@@ -1,7 +1,8 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
 from .config import TrainConfig, config_from_json
-from .deployed import Deployed, deploy, evaluate
+from .deployed import Deployed, deploy
+from .evaluating import evaluate
 from .opening import Calls
 from .plan import plan
 from .predicting import predict

@@ -17,7 +17,19 @@ from ..models import Journal, widened
 from .report import Reporter, Silent
 from .result import Score, wilson
 
-__all__ = ["Answered", "Pixels", "accuracy", "ask_all", "batches", "level", "reproducible", "score", "to_images"]
+__all__ = [
+    "BATCH",
+    "Answered",
+    "Pixels",
+    "accuracy",
+    "ask_all",
+    "batches",
+    "level",
+    "mean_of",
+    "reproducible",
+    "score",
+    "to_images",
+]
 
 Pixels = npt.NDArray[np.uint8]
 BATCH = 32
@@ -48,12 +60,27 @@ class Answered:
     """The answers to the images of a split.
 
     Attributes:
-        outputs: (N, S) float32, on the CPU.
+        outputs: (N, S) float32, on the CPU. NaN for an image that a remote model left without an answer.
         labels: (N,) int64.
     """
 
     outputs: Tensor
     labels: Tensor
+
+    @property
+    def heard(self) -> Tensor:
+        """Which images were answered, (N,) bool."""
+        return ~self.outputs.isnan().any(1)
+
+    @property
+    def known(self) -> Answered:
+        """Without the images that were left without an answer."""
+        heard = self.heard
+        return self if bool(heard.all()) else self.only(heard)
+
+    def only(self, chosen: Tensor) -> Answered:
+        """Returns the answers to some of the images, by position or by a mask (N,)."""
+        return Answered(self.outputs[chosen], self.labels[chosen])
 
 
 @torch.no_grad()
@@ -87,14 +114,21 @@ def level(rows: list[Tensor]) -> list[Tensor]:
     return [widened(row, rows[-1].shape[1]) for row in rows]
 
 
+def mean_of(answers: list[Tensor]) -> Tensor:
+    """Returns the mean of answers to the same images, each (N, S); over those that there are."""
+    stacked = torch.stack(answers)
+    return stacked.nanmean(0) if bool(stacked.isnan().any()) else stacked.mean(0)
+
+
 def accuracy(logits: Tensor, labels: Tensor) -> float:
     """Returns the share of images whose largest logit is their label's."""
     return float((logits.argmax(1) == labels).double().mean())
 
 
 def score(output: OutputTransform, val: Answered | None, test: Answered | None) -> Score:
-    """Scores the splits that were asked for under an output transform."""
+    """Scores the splits that were asked for under an output transform; what was left without an answer counts not."""
     output = output.to("cpu")
+    val, test = (split.known if split and bool(split.heard.any()) else None for split in (val, test))
     correct = int((output(test.outputs).argmax(1) == test.labels).sum()) if test else 0
     return Score(
         val=accuracy(output(val.outputs), val.labels) if val else None,

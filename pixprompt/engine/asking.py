@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import torch
@@ -11,10 +11,13 @@ from torch import Tensor
 
 from ..core import BudgetError
 from ..data import CanvasSet
-from .answers import Answered, level, to_images
+from .answers import BATCH, Answered, level, mean_of, to_images
 from .report import Reporter
 
 __all__ = ["Asker", "Asks", "ask_some"]
+
+
+_NAMED = 10
 
 
 class Asks(Protocol):
@@ -38,23 +41,35 @@ class Asker:
         model: Remembers, counts, and keeps the budget.
         device: Where the images are made.
         repeats: How often each labelled image is asked; its answers are averaged.
+        left: Names of the images that were left without an answer, as the reporter was told.
     """
 
     model: Asks
     device: str
     reporter: Reporter
     repeats: int = 1
+    left: set[str] = field(default_factory=set)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, *, replicates: Sequence[int] | None = None) -> Tensor:
-        """Returns the answers to images (N, 3, H, W), (N, S) float32 on the CPU, averaged over the replicates."""
+        """Returns the answers to images (N, 3, H, W), (N, S) float32 on the CPU, averaged over the replicates.
+
+        NaN for what is left without any answer.
+        """
         asked = range(self.repeats) if replicates is None else replicates
         rows = []
         for part in torch.split(images, self.model.chunk):
             answers = [self.model.ask(part, replicate).float().cpu() for replicate in asked]
-            rows.append(answers[0] if len(answers) == 1 else torch.stack(level(answers)).mean(0))
+            rows.append(answers[0] if len(answers) == 1 else mean_of(level(answers)))
             self.reporter.advance(len(part) * len(answers))
         return torch.cat(level(rows))
+
+    def tell(self, names: Sequence[str]) -> None:
+        """Says once of each image that it was left without an answer."""
+        new = [name for name in names if name not in self.left]
+        if new:
+            self.left.update(new)
+            self.reporter.note(f"left without an answer: {', '.join(new[:_NAMED])}{', ...' * (len(new) > _NAMED)}")
 
 
 def ask_some(
@@ -77,7 +92,7 @@ def ask_some(
         partly: Where the budget does not pay for all, ask about the first ones.
 
     Returns:
-        The answers to all that was chosen, or, partly, to the first ones.
+        The answers to all that was chosen, or, partly, to the first ones; NaN where one is missing between them.
 
     Raises:
         BudgetError: The budget does not pay for them.
@@ -86,14 +101,20 @@ def ask_some(
     if not len(chosen):
         return Answered(torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64))
     split = canvases()
-    for part in torch.split(chosen, asker.model.chunk):
+    parts = list(torch.split(chosen, asker.model.chunk))
+    while parts:
+        part = parts.pop(0)
         images = to_images(split.pixels[part.numpy()], asker.device)
         try:
             rows.append(asker(prompt(images) if prompt else images, replicates=replicates))
         except BudgetError:
             if not partly:
                 raise
-            break
-    count = sum(map(len, rows))
-    labels = torch.from_numpy(split.labels[chosen[:count].numpy()].copy())
-    return Answered(torch.cat(level(rows)) if rows else torch.zeros(0, 0), labels)
+            # A large part may be paid for in part; what comes after it is not.
+            parts = list(torch.split(part, -(-len(part) // 2))) if len(part) > BATCH else []
+    chosen = chosen[: sum(map(len, rows))]
+    answered = Answered(
+        torch.cat(level(rows)) if rows else torch.zeros(0, 0), torch.from_numpy(split.labels[chosen.numpy()].copy())
+    )
+    asker.tell([split.names[index] for index in chosen[~answered.heard].tolist()])
+    return answered

@@ -46,10 +46,13 @@ class TrainConfig:
         ConfigError: A value is of the wrong type, or outside its choices or its range.
     """
 
-    model: str = _option("efficientnet-lite0", "model to adapt: a short name, open_clip:, timm:, torchvision:, python:")
+    model: str = _option(
+        "efficientnet-lite0", "model to adapt: a short name, open_clip:, timm:, torchvision:, python:, URL, endpoint:"
+    )
     weights: str | None = _option(None, "weights file for the model (.safetensors, or a torch file)")
     protocol: str | None = _option(None, "of a model behind a URL; see 'pixprompt protocols'")
     endpoint: str | None = _option(None, "description of a model behind a URL: a ready one's name, or a JSON file")
+    endpoint_options: str | None = _option(None, "of the description or the protocol: name=value,name=value")
     encoding: str | None = _option(None, "how images are sent to a URL; png if nobody says", ("png", "jpeg"))
     concurrency: int = _option(4, "requests to a URL under way at the same time", low=1)
     rate: float | None = _option(None, "most images per second sent to a URL", low=0)
@@ -105,7 +108,7 @@ class TrainConfig:
     )
     encoder: str | None = _option(None, "of method blackvip: local model whose answers describe an image")
     encoder_weights: str | None = _option(None, "weights file for the encoder")
-    tokens: int | None = _option(None, "of vpt: prompt tokens per layer", low=1)
+    tokens: int | None = _option(None, "of vpt: prompt tokens per layer; on a ConvNet, pixels on each side", low=1)
     depth: int | None = _option(None, "of vpt: layers with prompts of their own", low=1)
     depth_from: str | None = _option(None, "of vpt: which layers those are, counted from", ("bottom", "top"))
     shared: bool = _option(False, "of vpt: one set of prompts for all layers")
@@ -117,14 +120,12 @@ class TrainConfig:
     pool: str | None = _option(
         None, "of vpt: which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt")
     )
-    dropout: float | None = _option(
-        None, "of vpt and sa2vp: share of prompt values dropped in training", low=0, below=1
-    )
+    dropout: float | None = _option(None, "of vpt: share of prompt values dropped in training", low=0, below=1)
     projection: int | None = _option(None, "of vpt: width of the prompts before a learned projection", low=1)
     layers: int | None = _option(None, "of partial: layers tuned from the top; of mlp: hidden layers", low=1)
     reduction: int | None = _option(None, "of adapter: the layer's width over the bottleneck's", low=1)
-    bottleneck: int | None = _option(None, "of adaptformer and sa2vp: width of the bottleneck", low=1)
-    rank: int | None = _option(None, "of lora, and of the prompt maps of sa2vp", low=1)
+    bottleneck: int | None = _option(None, "of adaptformer: width of the bottleneck", low=1)
+    rank: int | None = _option(None, "of lora", low=1)
     search: bool = _option(False, "choose learning rate and weight decay on the validation images, then train on both")
     lr_grid: str | None = _option(None, "of --search: learning rates, joined by commas; the VPT paper's")
     weight_decay_grid: str | None = _option(None, "of --search: weight decays, joined by commas; the VPT paper's")
@@ -217,12 +218,12 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         prefix = next((prefix for prefix in prefixes if value.startswith(prefix)), None)
         return value if prefix is None else prefix + os.path.abspath(os.path.expanduser(value.removeprefix(prefix)))
 
-    described = config.endpoint
-    if described and os.path.isfile(described):  # or else it is the name of a ready one
-        described = os.path.abspath(described)
+    def described(value: str, prefix: str = "") -> str:  # a file, or else the name of a ready one
+        return absolute(value, prefix) if os.path.isfile(value.removeprefix(prefix)) else value
+
     return replace(
         config,
-        model=absolute(config.model, "open_clip:local-dir:"),
+        model=described(absolute(config.model, "open_clip:local-dir:"), "endpoint:"),
         text_encoder=config.text_encoder and absolute(config.text_encoder, "open_clip:local-dir:"),
         surrogate=config.surrogate and absolute(config.surrogate, "open_clip:local-dir:"),
         surrogate_weights=config.surrogate_weights and absolute(config.surrogate_weights, ""),
@@ -230,7 +231,6 @@ def with_absolute_paths(config: TrainConfig) -> TrainConfig:
         encoder_weights=config.encoder_weights and absolute(config.encoder_weights, ""),
         data=absolute(config.data, "folder:", "csv:"),
         weights=config.weights and absolute(config.weights, ""),
-        endpoint=config.endpoint
-        and (os.path.abspath(config.endpoint) if os.path.isfile(config.endpoint) else config.endpoint),
+        endpoint=config.endpoint and described(config.endpoint),
         mapping=config.mapping and absolute(config.mapping, ""),
     )

@@ -1,32 +1,26 @@
-"""Using a saved prompt: loading it with its model, and scoring it on a data set."""
+"""Using a saved prompt: loading it with its model."""
 
 from __future__ import annotations
 
-import itertools
-import time
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ..core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
-from ..data import Data, load_data
 from ..files import file_sha256
 from ..models import Counted, Totals
 from ..outputs import output_from_json
 from ..prompt import Prompt, load
 from ..remote import RemoteJournal, RemoteModel
 from .adapter_file import NoPrompt, load_tuned
-from .answers import ask_all, reproducible, score
-from .build import canvases_of, device_of, pick_device, plain_canvas
+from .build import device_of, pick_device
 from .config import TrainConfig, run_config
 from .coordinators import ADAPTER_FILE, PerImagePrompt, load_per_image
 from .inside import INSIDE
-from .opening import Calls, Finding, is_url, open_journal, open_model
-from .plan import query_counts
-from .report import Reporter, Silent
-from .result import RUNGS, Result, Score, peak_memory_mb, read_result
+from .opening import Calls, Finding, is_remote, open_journal, open_model
 
-__all__ = ["Deployed", "deploy", "evaluate"]
+__all__ = ["Deployed", "deploy"]
 
 
 @dataclass(frozen=True)
@@ -142,12 +136,12 @@ def _load_model(
     if own and config is None and prompt.model.startswith("python:"):
         raise ConfigError(
             f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
-            f"If you trust it: --model {prompt.model}"
+            f"If you trust it: --model {shlex.quote(prompt.model)}"
         )
-    if own and config is None and is_url(prompt.model):
+    if own and config is None and is_remote(prompt.model):
         raise ConfigError(
             f"the prompt was learned for {prompt.model}, and a picture must not decide where images are sent. "
-            f"If you want to send them there: --model {prompt.model}"
+            f"If you want to send them there: --model {shlex.quote(prompt.model)}"
         )
     if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
         raise ConfigError(
@@ -159,123 +153,3 @@ def _load_model(
     except UnknownName as error:
         hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
         raise ConfigError(f"{error}{hint}") from error
-
-
-def evaluate(
-    source: str | Path,
-    *,
-    model: str | Model | None = None,
-    weights: str | None = None,
-    data: str | Data | None = None,
-    device: str = "auto",
-    workers: int = 2,
-    price_per_1000: float | None = None,
-    reporter: Reporter | None = None,
-    calls: Calls | None = None,
-) -> Result:
-    """Scores a saved prompt, as re-read from its file, on the validation and test splits of a data set.
-
-    A run directory brings the other rungs of its ladder along; a file alone is compared with the images without it,
-    read with the same output transform. Splits that are drawn are drawn with the prompt's own seed, so the images it
-    learned from stay out of the test.
-
-    Args:
-        source: A prompt PNG or a run directory.
-        model: See `deploy`.
-        weights: See `deploy`.
-        data: A name or a data set; with a run directory, that of the run by default.
-        device: Where the model runs.
-        workers: Threads that decode images.
-        price_per_1000: To report the cost.
-        reporter: Hears about progress.
-        calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
-
-    Raises:
-        BudgetError: A remote model would have to be asked more than the budget allows; what was answered is kept.
-        ConfigError: No data set is named, or its classes are not those of the prompt.
-    """
-    began, reporter = time.perf_counter(), reporter or Silent()
-    deployed = deploy(source, model=model, weights=weights, device=device, calls=calls)
-    try:
-        return _evaluate(deployed, Path(source), model, data, workers, price_per_1000, reporter, began)
-    finally:
-        deployed.close()
-
-
-def _evaluate(
-    deployed: Deployed,
-    source: Path,
-    model: str | Model | None,
-    data: str | Data | None,
-    workers: int,
-    price_per_1000: float | None,
-    reporter: Reporter,
-    began: float,
-) -> Result:
-    prompt, config = deployed.prompt, deployed.config
-    if isinstance(deployed.model, RemoteJournal):
-        reporter.note(f"queries are written to {deployed.model.ledger.path}")
-    own = config is not None and data is None and model is None
-    if data is None and config is not None:
-        data = config.data
-    if data is None:
-        raise ConfigError("a prompt PNG does not name its data; say which with --data.")
-    if isinstance(data, str):
-        data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
-    _check_classes(data.classes, deployed.output.classes)
-    with reproducible():
-        rungs, counts = _rungs(deployed, data, workers, reporter, alone=not own)
-    notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
-    if own:
-        rungs = {**read_result(source / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
-        notes = ["Only the last rung was scored again; the others are those of the run."]
-    return Result(
-        method=config.method if config else "pixel",
-        model=deployed.model.spec.name,
-        data=data.name,
-        classes=data.classes,
-        counts=counts,
-        parameters=int(str(prompt.template.get("num_params", 0))),
-        seed=prompt.seed,
-        accuracy=rungs,
-        queries=query_counts(deployed.model, price_per_1000, before=deployed.before),
-        best="none" if prompt.template["name"] == "none" else "prompt",
-        seconds=time.perf_counter() - began,
-        peak_memory_mb=peak_memory_mb(deployed.device),
-        notes=notes,
-    )
-
-
-def _rungs(
-    deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool
-) -> tuple[dict[str, Score | None], dict[str, int]]:
-    """Returns the rungs that a file alone can give, and how many images were read of each split."""
-    prompt, config = deployed.prompt, deployed.config
-    plain = plain_canvas(deployed.model.spec, config.crop if config else None, config.aspect if config else None)
-    if prompt.canvas.fit == "resize":
-        plain = prompt.canvas
-    rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
-    counts = {"train": len(data.train)}
-    wanted = [("no_prompt", plain, None)] if alone else []
-    for rung, canvas, overlay in (*wanted, ("prompt_png", prompt.canvas, prompt.overlay)):
-        answered = []
-        for name, images in (("val", data.val), ("test", data.test)):
-            canvases = canvases_of(images, canvas, workers, reporter, f"read {name}")
-            reporter.stage(f"score {name}", len(canvases.labels))
-            counts[name] = len(canvases.labels)
-            answered.append(
-                ask_all(deployed.model, canvases, device=deployed.device, overlay=overlay, reporter=reporter)
-            )
-        rungs[rung] = score(deployed.output, *answered)
-    return rungs, counts
-
-
-def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if tuple(found) == tuple(expected):
-        return
-    pairs = enumerate(itertools.zip_longest(expected, found, fillvalue="nothing"))
-    index, (ours, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
-    raise ConfigError(
-        f"the prompt tells {len(expected)} classes apart, the data set has {len(found)}; the first that differs is "
-        f"number {index}: {ours!r} in the prompt, {theirs!r} in the data. They must agree, in this order."
-    )

@@ -26,6 +26,7 @@ from .answers import reproducible
 from .build import device_of, pick_device
 from .model_check import ModelCheck, check_model, images_per_class
 from .opening import Calls, open_journal, open_model
+from .preflight import notes_of
 from .presets import DEFAULTS
 from .report import Reporter, Silent
 from .result import peak_memory_mb
@@ -194,13 +195,15 @@ def _ask(
     else:
         device = device_of(model, device)
     asked = open_journal(model, replace(calls or Calls(), budget=budget))
+    most = asked.budget.total if isinstance(asked, RemoteJournal) else budget
     try:
         check = check_model(
-            asked, split, labelled=labelled, budget=budget, seed=seed, device=device, workers=workers, reporter=reporter
+            asked, split, labelled=labelled, budget=most, seed=seed, device=device, workers=workers, reporter=reporter
         )
+        for note in notes_of(asked):
+            reporter.note(note)
     finally:
         if isinstance(asked, RemoteJournal):
-            reporter.note(f"queries are written to {asked.ledger.path}")
             asked.ledger.close()
     run = DEFAULTS["epochs"] * (len(split.train) + len(split.val))
     return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}

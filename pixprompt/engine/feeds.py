@@ -125,7 +125,7 @@ def feed_of(
     on_images: Callable[[int], None] = lambda _: None,
     reporter: Reporter | None = None,
 ) -> Feed:
-    """Runs the frozen part of an adapter over a split and keeps what it made, where there is one and it is not too big.
+    """Runs the frozen part of an adapter over a split and keeps what it made, where that pays and is not too big.
 
     Args:
         adapter: What is to be fitted.
@@ -136,6 +136,8 @@ def feed_of(
     """
     reporter, count = reporter or Silent(), len(canvases.labels)
     whole = Images(adapter, canvases, device, on_images=on_images)
+    if not adapter.keeps:
+        return whole
     kept: tuple[Tensor, ...] = ()
     for place in batches(count):
         images = to_images(np.asarray(canvases.pixels[place]), device)

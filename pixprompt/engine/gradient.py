@@ -136,9 +136,8 @@ class GradientFit:
         logits = self.adapter.output.to("cpu")(found.outputs)
         return accuracy(logits, found.labels), float(cross_entropy(logits, found.labels))
 
-    def candidate(self, epoch: int) -> Best:
-        """Validates the adapter as it stands."""
-        val_accuracy, val_loss = self.validate()
+    def candidate(self, epoch: int, val_accuracy: float, val_loss: float) -> Best:
+        """Returns the adapter as it stands, with what it validated."""
         state = {name: value.detach().clone() for name, value in self.adapter.state_dict().items()}
         return Best(epoch, val_accuracy, val_loss, state, self.adapter.output)
 
@@ -170,24 +169,21 @@ def fit(
         began = time.perf_counter()
         line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
         trained = time.perf_counter()
-        candidate = work.candidate(state.epoch + 1)
-        if work.val is None or state.best is None or _rank(candidate) > _rank(state.best):
-            state.best = candidate
+        val_accuracy, val_loss = work.validate()
+        rank = (val_accuracy, -val_loss)
+        if work.val is None or state.best is None or rank > (state.best.val_accuracy, -state.best.val_loss):
+            state.best = work.candidate(state.epoch + 1, val_accuracy, val_loss)
         state.epoch += 1
         state.train_seconds += trained - began
         state.seconds += time.perf_counter() - began
         state.images, state.requests = counted.images, counted.requests
         if work.val is not None:
-            line |= {"val_loss": candidate.val_loss, "val_accuracy": candidate.val_accuracy}
+            line |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
         state.history.append(line | {"images": state.images, "seconds": round(state.seconds, 2)})
         if checkpoint is not None:
             _save(work, state, checkpoint)
         on_epoch(state)
     return state
-
-
-def _rank(candidate: Best) -> tuple[float, float]:
-    return candidate.val_accuracy, -candidate.val_loss
 
 
 def _save(work: GradientFit, state: Fit, path: Path) -> None:

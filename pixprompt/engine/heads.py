@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from ..core import OutputTransform
+from ..core import ModelError, OutputTransform
 from ..outputs import LinearHead
 from .answers import Answered, accuracy
 from .seeds import stream
@@ -120,9 +120,15 @@ def choose(
     Args:
         make: Kind -> a transform that is not fitted yet.
         kinds: To try; of two alike the earlier wins.
-        answered: Labelled answers, (N, S).
+        answered: Labelled answers, (N, S); images that were left without one count not.
         folds: (N,), see `stratified_folds`.
+
+    Raises:
+        ModelError: None of the images was answered.
     """
+    answered, folds = answered.known, folds[answered.heard]
+    if not len(folds):
+        raise ModelError("every image was left without an answer; there is nothing to learn from.")
     found = {}
     for kind in kinds:
         heads = CrossFit.fit(make(kind).to("cpu"), answered, folds)  # where the answers are

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +21,7 @@ from .answers import Answered, ask_all
 from .build import canvases_of, plain_canvas
 from .heads import choose, stratified_folds
 from .opening import Finding
+from .preflight import announce
 from .report import Reporter
 from .result import wilson
 from .seeds import stream
@@ -117,6 +119,7 @@ def check_model(
 
     Raises:
         ConfigError: See `images_per_class`.
+        ModelError: It answers nonsense, or about none of the images.
     """
     asked = model if isinstance(model, Counted | RemoteJournal) else Counted(model)
     model, probed = asked.model, probe_queries(asked.model)
@@ -125,8 +128,10 @@ def check_model(
     if isinstance(model, Finding):
         model.expect(data.classes)
     canvases = canvases_of(data.train.subset(chosen), plain_canvas(model.spec), workers, reporter, "read labelled")
+    if isinstance(asked, RemoteJournal):
+        announce(asked, len(asked.new_keys(np.asarray(canvases.pixels))), reporter)
     reporter.stage("ask the model", len(canvases.labels))
-    answered = ask_all(asked, canvases, device=device, reporter=reporter)
+    answered = ask_all(asked, canvases, device=device, reporter=reporter).known
     tried = choose(_maker(model, data, seed), _kinds(model, data), answered, stratified_folds(answered.labels, _FOLDS))
     fixed = next((kind for kind in tried if kind != "linear"), None)
     total = len(answered.labels)

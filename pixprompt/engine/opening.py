@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from ..core import ConfigError, Model
 from ..models import Budget, Counted, Journal, Journaled, Ledger, Opaque, ReplyLedger, load_model
@@ -13,10 +14,11 @@ from .config import TrainConfig
 
 __all__ = [
     "LEDGER",
+    "PRICE",
     "QUERIES",
     "Calls",
     "Finding",
-    "is_url",
+    "is_remote",
     "journal_of",
     "open_journal",
     "open_ledger",
@@ -25,6 +27,9 @@ __all__ = [
 
 LEDGER = Path("pixprompt-ledger.sqlite")
 """Where queries are written that belong to no run."""
+_DESCRIBED = "endpoint:"
+PRICE = "price_per_1000"
+"""Under this name a ledger holds the price of queries."""
 QUERIES = 2000
 """What may be asked of a model behind a URL where nothing is said."""
 Finding: TypeAlias = Opaque | RemoteModel
@@ -38,10 +43,12 @@ class Calls:
     Attributes:
         ledger: Where queries are written that belong to no run; None for LEDGER in the current folder.
         budget: Queries that this call may ask, where there is no run.
+        max_requests: Requests that this call may send, likewise.
     """
 
     protocol: str | None = None
     endpoint: str | None = None
+    endpoint_options: str | None = None
     encoding: str | None = None
     concurrency: int | None = None
     rate: float | None = None
@@ -50,11 +57,16 @@ class Calls:
     in_doubt: str | None = None
     ledger: Path | None = None
     budget: int | None = None
+    max_requests: int | None = None
+    price_per_1000: float | None = None
 
     @classmethod
     def of(cls, config: TrainConfig) -> Calls:
         """Returns what a configuration says."""
-        shared = {item.name for item in fields(cls)} & {item.name for item in fields(config)} - {"budget"}
+        shared = {item.name for item in fields(cls)} & {item.name for item in fields(config)} - {
+            "budget",
+            "max_requests",
+        }
         return cls(**{name: getattr(config, name) for name in shared})
 
     def over(self, other: Calls) -> Calls:
@@ -67,25 +79,26 @@ class Calls:
         Raises:
             ConfigError: There is one.
         """
-        for setting in ("protocol", "endpoint"):
+        for setting in ("protocol", "endpoint", "endpoint_options"):
             if getattr(self, setting) is not None:
-                raise ConfigError(f"--{setting} goes with a model behind a URL, and {name!r} is none; leave it out.")
+                option = setting.replace("_", "-")
+                raise ConfigError(f"--{option} goes with a model behind a URL, and {name!r} is none; leave it out.")
 
     def _said(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
 
-def is_url(name: str) -> bool:
-    """Whether a name of a model is the URL of a remote one."""
-    return name.lower().startswith(("http://", "https://"))
+def is_remote(name: str) -> bool:
+    """Whether a name of a model is a URL, or endpoint:DESCRIPTION, which holds one."""
+    return name.lower().startswith(("http://", "https://", _DESCRIBED))
 
 
 def open_model(name: str, *, weights: str | None = None, device: str = "cpu", calls: Calls | None = None) -> Model:
     """Builds a model from its name, or finds out what a URL says about the model behind it; nothing that costs.
 
     Args:
-        name: As for `load_model`, or http(s)://...
+        name: As for `load_model`, or http(s)://..., or endpoint:DESCRIPTION for the URL of a description.
         weights: A file to take the weights from.
         device: Where a local model should work.
         calls: How a remote one is called.
@@ -97,21 +110,45 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
         UnknownName: Nothing is known under that name.
     """
     calls = calls or Calls()
-    if not is_url(name):
+    if not is_remote(name):
         calls.check_idle(name)
         return load_model(name, weights=Path(weights) if weights else None, device=device)
     if weights:
         raise ConfigError("--weights does not go with a model behind a URL; it has its own.")
+    url, described = (None, name[len(_DESCRIBED) :]) if name.lower().startswith(_DESCRIBED) else (name, calls.endpoint)
+    if url is None and calls.endpoint is not None:
+        raise ConfigError(f"--model {name} names a description already; leave out --endpoint.")
     return connect(
-        name,
+        url,
+        name=name,
+        options=_options(calls.endpoint_options),
         protocol=calls.protocol,
-        endpoint=calls.endpoint,
+        endpoint=described,
         encoding=calls.encoding,
         concurrency=calls.concurrency or TrainConfig.concurrency,
         rate=calls.rate,
         timeout=calls.timeout or TrainConfig.timeout,
         deadline=calls.deadline or TrainConfig.deadline,
     )
+
+
+def _options(text: str | None) -> dict[str, Any]:
+    """Reads "name=value,...": whole numbers, true and false, everything else is text, in JSON's quotes or not."""
+    options: dict[str, Any] = {}
+    for pair in (text or "").split(",") if text else []:
+        name, found, value = pair.partition("=")
+        if not found or not name.strip():
+            raise ConfigError(f"expected --endpoint-options as name=value,name=value, got {pair.strip()!r} in it.")
+        options[name.strip()] = _value(value.strip())
+    return options
+
+
+def _value(text: str) -> Any:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return text
+    return value if isinstance(value, int | str) else text
 
 
 def open_ledger(path: Path, model: Model) -> Ledger:
@@ -142,7 +179,15 @@ def journal_of(
     calls = calls or Calls()
     if isinstance(model, RemoteModel) and isinstance(ledger, ReplyLedger):
         concurrency = calls.concurrency or TrainConfig.concurrency
-        return RemoteJournal(model, ledger, budget, concurrency=concurrency, in_doubt=calls.in_doubt, anew=anew)
+        return RemoteJournal(
+            model,
+            ledger,
+            budget,
+            concurrency=concurrency,
+            in_doubt=calls.in_doubt,
+            anew=anew,
+            leave_refused=True,
+        )
     # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
     single = isinstance(model, Opaque) and model.takes == "image"
     return Journaled(model, ledger, budget, identity=identity, max_batch=1 if single else None)
@@ -159,9 +204,11 @@ def open_journal(model: Model, calls: Calls) -> Counted | RemoteJournal:
         return Counted(model)
     ledger = ReplyLedger(calls.ledger or LEDGER)
     try:
-        budget = Budget(QUERIES if calls.budget is None else calls.budget)
-        concurrency = calls.concurrency or TrainConfig.concurrency
-        return RemoteJournal(model, ledger, budget, concurrency=concurrency, in_doubt=calls.in_doubt, anew=True)
+        budget = Budget(QUERIES if calls.budget is None else calls.budget, max_requests=calls.max_requests)
+        if calls.price_per_1000 is not None:
+            ledger.write_meta(**{PRICE: str(calls.price_per_1000)})
+        journal = journal_of(model, ledger, budget, calls=calls, anew=True)
+        return cast(RemoteJournal, journal)
     except BaseException:
         ledger.close()
         raise

@@ -86,7 +86,7 @@ def _gradient_queries(parts: Parts) -> dict[str, int]:
             "no_prompt": train + val + test,
             "training": passes * train + final,
             "selection": passes * val,
-            "adapter": config.seeds * test,
+            "adapter": config.seeds * test + (0 if config.search else val),
         }
     return {
         "no_prompt": train + val + test,

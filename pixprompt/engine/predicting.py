@@ -12,18 +12,23 @@ from torch import Tensor
 
 from ..core import ImageError
 from ..data import ImageSet, join, load_images
-from ..remote import ImageRefused, RemoteJournal
+from ..remote import RemoteJournal
 from .answers import Pixels, batches, reproducible, to_images
 from .deployed import Deployed
+from .preflight import UNANSWERED, announce
+from .report import Reporter, Silent
 
 __all__ = ["predict"]
 
-_GIVE_UP = 3
-"""So many refused images, and none that was answered, are not the fault of the images."""
-
 
 def predict(
-    deployed: Deployed, inputs: list[str], *, top: int = 5, batch_size: int = 32, workers: int = 2
+    deployed: Deployed,
+    inputs: list[str],
+    *,
+    top: int = 5,
+    batch_size: int = 32,
+    workers: int = 2,
+    reporter: Reporter | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
 
@@ -36,12 +41,15 @@ def predict(
         top: How many classes to list.
         batch_size: Images per request of a local model.
         workers: Threads that decode images.
+        reporter: Hears who is asked.
 
     Raises:
         BudgetError: A remote model would have to be asked more than the budget allows.
-        EndpointError: It refuses all images, or does not answer.
+        EndpointError: It refuses several images in a row, or does not answer.
     """
     images = join([load_images(name) for name in inputs])
+    if isinstance(deployed.model, RemoteJournal):
+        announce(deployed.model, len(images), reporter or Silent())
     with ThreadPoolExecutor(max(1, workers)) as pool:
         size = deployed.model.chunk if isinstance(deployed.model, RemoteJournal) else batch_size
         for part in batches(len(images), size):
@@ -77,21 +85,12 @@ def _predict_batch(
         }
 
 
-def _answers(deployed: Deployed, prompted: Pixels) -> Sequence[Tensor | ImageRefused]:
-    """Asks about prompted canvases (N, H, W, 3); where a remote model refuses, one by one to find out which."""
+def _answers(deployed: Deployed, prompted: Pixels) -> Sequence[Tensor | str]:
+    """Asks about prompted canvases (N, H, W, 3); returns the answers, or why there is none."""
     images, model = to_images(prompted, deployed.device), deployed.model
     with reproducible():
-        try:
+        if not isinstance(model, RemoteJournal):
             return list(model(images))
-        except ImageRefused:
-            if not isinstance(model, RemoteJournal):
-                raise
-        found: list[Tensor | ImageRefused] = []
-        for image in images:
-            try:
-                found.append(model(image[None])[0])
-            except ImageRefused as error:
-                found.append(error)
-                if not model.proven and len(found) >= _GIVE_UP:
-                    raise
-        return found
+        rows, refused = model.ask_each(images)
+    missing = rows.isnan().any(1).tolist()
+    return [refused.get(i, UNANSWERED) if missing[i] else row for i, row in enumerate(rows)]

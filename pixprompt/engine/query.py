@@ -15,7 +15,7 @@ from ..adapters import Prompter
 from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
 from ..optimizers import AskTell
-from .answers import Answered, to_images
+from .answers import Answered, mean_of, to_images
 from .asking import Asker, ask_some
 from .heads import CrossFit
 from .losses import loss_of
@@ -50,13 +50,15 @@ class Candidate:
 
     @property
     def losses(self) -> Tensor:
-        """Cross-entropy of each validation image, (V,)."""
-        return cross_entropy(self.output(self.val.outputs), self.val.labels, reduction="none")
+        """Cross-entropy of each validation image that was answered, (V,)."""
+        val = self.val.known
+        return cross_entropy(self.output(val.outputs), val.labels, reduction="none")
 
     @property
     def correct(self) -> Tensor:
-        """Whether each validation image is read right, (V,)."""
-        return self.output(self.val.outputs).argmax(1) == self.val.labels
+        """Whether each validation image that was answered is read right, (V,)."""
+        val = self.val.known
+        return self.output(val.outputs).argmax(1) == val.labels
 
     @property
     def rank(self) -> tuple[float, float]:
@@ -68,14 +70,16 @@ class Candidate:
 
         The gain, image by image, must exceed sqrt(2 ln looks) standard errors, about what the best of `looks` prompts
         without any merit reaches; at least one. (In experiments/query-economy prompts that had just one standard error
-        on their side lost more often than they won.)
+        on their side lost more often than they won.) Images that one of them left without an answer count not.
         """
-        gains = self.correct.double() - other.correct.double()
+        both = self.val.heard & other.val.heard
+        ours, theirs = (replace(each, val=each.val.only(both)) for each in (self, other))
+        gains = ours.correct.double() - theirs.correct.double()
         if len(gains) < 2:
             return False
         error = float(gains.std()) / len(gains) ** 0.5
         hurdle = max(1.0, math.sqrt(2 * math.log(max(1, self.looks))))
-        return float(gains.mean()) > hurdle * error and self.rank > other.rank
+        return float(gains.mean()) > hurdle * error and ours.rank > theirs.rank
 
 
 @dataclass(frozen=True)
@@ -111,20 +115,21 @@ class Judge:
 
     def __init__(self, heads: CrossFit, answered: Answered, chosen: Tensor, folds: Tensor, *, refits: bool) -> None:
         self.heads, self.folds, self.refits = heads, folds, refits and heads.full.fits
-        self._known = {
-            position: (outputs, label)
-            for position, outputs, label in zip(chosen.tolist(), answered.outputs, answered.labels, strict=True)
-        }
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}
+        self._remember(answered, chosen)
 
     def see(self, answers: Sequence[Tensor], labels: Tensor, chosen: Tensor) -> None:
         """Remembers answers to the images at `chosen` (B,) under several candidates, each (B, S).
 
         Their mean is nearly the answer under the middle of the candidates; a mean of bare labels would be none.
         """
-        mean = torch.stack(list(answers)).mean(0)
-        kept = torch.where((mean == 0).any(), answers[0], mean)
-        for position, outputs, label in zip(chosen.tolist(), kept, labels, strict=True):
-            self._known[position] = (outputs, label)
+        mean = mean_of(list(answers))
+        self._remember(Answered(torch.where((mean == 0).any(), answers[0], mean), labels), chosen)
+
+    def _remember(self, answered: Answered, chosen: Tensor) -> None:
+        known = answered.known
+        positions = chosen[answered.heard].tolist()
+        self._known |= zip(positions, zip(known.outputs, known.labels, strict=True), strict=True)
 
     def refit(self) -> None:
         """Fits on what is remembered."""
@@ -209,7 +214,12 @@ class QuerySearch:
             self.judge.refit()
             self._refit_at = max(generation + 1, round(_REFIT_RATIO * generation))
         # Judged by transforms that know answers under prompts like these, but not those to the same image.
-        losses = [float(loss_of(self.loss, self.judge.logits(each, chosen), labels)) for each in answers]
+        # On the images that were answered under each of them: what is missing must not speak for a candidate.
+        heard = ~torch.stack(answers).isnan().any(2).any(0)
+        losses = [0.0] * len(answers)
+        if bool(heard.any()):
+            read = (self.judge.logits(each[heard], chosen[heard]) for each in answers)
+            losses = [float(loss_of(self.loss, logits, labels[heard])) for logits in read]
         self.optimizer.tell(losses)
         return sum(losses) / len(losses)
 
@@ -251,6 +261,8 @@ class QuerySearch:
         train = ask_some(
             self.asker, self.task.train, self.task.order[:size], prompt=lambda images: self.prompter(images, x)
         )
-        output = best.output.refit(train.outputs, train.labels)
+        if not bool(train.heard.any()):
+            return best
+        output = best.output.refit(train.known.outputs, train.known.labels)
         refitted = replace(best, name=f"{best.name}, transform fitted again", output=output)
         return max(best, refitted, key=lambda item: item.rank)

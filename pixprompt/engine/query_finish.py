@@ -24,6 +24,7 @@ from .build import Parts, canvases_of
 from .coordinators import save_coordinator
 from .heads import stratified_order
 from .plan import query_counts
+from .preflight import notes_of
 from .query import Candidate
 from .query_session import Session
 from .result import Result, Score, peak_memory_mb
@@ -58,14 +59,14 @@ def finish_queries(outcome: Outcome, *, began: float) -> Result:
     session.journal.budget.keep = 0
     ladder = _Ladder(outcome)
     rungs = ladder.rungs()
-    notes = [*session.notes, *_notes(outcome)]
+    notes = [*session.notes, *_notes(outcome), *notes_of(session.journal)]
     apart = None
     if isinstance(kept.prompter, Coordinator) and kept.x is not None:
         save_coordinator(session.folder, session.parts, kept.prompter, kept.x, kept.output)
         notes.append("The prompt differs from image to image; no PNG can hold it. `pixprompt apply RUN` exports images")
     else:
         apart = ladder.save(rungs)
-    result = _result(outcome, rungs, notes, apart, time.perf_counter() - began)
+    result = _result(outcome, rungs, notes, apart, time.perf_counter() - began, ladder.num_tested)
     if session.history:
         draw_curves(session.folder / "curves.png", session.history, metrics_of(rungs))
     write_json(session.folder / "result.json", result.to_json())  # last: it says that the run is finished
@@ -141,14 +142,17 @@ class _Ladder:
             apart = self._apart(reread, kept)
         replace(prompt, metrics=metrics_of(rungs)).save(path)
         if self.plain is not None and self.prompted is not None and len(self.plain.labels) == len(self.prompted.labels):
-            draw(
-                session.folder,
-                load(path),
-                session.parts.data.classes,
-                Shown(self.canvases(False), self.plain, self.outcome.baseline),
-                Shown(self.canvases(kept.shrink), self.prompted, kept.output),
-            )
+            both = self.plain.heard & self.prompted.heard
+            if bool(both.any()):
+                before = _shown(self.canvases(False), self.plain, self.outcome.baseline, both)
+                after = _shown(self.canvases(kept.shrink), self.prompted, kept.output, both)
+                draw(session.folder, load(path), session.parts.data.classes, before, after)
         return apart
+
+    @property
+    def num_tested(self) -> int:
+        """Test images that were answered without a prompt."""
+        return 0 if self.plain is None else int(self.plain.heard.sum())
 
     def _file(self, kept: Candidate) -> Prompt:
         parts = self.session.parts
@@ -176,6 +180,12 @@ class _Ladder:
         return largest
 
 
+def _shown(canvases: CanvasSet, answered: Answered, output: OutputTransform, both: Tensor) -> Shown:
+    if not bool(both.all()):
+        canvases = replace(canvases, pixels=np.asarray(canvases.pixels)[: len(both)][both.numpy()])
+    return Shown(canvases, answered.only(both), output)
+
+
 def _overlaid(prompt: Prompt, images: Tensor) -> Tensor:
     pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
     return to_images(prompt.overlay(np.ascontiguousarray(pixels)), str(images.device))
@@ -201,11 +211,9 @@ def _notes(outcome: Outcome) -> list[str]:
 
 
 def _result(
-    outcome: Outcome, rungs: dict[str, Score | None], notes: list[str], apart: int | None, seconds: float
+    outcome: Outcome, rungs: dict[str, Score | None], notes: list[str], apart: int | None, seconds: float, tested: int
 ) -> Result:
     session, parts, kept = outcome.session, outcome.session.parts, outcome.kept
-    plain = rungs["no_prompt"]
-    tested = session.plan.test_images if plain and plain.test is not None else 0
     return Result(
         method=parts.config.method,
         model=parts.spec.name,

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from ..core import AnswerKind, ConfigError
@@ -21,8 +22,9 @@ from .build import Parts
 from .config import FREE
 from .heads import Choice, CrossFit, choose
 from .noise import drifted, measure_noise, repeats
-from .opening import Calls, Finding, journal_of, open_ledger
+from .opening import PRICE, Calls, Finding, journal_of, open_ledger
 from .plan import allocation_of
+from .preflight import announce
 from .query import Candidate
 from .query_finish import Outcome, finish_queries
 from .query_prompt import look_for_prompt
@@ -60,9 +62,9 @@ def run_queries(parts: Parts, folder: Path, reporter: Reporter, *, began: float)
         session = Session(parts, folder, journal, allocation_of(parts), reporter)
         doubt = ledger.totals().images_in_doubt
         if isinstance(journal, RemoteJournal):
-            session.notes += journal.notes
             if config.price_per_1000 is not None:
-                ledger.write_meta(price_per_1000=str(config.price_per_1000))
+                ledger.write_meta(**{PRICE: str(config.price_per_1000)})
+            announce(journal, session.plan.total, reporter, rate=config.rate)
         elif doubt:
             reporter.note(f"{doubt} images were on their way when an earlier session ended; they count as asked.")
         return finish_queries(_learn(session), began=began)
@@ -98,7 +100,8 @@ def _learn(session: Session) -> Outcome:
     baseline = choices.get(_baseline_kind(session), best)
     session.reporter.stage("validate", plan.val)
     val = ask_some(session.asker, session.canvases("val", shrink=False), session.chosen_val, partly=True)
-    session.chosen_val = session.chosen_val[: len(val.labels)]
+    session.chosen_val = session.chosen_val[: len(val.labels)][val.heard]
+    val = val.known
     none = Candidate("none", None, best.heads.full, val)
     trained = look_for_prompt(session, best, none) if plan.prompt and len(val.labels) else None
     _check_drift(session)
@@ -119,6 +122,9 @@ def _first_answers(session: Session) -> Answered:
     if isinstance(model, Finding) and model.open:
         session.journal.close_vocabulary()
         answered = ask_some(session.asker, canvases, chosen)  # from memory: as wide as the vocabulary is now
+    # Images that are left without an answer take no further part.
+    chosen, rest = chosen[answered.heard], session.order[len(chosen) :]
+    answered, session.order = answered.known, torch.cat([chosen, rest])
     if isinstance(model, Finding) and len(chosen):
         _warn_of_others(session, answered)
     if len(chosen) and session.parts.spec.answer in (AnswerKind.PROBABILITIES, AnswerKind.TOP_K):
@@ -145,15 +151,12 @@ def _averaged(session: Session, answered: Answered, canvases: Callable[[], Canva
     again = ask_some(
         session.asker, canvases, session.order[: min(count, len(answered.labels))], replicates=(1,), partly=True
     )
-    if len(again.labels) < _COMPARED:
+    if int(again.heard.sum()) < _COMPARED:
         return answered
-    count = len(again.labels)
-    heard = answered.outputs[:count].any(1) & again.outputs.any(1)  # what was left without an answer tells nothing
-    if int(heard.sum()) < _COMPARED:
-        return answered
-    session.twice = session.order[:count]
+    first, session.twice = (each[: len(again.labels)][again.heard] for each in (answered.outputs, session.order))
+    again = again.known
     session.again = again.outputs
-    session.noise = measure_noise(answered.outputs[:count][heard], again.outputs[heard], transform=_logarithms(session))
+    session.noise = measure_noise(first, again.outputs, transform=_logarithms(session))
     times = repeats(session.noise, images=plan.head + plan.val, left=plan.search // 2)
     if times == 1:
         return answered
@@ -177,10 +180,11 @@ def _check_drift(session: Session) -> None:
     first = ask_some(session.asker, canvases, session.twice, replicates=(0,))  # from memory
     session.journal.budget.keep = session.plan.test
     after = ask_some(session.asker, canvases, session.twice, replicates=(_LATE,), partly=True)
-    if len(after.labels) < len(session.twice):
+    if len(after.labels) < len(session.twice) or int(after.heard.sum()) < _COMPARED:
         return
+    heard = after.heard
     draws = stream(session.parts.config.seed, "drift")
-    if drifted(first.outputs, session.again, after.outputs, generator=draws):
+    if drifted(first.outputs[heard], session.again[heard], after.outputs[heard], generator=draws):
         session.notes.append(
             "The model's answers have drifted since the run began: the same images are answered differently now."
         )

@@ -59,8 +59,9 @@ def train(
         ConfigError: The settings do not go together, or `out` already holds a run.
     """
     folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
+    given = config = run_config(folder) if resume else config
     if resume:
-        config = run_config(folder).with_values(**(changes or {}))
+        config = config.with_values(**(changes or {}))
         if (folder / "result.json").exists():
             reporter.note(f"{folder} is finished; this is its result.")
             return read_result(folder / "result.json")
@@ -72,7 +73,7 @@ def train(
         parts = build(config, model=model, data=data)
         if parts.by_answers:
             check_search(parts, allocation_of(parts))
-            _claim(folder, parts.config, resume)
+            _claim(folder, _as_given(parts.config, config, given), resume)
             return run_queries(parts, folder, reporter, began=began)
         check_budget(parts)
         if parts.config.method in INSIDE:
@@ -99,6 +100,15 @@ def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: fl
     began += time.perf_counter() - fitting - state.seconds  # the epochs of earlier sessions count, too
     ending = Ending(parts, folder, adapter, state, own, plain_train, plain_val, val_split, test_split, reporter)
     return finish(ending, began=began)
+
+
+def _as_given(resolved: TrainConfig, config: TrainConfig, first: TrainConfig) -> TrainConfig:
+    """Returns what to save of a run by answers.
+
+    What money pays for follows from the price each time, and a decision about requests in doubt is about those alone.
+    """
+    budget = resolved.budget if config.max_cost is None else config.budget
+    return resolved.with_values(budget=budget, in_doubt=first.in_doubt)
 
 
 def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:

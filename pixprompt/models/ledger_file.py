@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import PixpromptError
+from .ledger_lock import LedgerLock
 
 __all__ = ["SCHEMA", "LedgerFile"]
 
@@ -50,7 +51,7 @@ class LedgerFile:
     """An open ledger; methods may be called from several threads.
 
     Args:
-        path: The file, made where it is missing; None for one in memory.
+        path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
         read_only: Only looks, also while another process writes; an older schema is read as the present one.
 
     Attributes:
@@ -65,11 +66,14 @@ class LedgerFile:
         self._lock = threading.RLock()
         with self.reported():
             self._connection = _connect(path, read_only)
+        self._hold: LedgerLock | None = None
         try:
+            if path is not None and not read_only:
+                self._hold = LedgerLock(path)
             with self.reported():
                 self._prepare(read_only)
         except BaseException:
-            self._connection.close()
+            self.close()
             raise
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
@@ -85,6 +89,8 @@ class LedgerFile:
         with self._lock, suppress(sqlite3.ProgrammingError):
             self._connection.execute("SELECT 1")
             self._connection.close()
+            if self._hold is not None:
+                self._hold.release()
             return True
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,19 +73,19 @@ def read_ledger(path: str | Path, *, price_per_1000: float | None = None, reques
 
 def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests: bool) -> dict[str, Any]:
     (totals,) = _rows(file, _TOTALS)
-    meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
-    if price_per_1000 is None and "price_per_1000" in meta:
-        price_per_1000 = float(meta["price_per_1000"])
+    known = _known(file, path)
+    if price_per_1000 is None:
+        price_per_1000 = known.price_per_1000
     times = [row["took"] for row in _rows(file, _SECONDS)]
     doubts = [row for row in _rows(file, f"{_REQUESTS} WHERE {_DOUBT} ORDER BY id")]
     return {
         "schema": 1,
         "path": str(path),
         "ledger_schema": SCHEMA,
-        "endpoints": [json.loads(text) for name, text in sorted(meta.items()) if name.startswith("endpoint_")],
+        "endpoints": known.endpoints,
         **{name: totals[name] for name in ("queries", "requests", "answered", "failed", "retried")},
         "answers": file.execute(_ANSWERS).fetchone()[0],
-        "cached": int(meta.get("cached_images", 0)),
+        "cached": known.cached,
         "not_billed": totals["not_billed"],
         "skipped": totals["skipped"],
         "in_doubt": {
@@ -100,6 +101,25 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
         "by_status": _rows(file, _STATUSES),
         **({"list": [_listed(row) for row in _rows(file, f"{_REQUESTS} ORDER BY id")]} if requests else {}),
     }
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What the texts of a ledger say."""
+
+    price_per_1000: float | None
+    endpoints: list[dict[str, Any]]
+    cached: int
+
+
+def _known(file: LedgerFile, path: Path) -> _Known:
+    meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
+    try:
+        price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
+        found = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
+        return _Known(price, found, int(meta.get("cached_images", 0)))
+    except (ValueError, TypeError) as error:
+        raise PixpromptError(f"{path} is damaged: what it says about itself cannot be read ({error}).") from error
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:

@@ -24,7 +24,7 @@ _FAST = 1
 
 @dataclass(frozen=True)
 class Skipped:
-    """In place of a reply: what was in doubt after a crash, and was not asked again."""
+    """In place of a reply: what was in doubt after a crash, or refused, and is not asked again."""
 
 
 SKIPPED = Skipped()
@@ -174,6 +174,31 @@ class ReplyLedger(Ledger):
                     (_SKIPPED, self.endpoint),
                 )
             self._file.execute(f"UPDATE requests SET resolved = ? WHERE {doubtful}", (policy, self.endpoint))
+
+    def leave(self, key: bytes, replicate: int, reason: str) -> None:
+        """Leaves an image without an answer for good, because it is refused.
+
+        Args:
+            key: Of the image; it was asked about.
+            replicate: Which asking of it.
+            reason: Why.
+        """
+        with self._file.transaction():
+            self._file.execute(
+                "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE key = ? AND replicate = ? AND request ="
+                " (SELECT max(request) FROM queries WHERE key = ? AND replicate = ?)",
+                (_SKIPPED, reason, key, replicate, key, replicate),
+            )
+
+    @property
+    def refused(self) -> int:
+        """Images that this endpoint refused, and that were left without an answer."""
+        query = (
+            "SELECT count(*) FROM queries JOIN requests ON requests.id = request WHERE outputs = ?"
+            " AND queries.failure IS NOT NULL AND endpoint IS ?"
+        )
+        with self._file.reported():
+            return int(self._file.execute(query, (_SKIPPED, self.endpoint)).fetchone()[0])
 
     def _receive(self, request: int, received: Received, bytes_sent: int, images: int | None) -> bool:
         body = zlib.compress(received.body, _FAST)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, TypeAlias
+from typing import ClassVar, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,11 +43,19 @@ class Reader(Protocol):
         """Where the labels come from; None where they are fixed."""
         ...
 
+    def check(self, reply: Reply) -> None:
+        """Makes sure that an answer has the form, the length or the labels that go with the first one.
+
+        Raises:
+            ModelError: It has not.
+        """
+        ...
+
     def rows(self, replies: Sequence[Reply]) -> Rows:
         """Returns the answers as rows.
 
         Raises:
-            ModelError: One of them has another form than the first one had, or impossible scores.
+            ModelError: One of them does not pass `check`, or has impossible scores.
         """
         ...
 
@@ -109,15 +117,21 @@ class _Dense:
         self.labels = labels
         self.name = name
 
+    def check(self, reply: Reply) -> None:
+        self._scores(reply)
+
     def rows(self, replies: Sequence[Reply]) -> Rows:
         found = np.empty((len(replies), self.num_outputs), np.float32)
         for row, reply in zip(found, replies, strict=True):
-            if isinstance(reply, str | dict):
-                raise _other_form(self.name, reply, "scores in an array")
-            if len(reply) != self.num_outputs:
-                raise ModelError(f"model {self.name!r} returned {len(reply)} scores, earlier {self.num_outputs}.")
-            row[:] = _checked(reply, self.answer, self.name)
+            row[:] = _checked(self._scores(reply), self.answer, self.name)
         return found
+
+    def _scores(self, reply: Reply) -> Scores:
+        if isinstance(reply, str | dict):
+            raise _other_form(self.name, reply, "scores in an array")
+        if len(reply) != self.num_outputs:
+            raise ModelError(f"model {self.name!r} returned {len(reply)} scores, earlier {self.num_outputs}.")
+        return reply
 
 
 class _Complete(_Dense):
@@ -127,10 +141,7 @@ class _Complete(_Dense):
         super().__init__(answer, len(labels), labels, name)
         self._indices = {label: index for index, label in enumerate(labels)}
 
-    def rows(self, replies: Sequence[Reply]) -> Rows:
-        return super().rows([self._ordered(reply) for reply in replies])
-
-    def _ordered(self, reply: Reply) -> Scores:
+    def _scores(self, reply: Reply) -> Scores:
         if not isinstance(reply, dict):
             raise _other_form(self.name, reply, "named scores")
         strange = [label for label in reply if label not in self._indices]
@@ -147,7 +158,10 @@ class _Complete(_Dense):
 
 
 class _Named:
-    """Outputs that are the labels of a vocabulary, as many as it has."""
+    """Outputs that are the labels of a vocabulary, as many as it has; of named scores and of texts."""
+
+    form: ClassVar[str]
+    """Of the first answer, for messages."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
@@ -160,39 +174,47 @@ class _Named:
     def labels(self) -> tuple[str, ...]:
         return self.vocabulary.labels
 
-
-class _TopK(_Named):
-    """Named probabilities of some labels; 0 where an answer is silent."""
-
-    answer = AnswerKind.TOP_K
+    def check(self, reply: Reply) -> None:
+        self._named(reply)
 
     def rows(self, replies: Sequence[Reply]) -> Rows:
-        found: list[dict[int, float]] = []
-        for reply in replies:
-            if not isinstance(reply, dict):
-                raise _other_form(self.vocabulary.name, reply, "named scores")
-            scores = _checked(np.array([*reply.values()], np.float64), self.answer, self.vocabulary.name)
-            entries: dict[int, float] = {}
-            for label, score in zip(reply, scores.tolist(), strict=True):
-                index = self.vocabulary.index(label)
-                entries[index] = entries.get(index, 0.0) + score
-            # An answer that names nothing must not look like one that names the first label.
-            found.append(entries or {self.vocabulary.index(OTHER): 1.0})
-        return _filled(found, self.num_outputs)
+        entries = [self._entries(self._named(reply)) for reply in replies]
+        return _filled(entries, self.num_outputs)  # as many as there are by now
+
+    def _named(self, reply: Reply) -> dict[str, float] | str:
+        if not isinstance(reply, str | dict):
+            raise _other_form(self.vocabulary.name, reply, self.form)
+        return reply
+
+    def _entries(self, reply: dict[str, float] | str) -> dict[int, float]:
+        """Returns index -> number; whatever is not named is 0."""
+        return {self.vocabulary.read(reply) if isinstance(reply, str) else self._likeliest(reply): 1.0}
+
+    def _likeliest(self, reply: dict[str, float]) -> int:
+        # An answer that names nothing must not look like one that names the first label.
+        return self.vocabulary.index(max(reply, key=reply.__getitem__) if reply else OTHER)
+
+
+class _TopK(_Named):
+    """Named probabilities of some labels; 0 where an answer is silent. A text is a label that is sure."""
+
+    answer, form = AnswerKind.TOP_K, "named scores"
+
+    def _entries(self, reply: dict[str, float] | str) -> dict[int, float]:
+        if not reply or isinstance(reply, str):
+            return super()._entries(reply)
+        scores = _checked(np.array([*reply.values()], np.float64), self.answer, self.vocabulary.name)
+        entries: dict[int, float] = {}
+        for label, score in zip(reply, scores.tolist(), strict=True):
+            index = self.vocabulary.index(label)
+            entries[index] = entries.get(index, 0.0) + score
+        return entries
 
 
 class _Words(_Named):
-    """Texts: rows of zeros with a 1 for the label that was meant."""
+    """Texts: rows of zeros with a 1 for the label that was meant. Of named scores that is the likeliest."""
 
-    answer = AnswerKind.LABEL
-
-    def rows(self, replies: Sequence[Reply]) -> Rows:
-        found = []
-        for reply in replies:
-            if not isinstance(reply, str):
-                raise _other_form(self.vocabulary.name, reply, "texts")
-            found.append({self.vocabulary.read(reply): 1.0})
-        return _filled(found, self.num_outputs)
+    answer, form = AnswerKind.LABEL, "texts"
 
 
 def _reader_of_named(

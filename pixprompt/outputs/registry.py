@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, UnknownName
 from ..registry import Registry
-from .base import Setup, Transform
+from .base import NamedSpec, Setup, Transform
 from .scores import NAMED
 from .sources import SourceNames
 
@@ -66,7 +66,8 @@ def make_output(
             logit_scale,
         )
     )
-    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if spec.answer in NAMED else ())
+    by_name = spec.answer in NAMED or isinstance(spec, NamedSpec)
+    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if by_name else ())
 
 
 def output_from_json(

@@ -1,7 +1,7 @@
 """Models behind an API: protocols, transport, pace, retry. The only place that imports requests."""
 
 from .connecting import connect
-from .journal import POLICIES, ImageRefused, RemoteJournal
+from .journal import POLICIES, RemoteJournal
 from .model import RemoteModel
 
-__all__ = ["POLICIES", "ImageRefused", "RemoteJournal", "RemoteModel", "connect"]
+__all__ = ["POLICIES", "RemoteJournal", "RemoteModel", "connect"]

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 import threading
 from collections.abc import Mapping, Sequence
 
+from ..core import PixpromptError
 from ..models.budget import Budget
 from ..models.replies import Reply
 from ..models.reply_ledger import Received, ReplyLedger
+from .clock import Clock
 from .exchange import Fault, FaultKind, Incoming, ItemFault, Outgoing
 from .retry import Sender
 
 __all__ = ["Attempts", "Metered", "Unwritten"]
 
+_LOG = logging.getLogger(__name__)
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between attempts to write an answer down where the file cannot be written, a minute in all."""
 _HEADERS = ("content-type", "date", "retry-after", "retry-after-ms", "server", "inference-header-content-length")
 _HEADER_PARTS = ("request-id", "ratelimit", "rate-limit", "trace-id", "model")
 """Of replies, those headers are kept that are one of the first, or hold one of the second in their name."""
@@ -53,6 +60,7 @@ class Attempts:
         digests: SHA-256 of the image files; none where numbers are sent.
         replicate: Which asking of the same images this is.
         meter: Knows how much was sent.
+        clock: The time.
 
     Attributes:
         about_images: Whether the last failure may be about what was sent, and not about who asks or the endpoint.
@@ -66,7 +74,9 @@ class Attempts:
         digests: Sequence[bytes],
         replicate: int,
         meter: Metered,
+        clock: Clock | None = None,
     ) -> None:
+        self._clock = clock or Clock()
         self._ledger, self._budget, self._meter = ledger, budget, meter
         self._keys, self._digests, self._replicate = keys, digests, replicate
         self._first: int | None = None
@@ -88,11 +98,26 @@ class Attempts:
         return request
 
     def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
-        """Writes down what came, and what it says about each image."""
+        """Writes down what came, and what it says about each image; it was paid for, so a full disk gets some time.
+
+        Raises:
+            PixpromptError: It cannot be written.
+        """
         replies = [None if isinstance(item, ItemFault) else item for item in found]
         failures = [item.reason if isinstance(item, ItemFault) else None for item in found]
         self.about_images = any(failures)
-        self._ledger.keep(request, replies, failures, _received(incoming), self._meter.bytes_sent)
+        for pause in (*_PAUSES, None):
+            try:
+                return self._ledger.keep(request, replies, failures, _received(incoming), self._meter.bytes_sent)
+            except PixpromptError as error:
+                if not isinstance(error.__cause__, sqlite3.OperationalError):
+                    raise
+                if pause is None:
+                    raise PixpromptError(
+                        f"the answer to request {request} came and is lost: {error} The request counts as in doubt."
+                    ) from error
+                _LOG.warning("the answer to request %d waits to be written: %s", request, error)
+                self._clock.wait(pause, threading.Event())
 
     def failed(self, request: int, fault: Fault) -> None:
         """Writes down how an attempt failed; what was surely not billed is released."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -14,9 +15,14 @@ from .secrets import plain_url
 
 __all__ = ["Batch", "Trouble"]
 
-_TRANSIENT = (429, 503, 504)
-"""Statuses that say themselves that a retry may help, however often they come."""
+_TRANSIENT = (503, 504)
+"""Statuses that say themselves that a retry may help; but some servers say 503 to an image that they cannot read."""
+_REPEATS, _TRANSIENT_REPEATS = 2, 3
+"""How often the same failure of the same request comes before it is final; `_TRANSIENT` with a Retry-After never is."""
+_WORD = re.compile(rb"[\w-]+")
+_DIGIT = re.compile(rb"[0-9]")
 _THROTTLE_EFFORT = 0.25
+_SAME = "fails in the same way each time"
 _STATUS_ADVICE = {
     401: "Check the credentials.",
     403: "Check the credentials, and what they are allowed to do.",
@@ -64,7 +70,7 @@ class Batch:
         self._replies: dict[int, Reply] = {}
         self._num_images = num_images
         self._num_requests = 0
-        self._seen: set[Hashable] = set()
+        self._seen: Counter[_Mark] = Counter()
         self._begun: float | None = None
         self.effort = 0.0
         self.paid = 0
@@ -122,31 +128,50 @@ class Batch:
         kinds = Counter(fault.kind.value for fault in self.faults)
         tally = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
         status = None if fault.incoming is None else fault.incoming.status
-        advice = _STATUS_ADVICE.get(status or 0, _ADVICE[fault.kind])
+        kind = FaultKind.REFUSED if what == _SAME and fault.kind is FaultKind.BUSY else fault.kind
+        advice = _STATUS_ADVICE.get(status or 0, _ADVICE[kind])
         return EndpointError(
             f"{plain_url(self._url)} {what}. {self._num_requests} requests were sent for {self._num_images} images "
             f"({tally}); {len(self._replies)} are answered and kept. Last: {fault.reason.rstrip('.')}. {advice}"
         )
 
-    def _final(self, kinds: Sequence[FaultKind], marks: Sequence[Hashable | None]) -> str | None:
-        known = {mark for mark in marks if mark is not None}
-        again = bool(known & self._seen)
-        self._seen |= known
+    def _final(self, kinds: Sequence[FaultKind], marks: Sequence[_Mark | None]) -> str | None:
+        known = [mark for mark in marks if mark is not None]
+        self._seen.update(known)
+        again = any(self._seen[mark] >= mark.repeats for mark in known)
         if FaultKind.REFUSED in kinds:
             return "refuses"
         if again:
-            return "fails in the same way each time"
+            return _SAME
         garbled = sum(fault.kind is FaultKind.GARBLED for fault in self.faults)
         return "answers what cannot be read" if FaultKind.GARBLED in kinds and garbled > 1 else None
 
 
-def _mark(positions: tuple[int, ...], fault: Fault) -> Hashable | None:
-    """The same for the same failure of the same request; None where repetition says nothing."""
+@dataclass(frozen=True)
+class _Mark:
+    """The same for the same failure of the same request."""
+
+    what: Hashable
+    repeats: int = _REPEATS
+
+
+def _mark(positions: tuple[int, ...], fault: Fault) -> _Mark | None:
+    """Returns None where repetition says nothing."""
     incoming = fault.incoming
-    if incoming is None or incoming.status in _TRANSIENT or fault.kind is FaultKind.THROTTLED:
+    if incoming is None or fault.kind is FaultKind.THROTTLED:
         return None
-    return positions, fault.kind, incoming.status, hashlib.sha256(incoming.body).digest()
+    transient = incoming.status in _TRANSIENT
+    if transient and fault.retry_after is not None:
+        return None
+    what = positions, fault.kind, incoming.status, _digest(incoming.body)
+    return _Mark(what, _TRANSIENT_REPEATS if transient else _REPEATS)
 
 
-def _item_mark(position: int, item: ItemFault) -> Hashable | None:
-    return None if item.kind is FaultKind.THROTTLED else (position, item.kind, item.reason)
+def _item_mark(position: int, item: ItemFault) -> _Mark | None:
+    return None if item.kind is FaultKind.THROTTLED else _Mark((position, item.kind, item.reason))
+
+
+def _digest(text: bytes) -> bytes:
+    """Of the words without a digit: request ids, times and addresses differ each time."""
+    words = _WORD.sub(lambda found: b"#" if _DIGIT.search(found[0]) else found[0], text)
+    return hashlib.sha256(words).digest()

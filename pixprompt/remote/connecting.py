@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..core import EndpointError
 from .clock import Clock
@@ -23,10 +24,12 @@ _PAUSES = (0.2, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
 
 
 def connect(
-    url: str,
+    url: str | None,
     *,
+    name: str | None = None,
     protocol: str | None = None,
     endpoint: str | None = None,
+    options: Mapping[str, Any] | None = None,
     encoding: str | None = None,
     concurrency: int = 4,
     rate: float | None = None,
@@ -37,9 +40,11 @@ def connect(
     """Finds out what is known about the model behind a URL; asks nothing that costs.
 
     Args:
-        url: Where it is.
+        url: Where it is; None for where the description says.
+        name: What the user typed; None for the URL.
         protocol: A name of PROTOCOLS; None for what the description or the URL tells.
         endpoint: A ready description's name, or a file.
+        options: Of the protocol, or to fill the URL; they win over those of the description.
         encoding: "png" or "jpeg"; None for what the description says, else "png".
         concurrency: Connections that are kept open.
         rate: Images per second; None for no limit until the endpoint complains.
@@ -51,14 +56,14 @@ def connect(
         ConfigError: What is said makes no sense, or a key stands where it would be written down.
         EndpointError: There is no such model, or nobody answers.
     """
-    described = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding)
+    described = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding, options=options)
     spoken = PROTOCOLS[described.protocol](described)
     transport = Transport(described.headers, concurrency=concurrency)
     declared = spoken.discover(getter(transport, described.url, timeout=timeout, clock=clock))
     limits = (described.max_batch, declared.max_batch, spoken.max_batch)
     burst = min((limit for limit in limits if limit is not None), default=1)
     return RemoteModel(
-        url,
+        name or url or described.url,
         spoken,
         transport,
         declared,

@@ -16,7 +16,7 @@ from .protocol import Endpoint
 from .protocols import PROTOCOLS
 from .protocols.options import check_keys, choice_option, text_option, whole_option
 from .protocols.v2_url import V2Url
-from .secrets import Secrets, check_url, plain_url
+from .secrets import Secrets, check_filling, check_url, plain_url
 
 __all__ = ["DESCRIPTIONS", "load_description", "read_endpoint"]
 
@@ -144,6 +144,7 @@ def _fill(template: str, options: Mapping[str, Any]) -> str:
             "into a header; in the URL, {name} is filled from the options."
         )
     for name in _PLACEHOLDER.findall(template):
+        check_filling(name)
         if type(options.get(name)) not in (str, int) or options[name] == "":
             raise ConfigError(f"the URL {plain_url(template)} needs {name!r}: give it as an option.")
     address = _PLACEHOLDER.sub(lambda found: quote(str(options[found[1]]), safe=""), template)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ def fault_of(incoming: Incoming, now: float) -> Fault | None:
     text = excerpt(incoming)
     reason = f"HTTP {incoming.status} {_phrase(incoming.status)}".rstrip() + (f": {text}" if text else "")
     wait = retry_after(incoming.headers, now, limits=kind is FaultKind.THROTTLED)
+    wait = _loading(incoming) if wait is None else wait
     return Fault(kind, reason, retry_after=wait, incoming=incoming)
 
 
@@ -65,8 +67,10 @@ def retry_after(
 
 
 def excerpt(incoming: Incoming) -> str:
-    """Returns the beginning of a text body in one line, for messages; nothing of other bodies."""
+    """Returns the beginning of a text body in one line, for messages, the cause of a traceback; nothing of others."""
     text = incoming.body.decode("utf-8", "replace")
+    if text.lstrip().startswith("Traceback"):
+        text = text.rstrip().rpartition("\n")[2]
     line = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
     if not line or line.count("\ufffd") * 10 > len(line):
         return f"{len(incoming.body)} bytes" if incoming.body else ""
@@ -81,6 +85,17 @@ def _kind(status: int) -> FaultKind | None:
     if status >= 500 or status in _BUSY:
         return FaultKind.BUSY
     return FaultKind.REFUSED if status >= 300 else FaultKind.LOST  # 1xx: the answer itself never came
+
+
+def _loading(incoming: Incoming) -> float | None:
+    """Seconds until a model is loaded, as Hugging Face's endpoints say them in the body."""
+    try:
+        body = json.loads(incoming.body) if incoming.status == HTTPStatus.SERVICE_UNAVAILABLE else None
+    except (ValueError, RecursionError):
+        return None
+    seconds = body.get("estimated_time") if isinstance(body, dict) else None
+    number = _scaled(str(seconds)) if type(seconds) in (int, float) else None
+    return None if number is None else min(number, _LONGEST_WAIT)
 
 
 def _phrase(status: int) -> str:

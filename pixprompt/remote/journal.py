@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
@@ -16,25 +17,35 @@ from ..core import ConfigError, DoubtError, EndpointError, PixpromptError
 from ..models.budget import Budget
 from ..models.journal import Journal, to_pixels
 from ..models.ledger import Doubt
-from ..models.reply_ledger import Kept, ReplyLedger
+from ..models.reply_ledger import SKIPPED, Kept, ReplyLedger, Skipped
 from ..models.torch_model import check_images
 from .attempts import Attempts
-from .clock import Stopped
 from .model import RemoteModel
+from .refusals import IN_A_ROW, ImageRefused, Insistence
+from .retry import Final
+from .side_by_side import side_by_side
 
-__all__ = ["POLICIES", "ImageRefused", "RemoteJournal"]
+__all__ = ["POLICIES", "RemoteJournal"]
 
 POLICIES = ("ask", "retry", "skip")
 """What to do about requests in doubt: raise an error, ask their images again, or leave them without an answer."""
-_CHUNK = (32, 256)
-_AT_ONCE = 8
+_REQUESTS = (64, 8)
+_MOST_IMAGES = 1024
+"""A chunk is worth 64 requests, of no more images than that; where requests are large, 8 of them."""
+_SHARE = 20
+"""More than `IN_A_ROW` images may be left without an answer, but no more than a twentieth."""
 _NAMED = 10
 
 Canvases = npt.NDArray[np.uint8]
 
 
-class ImageRefused(EndpointError):
-    """The endpoint refuses a request for what is in it; other images, or each of these alone, it may answer."""
+@dataclass(frozen=True)
+class _Asking:
+    """Images that are to be answered."""
+
+    canvases: Canvases
+    keys: Sequence[bytes]
+    replicate: int
 
 
 class RemoteJournal(Journal):
@@ -52,10 +63,12 @@ class RemoteJournal(Journal):
         concurrency: The most requests under way at the same time.
         in_doubt: One of POLICIES, for requests that an earlier session left.
         anew: Whether the budget is that of this session alone; else what the ledger holds is added to its `spent`.
+        leave_refused: Whether an image that is refused for good is left without an answer once the endpoint has
+            answered others; up to a twentieth of the images. Else it is an error.
 
     Attributes:
-        notes: What a person should know about the requests in doubt.
         proven: Whether the endpoint ever answered.
+        on_first: Hears how many seconds the first answer of an endpoint took.
 
     Raises:
         ConfigError: `concurrency` or `in_doubt` makes no sense.
@@ -74,95 +87,155 @@ class RemoteJournal(Journal):
         concurrency: int = 4,
         in_doubt: str | None = None,
         anew: bool = False,
+        leave_refused: bool = False,
     ) -> None:
         if concurrency < 1:
             raise ConfigError(f"expected at least 1 request at a time, got {concurrency}.")
         super().__init__(model, ReplyLedger(None) if ledger is None else ledger, budget)
-        self.concurrency = concurrency
-        self.chunk = min(max(_CHUNK[0], _AT_ONCE * model.max_batch), _CHUNK[1])
+        self.concurrency, self.leave_refused = concurrency, leave_refused
+        many, few = (count * model.max_batch for count in _REQUESTS)
+        self.chunk = min(many, max(_MOST_IMAGES, few))
         self.ledger.endpoint = model.digest
-        self.notes = self._resolve(in_doubt or "ask")
+        self._resolve(in_doubt or "ask")
         if not anew:
             totals = self.ledger.totals()
             budget.charge(totals.images, totals.requests)
         self._known = f"endpoint_{model.digest}"
         self.proven = self.ledger.read_meta(self._known) is not None
+        self.on_first: Callable[[float], None] = lambda seconds: None
+        self._insistence = Insistence()
 
     @torch.no_grad()
     def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
-        """Answers images; see `Journal.ask`. What was left without an answer gives a row of zeros.
+        """Answers images; see `Journal.ask`. What was left without an answer gives a row of NaN.
 
         Raises:
             EndpointError: The endpoint refuses for good, or no longer answers.
         """
-        check_images(images, self.spec.image_size)
-        replies = self.replies(to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy(), replicate)
-        return torch.from_numpy(self.model.read(replies)).to(images.device)
+        return self._rows(images, self.replies(self._canvases(images), replicate))
 
-    def replies(self, canvases: Canvases, replicate: int = 0) -> list[Kept]:
-        """Returns what was replied about images (N, H, W, 3), asking where that is not known yet; see `ask`."""
+    @torch.no_grad()
+    def ask_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.
+
+        Returns:
+            Outputs (N, S), and why which images were refused.
+
+        Raises:
+            EndpointError: The endpoint refuses several images in a row, or no longer answers.
+        """
+        canvases, refused = self._canvases(images), dict[bytes, str]()
+        replies = self.replies(canvases, refused=refused)
+        keys = self.model.keys(canvases) if refused else []
+        return self._rows(images, replies), {i: refused[key] for i, key in enumerate(keys) if key in refused}
+
+    def new_keys(self, canvases: Canvases) -> set[bytes]:
+        """Returns the keys of those images (N, H, W, 3) that would have to be asked."""
+        keys = self.model.keys(canvases)
+        found = self.ledger.find_replies(keys)
+        return {key for key, reply in zip(keys, found, strict=True) if reply is None}
+
+    def num_requests(self, num_images: int) -> int:
+        """Returns how many requests so many new images take, if none fails."""
+        alone = min(num_images, 0 if self.proven else 1)
+        return alone - (alone - num_images) // self.model.max_batch
+
+    def replies(self, canvases: Canvases, replicate: int = 0, *, refused: dict[bytes, str] | None = None) -> list[Kept]:
+        """Returns what was replied about images (N, H, W, 3), asking where that is not known yet; see `ask`.
+
+        Args:
+            canvases: The images.
+            replicate: Which asking of the same images this is.
+            refused: Is told the keys of images that are refused for good, and why; None lets `leave_refused` decide.
+        """
         keys = self.model.keys(canvases)
         found = dict(zip(keys, self.ledger.find_replies(keys, replicate), strict=True))
+        self.model.heed(found.values())
         first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
         new = sorted(first.values())
-        parts = self._parts(new)
-        self.budget.require(len(new), len(parts))
+        self.budget.require(len(new), self.num_requests(len(new)))
         self.ledger.count_hits(len(keys) - len(new))
-        if parts and not self.proven:
-            self._send(parts[:1], canvases, keys, replicate)
-            self.ledger.write_meta(**{self._known: self.model.identity})
-            self.proven, parts = True, parts[1:]
-        self._send(parts, canvases, keys, replicate)
+        asking = _Asking(canvases, keys, replicate)
+        for index, reason in self._asked(asking, new, strict=refused is None):
+            if refused is None:
+                self._leave(keys[index], replicate, reason)
+            else:
+                refused[keys[index]] = reason
         wanted = [keys[index] for index in new]
         found.update(zip(wanted, self.ledger.find_replies(wanted, replicate), strict=True))
         self._seen.update((key, replicate) for key in keys)
-        return [_there(found[key]) for key in keys]
+        return [_there(found[key], key in (refused or {})) for key in keys]
 
-    def _parts(self, new: list[int]) -> list[list[int]]:
-        alone = [new[:1]] if new and not self.proven else []
-        rest, size = new[len(alone) :], self.model.max_batch
-        return alone + [rest[start : start + size] for start in range(0, len(rest), size)]
+    def _asked(self, asking: _Asking, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
+        """Asks about images that are new, and yields those that are refused for good."""
+        while new and not self.proven:
+            begun = time.perf_counter()
+            yield from self._insist(asking, [new[:1]], strict=strict)
+            if self._answered(asking, new[:1]):
+                self.ledger.write_meta(**{self._known: self.model.identity})
+                self.proven = True
+                self.on_first(time.perf_counter() - begun)
+            new = new[1:]
+        size = self.model.max_batch
+        parts = [new[start : start + size] for start in range(0, len(new), size)]
+        yield from self._insist(asking, parts, strict=strict and not self.leave_refused)
 
-    def _send(self, parts: Sequence[list[int]], canvases: Canvases, keys: Sequence[bytes], replicate: int) -> None:
+    def _insist(self, asking: _Asking, parts: list[list[int]], *, strict: bool) -> list[tuple[int, str]]:
+        """Sends requests; returns the images that are refused for good, and why, unless that is an error."""
+        if strict:
+            self._send(parts, asking)
+            return []
+        return self._insistence.ask(
+            parts, lambda some: self._send(some, asking), lambda part: self._answered(asking, part)
+        )
+
+    def _answered(self, asking: _Asking, part: Sequence[int]) -> set[int]:
+        found = self.ledger.find_replies([asking.keys[index] for index in part], asking.replicate)
+        return {index for index, reply in zip(part, found, strict=True) if reply is not None}
+
+    def _leave(self, key: bytes, replicate: int, reason: str) -> None:
+        left = self.ledger.refused + 1
+        if left > max(IN_A_ROW, len(self._seen) // _SHARE):
+            raise EndpointError(f"{reason} {left} images were refused so far, which are too many to do without.")
+        self.ledger.leave(key, replicate, reason)
+
+    def _send(self, parts: Sequence[list[int]], asking: _Asking) -> None:
         """Sends requests side by side; after an error those under way are finished."""
-        if not parts:
-            return
         caller = self.model.caller()
 
         def one(part: list[int]) -> None:
-            pictures = [self.model.picture(canvases[index]) for index in part]
+            pictures = [self.model.picture(asking.canvases[index]) for index in part]
             digests = [hashlib.sha256(picture.content).digest() for picture in pictures if picture.content]
-            wanted = [keys[index] for index in part]
-            attempts = Attempts(self.ledger, self.budget, wanted, digests, replicate, self.model.sender)
+            wanted = [asking.keys[index] for index in part]
+            attempts = Attempts(self.ledger, self.budget, wanted, digests, asking.replicate, self.model.sender)
             try:
                 caller.ask(pictures, attempts)
             except BaseException as error:
                 caller.stop()
-                if isinstance(error, EndpointError) and attempts.about_images:
-                    raise ImageRefused(str(error)) from None
+                if isinstance(error, Final) and attempts.about_images:
+                    raise ImageRefused(str(error), part) from None
                 raise
 
-        # In threads of their own even if there is one only: Ctrl-C reaches the main thread, and must not cut an answer.
-        with ThreadPoolExecutor(min(self.concurrency, len(parts))) as pool:
-            futures = [pool.submit(one, part) for part in parts]
-            try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-            finally:  # after Ctrl-C, too
-                if not all(future.done() for future in futures):
-                    caller.stop()
-                for future in futures:
-                    future.cancel()
-        errors = [future.exception() for future in futures if not future.cancelled()]
-        error = next((each for each in errors if each is not None and not isinstance(each, Stopped)), None)
-        if error is not None:
-            raise error
+        side_by_side(one, parts, at_once=self.concurrency, stop=caller.stop, timeout=caller.timeout)
 
-    def _resolve(self, policy: str) -> list[str]:
+    def _canvases(self, images: Tensor) -> Canvases:
+        check_images(images, self.spec.image_size)
+        return to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy()
+
+    def _rows(self, images: Tensor, replies: list[Kept]) -> Tensor:
+        rows = torch.from_numpy(self.model.read(replies)).to(images.device)
+        missing = torch.tensor([isinstance(reply, Skipped) for reply in replies], device=images.device)
+        if bool(missing.any()):
+            rows = rows if rows.shape[1] else rows.new_zeros(len(rows), 1)  # all of the first ones are missing
+            rows[missing] = torch.nan
+        return rows
+
+    def _resolve(self, policy: str) -> None:
         if policy not in POLICIES:
             raise ConfigError(f"in doubt, {', '.join(POLICIES)} are possible, got {policy!r}.")
         doubts = self.ledger.unresolved()
         if not doubts:
-            return self._told()
+            return
         images = sum(doubt.images for doubt in doubts)
         if policy == "ask":
             named = "; ".join(map(_described, doubts[:_NAMED])) + ("; ..." if len(doubts) > _NAMED else "")
@@ -172,10 +245,10 @@ class RemoteJournal(Journal):
                 "twice), or --in-doubt skip to leave these images without an answer."
             )
         self.ledger.resolve(policy)
-        return self._told()
 
-    def _told(self) -> list[str]:
-        """Returns a line for each decision about requests in doubt, over all sessions."""
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know: decisions about requests in doubt, and refused images, over all sessions."""
         doubts = [doubt for doubt in self.ledger.in_doubt() if doubt.endpoint == self.ledger.endpoint]
         words = {"retry": "asked again, and perhaps billed twice", "skip": "left without an answer"}
         lines = []
@@ -185,6 +258,11 @@ class RemoteJournal(Journal):
                 lines.append(
                     f"{len(images)} requests about {sum(images)} images were in doubt after a crash; these were {what}."
                 )
+        if self.ledger.refused:
+            lines.append(
+                f"{self.ledger.refused} images were refused for good, and left without an answer; 'pixprompt ledger "
+                "--requests' says why."
+            )
         return lines
 
 
@@ -193,7 +271,9 @@ def _described(doubt: Doubt) -> str:
     return f"request {doubt.request} of {when} UTC, {doubt.images} images"
 
 
-def _there(reply: Kept | None) -> Kept:
+def _there(reply: Kept | None, refused: bool) -> Kept:
+    if refused:
+        return SKIPPED
     if reply is None:
         raise PixpromptError("an answer that was written to the ledger is not there; is the file in use elsewhere?")
     return reply

@@ -54,8 +54,12 @@ class Line:
         self._timer.cancel()
         _THREAD.line = None
 
-    def use(self, used: Any) -> None:
-        """Takes note that a request is about to be written to a socket.
+    def use(self, used: Any, *, begins: bool = True) -> None:
+        """Takes note that something is about to be written to a socket.
+
+        Args:
+            used: The socket.
+            begins: Whether that is the request itself, and not the question to a proxy for a way to the endpoint.
 
         Raises:
             TimeoutError: The time is over.
@@ -63,7 +67,8 @@ class Line:
         with self._lock:
             if self.cut:
                 raise TimeoutError("the time was over before anything was sent")
-            self.started = time.monotonic() if self.started is None else self.started
+            if begins and self.started is None:
+                self.started = time.monotonic()
             self._socket = used
 
     def _end(self) -> None:
@@ -82,8 +87,15 @@ class _Plain(HTTPConnection):
 
 
 class _Encrypted(HTTPSConnection):
+    _stands = False
+
+    def connect(self) -> None:
+        self._stands = False
+        super().connect()  # which sends a CONNECT where there is a proxy
+        self._stands = True
+
     def send(self, data: Any) -> None:
-        _show(self)
+        _show(self, begins=self._stands or self.sock is None)
         super().send(data)
 
 
@@ -99,9 +111,9 @@ POOLS = {"http": _PlainPool, "https": _EncryptedPool}
 """For a pool manager of urllib3: pools whose connections belong to a `Line`."""
 
 
-def _show(connection: HTTPConnection) -> None:
+def _show(connection: HTTPConnection, *, begins: bool = True) -> None:
     if connection.sock is None:
         connection.connect()
     line: Line | None = getattr(_THREAD, "line", None)
     if line is not None:
-        line.use(connection.sock)
+        line.use(connection.sock, begins=begins)

@@ -13,16 +13,19 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..core import Access, AnswerKind, ModelError, ModelSpec
+from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
 from ..encoding import JPEG_QUALITY, encoder_of
 from ..models.journal import keys_of, to_pixels
 from ..models.replies import Reply
 from ..models.reply_ledger import Kept, Skipped
 from ..models.rows import Reader, Rows, is_distribution, reader_for
 from ..models.torch_model import check_images
+from ..models.vocabulary import OTHER
+from ..outputs.base import NamedSpec
 from .attempts import Metered, Unwritten
 from .clock import Clock
 from .exchange import Picture
+from .forms import KeptForm
 from .pace import Pace
 from .protocol import Declared, Protocol
 from .quota import Quota
@@ -31,6 +34,8 @@ from .retry import Caller, Patience, Sender
 __all__ = ["RemoteModel"]
 
 _SIDE = 224
+_LOSSLESS = "png"
+_COMPLETE = (AnswerKind.LOGITS, AnswerKind.PROBABILITIES)
 _BATCH = 8
 """Images per request where neither the endpoint nor its protocol says: few are lost with one request."""
 
@@ -49,6 +54,9 @@ class RemoteModel:
         pace: How fast; None for no limit until there is a throttle.
         patience: How long a batch is asked again.
         clock: The time.
+
+    Raises:
+        ConfigError: An encoding of files is wanted, and numbers are sent.
 
     Attributes:
         protocol: As given.
@@ -74,6 +82,11 @@ class RemoteModel:
         # For the waits between retries alone: clients that fail together must not come back together.
         self._generator = np.random.default_rng(int.from_bytes(os.urandom(8), "big"))
         self._encode, self._media_type = encoder_of(endpoint.encoding)
+        if not protocol.sends_files and endpoint.encoding != _LOSSLESS:
+            raise ConfigError(
+                f"images go to {name} as numbers and not as files: leave out the encoding {endpoint.encoding!r}, or "
+                "choose an input that takes files."
+            )
         limits = (endpoint.max_batch, declared.max_batch, protocol.max_batch)
         self.max_batch = min((limit for limit in limits if limit is not None), default=_BATCH)
         labels = endpoint.labels if endpoint.labels is not None else declared.labels
@@ -82,6 +95,7 @@ class RemoteModel:
         self._given = labels
         self._spec = ModelSpec(name, endpoint.image_size or declared.image_size or (_SIDE, _SIDE), 0)
         self._reader: Reader | None = None
+        self._form = KeptForm(self._reader_for)
         self._expected: list[str] = []
         self._earlier: tuple[tuple[str, ...], bool] | None = None
         self._assumed: AnswerKind | None = None
@@ -146,17 +160,36 @@ class RemoteModel:
         self._tell_expected()
 
     def restore(self, labels: Sequence[str], closed: bool) -> None:
-        """Takes over the labels of an earlier session, before the first answer."""
+        """Takes over the labels of an earlier session, before the first answer.
+
+        Raises:
+            ModelError: Others are given.
+        """
+        given = dict.fromkeys(self._given or ())
+        if given and tuple(labels) not in (tuple(given), tuple({**given, OTHER: None})):
+            raise ModelError(
+                f"model {self._spec.name!r} has {len(given)} labels, and not the {len(labels)} that were recorded for "
+                "it; give the labels of that time, in the same order."
+            )
         self._earlier = tuple(labels), closed
 
     def assume(self, num_outputs: int, answer: AnswerKind) -> None:
         """Takes over what the answers were when a prompt was learned, before the first answer; it is checked then."""
         self._num_outputs, self._assumed = num_outputs, answer
 
+    def heed(self, replies: Iterable[Kept | None]) -> None:
+        """Learns the form of answers from some that are there already, so that new ones have to keep to it."""
+        for reply in replies:
+            if reply is not None and not isinstance(reply, Skipped):
+                self._form.fault(reply)
+
     def caller(self) -> Caller:
-        """Returns what asks: a new one, so that it can be stopped, with the pace and the quota of this model."""
+        """Returns what asks: a new one, so that it can be stopped, with the pace and the quota of this model.
+
+        What comes in another form than the first answer counts as failed, and is asked again.
+        """
         return Caller(
-            self.protocol,
+            self._form.of(self.protocol),
             self.sender,
             generator=self._generator,
             pace=self._pace,
@@ -186,6 +219,8 @@ class RemoteModel:
         heard = [reply for reply in replies if not isinstance(reply, Skipped)]
         if self._reader is None and heard:
             self._reader = self._reader_of(heard[0])
+            if isinstance(heard[0], dict):
+                self._spec = NamedSpec(**vars(self._spec))
             self._tell_expected()
         rows = self._reader.rows(heard) if self._reader and heard else np.zeros((0, self.spec.num_outputs), np.float32)
         found = np.zeros((len(replies), self.spec.num_outputs), np.float32)
@@ -208,21 +243,24 @@ class RemoteModel:
         return torch.from_numpy(self.read(replies)).to(images.device)
 
     def _reader_of(self, first: Reply) -> Reader:
-        labels, answer = self._given, self._answer or self._assumed
-        if isinstance(first, dict) and labels is None and answer in (AnswerKind.LOGITS, AnswerKind.PROBABILITIES):
-            labels = tuple(sorted(first))  # not in the order of the first answer, which another session may not have
         self._check_assumed(first)
-        named = isinstance(first, str | dict)
-        reader = reader_for(
-            first,
-            answer=answer,
-            labels=labels,
-            num_outputs=None if named else self._num_outputs,
-            name=self._spec.name,
-        )
+        reader = self._reader_for(first)
         if self._earlier is not None and reader.vocabulary is not None:
             reader.vocabulary.restore(*self._earlier)
         return reader
+
+    def _reader_for(self, first: Reply) -> Reader:
+        labels, answer = self._given, self._answer or self._assumed
+        if isinstance(first, dict) and answer in _COMPLETE:
+            # Not in the order of the first answer, which another session may not have.
+            labels = self._earlier[0] if self._earlier else labels or tuple(sorted(first))
+        return reader_for(
+            first,
+            answer=answer,
+            labels=labels,
+            num_outputs=None if isinstance(first, str | dict) else self._num_outputs,
+            name=self._spec.name,
+        )
 
     def _check_assumed(self, first: Reply) -> None:
         unsaid = self._answer is None and self._assumed is AnswerKind.LOGITS

@@ -17,6 +17,8 @@ _RECOVERY = 60.0
 _LONGEST_STEP = 1.0
 """Seconds between two answers that count for growth: a pause is no sign that the endpoint takes more."""
 _WINDOW = 10.0
+_UNMEASURED = 1.0
+"""Images per second that a throttle halves where nothing was sent or answered lately."""
 _CLOSE = 1e-9
 
 
@@ -108,7 +110,7 @@ class Pace:
             if since <= self._cut:
                 return
             if self._rate is None:
-                self._rate = self._answered.rate(now) or self._admitted.rate(now)
+                self._rate = self._answered.rate(now) or self._admitted.rate(now) or _UNMEASURED
                 self._slope = self._rate / _RECOVERY
             self._rate = max(self._rate / 2, self._floor)
             self._tokens = min(self._tokens, 0.0)

@@ -11,8 +11,12 @@ from ..core import AnswerKind
 from ..models.replies import Reply
 from ..registry import Registry
 from .exchange import Incoming, ItemFault, Outgoing, Picture
+from .secrets import check_options, open_headers
 
-__all__ = ["PROTOCOLS", "Declared", "Endpoint", "Protocol"]
+__all__ = ["PAUSES", "PROTOCOLS", "Declared", "Endpoint", "Protocol"]
+
+PAUSES = (0.1, 0.2, 0.5, 1.0, *[2.0] * 29)
+"""Seconds between questions for readiness, a minute in all."""
 
 
 @dataclass(frozen=True)
@@ -64,13 +68,14 @@ class Protocol(ABC):
         sends_files: Whether images go out as files (`Picture.content`) or as numbers (`Picture.pixels`).
 
     Raises:
-        ConfigError: The endpoint's options make no sense for this protocol.
+        ConfigError: The endpoint's options make no sense for this protocol, or hold a credential.
     """
 
     max_batch: int | None = None
     sends_files: bool = True
 
     def __init__(self, endpoint: Endpoint) -> None:
+        check_options(endpoint.options)
         self.endpoint = endpoint
 
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
@@ -101,9 +106,14 @@ class Protocol(ABC):
         """
 
     def facts(self) -> dict[str, Any]:
-        """Returns what, besides the image, its answers depend on, for the key of the ledger; plain JSON."""
-        end = self.endpoint
-        return {"protocol": end.protocol, "url": end.url, "options": dict(end.options)}
+        """Returns what, besides the image, its answers depend on, for the key of the ledger; plain JSON.
+
+        Headers may choose what answers. Those with a variable of the environment are left out: they say who asks, and
+        another name of the variable does not make another question.
+        """
+        end, headers = self.endpoint, open_headers(self.endpoint.headers)
+        facts: dict[str, Any] = {"protocol": end.protocol, "url": end.url, "options": dict(end.options)}
+        return {**facts, "headers": headers} if headers else facts
 
 
 PROTOCOLS: Registry[type[Protocol]] = Registry("protocol")

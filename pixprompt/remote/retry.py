@@ -13,7 +13,7 @@ from typing import Protocol as Shape
 
 import numpy as np
 
-from ..core import ConfigError
+from ..core import ConfigError, EndpointError
 from ..models.replies import Reply
 from .batch import Batch, Trouble
 from .clock import Clock, Stopped
@@ -23,12 +23,18 @@ from .pace import Pace
 from .protocol import Protocol
 from .quota import Quota
 
-__all__ = ["Attempts", "Caller", "Patience", "Sender"]
+__all__ = ["Attempts", "Caller", "Final", "Patience", "Sender"]
 
 _LOG = logging.getLogger(__name__)
+_HOPELESS = ("refuses", "fails in the same way each time")
+"""Of the reasons to give up, those that a `Batch` gives where the same images will not be answered later either."""
 _COST = 14
 _COST_OF_THROTTLE = 5
 _REFUND = 1
+
+
+class Final(EndpointError):
+    """Asking once more for the same images cannot help: they are refused, or fail in the same way each time."""
 
 
 class Attempts(Shape):
@@ -110,6 +116,11 @@ class Caller:
         self._stop = threading.Event()
         self._gate = threading.RLock()  # a signal may stop the very thread that holds it
 
+    @property
+    def timeout(self) -> float:
+        """Seconds that one request may take."""
+        return self._patience.timeout
+
     def stop(self) -> None:
         """Ends all waiting, and begins no request any more; what is under way is finished and written down."""
         with self._gate:
@@ -126,7 +137,8 @@ class Caller:
             One answer per picture.
 
         Raises:
-            EndpointError: The endpoint refuses, or does not answer; what it did answer has been written down.
+            EndpointError: The endpoint does not answer; what it did answer has been written down.
+            Final: It refuses, or fails in the same way each time.
             Stopped: `stop` was called.
             BudgetError: Or whatever else `attempts` raises.
         """
@@ -197,7 +209,8 @@ class Caller:
         if throttled:
             self._pace.throttled(since, fault.retry_after)
         if trouble.final is not None:
-            raise batch.error(trouble.final, fault)
+            error = batch.error(trouble.final, fault)
+            raise Final(str(error)) if trouble.final in _HOPELESS else error
         if batch.effort >= self._patience.attempts:
             raise batch.error("does not answer", fault)
         longest = min(self._patience.first_wait * 2.0 ** (len(batch.faults) - 1), self._patience.longest_wait)

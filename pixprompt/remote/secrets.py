@@ -7,14 +7,15 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ..core import ConfigError
 from .exchange import Incoming
 
-__all__ = ["Secrets", "check_url", "plain_url"]
+__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers", "plain_url"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@\"']*@")
@@ -32,6 +33,8 @@ _SHORTEST = 4
 """A shorter value is no credential, and hiding it would make every message unreadable."""
 _SHORTEST_IN_ANSWERS = 8
 """In answers, where a shorter value could be part of a number."""
+_SHORTEST_IN_OPTIONS = 8
+"""In options, where {"key": "image"} is none."""
 
 
 class Secrets:
@@ -137,11 +140,39 @@ def check_url(url: str) -> None:
             "header: Authorization, with ${NAME} for a variable of the environment."
         )
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if _is_key_name(name):
+        if _is_key_name(name) or name.lower() == "code":  # as Azure Functions call it
             raise ConfigError(
                 f"the parameter {name!r} of the URL {plain_url(url)} looks like a credential, and URLs end up in "
                 "logs. Put it into a header, with ${NAME} for a variable of the environment."
             )
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Makes sure that no field of a request body that stands in the options holds a credential: options are written.
+
+    Args:
+        options: Of a protocol; their own names mean what the protocol says, those inside them are the endpoint's.
+
+    Raises:
+        ConfigError: One does, or asks for a variable of the environment, which only headers are filled from.
+    """
+    for value in options.values():
+        _check_fields(value)
+
+
+def check_filling(name: str) -> None:
+    """Makes sure that an option which fills a URL is no credential, by its name.
+
+    Raises:
+        ConfigError: It looks like one.
+    """
+    if _is_key_name(name):
+        raise _in_sight(name)
+
+
+def open_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Returns the headers that take nothing from the environment, with names in lower case."""
+    return {name.lower(): value for name, value in headers.items() if not _VARIABLE.search(value)}
 
 
 def plain_url(url: str) -> str:
@@ -164,6 +195,30 @@ def _check_header(name: str, template: str) -> None:
             f"the header {name} holds a credential itself. Put the credential into an environment variable, and "
             f'${{NAME}} in its place, as in "Bearer ${{NAME}}".'
         )
+
+
+def _check_fields(value: object, name: str = "") -> None:
+    inner: Iterable[tuple[str, object]] = ()
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = ((name, item) for item in value)
+    elif isinstance(value, str) and _is_key_name(name) and _may_be_key(value):
+        raise _in_sight(name)
+    for key, item in inner:
+        _check_fields(item, key)
+
+
+def _may_be_key(value: str) -> bool:
+    is_word = value.startswith("$") and not _VARIABLE.search(value)  # such as $base64, the image
+    return len(value) >= _SHORTEST_IN_OPTIONS and " " not in value.strip() and not is_word
+
+
+def _in_sight(name: str) -> ConfigError:
+    return ConfigError(
+        f"the option {name!r} looks like a credential, and options are written down. Put it into a header of the "
+        "description, with ${NAME} for a variable of the environment; only headers are filled from there."
+    )
 
 
 def _is_key_name(name: str) -> bool:

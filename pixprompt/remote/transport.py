@@ -73,6 +73,7 @@ class Transport:
         self._adapter: Any = HTTPAdapter(max_retries=0, pool_maxsize=concurrency)
         self._adapter.poolmanager.pool_classes_by_scheme = POOLS
         self._warned = False
+        self._known: dict[tuple[str, str, int], dict[str, str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -94,7 +95,8 @@ class Transport:
 
         Args:
             outgoing: The request; one with a body has a Content-Type.
-            timeout: Seconds for all of it, from looking up the name to the last byte.
+            timeout: Seconds for all of it, from the connection to the last byte. Looking up the name cannot be cut
+                short and may take longer; nothing is sent then.
 
         Returns:
             The reply, of whatever status, without any credential; of an error the first 64 KiB.
@@ -147,7 +149,7 @@ class Transport:
             if not whole:
                 raw.close()
             raw.release_conn()
-        if line.cut and fine:
+        if line.cut and fine and not _says_its_end(headers):
             raise TimeoutError
         if fine and not whole:
             raise self._garbled(f"the reply is longer than {self._max_bytes} bytes", status, headers)
@@ -201,6 +203,12 @@ class Transport:
         return Incoming(incoming.status, headers, incoming.body, incoming.seconds)
 
     def _proxies(self, url: str) -> dict[str, str]:
+        origin = _origin(url)
+        if origin not in self._known:  # the whole environment is read for it, which is too much for each request
+            self._known[origin] = self._proxies_of(url)
+        return self._known[origin]
+
+    def _proxies_of(self, url: str) -> dict[str, str]:
         proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None))
         if not proxy:
             return {}
@@ -231,6 +239,11 @@ def _collect(raw: Any, limit: int, keep_partial: bool) -> tuple[bytes, bool]:
             raise
         return b"".join(found), False  # the status says enough
     return b"".join(found), True
+
+
+def _says_its_end(headers: Mapping[str, str]) -> bool:
+    """Whether a body that was cut is known to be: without this, it ends where the connection does."""
+    return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
 
 
 def _origin(url: str) -> tuple[str, str, int]:

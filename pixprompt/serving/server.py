@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import ipaddress
 import logging
 import re
 import socket
@@ -160,6 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle_expect_100(self) -> bool:
         """Lets the client send a body only if it will be read."""
         try:
+            self._check_host()
             self._length()
         except Refused as error:
             self._refuse(error)
@@ -191,6 +193,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _respond
 
     def _request(self) -> Request:
+        self._check_host()
         length = self._length()
         self._reader.allow(self.server.limits.body + length / self.server.limits.rate)
         try:
@@ -200,6 +203,15 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body) < length:
             raise Refused(400, f"the body ended after {len(body)} of {length} bytes.")
         return Request(self.command, self.path, {name.lower(): text for name, text in self.headers.items()}, body)
+
+    def _check_host(self) -> None:
+        """Refuses what is meant for another name, where this machine alone is served.
+
+        A page in a browser of this machine may come from a name that its owner leads to 127.0.0.1.
+        """
+        own, host = str(self.server.server_address[0]), self.headers.get("Host", "")
+        if host and _is_loopback(own) and not _is_loopback(_without_port(host)):
+            raise Refused(421, f"this server answers as {own} only, got the Host {host[:60]!r}.")
 
     def _length(self) -> int:
         """Returns the length of the body; nothing of it is read for a length that is refused."""
@@ -248,3 +260,14 @@ def _no_more_from(connection: socket.socket) -> None:
         connection.shutdown(socket.SHUT_RD)
     except OSError:
         _log.debug("a connection had ended already")
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":[0-9]*$", "", host).strip("[]").lower()
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

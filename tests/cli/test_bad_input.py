@@ -136,6 +136,7 @@ def test_an_output_folder_in_use_unwritable_or_unfinished(toy: Toy, capsys: pyte
 # Images and labels ---------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_named_on_stderr_and_the_run_goes_on(toy: Toy) -> None:
     write_broken(toy.folder / "images/train/red")
     write_broken(toy.folder / "images/test/red")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -86,3 +88,29 @@ def test_a_person_is_asked_what_to_do(said: str, expected: str | None, monkeypat
     else:
         assert settled(work, None) == expected
     assert settled(work, "skip") == "skip"
+
+
+def test_what_a_ledger_says_cannot_steer_the_terminal(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with ReplyLedger(file) as ledger:
+        ledger.write_meta(endpoint_e=json.dumps({"url": "http://x/\x1b[2J", "protocol": "v2"}))
+    with closing(sqlite3.connect(file)) as plain:
+        plain.execute("UPDATE requests SET resolved = 'no\x1b[31m' WHERE answered IS NULL AND failure IS NULL")
+        plain.commit()
+    assert main(["ledger", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "endpoint    http://x/?[2J (v2, -)" in out
+    assert "no?[31m" in out
+    assert "\x1b" not in out
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("endpoint_e", "{"), ("endpoint_e", "3"), ("price_per_1000", "x"), ("cached_images", "y")]
+)
+def test_a_ledger_whose_texts_are_damaged_is_told(
+    name: str, value: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(sqlite3.connect(file)) as plain:
+        plain.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (name, value))
+        plain.commit()
+    assert main(["ledger", str(file)]) == 1
+    assert "is damaged" in capsys.readouterr().err

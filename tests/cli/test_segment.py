@@ -34,6 +34,7 @@ def run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return tmp_path / "run"
 
 
+@pytest.mark.slow
 def test_training_prints_its_scores_and_its_counts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(training(tmp_path, "--auxiliary", "--multi-scale")) == 0
     printed = capsys.readouterr()
@@ -60,6 +61,7 @@ def test_json_is_one_object_and_a_saved_configuration_repeats_it(
     assert json.loads(capsys.readouterr().out) == first
 
 
+@pytest.mark.slow
 def test_evaluate_scores_as_training_did(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads((run / "result.json").read_text())
     assert main(command("evaluate", str(run), "--device", "cpu", "--json")) == 0

@@ -27,7 +27,7 @@ SCHEMA_1 = {
     *("schema", "pixprompt_version", "method", "model", "data", "classes", "counts", "parameters", "seed", "accuracy"),
     *("queries", "train_images_per_second", "seconds", "peak_memory_mb"),
 }  # of interface.md
-ADDED = {"best", "max_pixel_difference", "notes"}  # documented in pixprompt.engine.Result
+ADDED = {"adapter", "best", "max_pixel_difference", "notes", "search"}  # documented in pixprompt.engine.Result
 CLOCKS = {"seconds", "train_images_per_second", "peak_memory_mb"}
 
 
@@ -52,6 +52,7 @@ def test_the_run_directory_holds_what_the_interface_says(toy: Toy, capsys: pytes
     assert (result["schema"], result["pixprompt_version"], result["method"]) == (1, __version__, "pixel")
     assert (result["model"], result["data"], result["classes"]) == (toy.model(), toy.data, list(CLASSES))
     assert result["counts"] == COUNTS
+    assert (result["adapter"], result["search"]) == (None, None)  # of methods inside the network
     assert result["parameters"] == 2 * 3 * 4 * (16 + 16 - 2 * 4)
     assert list(result["accuracy"]) == ["no_prompt", "output_only", "prompt_float", "prompt_png"]
     for rung in result["accuracy"].values():

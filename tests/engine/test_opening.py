@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from hypothesis import strategies as st
 from pixprompt.core import ConfigError
 from pixprompt.engine import Calls, TrainConfig, deploy
 from pixprompt.engine.allocation import reserve_of
-from pixprompt.engine.opening import is_url, open_model
+from pixprompt.engine.config import with_absolute_paths
+from pixprompt.engine.opening import _options, is_remote, open_model
 from pixprompt.engine.presets import affordable
+from pixprompt.remote import RemoteModel
 
 from ..images import make_prompt
 
@@ -28,7 +31,7 @@ def test_what_is_said_wins_over_what_the_run_was_configured_with() -> None:
 
 
 def test_urls_are_told_from_names() -> None:
-    assert [is_url(name) for name in ("https://a/b", "HTTP://a", "timm:http", "python:https:x")] == [
+    assert [is_remote(name) for name in ("https://a/b", "endpoint:clarifai", "timm:http", "python:https:x")] == [
         *(True, True, False, False)
     ]
     with pytest.raises(ConfigError, match="--endpoint goes with a model behind a URL"):
@@ -58,4 +61,46 @@ def test_a_picture_does_not_decide_where_images_are_sent(tmp_path: Path) -> None
     object.__setattr__(prompt, "output", {"kind": "first-k", "classes": ["a", "b"]})
     prompt.save(tmp_path / "prompt.png")
     with pytest.raises(ConfigError, match=r"must not decide where images are sent.*--model https://example.invalid"):
+        deploy(tmp_path / "prompt.png")
+
+
+def test_options_of_a_description_are_read_and_fill_its_url(tmp_path: Path) -> None:
+    text = 'project=p-1, iteration=3,deep=true,version="5",date=2024-01,rate=1.50'
+    assert _options(text) == {
+        **{"project": "p-1", "iteration": 3, "deep": True, "version": "5", "date": "2024-01", "rate": "1.50"}
+    }
+    assert _options(None) == {}
+    with pytest.raises(ConfigError, match="name=value,name=value, got 'project'"):
+        _options("project,iteration=3")
+    known = {"protocol": "json", "url": "http://127.0.0.1:9/{project}/{iteration}", "image_size": 16}
+    options = {"body": {"image": "$base64"}, "scores": "scores"}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**known, "options": options}))
+    model = open_model(f"endpoint:{path}", calls=Calls(endpoint_options="project=p-1,iteration=3"))
+    assert isinstance(model, RemoteModel)
+    assert model.spec.name == f"endpoint:{path}"
+    assert model.protocol.endpoint.url == "http://127.0.0.1:9/p-1/3"
+    with pytest.raises(ConfigError, match="needs 'iteration'"):
+        open_model(f"endpoint:{path}", calls=Calls(endpoint_options="project=p-1"))
+    with pytest.raises(ConfigError, match="names a description already"):
+        open_model(f"endpoint:{path}", calls=Calls(endpoint="google-vision"))
+    with pytest.raises(ConfigError, match="--endpoint-options goes with a model behind a URL"):
+        open_model("rn50", calls=Calls(endpoint_options="project=p"))
+
+
+def test_the_description_of_a_run_is_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.json").write_text("{}")
+    config = with_absolute_paths(TrainConfig(model="endpoint:mine.json", endpoint="mine.json"))
+    assert (config.model, config.endpoint) == (f"endpoint:{tmp_path}/mine.json", f"{tmp_path}/mine.json")
+    config = with_absolute_paths(TrainConfig(model="endpoint:clarifai", endpoint="clarifai"))
+    assert (config.model, config.endpoint) == ("endpoint:clarifai", "clarifai")
+
+
+def test_what_a_picture_says_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    prompt = make_prompt()
+    object.__setattr__(prompt, "model", "https://example.invalid/m;rm -rf x")
+    object.__setattr__(prompt, "output", {"kind": "first-k", "classes": ["a", "b"]})
+    prompt.save(tmp_path / "prompt.png")
+    with pytest.raises(ConfigError, match=r"--model 'https://example\.invalid/m;rm -rf x'"):
         deploy(tmp_path / "prompt.png")

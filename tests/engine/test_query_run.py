@@ -5,30 +5,13 @@ import pytest
 import torch
 
 from pixprompt import load
-from pixprompt.core import Access, BudgetError, ConfigError
+from pixprompt.core import BudgetError, ConfigError
 from pixprompt.engine import TrainConfig, evaluate, plan, train
 from pixprompt.engine.build import build
 from pixprompt.models import as_model
 from pixprompt.optimizers import QUERY_OPTIMIZERS
 
-from .toy import history, numbers
-
-
-class Closed:
-    """A net that gives its answers and nothing else; it counts the images, and can fail at a chosen call."""
-
-    access = Access.SCORES
-
-    def __init__(self, model, fails_at=None) -> None:
-        self.model, self.spec, self.images, self.calls, self.fails_at = model, model.spec, 0, 0, fails_at
-
-    @torch.no_grad()
-    def __call__(self, images):
-        self.calls += 1
-        if self.calls == self.fails_at:
-            raise KeyboardInterrupt
-        self.images += len(images)
-        return self.model(images)
+from .toy import Closed, history, numbers
 
 
 @pytest.fixture

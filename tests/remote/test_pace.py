@@ -164,3 +164,17 @@ def test_a_stop_ends_the_wait_at_once() -> None:
 def test_nonsense_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="above 0"):
         Pace(**wrong)  # type: ignore[arg-type]
+
+
+def test_a_throttle_long_after_everything_else_leaves_a_rate_that_grows() -> None:
+    """Nothing is measured then; a rate of 0 would be the floor for ever."""
+    clock = FakeClock()
+    pace = Pace(burst=8, clock=clock)
+    since = pace.admit(8, STOP)
+    clock.time = 12.0
+    pace.throttled(since)
+    assert pace.rate == 0.5
+    for second in range(13, 43):
+        clock.time = second
+        pace.answered(1)
+    assert pace.rate == pytest.approx(1.0)

@@ -92,6 +92,17 @@ def test_facts_are_plain_json_and_the_same_every_time(name: str, keys: dict[str,
 
 
 @each
+def test_headers_that_choose_what_answers_are_facts_and_credentials_are_not(name: str, keys: dict[str, Any]) -> None:
+    bare = build(name, keys).facts()
+    secret = {"Authorization": "Bearer ${KEY}", "X-Project": "${PROJECT}-1"}
+    assert build(name, {**keys, "headers": secret}).facts() == bare
+    blue, green = ({**secret, "Azureml-Model-Deployment": color} for color in ("blue", "green"))
+    found = build(name, {**keys, "headers": blue}).facts()
+    assert found == {**bare, "headers": {"azureml-model-deployment": "blue"}}
+    assert build(name, {**keys, "headers": green}).facts() != found
+
+
+@each
 def test_requests_are_made_of_what_is_shown_and_nothing_else(name: str, keys: dict[str, Any]) -> None:
     protocol = build(name, keys)
     sizes = [count for count in (1, 2) if count <= (protocol.max_batch or 2)]

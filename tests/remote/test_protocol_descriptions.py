@@ -197,6 +197,7 @@ def test_the_protocol_is_read_off_the_url_where_it_is_unmistakable(url: str, pro
         (None, {"options": []}, "an object as 'options'"),
         (None, {"headers": {"A": 3}}, "expected 'headers'"),
         (None, {"headers": {"Authorization": "Bearer abc123"}}, "holds a credential itself"),
+        ("http://h/{token}/x", {"protocol": "json", "options": {"token": "sk-live-1"}}, "'token' looks like a cred"),
     ],
 )
 def test_what_makes_no_sense(url: str | None, told: object, words: str, tmp_path: Path) -> None:
@@ -207,3 +208,36 @@ def test_what_makes_no_sense(url: str | None, told: object, words: str, tmp_path
 def test_a_name_that_is_none() -> None:
     with pytest.raises(UnknownName, match="Did you mean 'google-vision'"):
         load_description("google-vison")
+
+
+HIDDEN = "sk-live-0123"
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        ("json", {"body": {"image": "$base64", "api_key": HIDDEN}, "label": "a"}),
+        ("json", {"body": {"image": "$base64", "auth": [{"deep": {"accessToken": HIDDEN}}]}, "label": "a"}),
+        ("json", {"body": {"image": "$base64", "api_key": [HIDDEN]}, "label": "a"}),
+        ("json", {"body": {"image": "$base64", "api_key": "${API_KEY}"}, "label": "a"}),
+        ("openai", {"model": "m", "labels": ["a", "b"], "extra": {"metadata": {"secret": HIDDEN}}}),
+    ],
+)
+def test_a_credential_in_an_option_is_refused_without_being_shown(protocol: str, options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"looks like a credential.* header") as caught:
+        PROTOCOLS[protocol](Endpoint("http://h/x", protocol, options=options))
+    assert HIDDEN not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "options"),
+    [
+        ("json", {"body": {"key": "$base64", "token": "image", "max_tokens": "12345678", "sig": 7}, "label": "a"}),
+        ("json", {"body": {"key": "a text in words", "image": "$base64"}, "label": "a"}),
+        ("tf-serving", {"signature": "serving_default"}),
+        ("openai", {"model": "m", "labels": ["a", "b"], "token_limit": "max_completion_tokens"}),
+    ],
+)
+def test_other_options_are_fine(protocol: str, options: dict[str, Any]) -> None:
+    url = "http://h/v1/models/m"
+    assert PROTOCOLS[protocol](Endpoint(url, protocol, options=options)).facts()["options"] == options

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from pixprompt.core import AnswerKind, ConfigError
+from pixprompt.models.rows import reader_for
 from pixprompt.remote.exchange import Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.huggingface import HuggingFace
@@ -99,10 +100,17 @@ def test_the_zero_shot_request_is_the_one_of_the_documentation() -> None:
 # What is read --------------------------------------------------------------------------------------------------------
 
 
-def test_logits_come_in_the_order_of_the_labels() -> None:
+def test_logits_keep_their_names_whatever_order_the_labels_have() -> None:
+    """What is kept must not hang on the order of a description, which may be another one when it is read."""
     protocol = classifier(function="none")
-    assert ask(protocol, [picture(0)], pipeline) == [list(LOGITS)]
+    logits = dict(zip(LABELS, LOGITS, strict=True))
+    assert ask(protocol, [picture(0)], pipeline) == [logits]
     assert protocol.discover(pipeline).answer is AnswerKind.LOGITS
+    turned = LABELS[::-1]
+    (found,) = classifier(turned, function="none").read(pipeline(protocol.request([picture(0)])), 1)
+    reader = reader_for(found, answer=AnswerKind.LOGITS, labels=turned, num_outputs=None, name="m")
+    assert reader.labels == turned
+    assert reader.rows([found])[0].tolist() == pytest.approx([logits[label] for label in turned])
 
 
 @pytest.mark.parametrize(

@@ -13,45 +13,14 @@ from hypothesis import strategies as st
 
 from pixprompt.core import AnswerKind, ConfigError
 from pixprompt.models import OTHER
-from pixprompt.remote.exchange import Incoming, Outgoing
+from pixprompt.models.rows import reader_for
+from pixprompt.remote.exchange import Incoming, ItemFault, Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.letters import letter_of_token
 from pixprompt.remote.protocols.openai import OpenAI
 
+from .chats import API, LABELS, MANY, body_of, chat, reply, scores_of, tokens
 from .pictures import FaultKind, answer, ask, fault, garbled, picture
-
-LABELS = ("cat", "dog", "crab")
-MANY = tuple(f"kind {number}" for number in range(27))
-API = "http://h/v1"
-
-
-def chat(known: tuple[str, ...] | None = LABELS, /, *, url: str = API, **options: Any) -> OpenAI:
-    return OpenAI(Endpoint(url, "openai", labels=known, options={"model": "m", **options}))
-
-
-def reply(content: object, logprobs: object = None, **fields: Any) -> dict[str, Any]:
-    choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
-    message = fields.pop("message", {})
-    choice["message"] = {**choice["message"], **message}
-    return {"object": "chat.completion", "choices": [{**choice, "logprobs": logprobs, **fields}]}
-
-
-def tokens(*pairs: tuple[str, float], first: int = 0) -> dict[str, Any]:
-    """Log-probabilities as OpenAI nests them, of probabilities."""
-    listed = [{"token": token, "logprob": math.log(p) if p else -9999.0, "bytes": None} for token, p in pairs]
-    return {"content": [{**listed[first], "top_logprobs": listed}], "refusal": None}
-
-
-def body_of(outgoing: Outgoing) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(outgoing.body)
-    return body
-
-
-def scores_of(protocol: OpenAI, body: object) -> dict[str, float]:
-    (found,) = protocol.read(answer(body), 1)
-    assert isinstance(found, dict)
-    return found
-
 
 # What is sent --------------------------------------------------------------------------------------------------------
 
@@ -175,13 +144,33 @@ def test_missing_log_probabilities_are_a_fault_where_they_were_demanded() -> Non
         assert chat().read(answer(reply("A", logprobs)), 1) == ["cat"]
 
 
-def test_answers_keep_to_one_form_once_numbers_have_come() -> None:
+def test_what_an_answer_is_read_as_does_not_hang_on_the_answers_before() -> None:
     protocol = chat()
-    assert scores_of(protocol, reply("A", tokens(("A", 1.0)))) == {"cat": 1.0, OTHER: 0.0}
-    assert scores_of(protocol, reply("B")) == {"dog": 1.0}
-    assert scores_of(protocol, reply("Sorry.")) == {OTHER: 1.0}
-    refused = reply(None, message={"refusal": "I cannot help."}, finish_reason="content_filter")
-    assert scores_of(chat(logprobs=True), refused) == {OTHER: 1.0}
+    bodies = [reply("A", tokens(("A", 1.0))), reply("B"), reply("Sorry.")]
+    found = [{"cat": 1.0, OTHER: 0.0}, "dog", "Sorry."]
+    for _ in range(2):
+        assert [protocol.read(answer(body), 1) for body in bodies] == [[each] for each in found]
+        bodies.reverse()
+        found.reverse()
+
+
+@pytest.mark.parametrize("logprobs", [True, "auto"])
+def test_a_refusal_among_probabilities_is_other(logprobs: object) -> None:
+    refused = reply(None, message={"refusal": "I cannot tell a dog."}, finish_reason="content_filter")
+    assert scores_of(chat(logprobs=logprobs), refused) == {OTHER: 1.0}
+
+
+@pytest.mark.parametrize("turn", [False, True])
+def test_all_answers_of_a_run_are_read_whether_numbers_come_or_not(turn: bool) -> None:
+    protocol = chat()
+    bodies = [reply("A", tokens(("A", 0.75), ("B", 0.25))), reply("B"), reply("It is a crab.")]
+    heard = [protocol.read(answer(body), 1)[0] for body in (bodies[::-1] if turn else bodies)]
+    assert not any(isinstance(each, ItemFault) for each in heard)
+    model = reader_for(heard[0], answer=None, labels=LABELS, num_outputs=None, name="m")
+    assert model.labels == (*LABELS, OTHER)
+    rows = model.rows(heard)[:: -1 if turn else 1]
+    assert rows.argmax(1).tolist() == [0, 1, 2]
+    assert rows[0].max() == (1 if turn else 0.75)
 
 
 def test_log_probabilities_that_nobody_asked_for_are_not_read() -> None:

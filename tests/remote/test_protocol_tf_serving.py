@@ -167,7 +167,8 @@ def discover(reply: Incoming, **options: Any) -> tuple[TFServing, Declared]:
 
     found = protocol(**options)
     declared = found.discover(get)
-    assert [(sent.url, sent.method) for sent in asked] == [("http://host:8501/v1/models/m/metadata", "GET")]
+    urls = ["http://host:8501/v1/models/m", "http://host:8501/v1/models/m/metadata"]
+    assert [(sent.url, sent.method) for sent in asked] == [(url, "GET") for url in urls]
     return found, declared
 
 
@@ -231,6 +232,31 @@ def test_metadata_are_not_needed_but_a_missing_model_is_an_error() -> None:
         assert discover(reply)[1] == Declared()
     with pytest.raises(EndpointError, match="404: Servable not found for request: Latest"):
         discover(answer({"error": "Servable not found for request: Latest(m)"}, 404))
+
+
+def test_a_model_is_waited_for_while_it_is_loaded() -> None:
+    def status(*states: str) -> Incoming:
+        versions = [{"version": str(number), "state": state} for number, state in enumerate(states)]
+        return answer({"model_version_status": versions})
+
+    def get(sent: Outgoing) -> Incoming:
+        is_status = not sent.url.endswith("/metadata")
+        if is_status:
+            return replies.pop(0) if len(replies) > 1 else replies[0]
+        return answer(metadata({"x": tensor("DT_FLOAT", -1, 32, 48, 3)}))
+
+    waits: list[float] = []
+    found = protocol()
+    found.pause = waits.append
+    for last in (status("END", "AVAILABLE"), status("END"), answer(b"no", 404), answer({"model_version_status": 3})):
+        replies = [status("START"), status("END", "LOADING"), last]
+        waits.clear()
+        assert found.discover(get).num_outputs == 10
+        assert len(waits) == 2
+    replies = [status("LOADING")]
+    with pytest.raises(EndpointError, match="is not ready: LOADING"):
+        found.discover(get)
+    assert sum(waits) > 50
 
 
 @pytest.mark.parametrize(

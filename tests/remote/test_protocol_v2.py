@@ -176,6 +176,14 @@ def test_classes_keep_labels_with_colons_and_unicode(binary: bool) -> None:
     assert asked.read(reply, 2) == [{"a: b": 0.75, "naïve 犬": 0.25}, {"c": 0.0015, "l2": -2.0}]
 
 
+def test_labels_that_name_classes_are_facts_and_others_are_not() -> None:
+    labels = [("a", "b"), ("b", "a"), None]
+    classes = [protocol(known, classification=2).facts() for known in labels]
+    assert classes[0] != classes[1] != classes[2] != classes[0]
+    assert classes[2] == {**protocol().facts(), "options": {**GIVEN, "classification": 2}}
+    assert all(protocol(known).facts() == protocol().facts() for known in labels)
+
+
 def test_a_class_without_any_label_is_called_by_its_index() -> None:
     assert protocol(classification=1).read(answer(outputs(output(["0.5:7"], [1, 1], "BYTES"))), 1) == [{"7": 0.5}]
 

@@ -39,7 +39,7 @@ class Server:
         }
 
     def __call__(self, sent: Outgoing) -> Incoming:
-        assert sent.method == "GET"
+        assert sent.method == ("POST" if sent.url.endswith("/repository/index") else "GET")
         assert sent.body == b""
         path = sent.url.removeprefix("http://host:8000")
         self.asked.append(path)
@@ -156,7 +156,7 @@ def test_extensions_are_used_where_they_are_listed() -> None:
 def test_readiness_is_waited_for_and_not_for_ever() -> None:
     server = Server(tensor("FP32", -1, 3, 8, 8), unready=3)
     discover(server)
-    assert server.asked[:8] == ["/v2/health/ready"] * 4 + ["/v2/models/m/ready"] * 4
+    assert server.asked[:9] == ["/v2/health/ready"] * 4 + ["/v2"] + ["/v2/models/m/ready"] * 4
     pauses: list[float] = []
     protocol = V2(Endpoint("http://host:8000/v2/models/m", "v2"))
     protocol.pause = pauses.append
@@ -221,3 +221,63 @@ def test_the_model_is_found_in_every_form_of_url(url: str, options: dict[str, An
 def test_options_that_make_no_sense(url: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         V2(Endpoint(url, "v2", options=options))
+
+
+def rows_that_say(**parameters: Any) -> dict[str, Any]:
+    return {**tensor("FP32", -1, 3, name="y"), "parameters": parameters}
+
+
+def said_by(output: dict[str, Any], **options: Any) -> Declared:
+    extensions = ["classification"] if options else []
+    return discover(Server(tensor("FP32", -1, 3, 8, 8), outputs=(output,), extensions=extensions), **options)[1]
+
+
+@pytest.mark.parametrize("kind", ["logits", "probabilities", "embeddings", "top-k"])
+def test_what_the_output_says_about_itself_is_declared(kind: str) -> None:
+    found = said_by(rows_that_say(answer=kind, labels='["cat", "b: \\u72ac", "cat"]'))
+    assert found == Declared((8, 8), 3, ("cat", "b: 犬", "cat"), AnswerKind(kind))
+
+
+def test_of_the_best_classes_the_labels_are_declared_and_how_many_come_decides_on_the_kind() -> None:
+    output = rows_that_say(answer="logits", labels='["cat", "dog", "crab"]')
+    assert said_by(output, classification=2).answer is AnswerKind.TOP_K
+    found = said_by(output, classification=3)
+    assert (found.answer, found.labels) == (AnswerKind.LOGITS, ("cat", "dog", "crab"))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"labels": '["cat", "dog"]'},
+        {"labels": '["cat", "dog", 3]'},
+        {"labels": '["cat", "dog", ""]'},
+        {"labels": "labels.txt"},
+        {"labels": ["cat", "dog", "crab"]},
+        {"labels": "[" * 100_000},
+        {"labels": "9" * 5000},
+        {"answer": "label"},  # numbers are none
+        {"answer": "scores"},
+        {"answer": ["logits"]},
+        [],
+        "labels",
+    ],
+)
+def test_what_else_stands_there_means_something_else(parameters: object) -> None:
+    output = {**tensor("FP32", -1, 3, name="y"), "parameters": parameters}
+    assert said_by(output) == Declared((8, 8), 3)
+
+
+@pytest.mark.parametrize("listed", [[{"name": "m"}, {"name": "other"}], [], {"error": "unavailable"}, "?"])
+def test_a_model_that_triton_lists_is_waited_for_and_so_is_one_where_it_lists_none(listed: Any) -> None:
+    server = Server(tensor("FP32", -1, 3, 8, 8), extensions=["model_repository"], unready=2)
+    server.routes["/v2/repository/index"] = listed
+    assert discover(server)[1].num_outputs == 10
+
+
+def test_a_model_that_triton_does_not_list_is_not_waited_for() -> None:
+    server = Server(tensor("FP32", -1, 3, 8, 8), extensions=["model_repository"], unready=0)
+    server.unready["/v2/models/m/ready"] = 1000  # what Triton answers for an unknown one, for ever
+    server.routes["/v2/repository/index"] = [{"name": "a"}, {"name": "b"}]
+    with pytest.raises(EndpointError, match="has no model 'm'; it has: a, b"):
+        discover(server)
+    assert "/v2/models/m/ready" not in server.asked

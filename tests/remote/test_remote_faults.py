@@ -173,6 +173,7 @@ def everything_in(folder: Path) -> bytes:
     return b"\n".join(found)
 
 
+@pytest.mark.slow
 def test_a_key_is_sent_and_written_nowhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

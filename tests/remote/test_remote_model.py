@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from pixprompt.core import Access, AnswerKind, EndpointError, Model, ModelError
+from pixprompt.core import Access, AnswerKind, ConfigError, EndpointError, Model, ModelError
 from pixprompt.models.reply_ledger import SKIPPED
 from pixprompt.remote import RemoteModel
 from pixprompt.remote.protocol import Declared, Endpoint
 
 from .desk import Desk, Pixels, fault, images, remote
-from .toy_endpoint import QUICK, URL, FakeClock
+from .toy_endpoint import QUICK, URL, FakeClock, ToyProtocol
 
 
 def made(
@@ -55,15 +55,8 @@ def test_what_the_endpoint_says_goes_before_what_it_declares_and_both_before_loo
     model(images(1))
     assert (model.spec.labels, model.spec.answer) == (("p", "q", "r"), AnswerKind.PROBABILITIES)
     assert made(image_size=None).spec.image_size == (224, 224)
-    with pytest.raises(ModelError, match="returned 3 scores, expected 4"):
+    with pytest.raises(EndpointError, match="returned 3 scores, expected 4"):
         made(declared=Declared(num_outputs=4))(images(1))
-
-
-def test_an_answer_of_another_form_is_refused() -> None:
-    model = made(lambda number: [0.5, 0.5] if number < 2 else "words")
-    model(images(0, 1))
-    with pytest.raises(ModelError, match="returned a text, but scores in an array"):
-        model(images(2))
 
 
 def test_the_order_of_named_scores_does_not_hang_on_the_first_answer() -> None:
@@ -115,9 +108,14 @@ def test_the_identity_holds_what_an_answer_depends_on() -> None:
         endpoint = Endpoint(**{"url": URL, "protocol": "pixels", **given})
         assert RemoteModel("x", Pixels(endpoint), Desk(), Declared()).identity != base
     assert made(max_batch=7).identity == base  # how many go together changes no answer
-    as_files = made(encoding="jpeg")
-    as_files.protocol.sends_files = True
-    assert "jpeg 95" in as_files.identity
+    endpoint = Endpoint(URL, "toy", encoding="jpeg")
+    assert "jpeg 95" in RemoteModel("x", ToyProtocol(endpoint), Desk(), Declared()).identity
+
+
+def test_an_encoding_of_files_is_refused_where_numbers_are_sent() -> None:
+    with pytest.raises(ConfigError, match=r"as numbers.*leave out the encoding 'jpeg'"):
+        made(encoding="jpeg")
+    made(encoding="png")
 
 
 def test_without_a_ledger_it_asks_and_raises_all_the_same() -> None:

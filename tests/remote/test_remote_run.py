@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -83,15 +84,23 @@ def test_the_dry_run_prints_everything_and_pays_nothing(
     assert planned["cost"] == pytest.approx(total * 1.5 / 1000)
     assert main(train(toy, url, "--dry-run")) == 0
     out = capsys.readouterr().out
-    assert "time        is measured by the first request; or give --rate" in out
+    assert "time        is told after the first request; or give --rate" in out
     assert "one image alone, before any other" in out
+    assert "--max-requests" not in out
+    assert main(train(toy, url, "--dry-run", "--max-requests", "3")) == 0
+    assert "--max-requests 3 is not enough" in capsys.readouterr().out
     assert (service.paid, Path("run").exists(), list(Path().glob("*.sqlite"))) == (0, False, [])
 
 
+@pytest.mark.slow
 def test_a_run_is_learned_scored_applied_and_read(
     toy: Toy, url: str, service: Counting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    result = told(capsys, 0, train(toy, url, "--concurrency", "3", "--price-per-1000", "2"))
+    assert main([*train(toy, url, "--concurrency", "3", "--price-per-1000", "2"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    result = json.loads(out)
+    assert re.search(rf"asks {url} about up to \d+ images \(\d+ requests or more, cost 0\.\d+\)", err)
+    assert re.search(r"the first answer took \d+\.\d\d s: about \d+ s for \d+ requests", err)
     report = told(capsys, 0, ["ledger", "run"])
     assert result["queries"]["images"] == report["queries"] == report["answers"] <= 120
     assert result["queries"]["requests"] == report["requests"] == service.paid
@@ -132,13 +141,21 @@ def test_predictions_are_in_order_and_resumed(
     assert service.paid == paid
 
 
-def test_the_first_look_of_diagnose_is_kept(toy: Toy, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_look_of_diagnose_is_kept_and_within_its_budget(
+    toy: Toy, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_pictures(toy.folder / "reference", 12, 9)
     given = ["diagnose", "--data", toy.data, "--reference", f"folder:{toy.folder / 'reference'}", "--model", url]
     given += ["--inception", "none", "--lpips", "none", "--labelled", "4", "--ledger", "look.sqlite"]
     asked = [told(capsys, 0, given)["model"]["asked"] for _ in range(2)]
     assert asked == [12, 0]
     assert read_ledger("look.sqlite")["queries"] == 12
+    monkeypatch.setattr("pixprompt.engine.opening.QUERIES", 10)  # what nobody gave a budget for is not planned
+    found = told(capsys, 0, [*given[:-1], "new.sqlite", "--labelled", "9", "--price-per-1000", "2"])
+    assert found["model"]["asked"] == 9
+    assert read_ledger("new.sqlite")["cost"] == 0.018
+    assert main([*given[:-1], "newer.sqlite", "--max-requests", "1"]) == 3
+    assert not read_ledger("newer.sqlite")["requests"]
 
 
 @pytest.mark.parametrize(
@@ -190,6 +207,7 @@ def test_what_is_sent_is_what_apply_writes(name: str, encode: Any, tmp_path: Pat
         assert hashlib.sha256(sent).hexdigest() == hashlib.sha256(written.read_bytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_a_run_that_is_interrupted_ends_with_the_same_prompt(
     toy: Toy, url: str, service: Counting, capsys: pytest.CaptureFixture[str]
 ) -> None:

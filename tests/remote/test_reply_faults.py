@@ -91,3 +91,29 @@ def test_excerpts_are_one_printable_line() -> None:
     assert excerpt(Incoming(500, {}, b"x" * 300)) == "x" * 197 + "..."
     assert excerpt(Incoming(500, {}, bytes(range(128, 256)))) == "128 bytes"
     assert excerpt(Incoming(500, {}, b"")) == ""
+    trace = b'Traceback (most recent call last):\n  File "model.py", line 1\nValueError: expected 3 channels\n'
+    assert excerpt(Incoming(500, {}, trace)) == "ValueError: expected 3 channels"
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        (503, {}, b'{"error": "Model a/b is currently loading", "estimated_time": 20.5}', 20.5),
+        (503, {"retry-after": "3"}, b'{"estimated_time": 20.5}', 3.0),
+        (503, {}, b'{"estimated_time": 1e9}', 120.0),
+        (500, {}, b'{"estimated_time": 20.5}', None),
+        (503, {}, b'{"estimated_time": -1}', None),
+        (503, {}, b'{"estimated_time": NaN}', None),
+        (503, {}, b'{"estimated_time": "soon"}', None),
+        (503, {}, b'{"estimated_time": true}', None),
+        (503, {}, b"[20.5]", None),
+        (503, {}, b"[" * 100_000, None),
+        (503, {}, b"\xff", None),
+    ],
+)
+def test_a_model_that_is_loaded_says_how_long(
+    status: int, headers: dict[str, str], body: bytes, seconds: float | None
+) -> None:
+    fault = fault_of(Incoming(status, headers, body), NOW)
+    assert fault is not None
+    assert fault.retry_after == seconds

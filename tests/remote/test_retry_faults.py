@@ -70,7 +70,7 @@ ONE_FAULT: dict[str, tuple[Play, list[str], int]] = {
 @pytest.mark.parametrize("name", ONE_FAULT)
 def test_one_fault_is_survived(name: str, transport: Transport) -> None:
     play, kinds, billed = ONE_FAULT[name]
-    quick = QUICK if name not in ("slow", "hanging") else type(QUICK)(timeout=0.3, first_wait=0.01)
+    quick = QUICK if name not in ("slow", "hanging") else type(QUICK)(timeout=1.0, first_wait=0.01)
     book = Book()
     with FaultServer(answer, [play]) as server:
         found = caller(transport, url=server.url, patience=quick, pace=Pace(1000.0, burst=2)).ask(pictures(2), book)

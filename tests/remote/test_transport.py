@@ -31,11 +31,11 @@ AFTER_SENDING = {
 @pytest.mark.parametrize("play", AFTER_SENDING.values(), ids=AFTER_SENDING)
 def test_what_breaks_after_sending_is_lost_and_not_repeated(transport: Transport, play: Play) -> None:
     start = time.monotonic()
-    fault, server = send(transport, play, timeout=0.3)
+    fault, server = send(transport, play, timeout=1.0)
     assert isinstance(fault, Fault)
     assert fault.kind is FaultKind.LOST
     assert fault.billed
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 6
     assert server.num_billed <= 1  # no adapter has bought a second answer
     assert len(server.received) == (0 if play is refuse else 1)
     assert not any(received.sent for received in server.received)
@@ -133,9 +133,9 @@ def test_connections_stay_open_and_closed_ones_are_noticed(transport: Transport)
 def test_a_connection_that_was_cut_is_not_used_again(transport: Transport) -> None:
     with FaultServer(answer, [None, plays.drip(0.05), plays.large(8 << 20)]) as server:
         transport.send(post(server.url), timeout=5.0)
-        for kind in (FaultKind.LOST, FaultKind.GARBLED):
+        for kind, timeout in ((FaultKind.LOST, 0.4), (FaultKind.GARBLED, 5.0)):
             with pytest.raises(Fault) as caught:
-                transport.send(post(server.url), timeout=0.4)
+                transport.send(post(server.url), timeout=timeout)
             assert caught.value.kind is kind
         assert transport.send(post(server.url), timeout=5.0).body == answer(BODY, {})[2]
         assert server.num_connections == 3

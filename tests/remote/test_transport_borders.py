@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pixprompt.core import ConfigError
 from pixprompt.remote.exchange import Fault, FaultKind, Outgoing
+from pixprompt.remote.line import Line
 from pixprompt.remote.transport import Transport
 
 from . import fault_plays as plays
@@ -107,3 +112,65 @@ def test_credentials_over_plain_http_are_warned_about_once(caplog: pytest.LogCap
         "credentials go to no.such.host.invalid unencrypted; use https where it can be had."
     ]
     assert KEY not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "words", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"HTTP/1.1 407 Proxy\r\n\r\n", b""], ids=["403", "407", "hangs"]
+)
+def test_a_proxy_that_makes_no_tunnel_is_unsent(
+    transport: Transport, monkeypatch: pytest.MonkeyPatch, words: bytes
+) -> None:
+    seen: list[bytes] = []
+
+    def refuse_tunnel(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection:
+            seen.append(connection.recv(1 << 16))
+            connection.sendall(words)
+            connection.recv(0 if words else 1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=refuse_tunnel, args=(listener,))
+        thread.start()
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
+        start = time.monotonic()
+        with pytest.raises(Fault) as caught:
+            transport.send(post("https://far.invalid/x"), timeout=0.3)
+        thread.join(5)
+    assert seen[0].startswith(b"CONNECT far.invalid:443")
+    assert KEY.encode() not in seen[0]
+    assert caught.value.kind is FaultKind.UNSENT
+    assert not caught.value.billed
+    assert time.monotonic() - start < 6
+
+
+class Ended:
+    """A reply whose time is over when its last byte has been read."""
+
+    status_code = 200
+
+    def __init__(self, line: Line, headers: dict[str, str]) -> None:
+        self.raw, self.line, self.headers = self, line, headers
+
+    def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
+        yield b"{}"
+        self.line.cut = True
+
+    def close(self) -> None:
+        pass
+
+    release_conn = close
+
+
+@pytest.mark.parametrize("headers", [{"Content-Length": "2"}, {"Transfer-Encoding": "chunked"}])
+def test_a_reply_that_says_its_end_is_whole_though_the_time_is_over_then(
+    transport: Transport, headers: dict[str, str]
+) -> None:
+    line = Line(60.0)
+    assert transport._read(Ended(line, headers), line).body == b"{}"
+
+
+def test_a_reply_that_ends_with_the_connection_may_have_been_cut(transport: Transport) -> None:
+    line = Line(60.0)
+    with pytest.raises(TimeoutError):
+        transport._read(Ended(line, {}), line)

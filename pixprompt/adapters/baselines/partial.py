@@ -36,6 +36,7 @@ class Partial(Baseline):
     Reference: arXiv 2203.12119, section 4.1 (Partial-k).
     """
 
+    keeps = True
     options: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, layers: int = 1, generator: Generator) -> None:

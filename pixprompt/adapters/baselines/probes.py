@@ -15,6 +15,8 @@ __all__ = ["LinearProbe", "MLPProbe"]
 
 
 class _Probe(Baseline):
+    keeps = True
+
     def __init__(self, model: TorchModel, classes: tuple[str, ...], num_hidden: int, generator: Generator) -> None:
         super().__init__(model, classes)
         self.head = ClassifierHead(self.net.width(), len(classes), num_hidden=num_hidden, generator=generator)

@@ -96,6 +96,8 @@ def _for_vit(
         raise ConfigError(f"location {place!r} is the input of the whole model. Choose vpt-shallow.")
     if tokens is None and place not in ("add", "add-one"):
         tokens = 1 if place == "concat-channel" else _TOKENS
+    if deep and place == "prepend" and chosen.get("depth_from") == "top" and "depth" not in chosen:
+        raise ConfigError("depth_from 'top' counts the layers of depth: say how many, or leave it out.")
     if deep:
         chosen.setdefault("depth", ViT(model).depth)
     return ViTVPT(model, classes, VPTOptions(tokens=tokens, **chosen), generator=generator)

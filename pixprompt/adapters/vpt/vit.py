@@ -40,6 +40,7 @@ class ViTVPT(WhiteBox):
         self.view, self.options = ViT(model), options
         self.prompts = locate(self.view, options, generator=generator)
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
+        self.keeps = options.depth_from == "top" and options.depth < self.view.depth
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the transformer's parameters, from the patch convolution to the final norm."""

@@ -7,8 +7,6 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from ...core import AnswerKind
 from ...models.replies import Reply
 from ..exchange import Incoming, ItemFault, Outgoing, Picture
@@ -27,8 +25,7 @@ class HuggingFace(Protocol):
     """Hugging Face image classification: base64 in JSON, a list of labels with scores back.
 
     Options: `top_k`, the number of classes in an answer, by default all; `function`, what is applied to the logits:
-    "softmax", "sigmoid" or "none", by default what the endpoint prefers. With "none", the logits of all labels come
-    as an array in the order of the endpoint's labels where these are known.
+    "softmax", "sigmoid" or "none", by default what the endpoint prefers.
 
     Args:
         endpoint: Where and how.
@@ -59,16 +56,13 @@ class HuggingFace(Protocol):
         return with_parameters(self.endpoint.url, pictures[0], self._parameters)
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
-        """Reads the labels of one image."""
-        found = read_labels(incoming, add_up=not self._logits)
-        labels = self.endpoint.labels
-        if self._logits and labels and len(labels) == len(found) and set(labels) == set(found):
-            return [np.array([found[label] for label in labels])]
-        return [found]
+        """Reads the labels of one image; their order is for the reader of the answers to choose."""
+        return [read_labels(incoming, add_up=not self._logits)]
 
     def facts(self) -> dict[str, Any]:
         """Adds the parameters that are sent: their defaults depend on the labels."""
-        return {**super().facts(), "parameters": self._parameters}
+        named = {"named": True} if self._logits else {}  # 0.3.0 kept arrays, in the order of the labels of that time
+        return {**super().facts(), "parameters": self._parameters, **named}
 
 
 def with_parameters(url: str, picture: Picture, parameters: Mapping[str, Any]) -> Outgoing:

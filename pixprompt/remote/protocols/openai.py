@@ -35,8 +35,9 @@ class OpenAI(Protocol):
 
     Up to 26 labels are asked for by letter. With log-probabilities, an answer is label -> probability over all
     spellings of a letter among the likeliest tokens, with what other tokens got under "(other)"; labels that are not
-    among them are silent. Without, it is a label, or the text where no letter can be read. More labels are asked for
-    by their words, without log-probabilities.
+    among them are silent. Without, it is a label, or the text where no letter can be read. What came before changes
+    nothing about that; the first answer tells as what all of them are read. More labels are asked for by their words,
+    without log-probabilities.
 
     Options: `model` (needed); `labels`, by default those of the endpoint; `prompt`, a question in which {labels}
     stands for the list; `detail` of the image, "low", "high" or "auto"; `logprobs`, true, false or "auto" (asked for,
@@ -60,7 +61,6 @@ class OpenAI(Protocol):
         self._letters = dict(zip(ascii_uppercase, self._labels, strict=False))
         self._by_letter = len(self._labels) <= len(ascii_uppercase)
         self._numbers = _asks_numbers(options.get("logprobs", "auto"), len(self._labels))
-        self._numbers_came = False
         self._question = self._filled(text_option(options, "prompt") or (_BY_LETTER if self._by_letter else _BY_WORD))
         detail = choice_option(options, "detail", ("low", "high", "auto"))
         self._image = {} if detail is None else {"detail": detail}
@@ -93,15 +93,13 @@ class OpenAI(Protocol):
         text, refused = _text(message, choice.get("finish_reason") == "content_filter", incoming)
         tokens = _first_token(choice.get("logprobs")) if self._numbers is not False else None
         if tokens is not None:
-            self._numbers_came = True
             return [token_scores(tokens, self._letters, incoming)]
-        if self._numbers and not refused:
+        if refused and self._numbers is not False:
+            return [{OTHER: 1.0}]
+        if self._numbers:
             raise garbled("no log-probabilities came; set the option logprobs to false or auto", incoming)
         letter = letter_of_text(text) if self._by_letter and not refused else None
-        label = self._letters.get(letter or "", text)
-        if self._numbers or self._numbers_came:  # one form of answers for all images
-            return [{label if label in self._labels else OTHER: 1.0}]
-        return [label]
+        return [self._letters.get(letter or "", text)]
 
     def facts(self) -> dict[str, Any]:
         """Adds what is asked: the question has defaults, and the labels may be those of the endpoint."""

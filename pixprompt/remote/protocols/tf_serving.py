@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 from ...core import ConfigError, EndpointError
 from ...models.replies import Reply
 from ..exchange import Incoming, ItemFault, Outgoing, Picture
-from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
+from ..protocol import PAUSES, PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import check_count, garbled, named_scores, parse_json, raise_error, row_of_scores, short
 from .options import check_keys, choice_option, text_option
 from .pixels import LAYOUTS, PixelValues
@@ -37,6 +38,9 @@ class TFServing(Protocol):
     "format": "row" (default) or "column"; "datatype": "FP32" (default), "UINT8" or "BYTES"; "layout": "NHWC"
     (default) or "NCHW"; "range" of the numbers (see `PixelValues`). What is not given comes from the metadata where
     the server shows them.
+
+    Attributes:
+        pause: Waits so many seconds.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
@@ -54,6 +58,7 @@ class TFServing(Protocol):
         self.values = PixelValues(options.get("range", "unit"))
         self.output = text_option(options, "output")
         self.signature = text_option(options, "signature")
+        self.pause: Callable[[float], None] = time.sleep
         self._use(Signature(text_option(options, "input")))
 
     def _use(self, signature: Signature) -> None:
@@ -67,12 +72,13 @@ class TFServing(Protocol):
             raise ConfigError(f"images go as {self.datatype}, which have no other range; leave out option 'range'.")
 
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
-        """Reads the metadata where the server shows them.
+        """Waits until the model is loaded and reads the metadata where the server shows them.
 
         Raises:
             ConfigError: The options do not go with the metadata.
-            EndpointError: The server says that it has no such model, or none that takes images.
+            EndpointError: The model is never loaded, or the server has no such model, or none that takes images.
         """
+        self._wait(get)
         reply = get(Outgoing(self._url(f"{self._model}/metadata"), method="GET"))
         try:
             body = json.loads(reply.body)
@@ -117,6 +123,17 @@ class TFServing(Protocol):
         check_count(len(rows), count, incoming)
         return [self._answer(row, incoming) for row in rows]
 
+    def _wait(self, get: Callable[[Outgoing], Incoming]) -> None:
+        """Asks for the state of the model as long as it is being loaded."""
+        url = self._url(self._model)
+        for seconds in (*PAUSES, None):
+            states = _states(get(Outgoing(url, method="GET")))
+            if "AVAILABLE" in states or not {"START", "LOADING"} & set(states):
+                return
+            if seconds is not None:
+                self.pause(seconds)
+        raise EndpointError(f"{url} is not ready: {', '.join(states)}. Run again when it is loaded.")
+
     def _values(self, pictures: Sequence[Picture]) -> list[Any]:
         if self.datatype == "BYTES":
             return [{"b64": base64.b64encode(picture.content).decode()} for picture in pictures]
@@ -153,3 +170,13 @@ class TFServing(Protocol):
     def _url(self, path: str) -> str:
         parts = urlsplit(self.endpoint.url)
         return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
+
+
+def _states(reply: Incoming) -> list[str]:
+    """Returns the states of the versions of a model; none where the reply is about something else."""
+    try:
+        body = json.loads(reply.body)
+    except (ValueError, RecursionError):
+        return []
+    found = body.get("model_version_status") if isinstance(body, dict) else None
+    return [str(item.get("state")) for item in found if isinstance(item, dict)] if isinstance(found, list) else []

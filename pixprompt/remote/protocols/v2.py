@@ -19,7 +19,7 @@ import numpy.typing as npt
 from ...core import AnswerKind, ConfigError, EndpointError
 from ...models.replies import Reply
 from ..exchange import Incoming, ItemFault, Outgoing, Picture
-from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
+from ..protocol import PAUSES, PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import garbled, named_scores, short
 from .options import check_keys, choice_option, flag_option, whole_option
 from .pixels import PixelValues
@@ -33,8 +33,6 @@ __all__ = ["V2"]
 _OPTIONS = (
     *("model", "version", "input", "output", "datatype", "layout", "range", "binary", "classification", "bytes"),
 )
-_PAUSES = (0.1, 0.2, 0.5, 1.0, *[2.0] * 29)
-"""Seconds between questions for readiness, a minute in all: some servers say 400 until they have loaded a model."""
 
 
 @PROTOCOLS.register("v2")
@@ -76,8 +74,10 @@ class V2(Protocol):
         """
         options = self.endpoint.options
         self._wait(get, self.urls.health)
-        self._wait(get, self.urls.ready)
         extensions = self._extensions(get)
+        if "model_repository" in extensions:
+            self._check_repository(get)
+        self._wait(get, self.urls.ready)
         if self.top is not None and extensions and "classification" not in extensions:
             raise ConfigError("the server lists no classification extension; leave out option 'classification'.")
         if "binary" not in options:
@@ -89,8 +89,9 @@ class V2(Protocol):
             self.max_batch = _max_batch(_body(get(Outgoing(self.urls.config, method="GET"))))
         known = self.output.num_outputs
         partial = self.top is not None and (known is None or self.top < known)
-        answer = AnswerKind.TOP_K if partial else AnswerKind.LABEL if self._answers_labels() else None
-        return Declared(self._input().image_size, known, answer=answer, max_batch=self.max_batch)
+        answer = AnswerKind.LABEL if self._answers_labels() else self.output.answer
+        answer = AnswerKind.TOP_K if partial else answer
+        return Declared(self._input().image_size, known, self.output.labels, answer, self.max_batch)
 
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one batch; the images are of one size unless they go as files.
@@ -129,6 +130,11 @@ class V2(Protocol):
         if rows.shape[1] != 1:
             raise garbled(f"expected one label per image, got {short(rows.tolist())}", incoming)
         return [str(row[0]) for row in rows]
+
+    def facts(self) -> dict[str, Any]:
+        """Adds the labels where they name the classes of an answer."""
+        labels = self.endpoint.labels if self.top is not None else None
+        return {**super().facts(), **({} if labels is None else {"labels": list(labels)})}
 
     def _answers_labels(self) -> bool:
         return self.output.is_text and self.top is None
@@ -177,7 +183,7 @@ class V2(Protocol):
 
     def _wait(self, get: Callable[[Outgoing], Incoming], url: str) -> None:
         """Asks until a readiness route says yes, or that it does not exist."""
-        for seconds in (*_PAUSES, None):
+        for seconds in (*PAUSES, None):  # some servers say 400 until they have loaded a model
             reply = get(Outgoing(url, method="GET"))
             if reply.status < 300 or reply.status in (404, 405, 501):
                 return
@@ -191,6 +197,18 @@ class V2(Protocol):
     def _extensions(self, get: Callable[[Outgoing], Incoming]) -> list[object]:
         found = _body(get(Outgoing(self.urls.server, method="GET"))).get("extensions")
         return found if isinstance(found, list) else []
+
+    def _check_repository(self, get: Callable[[Outgoing], Incoming]) -> None:
+        """Looks the model up where Triton lists all: it calls an unknown one not ready, which one would wait for."""
+        try:
+            found = json.loads(get(Outgoing(self.urls.repository)).body)
+        except (ValueError, RecursionError):
+            return
+        entries = found if isinstance(found, list) else []
+        names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
+        if names and self.urls.name not in names:
+            known = ", ".join(map(str, names))
+            raise EndpointError(f"{self.urls.server} has no model {self.urls.name!r}; it has: {known}.")
 
     def _metadata(self, get: Callable[[Outgoing], Incoming]) -> dict[str, Any]:
         reply = get(Outgoing(self.urls.model, method="GET"))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from ...core import ConfigError, EndpointError
+from ...core import AnswerKind, ConfigError, EndpointError
 from ...registry import suggest
 from .options import choice_option, text_option
 from .pixels import LAYOUTS
@@ -54,11 +55,15 @@ class ScoreOutput:
         name: Of the tensor; None for whatever comes.
         num_outputs: S if its shape says it.
         is_text: Whether it holds labels instead of numbers.
+        labels: S names, if its parameters say them as `pixprompt serve` does.
+        answer: What its numbers are, likewise.
     """
 
     name: str | None = None
     num_outputs: int | None = None
     is_text: bool = False
+    labels: tuple[str, ...] | None = None
+    answer: AnswerKind | None = None
 
 
 def input_from_options(options: Mapping[str, Any]) -> ImageInput | None:
@@ -126,7 +131,26 @@ def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Scor
             raise ConfigError(f"the model has several outputs ({_listing(tensors)}): choose one with option 'output'.")
         chosen = candidates[0]
     size = _shape(chosen)[-1] if _is_rows(chosen) else -1
-    return ScoreOutput(str(chosen["name"]), size if size > 1 else None, chosen.get("datatype") == "BYTES")
+    found = ScoreOutput(str(chosen["name"]), size if size > 1 else None, chosen.get("datatype") == "BYTES")
+    said = chosen.get("parameters")
+    if found.num_outputs is None or not isinstance(said, dict):
+        return found
+    return replace(found, labels=_labels(said.get("labels"), found.num_outputs), answer=_answer(said.get("answer")))
+
+
+def _labels(text: object, count: int) -> tuple[str, ...] | None:
+    """Reads a JSON list in a text; other servers may mean other things by the same word."""
+    try:
+        found = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(found, list) or len(found) != count:
+        return None
+    return tuple(found) if all(isinstance(label, str) and label for label in found) else None
+
+
+def _answer(text: object) -> AnswerKind | None:
+    return next((kind for kind in AnswerKind if kind == text and kind is not AnswerKind.LABEL), None)
 
 
 def _tensors(metadata: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:

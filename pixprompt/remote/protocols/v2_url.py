@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from ...core import ConfigError
 from .options import text_option
@@ -71,6 +71,16 @@ class V2Url:
     def ready(self) -> str:
         """Whether the model is ready."""
         return f"{self.model}/ready"
+
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        return unquote(self.model.removeprefix(f"{self.server}/models/").partition("/")[0])
+
+    @property
+    def repository(self) -> str:
+        """The list of all models, an extension of Triton; asked by POST."""
+        return f"{self.server}/repository/index"
 
     @property
     def config(self) -> str:
