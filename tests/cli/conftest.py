@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from ..images import make_prompt
 from .toy import Toy, write_toy
@@ -22,12 +21,9 @@ def prompt_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
-    """A model that can be named and images that lie in a folder, in an empty current folder; one thread."""
+    """A model that can be named and images that lie in a folder, in an empty current folder."""
     made = write_toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     yield made
-    torch.set_num_threads(threads)
     sys.modules.pop(made.module, None)

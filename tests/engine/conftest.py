@@ -1,7 +1,5 @@
 """A task that a prompt can learn in a second: three kinds of noisy pictures, a fixed random net with six outputs."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -25,15 +23,6 @@ def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     pixels[labels == 1, :, :, 1] += 60
     pixels[labels == 2, ::2] += 60
     return pixels.clip(0, 255).astype(np.uint8), labels
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Tiny tensors are slower with several threads, much slower on a busy machine."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -6,14 +6,12 @@ import json
 import shutil
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from pixprompt.cli import main
@@ -40,7 +38,7 @@ BUDGET = 1000
 
 
 @pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """The current folder with pictures of three classes, and a module with the model for `pixprompt serve`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -48,10 +46,7 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         write_pictures(tmp_path / "images" / split, count, seed, size=SIDE)
     shutil.copy(SERVED / "linear.py", "peer_linear.py")
     Path("peer_local.py").write_text(LOCAL)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield f"folder:{tmp_path / 'images'}"
-    torch.set_num_threads(threads)
+    return f"folder:{tmp_path / 'images'}"
 
 
 def train(url: str, data: str, out: str) -> list[str]:

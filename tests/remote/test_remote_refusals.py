@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from pixprompt.cli import main
 from pixprompt.core import EndpointError
@@ -122,13 +121,10 @@ def test_the_concurrency_that_is_wished_is_reached() -> None:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SHOP_KEY", "k")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield write_toy(tmp_path)
-    torch.set_num_threads(threads)
+    return write_toy(tmp_path)
 
 
 def digest(content: bytes) -> str:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from PIL import Image
 
 from pixprompt.cli import main
@@ -39,13 +38,10 @@ class Counting(Service):
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Toy:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield write_toy(tmp_path)
-    torch.set_num_threads(threads)
+    return write_toy(tmp_path)
 
 
 @pytest.fixture

@@ -54,11 +54,11 @@ def closed_port() -> int:
 
 @pytest.mark.parametrize(
     "url",
-    [f"http://127.0.0.1:{closed_port()}/x", f"https://127.0.0.1:{closed_port()}/x", "http://no.such.host.invalid"],
+    ["http://127.0.0.1:{port}/x", "https://127.0.0.1:{port}/x", "http://no.such.host.invalid"],
 )
 def test_no_connection_is_unsent(transport: Transport, url: str) -> None:
     with pytest.raises(Fault, match="no connection") as caught:
-        transport.send(post(url), timeout=5.0)
+        transport.send(post(url.format(port=closed_port())), timeout=5.0)
     assert caught.value.kind is FaultKind.UNSENT
     assert not caught.value.billed
 

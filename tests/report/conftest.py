@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from pixprompt.cli import main
 
@@ -21,8 +20,7 @@ from ..cli.toy import Toy, write_toy
 def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
     """The toy task with a finished run in `run`; its module can be imported from anywhere."""
     folder = tmp_path_factory.mktemp("report")
-    toy, threads, before = write_toy(folder), torch.get_num_threads(), os.getcwd()
-    torch.set_num_threads(1)
+    toy, before = write_toy(folder), os.getcwd()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXPROMPT_CACHE", str(folder / "cache"))
         patch.syspath_prepend(str(folder))
@@ -30,7 +28,6 @@ def toy_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Toy]:
         assert main(toy.train("run", "--price-per-1000", "2")) == 0
         os.chdir(before)
         yield toy
-    torch.set_num_threads(threads)
     sys.modules.pop(toy.module, None)
 
 
@@ -46,11 +43,3 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("sections", "looks", "compare"):
         module = importlib.import_module(f"pixprompt.report.{name}")
         monkeypatch.setattr(module, "to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
