@@ -37,7 +37,12 @@ class _KillAfter(Silent):
     [("no prompt", 10), ("train", 10), ("train", 60), ("train", 130), ("train", 239), ("score", 50)],
 )
 @pytest.mark.parametrize(
-    "values", [{}, {"optimizer": "sgd", "lr": 2.0}, {"template": "random-patch", "start": "normal"}]
+    "values",
+    [
+        {},
+        pytest.param({"optimizer": "sgd", "lr": 2.0}, marks=pytest.mark.slow),
+        pytest.param({"template": "random-patch", "start": "normal"}, marks=pytest.mark.slow),
+    ],
 )
 def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, model, data, tmp_path) -> None:
     config = config.with_values(**values)
@@ -70,7 +75,7 @@ def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("file", ["state.safetensors", "history.jsonl", "prompt.png", "preview.png", "result.json"])
-@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tmp_path, monkeypatch) -> None:
     whole = train(config, out=tmp_path / "whole", model=model, data=data)
 

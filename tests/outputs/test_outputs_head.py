@@ -155,6 +155,7 @@ def test_probabilities_and_embeddings() -> None:
         assert (fitted(answers).argmax(1) == labels).float().mean() > 0.8
 
 
+@pytest.mark.slow
 def test_the_whole_grid_is_quick() -> None:
     outputs, labels = blobs(1200, 1000, 10, spread=6.0)
     fresh = make_output("linear", classes="abcdefghij", spec=ModelSpec("toy", (8, 8), 1000))

@@ -194,6 +194,7 @@ def check_item(item: object) -> None:
         assert isinstance(item, str | ItemFault)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "keys", "good"), CASES, ids=IDS)
 @given(data=st.data())
 def test_whatever_is_damaged_in_an_answer_only_faults_are_raised(
