@@ -48,6 +48,7 @@ KEPT = {"linear": 50, "mlp": 50, "partial": 15}
 RATES = {
     **dict.fromkeys(("linear", "mlp"), (0.0003, 0.001, 0.003, 0.01, 0.03, 0.1)),
     **dict.fromkeys(("vpt-shallow", "vpt-deep"), (0.01, 0.1, 1.0)),
+    **dict.fromkeys(("vpt-shallow, adamw", "vpt-deep, adamw"), (0.001, 0.003, 0.01)),
     "side": (0.001, 0.01, 0.1),
 }
 BY_ADAMW = (0.0003, 0.001, 0.003)
@@ -55,8 +56,10 @@ METHODS: dict[str, dict[str, Any]] = {
     "linear": {},
     "mlp": {"layers": 3},
     "partial": {"layers": 1},
-    "vpt-shallow": {"tokens": 10},
-    "vpt-deep": {"tokens": 10},
+    "vpt-shallow": {"tokens": 10, "optimizer": "sgd"},
+    "vpt-deep": {"tokens": 10, "optimizer": "sgd"},
+    "vpt-shallow, adamw": {"method": "vpt-shallow", "tokens": 10, "optimizer": "adamw"},
+    "vpt-deep, adamw": {"method": "vpt-deep", "tokens": 10, "optimizer": "adamw"},
     "bias": {},
     "adapter": {},
     "lora": {},
@@ -66,17 +69,15 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 CURVES: dict[str, dict[str, Any]] = {
     **{f"length {length}": {"tokens": length} for length in (1, 5, 10, 50)},
-    **{f"depth {depth} from the {end}": {"depth": depth, "depth_from": end}
-       for end in ("bottom", "top") for depth in (1, 4, 8, 12) if (depth, end) != (12, "top")},
-    "shared": {"shared": True},
+    **{f"depth {depth} from the bottom": {"depth": depth} for depth in (1, 4, 8)},
+    **{f"depth {depth} from the top": {"depth": depth, "depth_from": "top"} for depth in (4, 8)},
     "shallow, prepend": {"method": "vpt-shallow"},
     "shallow, add": {"method": "vpt-shallow", "location": "add", "tokens": None},
     "shallow, add-one": {"method": "vpt-shallow", "location": "add-one", "tokens": None},
     "shallow, prepend-pixel": {"method": "vpt-shallow", "location": "prepend-pixel"},
     "shallow, concat-channel": {"method": "vpt-shallow", "location": "concat-channel", "tokens": None},
-    **{f"pool {pool}": {"pool": pool} for pool in ("cls", "image", "image-and-prompt", "prompt")},
-}  # fmt: skip
-"""One curve each for length, depth, location and output, on one data set, each with the rate that deep prompts got."""
+}
+"""One curve each for length, depth and location, on one data set, one seed, AdamW, all with the same rate."""
 CURVE_DATA = "cifar10"
 
 
@@ -121,7 +122,7 @@ class Bench:
     """One method on one data set."""
 
     def __init__(self, shared: Path, data: str, values: dict[str, Any]) -> None:
-        self.values = {"method": "vpt-deep", "tokens": 10, **values}
+        self.values = {"method": "vpt-deep", "tokens": 10, "optimizer": None, **values}
         self.model, self.data = backbone(shared), thousand(shared, data)
         self.config = TrainConfig(precision="fp32", epochs=EPOCHS, batch_size=BATCH, **self.values)
         parts = self.parts(self.config)
@@ -175,7 +176,7 @@ def compare(shared: Path, method: str, data: str, done: list[dict[str, Any]]) ->
 
 def curve(shared: Path, name: str, rate: float) -> Iterator[dict[str, Any]]:
     """One point of a curve, one seed."""
-    yield Bench(shared, CURVE_DATA, CURVES[name]).once(rate, EPOCHS, 0)
+    yield Bench(shared, CURVE_DATA, {"optimizer": "adamw", **CURVES[name]}).once(rate, EPOCHS, 0)
 
 
 def main() -> None:

@@ -1,8 +1,9 @@
 """Methods that reach into the model: their names, their settings, and how an adapter of each is made.
 
-Without `--search`, the defaults are this tool's (experiments/vpt). The grids of `--search` are the VPT paper's: SGD for
-prompts and heads, AdamW where weights of the backbone's own kind are tuned (arXiv 2203.12119, appendix A; scaled by
-batch size / 256 as in its public code).
+Without `--search`, the defaults are this tool's (experiments/vpt): prompts move by AdamW there, since by SGD whole
+runs collapsed at rates that others needed. The grids of `--search` are the VPT paper's: SGD for prompts and heads,
+AdamW where weights of the backbone's own kind are tuned (arXiv 2203.12119, appendix A; scaled by batch size / 256 as
+in its public code).
 """
 
 from __future__ import annotations
@@ -36,19 +37,23 @@ INSIDE: dict[str, tuple[str, ...]] = {
 """Method -> its own settings."""
 _OWN = tuple(dict.fromkeys(name for names in INSIDE.values() for name in names))
 _PIXEL = ("blend", "fit", "start", "place", "template", "size", "opacity", "delta_scale")
-_BY_SGD = ("linear", "mlp", "side", "vpt-shallow", "vpt-deep")
+_BY_SGD = ("linear", "mlp", "side")
+_PAPERS_SGD = (*_BY_SGD, "vpt-shallow", "vpt-deep")
 _DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 32, "warmup": 50}
 _PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
 _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
 _DECAYS = (0.01, 0.001, 0.0001, 0.0)
 _REFERENCE_BATCH = 256
-_RATES = {"sgd": 0.1, "adamw": 0.001, "adam": 0.001}
+_RATES = {"sgd": 0.003, "adamw": 0.003, "adam": 0.003}
+_OWN_RATES = {"side": 0.01, "partial": 0.001, "full": 0.0003}
 
 
 def inside_defaults(config: TrainConfig) -> dict[str, Any]:
     """Returns what the preset decides for a method that reaches into the model."""
-    optimizer = config.optimizer or ("sgd" if config.method in _BY_SGD else "adamw")
-    return {**_DEFAULTS, "optimizer": optimizer, "lr": None if config.search else _RATES.get(optimizer)}
+    by_sgd = config.method in (_PAPERS_SGD if config.search else _BY_SGD)
+    optimizer = config.optimizer or ("sgd" if by_sgd else "adamw")
+    rate = _OWN_RATES.get(config.method) if config.optimizer is None else None
+    return {**_DEFAULTS, "optimizer": optimizer, "lr": None if config.search else rate or _RATES.get(optimizer)}
 
 
 def check_inside(config: TrainConfig, model: Model) -> None:
