@@ -45,7 +45,7 @@ _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
 _DECAYS = (0.01, 0.001, 0.0001, 0.0)
 _REFERENCE_BATCH = 256
 _RATES = {"sgd": 0.003, "adamw": 0.003, "adam": 0.003}
-_OWN_RATES = {"side": 0.01, "partial": 0.001, "full": 0.0003}
+_OWN_RATES = {"vpt-deep": 0.01, "side": 0.01, "partial": 0.001, "full": 0.0003}
 
 
 def inside_defaults(config: TrainConfig) -> dict[str, Any]:
