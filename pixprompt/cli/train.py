@@ -122,8 +122,8 @@ def format_ladder(result: Result) -> str:
         test = "-" if score is None or score.test is None else f"{score.test:.3f}"
         interval = "" if score is None or score.ci95 is None else f"{score.ci95[0]:.3f} - {score.ci95[1]:.3f}"
         output = "" if score is None else score.output
-        title = "adapter as trained" if rung == "prompt_float" and result.adapter else _TITLES[rung]
-        if rung == "prompt_png" and result.adapter:
+        title = "adapter as trained" if rung == "prompt_float" and result.best == "adapter" else _TITLES[rung]
+        if rung == "prompt_png" and result.best == "adapter":
             continue
         lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {output}".rstrip())
     lines += ["", *result.notes]

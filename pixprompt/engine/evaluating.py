@@ -13,8 +13,10 @@ import numpy as np
 from ..core import ConfigError, Model
 from ..data import CanvasSet, Data, load_data
 from ..remote import RemoteJournal
+from .adapter_file import NoPrompt
 from .answers import Answered, Pixels, ask_all, batches, reproducible, score
 from .build import canvases_of, plain_canvas
+from .config import TrainConfig
 from .deployed import Deployed, deploy
 from .opening import Calls
 from .plan import query_counts
@@ -87,13 +89,18 @@ def _evaluate(
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
     _check_classes(data.classes, deployed.output.classes)
+    inside = isinstance(prompt, NoPrompt)
     with reproducible():
-        jobs = _jobs(deployed, data, workers, reporter, alone=not own)
+        jobs = _jobs(deployed, data, workers, reporter, alone=not own and not inside)
         _check_budget(deployed, jobs, reporter)
         rungs, counts = _rungs(deployed, jobs, reporter)
     notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
-    if own:
-        rungs = {**read_result(source / "result.json").accuracy, "prompt_png": rungs["prompt_png"]}
+    saved = read_result(source / "result.json") if own or inside else None
+    if inside:
+        rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
+    if own and saved:
+        again = "prompt_float" if inside else "prompt_png"
+        rungs = {**saved.accuracy, again: rungs[again]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
         method=config.method if config else "pixel",
@@ -105,11 +112,20 @@ def _evaluate(
         seed=prompt.seed,
         accuracy=rungs,
         queries=query_counts(deployed.model, price_per_1000, before=deployed.before),
-        best="none" if prompt.template["name"] == "none" else "prompt",
+        best="adapter" if inside else "none" if prompt.template["name"] == "none" else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
         notes=[*notes, *notes_of(deployed.model)],
+        adapter=saved.adapter if saved else None,
     )
+
+
+def _of_adapter(rungs: dict[str, Score | None], config: TrainConfig | None) -> dict[str, Score | None]:
+    """Returns the score as that of an adapter, which is no PNG; after a search it has learned from val, too."""
+    found = rungs["prompt_png"]
+    if found is not None and config is not None and config.search:
+        found = replace(found, val=None)
+    return {**rungs, "prompt_float": found, "prompt_png": None}
 
 
 @dataclass(frozen=True)

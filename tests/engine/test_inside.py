@@ -85,8 +85,10 @@ def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, v
 def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside, vit, data, tmp_path) -> None:
     result = train(configured(inside, method), out=tmp_path / "run", model=vit, data=data)
     again = evaluate(tmp_path / "run", model=tiny(), data=data)
-    assert again.accuracy["prompt_png"].test == result.accuracy["prompt_float"].test
-    assert again.accuracy["prompt_png"].val == result.accuracy["prompt_float"].val
+    assert again.accuracy["prompt_float"] == result.accuracy["prompt_float"]
+    assert (again.best, again.accuracy["prompt_png"], again.adapter) == ("adapter", None, result.adapter)
+    elsewhere = evaluate(tmp_path / "run", model=tiny(), data=replace(data, name="other"))
+    assert elsewhere.accuracy["no_prompt"] is None  # the adapter's own score is no rung below it
     image = tmp_path / "image.png"
     data.test.open(0).save(image)
     (line,) = predict(deploy(tmp_path / "run", model=tiny()), [str(image)])
@@ -213,7 +215,8 @@ def test_a_search_tries_the_grid_and_trains_on_both_splits(inside, vit, data, tm
     assert found["test_mean"] == pytest.approx(sum(seed["test"] for seed in found["seeds"]) / 2)
     assert result.accuracy["prompt_float"].val is None  # nothing is left to validate on
     again = evaluate(tmp_path / "run", model=vit, data=data)
-    assert again.accuracy["prompt_png"].test == found["seeds"][0]["test"]
+    assert again.accuracy["prompt_float"].test == found["seeds"][0]["test"]
+    assert again.accuracy["prompt_float"].val is None
 
 
 @pytest.mark.parametrize("images", [100, 400, 700, 900])
