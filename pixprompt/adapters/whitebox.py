@@ -53,6 +53,11 @@ class WhiteBox(nn.Module, ABC):
         """Numbers of the backbone without its classifier, of which `num_tuned` is a share."""
         return sum(parameter.numel() for parameter in self.backbone_parameters())
 
+    @property
+    def share(self) -> float:
+        """Learned numbers over the backbone's."""
+        return self.num_tuned / self.num_backbone
+
     @abstractmethod
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the frozen parameters that this adapter runs through, without the model's own classifier."""

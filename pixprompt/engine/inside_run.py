@@ -143,15 +143,14 @@ def _result(
             "tuned": adapter.num_tuned,
             "stored": stored,
             "backbone": adapter.num_backbone,
-            "share": adapter.num_tuned / max(1, adapter.num_backbone),
+            "share": adapter.share,
         },
         search=learned.search,
     )
 
 
 def _notes(adapter: WhiteBox, rungs: dict[str, Score | None], found: dict[str, Any] | None) -> list[str]:
-    share = adapter.num_tuned / max(1, adapter.num_backbone)
-    notes = [f"{adapter.num_tuned} numbers tuned, {share:.2%} of the backbone's {adapter.num_backbone}."]
+    notes = [f"{adapter.num_tuned} numbers tuned, {adapter.share:.2%} of the backbone's {adapter.num_backbone}."]
     only, own = rungs["output_only"], rungs["prompt_float"]
     if found is not None:
         spread = "" if found["test_deviation"] is None else f" +- {found['test_deviation']:.3f}"

@@ -21,7 +21,7 @@ from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap
 
 from .conftest import SIZE
-from .toy import history, numbers
+from .toy import KillAfter, Killed, history, numbers
 
 
 def tiny(seed: int = 5) -> TorchModel:
@@ -109,23 +109,6 @@ def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, 
 
 
 CLOCKS = {"seconds": 0.0, "train_images_per_second": 0.0, "peak_memory_mb": 0.0}
-
-
-class Killed(BaseException):
-    pass
-
-
-class KillAfter(Silent):
-    def __init__(self, images: int, stage: str) -> None:
-        self.left, self.wanted, self.current = images, stage, ""
-
-    def stage(self, name: str, total: int) -> None:
-        self.current = name
-
-    def advance(self, steps: int = 1) -> None:
-        self.left -= steps * (self.current == self.wanted)
-        if self.left < 0:
-            raise Killed
 
 
 def test_the_seconds_of_earlier_sessions_count(inside, vit, data, tmp_path) -> None:

@@ -12,24 +12,7 @@ from pixprompt.core import ConfigError
 from pixprompt.engine import TrainConfig, artefact, checkpoint, evaluate, train
 from pixprompt.engine.report import Silent
 
-from .toy import history, numbers
-
-
-class _Killed(BaseException):
-    pass
-
-
-class _KillAfter(Silent):
-    def __init__(self, images: int, stage: str) -> None:
-        self.left, self.wanted, self.current = images, stage, ""
-
-    def stage(self, name: str, total: int) -> None:
-        self.current = name
-
-    def advance(self, steps: int = 1) -> None:
-        self.left -= steps * (self.current == self.wanted)
-        if self.left < 0:
-            raise _Killed
+from .toy import KillAfter, Killed, history, numbers
 
 
 @pytest.mark.parametrize(
@@ -47,8 +30,8 @@ class _KillAfter(Silent):
 def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, model, data, tmp_path) -> None:
     config = config.with_values(**values)
     whole = train(config, out=tmp_path / "whole", model=model, data=data)
-    with pytest.raises(_Killed):
-        train(config, out=tmp_path / "cut", model=model, data=data, reporter=_KillAfter(images, stage))
+    with pytest.raises(Killed):
+        train(config, out=tmp_path / "cut", model=model, data=data, reporter=KillAfter(images, stage))
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
     assert numbers(resumed) == numbers(whole)
     assert history(tmp_path / "cut") == history(tmp_path / "whole")
@@ -56,8 +39,8 @@ def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, 
 
 
 def test_an_unfinished_run_has_no_prompt_to_deploy(config, model, data, tmp_path) -> None:
-    with pytest.raises(_Killed):
-        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(120, "score"))
+    with pytest.raises(Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=KillAfter(120, "score"))
     assert not (tmp_path / "run/prompt.png").exists()
     with pytest.raises(ConfigError, match="not finished"):
         evaluate(tmp_path / "run", model=model, data=data)
@@ -67,8 +50,8 @@ def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
     mapping = tmp_path / "mapping.json"
     mapping.write_text(json.dumps({"red": 0, "green": 1, "striped": 2}))
     config = config.with_values(output="given", mapping=str(mapping))
-    with pytest.raises(_Killed):
-        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(100, "train"))
+    with pytest.raises(Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=KillAfter(100, "train"))
     mapping.write_text(json.dumps({"red": 3, "green": 1, "striped": 2}))
     with pytest.raises(ConfigError, match="was started with other"):
         train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=data)
@@ -86,14 +69,14 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tm
             if not last or after:
                 write(path, content)
             if last:
-                raise _Killed
+                raise Killed
 
         return wrapped
 
     with monkeypatch.context() as patch:
         for module in (files, artefact, checkpoint, prompt_module, plots):
             patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
-        with pytest.raises(_Killed):
+        with pytest.raises(Killed):
             train(config, out=tmp_path / "cut", model=model, data=data)
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
     assert numbers(resumed) == numbers(whole)
@@ -102,8 +85,8 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tm
 
 
 def test_resuming_with_other_images_is_refused(config, model, data, tmp_path) -> None:
-    with pytest.raises(_Killed):
-        train(config, out=tmp_path / "run", model=model, data=data, reporter=_KillAfter(100, "train"))
+    with pytest.raises(Killed):
+        train(config, out=tmp_path / "run", model=model, data=data, reporter=KillAfter(100, "train"))
     shuffled = replace(data, train=data.train.subset(list(reversed(range(60)))))
     with pytest.raises(ConfigError, match="was started with other"):
         train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=shuffled)

@@ -1,4 +1,4 @@
-"""A model that gives answers only, and reading what a run left, without its clocks."""
+"""A model that gives answers only, a kill at a chosen moment, and reading what a run left, without its clocks."""
 
 import json
 from pathlib import Path
@@ -7,6 +7,7 @@ import torch
 
 from pixprompt.core import Access
 from pixprompt.engine import Result
+from pixprompt.engine.report import Silent
 
 
 class Closed:
@@ -24,6 +25,25 @@ class Closed:
             raise KeyboardInterrupt
         self.images += len(images)
         return self.model(images)
+
+
+class Killed(BaseException):
+    pass
+
+
+class KillAfter(Silent):
+    """Kills a run in a stage, after so many images of it."""
+
+    def __init__(self, images: int, stage: str) -> None:
+        self.left, self.wanted, self.current = images, stage, ""
+
+    def stage(self, name: str, total: int) -> None:
+        self.current = name
+
+    def advance(self, steps: int = 1) -> None:
+        self.left -= steps * (self.current == self.wanted)
+        if self.left < 0:
+            raise Killed
 
 
 def numbers(result: Result) -> dict:

@@ -42,11 +42,6 @@ class Baseline(WhiteBox):
         """The frozen model up to its features."""
         return self._net[0]
 
-    @property
-    def share(self) -> float:
-        """Learned numbers over the backbone's."""
-        return self.num_tuned / self.num_backbone
-
     def backbone_parameters(self) -> list[nn.Parameter]:
         """See `WhiteBox`."""
         return list(self.net.weights().values())
