@@ -266,7 +266,7 @@ def test_a_large_store_opens_at_once_and_stays_on_the_disk(tmp_path: Path) -> No
     os.truncate(only(tmp_path, "*.rows"), count * 64 * 64 * 3)
     start = time.process_time()
     made = make_canvases(images, canvas, cache=tmp_path)
-    assert time.process_time() - start < 0.8, "expected about 0.2 s"
+    assert time.process_time() - start < 8, "expected 0.2 s; a search of the index for each image takes minutes"
     assert made.pixels[np.array([59_999, 0])][:, 0, 0].tolist() == [[0, 0, 0], [255, 0, 0]]
     tracemalloc.start()
     try:
