@@ -29,7 +29,7 @@ __all__ = [
     "predict",
     "train",
 ]
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 _HOMES = {
     "Data": "data",

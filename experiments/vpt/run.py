@@ -1,9 +1,10 @@
-"""VPT against its baselines on the real ViT-Ti/16: three data sets of 1,000 training images, three seeds.
+"""VPT and SA²VP against their baselines on the real ViT-Ti/16: three data sets of 1,000 training images, three seeds.
 
 Protocol: 800 images train, 200 validate, up to 500 test, drawn once. For each method the learning rate is chosen
 among three to six on the validation images of CIFAR-10 (seed 0, a few epochs); for methods that cost little, on those
 of each data set. Then three seeds train on the 800 images; each is tested once, at the epoch that validated best.
-Methods whose frozen part is kept in memory train for more epochs, since they cost almost nothing. Images are 96x96
+Methods whose frozen part is kept in memory train for more epochs, since they cost almost nothing. The ablations of
+SA²VP take the rate of the whole method. Images are 96x96
 (36 patches, position embedding interpolated once), so that this fits two CPU cores; the paper's are 224x224.
 
 python experiments/vpt/run.py ../shared [--part 0/2] [--only TEXT] [--curves RATE]
@@ -50,6 +51,7 @@ RATES = {
     **dict.fromkeys(("vpt-shallow", "vpt-deep"), (0.01, 0.1, 1.0)),
     **dict.fromkeys(("vpt-shallow, adamw", "vpt-deep, adamw"), (0.001, 0.003, 0.01)),
     "side": (0.001, 0.01, 0.1),
+    **dict.fromkeys(("sa2vp-deep", "sa2vp-shallow"), (0.001, 0.003, 0.01)),
 }
 BY_ADAMW = (0.0003, 0.001, 0.003)
 METHODS: dict[str, dict[str, Any]] = {
@@ -66,6 +68,11 @@ METHODS: dict[str, dict[str, Any]] = {
     "adaptformer": {},
     "side": {},
     "full": {},
+    "sa2vp-deep": {},
+    "sa2vp-shallow": {},
+    "sa2vp-deep, global": {"method": "sa2vp-deep", "window": 0},
+    "sa2vp-deep, without adapters": {"method": "sa2vp-deep", "bottleneck": 0},
+    "sa2vp-deep, without supervision": {"method": "sa2vp-deep", "balance": 1.0},
 }
 CURVES: dict[str, dict[str, Any]] = {
     **{f"length {length}": {"tokens": length} for length in (1, 5, 10, 50)},
@@ -78,6 +85,15 @@ CURVES: dict[str, dict[str, Any]] = {
     "shallow, concat-channel": {"method": "vpt-shallow", "location": "concat-channel", "tokens": None},
 }
 """One curve each for length, depth and location, on one data set, one seed, AdamW, all with the same rate."""
+SA2VP_CURVES: dict[str, dict[str, Any]] = {
+    **{f"window {window}": {"window": window} for window in (1, 3, 5)},
+    **{f"lambda {balance}": {"balance": balance} for balance in (0.5, 0.9)},
+    **{f"gamma {gamma}": {"gamma": gamma} for gamma in (0.5, 1.5)},
+    **{f"t {bottleneck}": {"bottleneck": bottleneck} for bottleneck in (8, 64)},
+    "half the map": {"map_scale": 2},
+}
+"""The same for SA²VP's own choices."""
+CURVES |= {name: {"method": "sa2vp-deep", "tokens": None, **values} for name, values in SA2VP_CURVES.items()}
 CURVE_DATA = "cifar10"
 
 
@@ -163,7 +179,8 @@ def compare(shared: Path, method: str, data: str, done: list[dict[str, Any]]) ->
     pilot, epochs = KEPT.get(method, PILOT), KEPT.get(method, EPOCHS)
     bench = Bench(shared, data, {"tokens": None, "method": method, **METHODS[method]})
     own = [row for row in done if (row["name"], row["data"]) == (method, data)]
-    like = own or [row for row in done if (row["name"], row["data"]) == (method, DATA[0]) and method not in KEPT]
+    whole = method.split(", without")[0].split(", global")[0]
+    like = own or [row for row in done if (row["name"], row["data"]) == (whole, DATA[0]) and method not in KEPT]
     tried = like[0]["pilots"] if like else []
     if not tried:
         trials = [bench.once(rate, pilot, 0) for rate in RATES.get(method, BY_ADAMW)]

@@ -5,13 +5,15 @@ from .bar import BarPrompter
 from .baselines import BASELINES, make_baseline
 from .coordinator import Coordinator, CoordinatorSpec
 from .pixel import SPACES, PixelPrompt
+from .sa2vp import SA2VP, SA2VP_PRESETS, make_sa2vp
 from .search import InBasis, Prompter
 from .vpt import ViTVPT, make_vpt
-from .whitebox import WhiteBox
+from .whitebox import Supervised, WhiteBox
 
 __all__ = [
     "BASELINES",
     "METHODS",
+    "SA2VP_PRESETS",
     "SPACES",
     "BarPrompter",
     "Coordinator",
@@ -19,8 +21,10 @@ __all__ = [
     "InBasis",
     "PixelPrompt",
     "Prompter",
+    "Supervised",
     "WhiteBox",
     "make_baseline",
+    "make_sa2vp",
     "make_vpt",
 ]
 
@@ -33,5 +37,7 @@ METHODS.register("blackvip", "BlackVIP: a prompt for each image, learned from an
 METHODS.register("none", "no prompt: the output transform alone, fitted on answers")(object)
 METHODS.register("vpt-shallow", "VPT: learned tokens at the first layer of a transformer (arXiv 2203.12119)")(ViTVPT)
 METHODS.register("vpt-deep", "VPT: learned tokens at every layer of a transformer (arXiv 2203.12119)")(ViTVPT)
+METHODS.register("sa2vp-shallow", "SA²VP: one map of prompts beside the image (arXiv 2312.10376)")(SA2VP)
+METHODS.register("sa2vp-deep", "SA²VP: maps of prompts beside the image at three depths (arXiv 2312.10376)")(SA2VP)
 for _name, _line in BASELINES.describe().items():
     METHODS.register(_name, _line)(BASELINES[_name])

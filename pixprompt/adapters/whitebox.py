@@ -10,10 +10,12 @@ from ..core import Access, OutputTransform
 from ..models import TorchModel
 from ..outputs import Direct
 
-__all__ = ["Parts", "WhiteBox"]
+__all__ = ["Parts", "Supervised", "WhiteBox"]
 
 Parts = tuple[Tensor, ...]
 """Tensors whose first dimension is N."""
+Supervised = tuple[tuple[float, Tensor], ...]
+"""Target logits (N, K) with their shares of the loss."""
 
 
 class WhiteBox(nn.Module, ABC):
@@ -69,6 +71,10 @@ class WhiteBox(nn.Module, ABC):
     @abstractmethod
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs the rest: results of `frozen` -> target logits (N, K)."""
+
+    def supervised(self, parts: Parts, *, generator: Generator | None = None) -> Supervised:
+        """Returns the logits that training compares with the labels; the first are those of `tuned`, the answer."""
+        return ((1.0, self.tuned(parts, generator=generator)),)
 
     def outputs(self, images: Tensor, *, generator: Generator | None = None, quantize: bool = True) -> Tensor:
         """Returns target logits (N, K); `quantize` is for pixel prompts and changes nothing here."""

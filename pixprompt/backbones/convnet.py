@@ -1,10 +1,11 @@
-"""A frozen ConvNet, seen from inside: the first convolution, and the rest up to the classifier."""
+"""A frozen ConvNet, seen from inside: the first convolution, the rest of the stem, stages of blocks, the pool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,28 @@ from torch import Tensor, nn
 from ..core import ConfigError
 from ..models import TorchModel, frozen
 
-__all__ = ["ConvNet"]
+__all__ = ["ConvNet", "ConvStage"]
+
+
+@dataclass(frozen=True)
+class ConvStage:
+    """Blocks (N, C, h, w) -> (N, C', h', w') of one stage.
+
+    Attributes:
+        blocks: From the bottom to the top. The first one of a ResNet's stage changes size and width by itself.
+        merge: What changes them in front of the blocks, as in a ConvNeXt; None where nothing does.
+    """
+
+    blocks: Sequence[nn.Module]
+    merge: nn.Module | None = None
+
+    def enter(self, maps: Tensor) -> Tensor:
+        """Leads maps of the stage below to the first block."""
+        return maps if self.merge is None else cast(Tensor, self.merge(maps))
+
+    def __call__(self, maps: Tensor) -> Tensor:
+        """Runs the whole stage."""
+        return _chained(self.blocks, self.enter(maps))
 
 
 class ConvNet:
@@ -26,6 +48,7 @@ class ConvNet:
         model: As given.
         net: The network module.
         first: The first convolution.
+        stages: From the bottom to the top.
         width: Of the features, D.
 
     Raises:
@@ -40,8 +63,8 @@ class ConvNet:
                 "torchvision that begins with a convolution. Choose another model or another method."
             )
         self.model, self.net = model, model.net
-        self.first, self.width = opened.first, opened.width
-        self._rest, self._classifier = opened.rest, opened.classifier
+        self.first, self.stages, self.width = opened.first, opened.stages, opened.width
+        self._stem, self._pool, self._classifier = opened.stem, opened.pool, opened.classifier
 
     def held(self) -> AbstractContextManager[object]:
         """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
@@ -61,9 +84,17 @@ class ConvNet:
         # As `TorchModel` does it: the convolutions of its own nets work on channels-last memory.
         return normalized.contiguous(memory_format=torch.channels_last) if self.model.owned else normalized
 
+    def embed(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1], of any H and W -> maps (N, C, h, w) in front of the first stage."""
+        return _chained(self._stem, self.first(self.normalize(images)))
+
+    def pool(self, maps: Tensor) -> Tensor:
+        """Maps behind the last stage (N, C, h, w) -> what the model's own classifier sees, (N, D)."""
+        return self._pool(maps)
+
     def rest(self, maps: Tensor) -> Tensor:
         """Results of `first` (N, C, h, w) -> what the model's own classifier sees, (N, D)."""
-        return self._rest(maps)
+        return self.pool(_chained(chain(self._stem, self.stages), maps))
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1], of any H and W -> what the model's own classifier sees, (N, D)."""
@@ -72,10 +103,12 @@ class ConvNet:
 
 @dataclass(frozen=True)
 class _Opened:
-    """The first convolution, what follows up to the classifier, the classifier, and the width of what it sees."""
+    """The first convolution, the rest of the stem, stages, pool, classifier, and the width of what that sees."""
 
     first: nn.Module
-    rest: Callable[[Tensor], Tensor]
+    stem: Sequence[nn.Module]
+    stages: Sequence[ConvStage]
+    pool: Callable[[Tensor], Tensor]
     classifier: nn.Module
     width: int
 
@@ -99,45 +132,48 @@ def _open(net: Any) -> _Opened | None:
 
 def _timm_resnet(net: Any) -> _Opened:
     # A deep stem is a sequence of convolutions.
-    stem = list(net.conv1) if isinstance(net.conv1, nn.Sequential) else [net.conv1]
+    first, *others = net.conv1 if isinstance(net.conv1, nn.Sequential) else [net.conv1]
 
-    def rest(maps: Tensor) -> Tensor:
-        maps = _stages(net, net.maxpool(net.act1(net.bn1(_behind(stem, maps)))))
+    def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.forward_head(maps, pre_logits=True))
 
-    return _Opened(stem[0], rest, net.get_classifier(), net.head_hidden_size)
+    stem = [*others, net.bn1, net.act1, net.maxpool]
+    return _Opened(first, stem, _resnet_stages(net), pool, net.get_classifier(), net.head_hidden_size)
 
 
 def _vision_resnet(net: Any) -> _Opened:
-    def rest(maps: Tensor) -> Tensor:
-        maps = _stages(net, net.maxpool(net.relu(net.bn1(maps))))
+    def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.avgpool(maps)).flatten(1)
 
-    return _Opened(net.conv1, rest, net.fc, net.fc.in_features)
+    stem = [net.bn1, net.relu, net.maxpool]
+    return _Opened(net.conv1, stem, _resnet_stages(net), pool, net.fc, net.fc.in_features)
 
 
-def _stages(net: Any, maps: Tensor) -> Tensor:
-    return cast(Tensor, net.layer4(net.layer3(net.layer2(net.layer1(maps)))))
-
-
-def _behind(modules: Iterable[nn.Module], maps: Tensor) -> Tensor:
-    """Runs all modules but the first."""
-    for module in list(modules)[1:]:
-        maps = module(maps)
-    return maps
+def _resnet_stages(net: Any) -> list[ConvStage]:
+    return [ConvStage(list(stage)) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)]
 
 
 def _timm_convnext(net: Any) -> _Opened:
-    def rest(maps: Tensor) -> Tensor:
-        maps = net.norm_pre(net.stages(_behind(net.stem, maps)))
-        return cast(Tensor, net.forward_head(maps, pre_logits=True))
+    def pool(maps: Tensor) -> Tensor:
+        return cast(Tensor, net.forward_head(net.norm_pre(maps), pre_logits=True))
 
-    return _Opened(net.stem[0], rest, net.get_classifier(), net.head_hidden_size)
+    first, *stem = net.stem
+    stages = [ConvStage(list(stage.blocks), stage.downsample) for stage in net.stages]
+    return _Opened(first, stem, stages, pool, net.get_classifier(), net.head_hidden_size)
 
 
 def _vision_convnext(net: Any) -> _Opened:
-    def rest(maps: Tensor) -> Tensor:
-        maps = _behind(net.features, _behind(net.features[0], maps))
+    def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.classifier[:-1](net.avgpool(maps)))
 
-    return _Opened(net.features[0][0], rest, net.classifier[-1], net.classifier[-1].in_features)
+    # The stem and the stages, and between two stages what leads to the upper one.
+    (first, *stem), *parts = net.features
+    merges = [None, *parts[1::2]]
+    stages = [ConvStage(list(blocks), merge) for blocks, merge in zip(parts[::2], merges, strict=True)]
+    return _Opened(first, stem, stages, pool, net.classifier[-1], net.classifier[-1].in_features)
+
+
+def _chained(steps: Iterable[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:
+    for step in steps:
+        maps = step(maps)
+    return maps

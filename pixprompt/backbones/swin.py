@@ -89,9 +89,15 @@ class SwinBlock:
 
     def attention(self, windows: Tensor) -> Tensor:
         """Attention inside each window (N, num_windows, A, D), without norm and residual."""
-        queries, keys, values = self.per_head(self.qkv(windows))
-        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=self.bias())
-        return cast(Tensor, self.out(mixed.transpose(-3, -2).flatten(-2)))
+        return self.mix(self.qkv(windows))
+
+    def mix(self, qkv: Tensor) -> Tensor:
+        """What `qkv` made of windows, (N, num_windows, A, 3 D) -> attention inside each window, projected."""
+        # Windows stand beside heads, so that one bias serves all images without a copy for each.
+        queries, keys, values = (part.flatten(1, 2) for part in self.per_head(qkv))
+        mixed = F.scaled_dot_product_attention(queries, keys, values, attn_mask=self.bias().flatten(0, 1).unsqueeze(0))
+        by_window = mixed.view(len(qkv), self.num_windows, self.heads, *mixed.shape[2:])
+        return cast(Tensor, self.out(by_window.transpose(-3, -2).flatten(-2)))
 
 
 class Merging:
@@ -129,6 +135,17 @@ class SwinStage:
         self.merge = None if isinstance(module.downsample, nn.Identity) else Merging(module.downsample)
         self.blocks: Sequence[SwinBlock] = [SwinBlock(block) for block in module.blocks]
         self.width = int(module.blocks[0].dim)
+
+    def enter(self, tokens: Tensor) -> Tensor:
+        """Leads tokens of the stage below to the first block."""
+        return tokens if self.merge is None else self.merge(tokens)
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Runs the whole stage."""
+        tokens = self.enter(tokens)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
 
 
 class Swin:
@@ -193,9 +210,11 @@ class Swin:
     def features(self, tokens: Tensor) -> Tensor:
         """Tokens of `embed` -> what the model's own classifier sees, (N, width): the mean of the normed tokens."""
         for stage in self.stages:
-            tokens = tokens if stage.merge is None else stage.merge(tokens)
-            for block in stage.blocks:
-                tokens = block(tokens)
+            tokens = stage(tokens)
+        return self.pool(tokens)
+
+    def pool(self, tokens: Tensor) -> Tensor:
+        """Tokens behind the last stage (N, H, W, D) -> what the model's own classifier sees, (N, width)."""
         return cast(Tensor, self.norm(tokens)).mean((1, 2))
 
 

@@ -29,6 +29,7 @@ _COMMANDS = {
     "segment": ("segment:segment", "Label every pixel, with prompts inside a transformer."),
     "serve": ("serve:serve", "Serve a local model over the Open Inference Protocol v2."),
     "report": ("report:report", "Write one HTML page about one or several runs."),
+    "pictures": ("pictures:pictures", "Draw what runs inside one model see, side by side."),
     "ledger": ("ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),
     "inspect": ("inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "models": ("listings:models", "List the models that have a short name."),

@@ -48,8 +48,8 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
     if not by_answers:
         idle = [name for name in _BY_ANSWERS if getattr(config, name) is not None]
         reason = "serves runs that learn from answers alone (--budget)"
-    elif config.preset == "vp":
-        idle, reason = ["preset vp"], "is a recipe of learning by gradients"
+    elif config.preset != "default":
+        idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"
     elif config.method != "pixel":
         idle = [name for name in ("basis_size", "surrogate") if getattr(config, name) is not None]
         reason = f"does nothing with method {config.method!r}"

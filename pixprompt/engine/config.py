@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from ..adapters import SPACES
+from ..adapters import SA2VP_PRESETS, SPACES
+from ..adapters.sa2vp import ACTIVATIONS
 from ..canvas import ASPECTS, FITS
 from ..core import ConfigError
 from ..prompt import BLENDS
@@ -120,25 +121,42 @@ class TrainConfig:
     pool: str | None = _option(
         None, "of vpt: which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt")
     )
-    dropout: float | None = _option(None, "of vpt: share of prompt values dropped in training", low=0, below=1)
+    dropout: float | None = _option(
+        None, "of vpt and sa2vp: share of values of prompts and their adapters dropped in training", low=0, below=1
+    )
     projection: int | None = _option(None, "of vpt: width of the prompts before a learned projection", low=1)
     layers: int | None = _option(None, "of partial: layers tuned from the top; of mlp: hidden layers", low=1)
     reduction: int | None = _option(None, "of adapter: the layer's width over the bottleneck's", low=1)
-    bottleneck: int | None = _option(None, "of adaptformer: width of the bottleneck", low=1)
-    rank: int | None = _option(None, "of lora", low=1)
+    bottleneck: int | None = _option(
+        None, "of adaptformer and sa2vp: width inside its adapters; 0 leaves out those of sa2vp", low=0
+    )
+    rank: int | None = _option(None, "of lora; of sa2vp: width of the stored maps, 0 for the backbone's own", low=0)
+    window: int | None = _option(
+        None, "of sa2vp: tokens across that one sees of the other pathway, 1, 3, 5, ...; 0 for all", low=0
+    )
+    gamma: float | None = _option(None, "of sa2vp: weight of what one pathway gives to the other", low=0)
+    balance: float | None = _option(
+        None, "of sa2vp: share of the image pathway's loss, in (0, 1]; the other pathway has the rest", low=0
+    )
+    activation: str | None = _option(None, "of sa2vp: inside its prompt adapters", ACTIVATIONS)
+    map_scale: int | None = _option(None, "of sa2vp: by which the map of prompts is smaller than the image's", low=1)
     search: bool = _option(False, "choose learning rate and weight decay on the validation images, then train on both")
     lr_grid: str | None = _option(None, "of --search: learning rates, joined by commas; the VPT paper's")
     weight_decay_grid: str | None = _option(None, "of --search: weight decays, joined by commas; the VPT paper's")
     seeds: int = _option(1, "of --search: final trainings, each with a seed of its own", low=1)
     lr: float | None = _option(None, "learning rate, in units of the prompt's parameters", low=0)
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
-    weight_decay: float = _option(0.0, "weight decay", low=0)
+    weight_decay: float | None = _option(None, "weight decay; none by default", low=0)
     warmup: int | None = _option(None, "steps of linear warm-up; at most half of the run", low=0)
     epochs: int | None = _option(None, "passes over the training images", low=0)
     batch_size: int | None = _option(None, "images per step; by answers, 100 queries per step", low=1)
     shots: int | None = _option(None, "training images per class; all by default")
     seed: int = _option(0, "of the splits, the order of images and the first prompt")
-    preset: str = _option("default", "default: this tool's recipe; vp: the VP paper's", ("default", "vp"))
+    preset: str = _option(
+        "default",
+        "default: this tool's recipe; vp: the VP paper's; sa2vp-...: the SA2VP paper's for one of its tasks",
+        ("default", "vp", *SA2VP_PRESETS),
+    )
     device: str = _option("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
     precision: str = _option(
         "auto",

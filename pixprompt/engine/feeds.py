@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
-from ..adapters import PixelPrompt, WhiteBox
+from ..adapters import PixelPrompt, Supervised, WhiteBox
 from ..data import CanvasSet
 from .answers import Answered, ask_all, batches, to_images
 from .report import Reporter, Silent
@@ -29,8 +29,11 @@ class Feed(Protocol):
         """(N,)."""
         ...
 
-    def outputs(self, chosen: Tensor, generator: Generator) -> Tensor:
-        """Returns the adapter's outputs for images chosen by position, (n,), to be differentiated."""
+    def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
+        """Returns the adapter's outputs for images chosen by position, (n,), to be differentiated.
+
+        The first are those that it answers with; of others that training looks at, each has its share of the loss.
+        """
         ...
 
     def answered(self, reporter: Reporter) -> Answered:
@@ -67,11 +70,13 @@ class Images:
         """(N,)."""
         return self.canvases.labels
 
-    def outputs(self, chosen: Tensor, generator: Generator) -> Tensor:
+    def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `Feed`."""
         self.on_images(len(chosen))
         images = to_images(self.canvases.pixels[chosen.numpy()], self.device)
-        return self.adapter.outputs(images, generator=generator)
+        if isinstance(self.adapter, WhiteBox):
+            return self.adapter.supervised(self.adapter.frozen(images), generator=generator)
+        return ((1.0, self.adapter.outputs(images, generator=generator)),)
 
     def answered(self, reporter: Reporter) -> Answered:
         """See `Feed`."""
@@ -98,9 +103,9 @@ class Kept:
     ) -> None:
         self.adapter, self.parts, self.labels, self.device = adapter, parts, labels, device
 
-    def outputs(self, chosen: Tensor, generator: Generator) -> Tensor:
+    def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `Feed`."""
-        return self.adapter.tuned(tuple(part[chosen].to(self.device) for part in self.parts), generator=generator)
+        return self.adapter.supervised(tuple(part[chosen].to(self.device) for part in self.parts), generator=generator)
 
     @torch.no_grad()
     def answered(self, reporter: Reporter) -> Answered:

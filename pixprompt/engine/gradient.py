@@ -74,7 +74,7 @@ class GradientFit:
             self.adapter.parameters(),
             lr=config.lr or 0.0,
             momentum=config.momentum,
-            weight_decay=config.weight_decay,
+            weight_decay=config.weight_decay or 0.0,
         )
         self.batch = config.batch_size or 32
         count = len(self.train.labels)
@@ -118,14 +118,15 @@ class GradientFit:
     def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            outputs = self.train.outputs(chosen, places)
-        logits = self.adapter.output(outputs.float())
-        loss = loss_of(self.config.loss or "cross-entropy", logits, labels)
+            found = self.train.supervised(chosen, places)
+        name = self.config.loss or "cross-entropy"
+        read = [(share, self.adapter.output(outputs.float())) for share, outputs in found]
+        loss = torch.stack([share * loss_of(name, logits, labels) for share, logits in read]).sum()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.adapter.constrain()
-        return outputs.detach().float(), logits.detach(), loss.detach()
+        return found[0][1].detach().float(), read[0][1].detach(), loss.detach()
 
     def validate(self) -> tuple[float, float]:
         """Returns accuracy and loss on the validation split, of the 8-bit prompt and in float32; NaN without one."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Generator
 
-from ..adapters import WhiteBox, make_baseline, make_vpt
+from ..adapters import SA2VP_PRESETS, WhiteBox, make_baseline, make_sa2vp, make_vpt
 from ..core import Access, AccessError, ConfigError, Model
 from ..models import TorchModel
 from ..optimizers import OPTIMIZERS
@@ -21,6 +21,7 @@ from .config import TrainConfig
 __all__ = ["INSIDE", "check_inside", "grids", "inside_defaults", "make_adapter"]
 
 _VPT = ("tokens", "location", "pool", "dropout", "projection")
+_SA2VP = ("bottleneck", "activation", "rank", "map_scale", "window", "gamma", "balance", "dropout")
 INSIDE: dict[str, tuple[str, ...]] = {
     "linear": (),
     "mlp": ("layers",),
@@ -33,9 +34,12 @@ INSIDE: dict[str, tuple[str, ...]] = {
     "full": (),
     "vpt-shallow": _VPT,
     "vpt-deep": (*_VPT, "depth", "depth_from", "shared"),
+    "sa2vp-shallow": _SA2VP,
+    "sa2vp-deep": _SA2VP,
 }
 """Method -> its own settings."""
 _OWN = tuple(dict.fromkeys(name for names in INSIDE.values() for name in names))
+_BY_SA2VP = ("sa2vp-shallow", "sa2vp-deep")
 _PIXEL = ("blend", "fit", "start", "place", "template", "size", "opacity", "delta_scale")
 _BY_SGD = ("linear", "mlp", "side")
 _PAPERS_SGD = (*_BY_SGD, "vpt-shallow", "vpt-deep")
@@ -50,6 +54,9 @@ _OWN_RATES = {"vpt-deep": 0.01, "side": 0.01, "partial": 0.001, "full": 0.0003}
 
 def inside_defaults(config: TrainConfig) -> dict[str, Any]:
     """Returns what the preset decides for a method that reaches into the model."""
+    if config.preset in SA2VP_PRESETS and config.method in _BY_SA2VP:
+        chosen = SA2VP_PRESETS[config.preset]
+        return {**chosen, "lr": None, "weight_decay": None} if config.search else chosen
     by_sgd = config.method in (_PAPERS_SGD if config.search else _BY_SGD)
     optimizer = config.optimizer or ("sgd" if by_sgd else "adamw")
     rate = _OWN_RATES.get(config.method) if config.optimizer is None else None
@@ -81,8 +88,12 @@ def check_inside(config: TrainConfig, model: Model) -> None:
     if config.optimizer not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
         raise ConfigError(f"method {config.method!r} learns by gradients: {known}; got {config.optimizer!r}.")
-    if config.preset != "default" or config.space != "pixel":
-        raise ConfigError(f"--preset and --space are about pixel prompts, not about method {config.method!r}.")
+    fitting = config.preset == "default" or (config.preset in SA2VP_PRESETS and config.method in _BY_SA2VP)
+    if not fitting or config.space != "pixel":
+        raise ConfigError(
+            f"method {config.method!r} has no preset {config.preset!r} with space {config.space!r}: preset vp and "
+            "--space are about pixel prompts, presets sa2vp-... about methods sa2vp-deep and sa2vp-shallow."
+        )
     if config.method == "mlp" and config.batch_size == 1:
         raise ConfigError("method 'mlp' has batch statistics; --batch-size must be at least 2, got 1.")
     _check_search(config)
@@ -94,7 +105,7 @@ def _check_search(config: TrainConfig) -> None:
         if config.epochs == 0:
             raise ConfigError("--search compares what was learned; --epochs must be at least 1, got 0.")
         for name in ("lr", "weight_decay"):
-            if getattr(config, name) != getattr(TrainConfig, name):
+            if getattr(config, name):
                 raise ConfigError(
                     f"--search chooses {_option(name)}; leave it out, or give the values to try: {_option(name)}-grid."
                 )
@@ -141,6 +152,21 @@ def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *,
             pool=config.pool,
             dropout=config.dropout,
             projection=config.projection,
+            generator=generator,
+        )
+    if config.method in _BY_SA2VP:
+        return make_sa2vp(
+            model,
+            classes,
+            deep=config.method == "sa2vp-deep",
+            bottleneck=config.bottleneck,
+            activation=config.activation,
+            rank=config.rank,
+            scale=config.map_scale,
+            window=config.window,
+            gamma=config.gamma,
+            balance=config.balance,
+            dropout=config.dropout,
             generator=generator,
         )
     return make_baseline(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from ..adapters import SA2VP_PRESETS
 from ..core import Access, AnswerKind, ConfigError, Model, ModelSpec, UnknownName
 from ..models import MODELS
 from ..optimizers import OPTIMIZERS, QUERY_OPTIMIZERS
@@ -120,6 +121,10 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
         return config.with_values(**open_fields, budget=query_budget(config))
     if config.method in INSIDE:
         values = {**inside_defaults(config), "output": "text" if dual else "frequency"}
+    elif config.preset in SA2VP_PRESETS:
+        raise ConfigError(
+            f"preset {config.preset!r} is for methods sa2vp-deep and sa2vp-shallow, not {config.method!r}."
+        )
     elif config.preset == "default":
         values = {**DEFAULTS, "output": "text" if dual else "frequency"}
     else:

@@ -5,6 +5,7 @@ Reference: arXiv 1610.02391 (Grad-CAM), equations 1 and 2.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -41,7 +42,14 @@ class _Captured:
     """-1 where they come last."""
 
 
-def gradcam(net: nn.Module, score: Callable[[Tensor], Tensor], images: Tensor, classes: Tensor) -> Saliency:
+def gradcam(
+    net: nn.Module,
+    score: Callable[[Tensor], Tensor],
+    images: Tensor,
+    classes: Tensor,
+    *,
+    grid: tuple[int, int] | None = None,
+) -> Saliency:
     """Computes Grad-CAM on the last convolution, or the last normalised tokens, that the score still depends on.
 
     The tokens that leave the last block of a vision transformer have no influence but through the class token; the
@@ -53,6 +61,7 @@ def gradcam(net: nn.Module, score: Callable[[Tensor], Tensor], images: Tensor, c
         score: Images (N, 3, H, W) -> logits (N, K), differentiable.
         images: (N, 3, H, W) in [0, 1]; few, because every feature map is held.
         classes: (N,), whose logit is explained for each image.
+        grid: Patches (down, across), the last tokens of a vision transformer; None to guess it.
 
     Raises:
         ModelError: No layer has a feature map with places, or the score does not depend on one.
@@ -76,11 +85,11 @@ def gradcam(net: nn.Module, score: Callable[[Tensor], Tensor], images: Tensor, c
     finally:
         for hook in hooks:
             hook.remove()
-    grid = _patch_grid(captured)
+    guess, most = (_patch_grid(captured), _MOST_PREFIX) if grid is None else (grid, None)
     for item, gradient in reversed(list(zip(captured, gradients, strict=True))):
         if gradient is None:
             continue
-        features, slopes = (_with_places(part, item.channels, grid) for part in (item.output, gradient))
+        features, slopes = (_with_places(part, item.channels, guess, most) for part in (item.output, gradient))
         if features is not None and slopes is not None and bool(slopes.any()):
             return Saliency(_scaled(_weighted(features.detach(), slopes)), item.name)
     raise ModelError("the net has no convolution or token layer with places that the answer depends on.")
@@ -113,16 +122,19 @@ def _patch_grid(captured: list[_Captured]) -> tuple[int, int] | None:
     return None
 
 
-def _with_places(values: Tensor, channels: int, grid: tuple[int, int] | None) -> Tensor | None:
-    """Returns values as (N, C, h, w), or None where they have no places."""
+def _with_places(values: Tensor, channels: int, grid: tuple[int, int] | None, most: int | None) -> Tensor | None:
+    """Returns values as (N, C, h, w), or None where they have no places.
+
+    The places are the last tokens, behind at most so many others; None where the grid is known, and not guessed.
+    """
     if values.ndim == 4:
         arranged = values if channels == 1 else values.permute(0, 3, 1, 2)
         return arranged if arranged.shape[2] * arranged.shape[3] > 1 else None
     tokens = int(values.shape[1])
-    side = int(tokens**0.5)
-    for height, width in filter(None, (grid, (side, side))):
+    square = None if most is None else (math.isqrt(tokens),) * 2
+    for height, width in filter(None, (grid, square)):
         prefix = tokens - height * width
-        if height * width > 1 and 0 <= prefix <= _MOST_PREFIX:
+        if height * width > 1 and 0 <= prefix <= (tokens if most is None else most):
             return values[:, prefix:].transpose(1, 2).reshape(len(values), -1, height, width)
     return None
 

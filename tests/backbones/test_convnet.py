@@ -37,6 +37,25 @@ def test_parameters_are_all_but_the_classifiers(name: str) -> None:
     assert any(view.first.weight is parameter for parameter in view.parameters())
 
 
+@pytest.mark.parametrize("name", NETS)
+def test_stem_stages_and_pool_composed_are_the_features(name: str) -> None:
+    view = ConvNet(convnet(name))
+    maps = embedded = view.embed(pictures(2))
+    torch.testing.assert_close(view.rest(view.first(view.normalize(pictures(2)))), view.features(pictures(2)))
+    sizes = []
+    for stage in view.stages:
+        whole, maps = stage(maps), stage.enter(maps)
+        for block in stage.blocks:
+            maps = block(maps)
+        torch.testing.assert_close(whole, maps, rtol=0, atol=0)
+        sizes.append(maps.shape[2:])
+    torch.testing.assert_close(view.pool(maps), view.features(pictures(2)), rtol=0, atol=0)
+    assert len(view.stages) == (2 if name == "torchvision-convnext" else 4)
+    assert embedded.shape[2:] == sizes[0] == (8, 9)  # what makes maps smaller leads into a stage, or is its first block
+    assert sizes[1] in ((4, 5), (4, 4))
+    assert [stage.merge is not None for stage in view.stages][1:] == ["convnext" in name] * (len(view.stages) - 1)
+
+
 def test_a_model_without_classifier_is_opened_too() -> None:
     model = convnet()
     model.net.reset_classifier(0)

@@ -38,6 +38,19 @@ def test_features_are_what_the_models_own_classifier_sees(size) -> None:
     assert features.shape == (2, view.width) == (2, 48)
 
 
+def test_stages_and_pool_composed_are_the_features() -> None:
+    view = Swin(swin(ODD))
+    tokens = view.embed(pictures(2))
+    expected = view.features(tokens)
+    for stage in view.stages:
+        whole, tokens = stage(tokens), stage.enter(tokens)
+        for block in stage.blocks:
+            tokens = block(tokens)
+        torch.testing.assert_close(whole, tokens, rtol=0, atol=0)
+    assert tokens.shape == (2, 7, 7, 48)
+    torch.testing.assert_close(view.pool(tokens), expected, rtol=0, atol=0)
+
+
 def test_without_bias_and_mask_a_block_is_another_one() -> None:  # negative control of the comparison above
     view = Swin(swin(ONE))
     block = view.stages[0].blocks[1]

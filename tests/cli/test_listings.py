@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from pixprompt.adapters import BASELINES
 from pixprompt.cli import main
 from pixprompt.data import DATASETS
+from pixprompt.engine.inside import INSIDE
 from pixprompt.models import MODELS
 from pixprompt.models.loading import PREFIXES
 
@@ -65,7 +65,7 @@ def test_every_listed_name_is_one_that_train_takes(
             assert json.loads(captured.out)["config"][option.removeprefix("--")] == name
         else:  # it lacks something that the message names; it is not unknown
             lacking = {"text", "semantic", "given", "names", "blackvip"}
-            inside = {*BASELINES, "vpt-shallow", "vpt-deep"}  # the toy is of no family that they can open
+            inside = set(INSIDE)  # the toy is of no family that they can open
             assert (code, name) in {(2, each) for each in lacking | inside}
             assert "unknown" not in captured.err
     assert not Path("run").exists()

@@ -11,6 +11,9 @@ from pixprompt.data.image_set import from_arrays
 from pixprompt.engine import TrainConfig
 from pixprompt.models import as_model
 
+from ..plots.blank import leave_blank
+from .toy import Wholes
+
 SIZE = 16
 CLASSES = ("red", "green", "striped")
 
@@ -23,6 +26,22 @@ def pictures(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     pixels[labels == 1, :, :, 1] += 60
     pixels[labels == 2, ::2] += 60
     return pixels.clip(0, 255).astype(np.uint8), labels
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a run are there, with one pixel; the figures have tests of their own."""
+    leave_blank(request, monkeypatch)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asks for the real pictures of a run."""
+
+
+@pytest.fixture(scope="session")
+def wholes(tmp_path_factory: pytest.TempPathFactory) -> Wholes:
+    return Wholes(tmp_path_factory.mktemp("wholes"))
 
 
 @pytest.fixture

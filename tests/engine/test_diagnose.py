@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pixprompt.core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
 from pixprompt.diagnostics.gain import published_diversity
 from pixprompt.diagnostics.measure import Settings
-from pixprompt.engine import Silent
+from pixprompt.engine import Silent, model_check
 from pixprompt.engine.diagnose import NONE, diagnose, evidence_from
 from pixprompt.engine.model_check import check_model, images_per_class
 from pixprompt.models import as_model
@@ -68,6 +68,12 @@ def folder(tmp_path: Path) -> str:
     return f"folder:{tmp_path / 'images'}"
 
 
+@pytest.fixture
+def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Heads of one strength, where a test is not about how good they are: the choice takes most of a check's time."""
+    monkeypatch.setattr("pixprompt.outputs.head._choose_strength", lambda *given: 0.01)
+
+
 # The model -----------------------------------------------------------------------------------------------------------
 
 
@@ -78,6 +84,7 @@ def test_a_model_is_asked_about_as_many_images_as_reported(data: Any) -> None:
     assert (check.classes, check.train, check.gradients) == (3, 60, False)
     assert check.ci95[0] <= check.accuracy <= check.ci95[1]
     assert check.head_ci95[0] <= check.head <= check.head_ci95[1]
+    assert check.known_names is None
     json.dumps(check.to_json())
 
 
@@ -94,6 +101,7 @@ def test_the_head_is_scored_on_images_that_it_has_not_seen(data: Any) -> None:
     assert check_model(Scores(), data, labelled=4, reporter=Silent()).head > 0.8  # there is something to learn there
 
 
+@pytest.mark.usefixtures("quick_heads")
 def test_seeds_choose_the_images(data: Any) -> None:
     seen = []
     for seed in (0, 0, 1):
@@ -128,14 +136,13 @@ def test_too_few_images_are_refused_before_anything_is_asked(
         (("redwood", "greenery", "x", "y", "z", "unstriped"), 0.0),
         (("paint for red", "man-in-green", "x", "y", "z", "striped of late"), 1 / 3),
         (("Red", "light_green", "boldly-striped", "x", "y", "z"), 1.0),
-        (None, None),
     ],
 )
-def test_names_that_the_model_knows(labels: tuple[str, ...] | None, share: float | None, data: Any) -> None:
-    check = check_model(Scores(labels), data, labelled=2, reporter=Silent())
-    assert check.known_names == (None if share is None else pytest.approx(share))
+def test_names_that_the_model_knows(labels: tuple[str, ...], share: float, data: Any) -> None:
+    assert model_check._found_by_label(data.classes, labels) == pytest.approx(share)
 
 
+@pytest.mark.usefixtures("quick_heads")
 def test_a_torch_model_has_gradients_and_a_callable_without_tensors_counts_its_probes(model: Any, data: Any) -> None:
     assert check_model(model, data, labelled=2, reporter=Silent()).gradients
 
@@ -154,6 +161,7 @@ def test_a_torch_model_has_gradients_and_a_callable_without_tensors_counts_its_p
         check_model(opaque, data, labelled=4, budget=6, reporter=Silent())
 
 
+@pytest.mark.usefixtures("quick_heads")
 def test_names_that_the_model_answers_with_compete(data: Any) -> None:
     """A model that names the classes itself is right without anything learned."""
 
@@ -163,8 +171,8 @@ def test_names_that_the_model_answers_with_compete(data: Any) -> None:
             stripes = (images[:, :, ::2] - images[:, :, 1::2]).mean((1, 2, 3))
             return 9 * torch.stack([red - (green + blue) / 2, green - blue, stripes, *(red - 9,) * 3], 1)
 
-    labels = (*data.classes, "x", "y", "z")
-    assert check_model(Named(labels), data, labelled=2, reporter=Silent()).output == "names"
+    check = check_model(Named((*data.classes, "x", "y", "z")), data, labelled=2, reporter=Silent())
+    assert (check.output, check.known_names) == ("names", 1.0)
     assert check_model(Named(tuple("abcdef")), data, labelled=2, reporter=Silent()).output != "names"
 
 
@@ -218,7 +226,7 @@ def test_class_folders_of_the_reference_give_the_coverage_of_classes(
 
 
 def test_same_seed_same_diagnosis(folder: str) -> None:
-    made = [diagnose(folder, folder, model=Scores(), labelled=3, **NOTHING) for _ in range(2)]
+    made = [diagnose(folder, folder, model=Scores(), labelled=3, settings=QUICK, **NOTHING) for _ in range(2)]
     for found in made:
         del found["seconds"], found["peak_memory_mb"]
     assert made[0] == made[1]

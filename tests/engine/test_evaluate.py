@@ -12,15 +12,15 @@ from PIL import Image
 import pixprompt
 from pixprompt.core import ConfigError, DataError, ModelError, PromptError
 from pixprompt.data import Data
-from pixprompt.engine import RUNGS, evaluate, train
+from pixprompt.engine import RUNGS, evaluate
 from pixprompt.models import as_model
 
 
 @pytest.fixture
-def run(config, model, data, tmp_path):
-    result = train(config.with_values(epochs=15), out=tmp_path / "run", model=model, data=data)
+def run(config, model, data, wholes):
+    folder, result = wholes(config.with_values(epochs=15), model=model, data=data)
     assert result.best == "prompt"
-    return tmp_path / "run", result
+    return folder, result
 
 
 def test_both_rungs_of_a_file_are_those_of_its_run(run, model, data) -> None:

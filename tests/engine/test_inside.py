@@ -81,31 +81,31 @@ def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, v
     assert len(history(tmp_path / "run")) == 3
 
 
-@pytest.mark.parametrize("method", ["linear", "partial", "vpt-shallow", "vpt-deep"])
-def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside, vit, data, tmp_path) -> None:
-    result = train(configured(inside, method), out=tmp_path / "run", model=vit, data=data)
-    again = evaluate(tmp_path / "run", model=tiny(), data=data)
+@pytest.mark.parametrize("method", ["linear", "partial", "vpt-shallow", "vpt-deep", "sa2vp-deep"])
+def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside, vit, data, wholes, tmp_path) -> None:
+    folder, result = wholes(configured(inside, method), model=vit, data=data)
+    again = evaluate(folder, model=tiny(), data=data)
     assert again.accuracy["prompt_float"] == result.accuracy["prompt_float"]
     assert (again.best, again.accuracy["prompt_png"], again.adapter) == ("adapter", None, result.adapter)
-    elsewhere = evaluate(tmp_path / "run", model=tiny(), data=replace(data, name="other"))
+    elsewhere = evaluate(folder, model=tiny(), data=replace(data, name="other"))
     assert elsewhere.accuracy["no_prompt"] is None  # the adapter's own score is no rung below it
     image = tmp_path / "image.png"
     data.test.open(0).save(image)
-    (line,) = predict(deploy(tmp_path / "run", model=tiny()), [str(image)])
+    (line,) = predict(deploy(folder, model=tiny()), [str(image)])
     assert line["label"] in data.classes
 
 
-@pytest.mark.parametrize("method", ["linear", "vpt-deep", "full"])
+@pytest.mark.parametrize("method", ["linear", "vpt-deep", "sa2vp-deep", "full"])
 @pytest.mark.parametrize(("stage", "images"), [("no prompt", 10), ("train", 70), ("train", 200)])
-def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, vit, data, tmp_path) -> None:
+def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, vit, data, wholes, tmp_path) -> None:
     config = configured(inside, method).with_values(dropout=0.1 if method == "vpt-deep" else None)
-    whole = train(config, out=tmp_path / "whole", model=vit, data=data)
+    folder, whole = wholes(config, model=vit, data=data)
     with pytest.raises(Killed):
         train(config, out=tmp_path / "cut", model=vit, data=data, reporter=KillAfter(images, stage))
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=vit, data=data)
     assert replace(resumed, **CLOCKS) == replace(whole, **CLOCKS)
-    assert history(tmp_path / "cut") == history(tmp_path / "whole")
-    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (tmp_path / "whole/adapter.safetensors").read_bytes()
+    assert history(tmp_path / "cut") == history(folder)
+    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (folder / "adapter.safetensors").read_bytes()
 
 
 CLOCKS = {"seconds": 0.0, "train_images_per_second": 0.0, "peak_memory_mb": 0.0}
@@ -129,10 +129,10 @@ def test_results_depend_on_the_seed_and_not_on_the_global_one(inside, vit, data,
     assert other.accuracy["prompt_float"] != first.accuracy["prompt_float"]
 
 
-def test_another_backbone_is_refused(inside, vit, data, tmp_path) -> None:
-    train(inside, out=tmp_path / "run", model=vit, data=data)
+def test_another_backbone_is_refused(inside, vit, data, wholes) -> None:
+    folder, _ = wholes(inside, model=vit, data=data)
     with pytest.raises(PromptError, match="means nothing there"):
-        evaluate(tmp_path / "run", model=tiny(seed=6), data=data)
+        evaluate(folder, model=tiny(seed=6), data=data)
 
 
 def test_other_statistics_or_normalisation_are_another_backbone(data, tmp_path) -> None:
@@ -156,9 +156,9 @@ def test_a_damaged_file_is_refused(inside, vit, data, tmp_path) -> None:
         evaluate(tmp_path / "run", model=vit, data=data)
 
 
-def test_the_file_holds_the_learned_numbers_only(inside, vit, data, tmp_path) -> None:
-    result = train(inside, out=tmp_path / "run", model=vit, data=data)
-    size = (tmp_path / "run/adapter.safetensors").stat().st_size
+def test_the_file_holds_the_learned_numbers_only(inside, vit, data, wholes) -> None:
+    folder, result = wholes(inside, model=vit, data=data)
+    size = (folder / "adapter.safetensors").stat().st_size
     assert result.adapter["stored"] == 3 * 3 * 24 + 24 * 3 + 3 == result.parameters
     assert size < 4 * result.adapter["stored"] + 4000
 
@@ -172,7 +172,8 @@ def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -
     chosen = torch.tensor([3, 1, 59])
     generator = torch.Generator().manual_seed(0)
     plain = Images(adapter, canvases, "cpu")
-    torch.testing.assert_close(kept.outputs(chosen, generator), plain.outputs(chosen, generator))
+    pairs = zip(kept.supervised(chosen, generator), plain.supervised(chosen, generator), strict=True)
+    assert all(share == other and torch.allclose(logits, more) for (share, logits), (other, more) in pairs)
     torch.testing.assert_close(kept.answered(Silent()).outputs, plain.answered(Silent()).outputs)
     assert isinstance(feed_of(new_adapter(build(configured(inside, "full"), model=vit, data=data), 0), canvases, "cpu"),
                       Images)  # fmt: skip
@@ -203,13 +204,13 @@ def test_a_search_tries_the_grid_and_trains_on_both_splits(inside, vit, data, tm
 
 
 @pytest.mark.parametrize("images", [100, 400, 700, 900])
-def test_a_search_resumes(images, inside, vit, data, tmp_path) -> None:
-    whole = train(searching(inside), out=tmp_path / "whole", model=vit, data=data)
+def test_a_search_resumes(images, inside, vit, data, wholes, tmp_path) -> None:
+    folder, whole = wholes(searching(inside), model=vit, data=data)
     with pytest.raises(Killed):
         train(searching(inside), out=tmp_path / "cut", model=vit, data=data, reporter=KillAfter(images, "train"))
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=vit, data=data)
     assert (resumed.search, resumed.queries) == (whole.search, whole.queries)
-    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (tmp_path / "whole/adapter.safetensors").read_bytes()
+    assert (tmp_path / "cut/adapter.safetensors").read_bytes() == (folder / "adapter.safetensors").read_bytes()
 
 
 def test_a_trial_that_diverges_loses(inside, vit, data, tmp_path) -> None:

@@ -24,6 +24,7 @@ def config() -> TrainConfig:
     return TrainConfig(model="toy-net", data="toy", size=4, budget=1500, basis="blocks", basis_size=4, output="blm")
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_model_without_gradients_learns_from_answers(config, closed, data, tmp_path) -> None:
     result = train(config, out=tmp_path / "run", model=closed, data=data)
     assert closed.images == result.queries["images"] <= 1500
@@ -122,19 +123,18 @@ def test_none_is_kept_where_prompts_only_harm(config, data, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("at", [2, 6, 15, 24])
-def test_an_interrupted_run_ends_as_if_it_never_was(at, config, model, data, tmp_path) -> None:
-    whole = Closed(model)
-    expected = train(config, out=tmp_path / "whole", model=whole, data=data)
+def test_an_interrupted_run_ends_as_if_it_never_was(at, config, model, data, wholes, tmp_path) -> None:
+    folder, whole = wholes(config, model=Closed(model), data=data)
     with pytest.raises(KeyboardInterrupt):
         train(config, out=tmp_path / "run", model=Closed(model, fails_at=at), data=data)
     again = Closed(model)
     result = train(TrainConfig(), out=tmp_path / "run", resume=True, model=again, data=data)
-    assert again.images < whole.images
-    expected, result = numbers(expected), numbers(result)
+    assert again.images < whole.queries["images"]
+    expected, result = numbers(whole), numbers(result)
     expected.pop("queries"), result.pop("queries")
     assert result == expected
-    assert history(tmp_path / "run") == history(tmp_path / "whole")
-    assert (tmp_path / "run" / "prompt.png").read_bytes() == (tmp_path / "whole" / "prompt.png").read_bytes()
+    assert history(tmp_path / "run") == history(folder)
+    assert (tmp_path / "run" / "prompt.png").read_bytes() == (folder / "prompt.png").read_bytes()
 
 
 def test_a_resumed_run_is_refused_other_images(config, closed, data, model, tmp_path) -> None:
@@ -154,7 +154,7 @@ def test_same_seed_same_numbers_whatever_the_global_seed(config, model, data, tm
     assert results[0] == results[1]
 
 
-def test_answers_that_differ_are_noticed_and_averaged(config, model, data, tmp_path) -> None:
+def test_answers_that_differ_are_noticed_and_averaged(config, model, data, wholes, tmp_path) -> None:
     class Noisy(Closed):
         generator = torch.Generator().manual_seed(0)
 
@@ -166,11 +166,11 @@ def test_answers_that_differ_are_noticed_and_averaged(config, model, data, tmp_p
     result = train(config.with_values(budget=3000), out=tmp_path / "run", model=noisy, data=data)
     assert "Answers to the same image differ" in " ".join(result.notes)
     assert noisy.images <= 3000
-    quiet = train(config, out=tmp_path / "quiet", model=Closed(model), data=data)
+    _, quiet = wholes(config, model=Closed(model), data=data)
     assert "differ" not in " ".join(quiet.notes)
 
 
-def test_a_model_that_changes_meanwhile_is_noticed(config, model, data, tmp_path) -> None:
+def test_a_model_that_changes_meanwhile_is_noticed(config, model, data, wholes, tmp_path) -> None:
     class Drifting(Closed):
         def __call__(self, images):
             answers = super().__call__(images)
@@ -178,7 +178,7 @@ def test_a_model_that_changes_meanwhile_is_noticed(config, model, data, tmp_path
 
     result = train(config, out=tmp_path / "run", model=Drifting(model), data=data)
     assert "drifted" in " ".join(result.notes)
-    steady = train(config, out=tmp_path / "steady", model=Closed(model), data=data)
+    _, steady = wholes(config, model=Closed(model), data=data)
     assert "drifted" not in " ".join(steady.notes)
 
 
@@ -265,6 +265,7 @@ def test_settings_that_would_do_nothing_are_refused(values, config, model, data)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.usefixtures("drawn")
 def test_few_images_are_enough_to_run(count, config, closed, data, tmp_path) -> None:
     small = type(data)("toy", data.classes, data.train.subset(range(count)), data.val.subset([]), data.test.subset([0]))
     result = train(config.with_values(budget=300), out=tmp_path / "run", model=closed, data=small)

@@ -27,15 +27,15 @@ from .toy import KillAfter, Killed, history, numbers
         pytest.param({"template": "random-patch", "start": "normal"}, marks=pytest.mark.slow),
     ],
 )
-def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, model, data, tmp_path) -> None:
+def test_killed_and_resumed_equals_never_stopped(stage, images, values, config, model, data, wholes, tmp_path) -> None:
     config = config.with_values(**values)
-    whole = train(config, out=tmp_path / "whole", model=model, data=data)
+    folder, whole = wholes(config, model=model, data=data)
     with pytest.raises(Killed):
         train(config, out=tmp_path / "cut", model=model, data=data, reporter=KillAfter(images, stage))
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
     assert numbers(resumed) == numbers(whole)
-    assert history(tmp_path / "cut") == history(tmp_path / "whole")
-    assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+    assert history(tmp_path / "cut") == history(folder)
+    assert (tmp_path / "cut/prompt.png").read_bytes() == (folder / "prompt.png").read_bytes()
 
 
 def test_an_unfinished_run_has_no_prompt_to_deploy(config, model, data, tmp_path) -> None:
@@ -59,8 +59,8 @@ def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
 
 @pytest.mark.parametrize("file", ["state.safetensors", "history.jsonl", "prompt.png", "preview.png", "result.json"])
 @pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.slow), True])
-def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tmp_path, monkeypatch) -> None:
-    whole = train(config, out=tmp_path / "whole", model=model, data=data)
+def test_killed_beside_any_file_and_resumed(file, after, config, model, data, wholes, tmp_path, monkeypatch) -> None:
+    folder, whole = wholes(config, model=model, data=data)
 
     def killing(write, seen: list[Path]):
         def wrapped(path: Path, content: bytes) -> None:
@@ -80,8 +80,8 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, tm
             train(config, out=tmp_path / "cut", model=model, data=data)
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
     assert numbers(resumed) == numbers(whole)
-    assert history(tmp_path / "cut") == history(tmp_path / "whole")
-    assert (tmp_path / "cut/prompt.png").read_bytes() == (tmp_path / "whole/prompt.png").read_bytes()
+    assert history(tmp_path / "cut") == history(folder)
+    assert (tmp_path / "cut/prompt.png").read_bytes() == (folder / "prompt.png").read_bytes()
 
 
 def test_resuming_with_other_images_is_refused(config, model, data, tmp_path) -> None:
@@ -92,9 +92,9 @@ def test_resuming_with_other_images_is_refused(config, model, data, tmp_path) ->
         train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=shuffled)
 
 
-def test_resuming_a_finished_run_gives_its_result_and_asks_nothing(config, model, data, tmp_path) -> None:
-    first = train(config, out=tmp_path / "run", model=model, data=data)
-    again = train(TrainConfig(), out=tmp_path / "run", resume=True)
+def test_resuming_a_finished_run_gives_its_result_and_asks_nothing(config, model, data, wholes) -> None:
+    folder, first = wholes(config, model=model, data=data)
+    again = train(TrainConfig(), out=folder, resume=True)
     assert again == first
 
 
@@ -107,9 +107,9 @@ def test_two_runs_cannot_share_a_folder(config, model, data, tmp_path) -> None:
     train(config.with_values(epochs=1), out=tmp_path / "run", model=model, data=data, reporter=_Late())
 
 
-def test_a_run_is_not_overwritten(config, model, data, tmp_path) -> None:
-    train(config, out=tmp_path / "run", model=model, data=data)
+def test_a_run_is_not_overwritten(config, model, data, wholes, tmp_path) -> None:
+    folder, _ = wholes(config, model=model, data=data)
     with pytest.raises(ConfigError, match="not empty"):
-        train(config, out=tmp_path / "run", model=model, data=data)
+        train(config, out=folder, model=model, data=data)
     with pytest.raises(ConfigError, match="no run directory"):
         train(config, out=tmp_path / "nothing", resume=True, model=model, data=data)

@@ -19,6 +19,7 @@ from .toy import history, numbers
 FILES = {"prompt.png", "result.json", "history.jsonl", "curves.png", "preview.png", "config.json", "checkpoint"}
 
 
+@pytest.mark.usefixtures("drawn")
 def test_run_directory_and_ladder(config, model, data, tmp_path) -> None:
     result = train(config, out=tmp_path / "run", model=model, data=data)
     assert {path.name for path in (tmp_path / "run").iterdir()} == FILES
@@ -33,16 +34,16 @@ def test_run_directory_and_ladder(config, model, data, tmp_path) -> None:
             assert min(picture.size) > 200
 
 
-def test_prompt_learns_and_the_file_keeps_what_it_learned(config, model, data, tmp_path) -> None:
-    result = train(config.with_values(epochs=15), out=tmp_path / "run", model=model, data=data)
+def test_prompt_learns_and_the_file_keeps_what_it_learned(config, model, data, wholes) -> None:
+    folder, result = wholes(config.with_values(epochs=15), model=model, data=data)
     none, png = result.accuracy["no_prompt"], result.accuracy["prompt_png"]
     assert png.val > none.val
     assert png.test > none.test + 0.1
     assert result.best == "prompt"
     assert result.max_pixel_difference == 0
-    again = evaluate(tmp_path / "run", model=model, data=data)
+    again = evaluate(folder, model=model, data=data)
     assert again.accuracy["prompt_png"] == png
-    prompt = pixprompt.load(tmp_path / "run/prompt.png")
+    prompt = pixprompt.load(folder / "prompt.png")
     assert prompt.metrics["prompt_png"] == {"val": png.val, "test": png.test}
     assert prompt.output["classes"] == list(data.classes)
 
@@ -60,13 +61,13 @@ def test_every_choice_runs_and_file_equals_memory(values, config, model, data, t
     assert again.accuracy["prompt_png"] == result.accuracy["prompt_png"]
 
 
-def test_same_seed_same_numbers_whatever_the_global_seed(config, model, data, tmp_path) -> None:
-    first = train(config, out=tmp_path / "a", model=model, data=data)
+def test_same_seed_same_numbers_whatever_the_global_seed(config, model, data, wholes, tmp_path) -> None:
+    folder, first = wholes(config, model=model, data=data)
     torch.manual_seed(123)
     np.random.seed(5)  # noqa: NPY002
     second = train(config, out=tmp_path / "b", model=model, data=data)
     assert numbers(first) == numbers(second)
-    assert (tmp_path / "a/prompt.png").read_bytes() == (tmp_path / "b/prompt.png").read_bytes()
+    assert (folder / "prompt.png").read_bytes() == (tmp_path / "b/prompt.png").read_bytes()
 
 
 def test_another_seed_gives_another_prompt(config, model, data, tmp_path) -> None:
@@ -101,6 +102,7 @@ def test_the_backbone_is_left_as_it_was(config, net, model, data, tmp_path) -> N
     assert not any(module._forward_hooks or module._backward_hooks for module in net.modules())
 
 
+@pytest.mark.usefixtures("drawn")
 def test_none_wins_where_the_prompt_only_harms(config, model, data, tmp_path) -> None:
     config = config.with_values(optimizer="sgd", lr=1e-6, blend="over", template="full", epochs=1)
     result = train(config, out=tmp_path / "run", model=model, data=data)

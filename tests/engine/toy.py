@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from pixprompt.core import Access
-from pixprompt.engine import Result
+from pixprompt.engine import Result, TrainConfig, train
 from pixprompt.engine.report import Silent
 
 
@@ -44,6 +44,22 @@ class KillAfter(Silent):
         self.left -= steps * (self.current == self.wanted)
         if self.left < 0:
             raise Killed
+
+
+class Wholes:
+    """Runs that nothing stopped, each made once for all tests; their folders are for reading only."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: dict[str, tuple[Path, Result]] = {}
+
+    def __call__(self, config: TrainConfig, *, model, data) -> tuple[Path, Result]:
+        """The folder and the result of the run."""
+        key = json.dumps([config.to_json(), type(model).__name__])
+        if key not in self.made:
+            out = self.folder / str(len(self.made))
+            self.made[key] = out, train(config, out=out, model=model, data=data)
+        return self.made[key]
 
 
 def numbers(result: Result) -> dict:

@@ -1,0 +1,19 @@
+"""SA²VP (arXiv 2312.10376): a map of prompts beside the image, both through the same frozen layers."""
+
+from .make import make_sa2vp
+from .options import ACTIVATIONS, SA2VPOptions
+from .pathways import SA2VP
+from .presets import SA2VP_PRESETS
+from .states import States, TwoPathway
+from .vit import ViTSA2VP
+
+__all__ = [
+    "ACTIVATIONS",
+    "SA2VP",
+    "SA2VP_PRESETS",
+    "SA2VPOptions",
+    "States",
+    "TwoPathway",
+    "ViTSA2VP",
+    "make_sa2vp",
+]

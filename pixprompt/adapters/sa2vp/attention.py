@@ -1,0 +1,220 @@
+"""Attention in which a place of one map sees the same place of another map, and what is around it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from math import inf
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import scaled_dot_product_attention
+
+from ...core import ConfigError, ShapeError
+
+__all__ = ["aligned_attention"]
+
+Grid = tuple[int, int]
+
+_SIDE = 8  # of a tile at most: larger ones compute more scores that nobody reads, smaller ones are more calls
+
+
+def aligned_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    query_grid: Grid,
+    source_grid: Grid,
+    num_prefix: int = 0,
+    window: int | None,
+) -> Tensor:
+    """Lets each patch query attend the patches around its own place on the source map, per head.
+
+    The place of query (y, x) on the source map is (floor((y + 1/2) Hs / Hq), floor((x + 1/2) Ws / Wq)): itself where
+    the maps are of one size. The window around it is clipped at the borders, so the softmax is over fewer keys there;
+    nothing is padded. Prefix queries (CLS) attend all source rows, prefix included. Patch queries never see the prefix,
+    not even without a window; so a window that covers the map and no window are the same.
+
+    Queries are taken in tiles; scores exist only for the part of the source map that a tile's windows touch.
+
+    Args:
+        queries: (n, heads, p + Hq Wq, d), prefix rows first.
+        keys: (m, heads, p + Hs Ws, d); n and m are equal, or one of them is 1: the same for all images.
+        values: (m, heads, p + Hs Ws, any width).
+        query_grid: (Hq, Wq).
+        source_grid: (Hs, Ws).
+        num_prefix: p, rows in front of the patches on both sides.
+        window: Odd side of the window, in source patches; None for the whole map.
+
+    Returns:
+        (max(n, m), heads, p + Hq Wq, width of the values).
+
+    Raises:
+        ConfigError: If the window is even or below 1.
+        ShapeError: If the tensors do not fit the grids or each other.
+
+    Reference:
+        arXiv 2312.10376, equation 2; without a window, its ablation with global cross attention.
+    """
+    if window is not None and (window < 1 or window % 2 == 0):
+        raise ConfigError(f"window must be an odd number, 1 or more, or None for the whole map, got {window}.")
+    _check(queries, keys, values, query_grid, source_grid, num_prefix)
+    queries, keys, values = (_as_computed(rows) for rows in (queries, keys, values))
+    if window is not None:
+        tiles = _tiles(query_grid, source_grid, window, num_prefix, queries.device)
+        return _Tiled.apply(queries, keys, values, tiles)  # type: ignore[no-any-return]
+    patches = _attend(*(rows[:, :, num_prefix:] for rows in (queries, keys, values)))
+    if not num_prefix:
+        return patches
+    return torch.cat([_attend(queries[:, :, :num_prefix], keys, values), patches], 2)
+
+
+def _check(queries: Tensor, keys: Tensor, values: Tensor, query_grid: Grid, source_grid: Grid, prefix: int) -> None:
+    if prefix < 0 or min(*query_grid, *source_grid) < 1:
+        raise ShapeError(
+            f"expected grids of 1 x 1 or more and a prefix of 0 or more, got {query_grid}, {source_grid} and {prefix}."
+        )
+    num_queries, num_sources = (prefix + height * width for height, width in (query_grid, source_grid))
+    shapes = [tuple(rows.shape) for rows in (queries, keys, values)]
+    if any(len(shape) != 4 for shape in shapes):
+        raise ShapeError(f"expected queries, keys and values (N, heads, rows, width), got {_listed(shapes)}.")
+    (count, heads, _, width), others = shapes[0], shapes[1][0]
+    wanted = [
+        (count, heads, num_queries, width),
+        (others, heads, num_sources, width),
+        (others, heads, num_sources, shapes[2][3]),
+    ]
+    if shapes != wanted or (count != others and 1 not in (count, others)):
+        raise ShapeError(
+            f"expected queries (n, heads, {num_queries}, d) and keys and values (m, heads, {num_sources}, d) for grids "
+            f"{query_grid} and {source_grid} behind {prefix} prefix rows, n and m equal or one of them 1, got "
+            f"{_listed(shapes)}."
+        )
+
+
+def _listed(shapes: list[tuple[int, ...]]) -> str:
+    return ", ".join(map(str, shapes))
+
+
+def _as_computed(rows: Tensor) -> Tensor:
+    """In autocast's type where that is on: the backward pass, outside of it, then meets one type only."""
+    kind = rows.device.type
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind) or rows.dtype == torch.float64:
+        return rows
+    return rows.to(torch.get_autocast_dtype(kind))
+
+
+def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+    count = max(len(queries), len(keys))
+    queries, keys, values = (rows.expand(count, -1, -1, -1) for rows in (queries, keys, values))
+    return scaled_dot_product_attention(queries, keys, values)
+
+
+class _Rectangle(NamedTuple):
+    """Patches of a map that lies behind a prefix."""
+
+    num_prefix: int
+    grid: Grid
+    down: slice
+    across: slice
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Rows (N, heads, p + H W, width) -> a view (N, heads, h, w, width)."""
+        patches = rows[:, :, self.num_prefix :].view(*rows.shape[:2], *self.grid, rows.shape[3])
+        return patches[:, :, self.down, self.across]
+
+
+class _First(NamedTuple):
+    """The first rows."""
+
+    num_rows: int
+
+    def of(self, rows: Tensor) -> Tensor:
+        """Rows (N, heads, T, width) -> a view (N, heads, num_rows, width)."""
+        return rows[:, :, : self.num_rows]
+
+
+class _Tile(NamedTuple):
+    """Queries, all sources that any of them sees, and the pairs (queries, sources) that see nothing of each other."""
+
+    asking: _Rectangle | _First
+    asked: _Rectangle | _First
+    hidden: Tensor
+
+
+@lru_cache(maxsize=64)
+def _tiles(
+    query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device
+) -> tuple[_Tile, ...]:
+    """The prefix, and rectangles of patches: two or more of them, so that a small map is not one tile."""
+    found = [
+        _Tile(
+            _Rectangle(num_prefix, query_grid, rows, columns),
+            _Rectangle(num_prefix, source_grid, high, wide),
+            (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1).to(device),
+        )
+        for rows, high, far_rows in _spans(query_grid[0], source_grid[0], window, least=2)
+        for columns, wide, far_columns in _spans(query_grid[1], source_grid[1], window)
+    ]
+    if num_prefix:
+        everything = _First(num_prefix + source_grid[0] * source_grid[1])
+        found.append(_Tile(_First(num_prefix), everything, torch.zeros((), dtype=torch.bool, device=device)))
+    return tuple(found)
+
+
+def _spans(num_queries: int, num_sources: int, window: int, *, least: int = 1) -> list[tuple[slice, slice, Tensor]]:
+    """Along one side: queries, sources, and which source is out of which query's window."""
+    reach, side, spans = window // 2, -(-num_queries // max(least, -(-num_queries // _SIDE))), []
+    for first in range(0, num_queries, side):
+        last = min(first + side, num_queries)
+        places = [(2 * query + 1) * num_sources // (2 * num_queries) for query in range(first, last)]
+        low, high = max(0, places[0] - reach), min(num_sources, places[-1] + reach + 1)
+        far = torch.tensor([[abs(source - place) > reach for source in range(low, high)] for place in places])
+        spans.append((slice(first, last), slice(low, high), far))
+    return spans
+
+
+class _Tiled(torch.autograd.Function):
+    """Attention tile by tile. Kept are the inputs and the softmax of the scores, not the tiles' copies of rows."""
+
+    @staticmethod
+    def forward(context: Any, queries: Tensor, keys: Tensor, values: Tensor, tiles: Sequence[_Tile]) -> Tensor:
+        count, (_, heads, length, width) = max(len(queries), len(keys)), queries.shape
+        # The heads lie inside the tokens, as the output projection reads them.
+        results = queries.new_zeros(count, length, heads, values.shape[3]).transpose(1, 2)
+        shares = []
+        for asking, asked, hidden in tiles:
+            scores = _rows(queries, asking) @ _rows(keys, asked).transpose(2, 3)
+            share = scores.mul_(width**-0.5).masked_fill_(hidden, -inf).softmax(-1)
+            shares.append(share.to(values.dtype))  # on CUDA, autocast makes it float32
+            _add(results, asking, shares[-1] @ _rows(values, asked))
+        context.save_for_backward(queries, keys, values, *shares)
+        context.tiles = tiles
+        return results
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (queries, keys, values, *shares), (arriving,) = context.saved_tensors, gradients
+        for_queries, for_keys, for_values = (torch.zeros_like(rows) for rows in (queries, keys, values))
+        for (asking, asked, _), share in zip(context.tiles, shares, strict=True):
+            come = _rows(arriving, asking)
+            _add(for_values, asked, share.transpose(2, 3) @ come)
+            slopes = come @ _rows(values, asked).transpose(2, 3)
+            slopes = slopes.sub_((slopes * share).sum(-1, keepdim=True)).mul_(share).mul_(queries.shape[3] ** -0.5)
+            _add(for_queries, asking, slopes @ _rows(keys, asked))
+            _add(for_keys, asked, slopes.transpose(2, 3) @ _rows(queries, asking))
+        return for_queries, for_keys, for_values, None
+
+
+def _rows(rows: Tensor, place: _Rectangle | _First) -> Tensor:
+    return place.of(rows).flatten(2, -2)
+
+
+def _add(rows: Tensor, place: _Rectangle | _First, more: Tensor) -> None:
+    """Adds (N, heads, R, width) at a place; rows that are the same for all images get the sum."""
+    part = place.of(rows)
+    part += more.sum_to_size(len(part), *more.shape[1:]).view_as(part)

@@ -1,0 +1,42 @@
+"""SA²VP for a model of whichever family, from what users type."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Generator
+
+from ...models import TorchModel
+from ..whitebox import WhiteBox
+from .convnet import ConvNetSA2VP
+from .options import SA2VPOptions
+from .swin import SwinSA2VP
+from .vit import ViTSA2VP
+
+__all__ = ["make_sa2vp"]
+
+
+def make_sa2vp(
+    model: TorchModel, classes: tuple[str, ...], *, deep: bool, generator: Generator, **given: Any
+) -> WhiteBox:
+    """Makes SA²VP-deep or SA²VP-shallow for a ViT, a Swin or a ConvNet.
+
+    Args:
+        model: Never changed.
+        classes: K target class names.
+        deep: See `SA2VPOptions`, as are all further options; None stands for the default.
+        generator: Draws all first numbers.
+
+    Raises:
+        ConfigError: The model is of no such family, or an option does not fit it.
+        RangeError: A number lies outside its range.
+
+    Reference: arXiv 2312.10376.
+    """
+    options = SA2VPOptions(deep=deep, **{name: value for name, value in given.items() if value is not None})
+    kind = {origin.__name__ for origin in type(model.net).__mro__}
+    if "SwinTransformer" in kind:
+        return SwinSA2VP(model, classes, options, generator=generator)
+    if kind & {"ResNet", "ConvNeXt"}:
+        return ConvNetSA2VP(model, classes, options, generator=generator)
+    return ViTSA2VP(model, classes, options, generator=generator)

@@ -1,0 +1,74 @@
+"""What an SA²VP is, apart from its numbers; what makes no sense is refused here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...core import ConfigError, RangeError
+
+__all__ = ["ACTIVATIONS", "SA2VPOptions", "turns"]
+
+ACTIVATIONS = ("gelu", "relu")
+_THIRDS = 3
+
+
+@dataclass(frozen=True)
+class SA2VPOptions:
+    """The paper's design choices.
+
+    Attributes:
+        deep: New prompt maps at a third and at two thirds of the layers, too; if not, one at the input alone.
+        bottleneck: t, the width inside a prompt adapter; 0 leaves the adapters out.
+        activation: Of the adapters, of ACTIVATIONS: the paper has ReLU, its public code GELU.
+        rank: r, the width of the stored maps, from which a learned linear layer leads to D; 0 for D, without one.
+        scale: By which the map is smaller than the image's, in height and in width.
+        window: c, odd: a token sees c x c tokens of the other pathway, round its own place; 0 for all of them, the
+            paper's global variant.
+        gamma: The weight of what one pathway gives to the other.
+        balance: lambda, the share of the image pathway's loss; 1 leaves the prompt pathway without supervision.
+        dropout: In training, of the map and of the adapters, in [0, 1).
+
+    Raises:
+        ConfigError: There is no such activation, or a window is even.
+        RangeError: A number lies outside its range.
+
+    Reference: arXiv 2312.10376, equations 2 to 6 and table 5; `rank` and `dropout` are those of its public code.
+    """
+
+    deep: bool = True
+    bottleneck: int = 16
+    activation: str = "gelu"
+    rank: int = 16
+    scale: int = 1
+    window: int = 3
+    gamma: float = 0.1
+    balance: float = 0.8
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.")
+        for name, least in (("bottleneck", 0), ("rank", 0), ("scale", 1), ("window", 0), ("gamma", 0)):
+            if not least <= getattr(self, name) < float("inf"):
+                raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")
+        if self.window and self.window % 2 == 0:
+            raise ConfigError(f"a window has a middle: 1, 3, 5, ..., or 0 for the whole map; got {self.window}.")
+        if not 0 < self.balance <= 1:
+            raise RangeError(f"balance must lie in (0, 1], got {self.balance}.")
+        if not 0 <= self.dropout < 1:
+            raise RangeError(f"dropout must lie in [0, 1), got {self.dropout}.")
+
+
+def turns(depth: int) -> tuple[int, ...]:
+    """Returns the layers at which the prompts query the image: the first of each third, 0, 4 and 8 of 12.
+
+    At all others, the last one among them, the image queries the prompts. In deep mode new maps join at these layers.
+
+    Raises:
+        ConfigError: There is one layer only, so that one of the two would never ask.
+
+    Reference: arXiv 2312.10376, section 3 (inter-layer prompt fusion).
+    """
+    if depth < 2:
+        raise ConfigError(f"two pathways that ask each other by turns need 2 layers or more, got {depth}.")
+    return tuple(range(0, depth - 1, max(2, -(-depth // _THIRDS))))

@@ -1,0 +1,98 @@
+"""SA²VP on a Swin transformer."""
+
+from __future__ import annotations
+
+from torch import Generator, Tensor
+
+from ...backbones.swin import Swin, SwinBlock, SwinStage
+from ...core import ConfigError
+from ...models import TorchModel
+from .options import SA2VPOptions
+from .stages import Met, Shape, StagedSA2VP, StageLayer, fullest
+
+__all__ = ["SwinLayer", "SwinSA2VP"]
+
+
+class SwinSA2VP(StagedSA2VP):
+    """SA²VP of a Swin: a map of prompts as large as the image's in the first stage, without position embedding.
+
+    The pathways meet in the stage with most blocks, the third of Swin-B, at the entry of each block. With the block's
+    own norm, queries, keys, values and output projection a token sees the tokens of the other pathway round its own
+    place on the stage's whole grid: not inside the block's shifted windows, and without its relative bias, which
+    belong to the block's own attention.
+
+    Args:
+        model: With a timm Swin transformer (version 1); never changed.
+        classes: K target class names.
+        options: See `SA2VPOptions`; `scale` must be 1.
+        generator: Draws maps, adapters and head.
+
+    Raises:
+        ConfigError: The model is no Swin, its fullest stage has one block only, or the map is scaled.
+
+    Reference: arXiv 2312.10376, equations 2 to 6 and section 4.3 (quantitative evaluation with Swin Transformer).
+    """
+
+    def __init__(
+        self, model: TorchModel, classes: tuple[str, ...], options: SA2VPOptions, *, generator: Generator
+    ) -> None:
+        view = Swin(model)
+        if options.scale != 1:
+            raise ConfigError(
+                f"{model.spec.name} is a Swin, whose windows are made for one size of maps; scale must be 1, got "
+                f"{options.scale}."
+            )
+        number = fullest(view)
+        chosen = view.stages[number]
+        super().__init__(
+            model,
+            classes,
+            options,
+            view=view,
+            number=number,
+            layers=[SwinLayer(block) for block in chosen.blocks],
+            shapes=(_shape(view.stages[0]), _shape(chosen)),
+            generator=generator,
+        )
+
+
+class SwinLayer(StageLayer):
+    """A frozen block, whose projections serve its own windows and the other pathway.
+
+    Args:
+        block: Frozen.
+    """
+
+    def __init__(self, block: SwinBlock) -> None:
+        self.block = block
+
+    def attend(self, tokens: Tensor) -> Met:
+        """Norms tokens and projects them, in windows: (n, num_windows, A, 3 D)."""
+        return Met(tokens, self.block.qkv(self.block.split(self.block.norm1(tokens))))
+
+    def finish(self, met: Met) -> Tensor:
+        """Runs the attention inside the windows and the MLP."""
+        tokens = met.tokens + self.block.join(self.block.mix(met.projected))
+        leaving: Tensor = tokens + self.block.mlp(self.block.norm2(tokens))
+        return leaving
+
+    def ask(self, met: Met) -> Tensor:
+        """Returns the queries, out of their windows."""
+        return self._heads(met, 0)
+
+    def answer(self, met: Met) -> tuple[Tensor, Tensor]:
+        """Returns keys and values, out of their windows."""
+        return self._heads(met, 1), self._heads(met, 2)
+
+    def join(self, mixed: Tensor) -> Tensor:
+        """Runs the block's output projection."""
+        joined: Tensor = self.block.out(mixed.transpose(1, 2).flatten(2))
+        return joined
+
+    def _heads(self, met: Met, which: int) -> Tensor:
+        tokens = self.block.join(met.projected.chunk(3, -1)[which]).flatten(1, 2)
+        return tokens.view(*tokens.shape[:2], self.block.heads, -1).transpose(1, 2)
+
+
+def _shape(stage: SwinStage) -> Shape:
+    return (*stage.blocks[0].size, stage.width)

@@ -1,0 +1,171 @@
+"""SA²VP on a vision transformer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Generator, Tensor, nn
+from torch.nn import functional as F
+
+from ...backbones import ViT
+from ...core import ConfigError
+from ...models import TorchModel
+from ..heads import ClassifierHead, drop
+from ..whitebox import Parts
+from .attention import aligned_attention
+from .layers import Attended, attend, finish, together
+from .options import SA2VPOptions, turns
+from .parts import PromptMap, Scaling, make_adapter
+from .pathways import SA2VP
+from .states import States
+
+__all__ = ["ViTSA2VP"]
+
+_Pair = tuple[Tensor, Tensor]
+
+
+class ViTSA2VP(SA2VP):
+    """SA²VP of a ViT: a map of prompts as large as the image's map, or smaller, with the same position embedding.
+
+    Layer by layer the prompts query the image (`turns`) or the image queries the prompts, with the queries, keys,
+    values and output projection that the layer computes for its own attention anyway. Patches query the patches round
+    their own place; CLS queries everything.
+
+    Args:
+        model: With a timm or open_clip vision transformer; never changed.
+        classes: K target class names.
+        options: See `SA2VPOptions`.
+        generator: Draws maps, adapters and head.
+
+    Raises:
+        ConfigError: The model is no vision transformer, or its grid cannot be scaled so.
+
+    Reference: arXiv 2312.10376, equations 2 to 6.
+    """
+
+    def __init__(
+        self, model: TorchModel, classes: tuple[str, ...], options: SA2VPOptions, *, generator: Generator
+    ) -> None:
+        super().__init__(model, classes, options)
+        view = self.view = ViT(model)
+        self.turns = turns(view.depth)
+        self.grid = _scaled(view.grid, options.scale)
+        count = view.num_prefix + math.prod(self.grid)
+        num_maps = len(self.turns) if options.deep else 1
+        self.maps = nn.ModuleList(
+            PromptMap(count, view.width, rank=options.rank, generator=generator) for _ in range(num_maps)
+        )
+        self.scalings = nn.ModuleList(Scaling(view.width, generator=generator) for _ in range(num_maps - 1))
+        self.adapters = nn.ModuleList(make_adapter(view.width, options, generator=generator) for _ in range(view.depth))
+        self.head = ClassifierHead(view.width, len(classes), generator=generator)
+
+    def backbone_parameters(self) -> list[nn.Parameter]:
+        """Returns the transformer's parameters, from the patch convolution to the final norm."""
+        return self.view.parameters()
+
+    def frozen(self, images: Tensor) -> Parts:
+        """Returns the tokens at the entry of the first layer, (N, T, D)."""
+        with self.view.held():
+            return (self.view.embed(images),)
+
+    def features(self, parts: Parts, *, both: bool, generator: Generator | None = None) -> tuple[Tensor, ...]:
+        """Returns CLS behind the final norm, (N, D), of one pathway or both."""
+        with self.view.held():
+            for pair in self._walk(parts[0], both, generator):
+                last = pair
+            return tuple(cast(Tensor, self.view.norm(tokens[:, 0])) for tokens in last[: 1 + both])
+
+    @torch.no_grad()
+    def states(self, images: Tensor) -> States:
+        """Returns the patch tokens of both pathways as they enter each layer."""
+        prefix, depth = self.view.num_prefix, self.view.depth
+        with self.view.held():
+            found = list(self._walk(self.view.embed(images), False, None))[:depth]
+        mine, prompts = zip(*((tokens[:, prefix:], map_[:, prefix:]) for tokens, map_ in found), strict=True)
+        return States(mine, prompts, ((self.view.grid, self.grid),) * depth, tuple(range(depth)))
+
+    def _walk(self, images: Tensor, both: bool, generator: Generator | None) -> Iterator[_Pair]:
+        """Yields image and prompt tokens as they enter each layer, then what leaves the last one: its first token."""
+        prompts = self._entry(len(images), generator)
+        for index in range(self.view.depth - 1):
+            yield images, prompts
+            images, prompts = self._layer(index, images, prompts, generator)
+        yield images, prompts
+        yield self._last(images, prompts, both, generator)
+
+    def _entry(self, num_images: int, generator: Generator | None) -> Tensor:
+        """The first map with its position embedding, (1, T', D); (N, T', D) where dropout makes it differ."""
+        rate = self.options.dropout if self.training else 0.0
+        placed = self.view.norm_pre(_positioned(self.maps[0](), self.view, self.grid))
+        return drop(placed.expand(num_images if rate else 1, -1, -1), rate, generator=generator)
+
+    def _layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
+        layer, mine = self.view.layers[index], [images, prompts]
+        joins = self.options.deep and index in self.turns[1:]
+        if joins:
+            mine.append(self.maps[self.turns.index(index)]())
+        seen, leaving = together(layer, mine)
+        if joins:
+            leaving[1] = leaving[1] + self.scalings[self.turns.index(index) - 1](leaving[2])
+        side = 1 if index in self.turns else 0
+        given = self._given(index, seen[side], seen[1 - side], generator)
+        leaving[side] = leaving[side] + self.options.gamma * given
+        return leaving[0], leaving[1]
+
+    def _last(self, images: Tensor, prompts: Tensor, both: bool, generator: Generator | None) -> _Pair:
+        """The last layer, of which only the first token is read: nothing else is computed. The image asks."""
+        index = self.view.depth - 1
+        layer = self.view.layers[index]
+        # The image comes last, so that what it is normed to is the last that a hook on the backbone sees.
+        own, mine = attend(layer, prompts), attend(layer, images)
+        told = finish(layer, own.rows(1)) if both else prompts[:, :1]
+        given = self._given(index, mine.rows(1), own, generator)
+        return finish(layer, mine.rows(1)) + self.options.gamma * given, told
+
+    def _given(self, index: int, asking: Attended, asked: Attended, generator: Generator | None) -> Tensor:
+        """What one pathway gives to the other at a layer: aligned attention, residual on the query, adapter."""
+        layer = self.view.layers[index]
+        if asking.tokens.shape[1] == 1:  # CLS alone
+            mixed = F.scaled_dot_product_attention(asking.queries, asked.keys, asked.values)
+        else:
+            of_image, of_prompts = self.view.grid, self.grid
+            grids = (of_prompts, of_image) if index in self.turns else (of_image, of_prompts)
+            mixed = aligned_attention(
+                asking.queries,
+                asked.keys,
+                asked.values,
+                query_grid=grids[0],
+                source_grid=grids[1],
+                num_prefix=self.view.num_prefix,
+                window=self.options.window or None,
+            )
+        rate = self.options.dropout if self.training else 0.0
+        told = drop(layer.scale1(layer.join(mixed)), rate, generator=generator) + asking.tokens
+        return cast(Tensor, self.adapters[index](told, generator=generator))
+
+
+def _scaled(grid: tuple[int, int], scale: int) -> tuple[int, int]:
+    """Returns the map's grid.
+
+    Raises:
+        ConfigError: The image's grid is no multiple of the scale.
+    """
+    if grid[0] % scale or grid[1] % scale:
+        raise ConfigError(f"the image's map is {grid[0]} x {grid[1]}, which cannot be scaled down by {scale}.")
+    return grid[0] // scale, grid[1] // scale
+
+
+def _positioned(map_: Tensor, view: ViT, grid: tuple[int, int]) -> Tensor:
+    """A map (1, T', D) with the frozen position embedding, resampled where the map is smaller than the image's."""
+    count = math.prod(view.grid)
+    places = view.position.detach()
+    prefix, patches = places[:, :-count], places[:, -count:]
+    if grid != view.grid:
+        arranged = patches.transpose(1, 2).reshape(1, -1, *view.grid)
+        smaller = F.interpolate(arranged, size=grid, mode="bicubic", antialias=True)
+        patches = smaller.flatten(2).transpose(1, 2)
+    positions = torch.cat([prefix, patches], 1)
+    return map_ + F.pad(positions, (0, 0, map_.shape[1] - positions.shape[1], 0))

@@ -1,0 +1,56 @@
+"""`pixprompt pictures`: what methods that learn inside a model see, side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from ..report.pictures import PictureOptions, draw_pictures
+from .allocator import keep_freed_memory
+from .console import Console
+from .options import json_option, print_json
+
+__all__ = ["pictures"]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
+@click.option("--out", required=True, type=click.Path(), help="Folder of the pictures; new or empty.")
+@click.option("--model", help="Model to look into  [default: the one that the runs were learned in]")
+@click.option("--weights", help="Weights file for the model.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option("--images", type=click.IntRange(min=1), default=4, show_default=True, help="Test images, one per row.")
+@click.option("--points", type=click.IntRange(min=1), default=500, show_default=True, help="Most points in the plane.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Draws the rows, arranges the points.")
+@click.option(
+    "--layer", type=click.IntRange(min=0), help="Layer of the comparison with a map of prompts  [default: the last]"
+)
+@json_option
+def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:
+    """Draw what runs inside one model learned, side by side.
+
+    \b
+    tsne.png        features of the test images in the plane, and how well classes cluster
+    gradcam.png     where each run looks in a few test images
+    similarity.png  of runs with a map of prompts: which prompts are like a salient token
+    """
+    keep_freed_memory()
+    console = Console()
+    try:
+        made = draw_pictures(runs, out=out, options=PictureOptions(**options), reporter=console)
+    finally:
+        console.close()
+    if as_json:
+        print_json(made.to_json())
+        return
+    for name in made.files:
+        click.echo(f"{name:<15} {made.out / name}")
+    for title, value in made.silhouettes.items():
+        click.echo(f"silhouette      {'not defined' if value is None else f'{value:.3f}':<12} {title}")
+    for title, layers in made.alignment.items():
+        for found in layers:
+            told = f"margin {found.margin:+.3f}, percentile {found.percentile:.3f}"
+            click.echo(f"alignment       layer {found.layer}: {told}, {title}")
+    for name, reason in made.skipped.items():
+        click.echo(f"no {name}: {reason}", err=True)
