@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs do not hear Ctrl-C
 torch.set_num_threads(1)  # of tiny tensors several threads only wait for each other, and for the other test process
 
-settings.register_profile("explore", deadline=None)
-settings.register_profile("fixed", deadline=None, derandomize=True)
+_BUSY = [HealthCheck.too_slow]  # how long it takes says more about a busy machine than about a strategy
+settings.register_profile("explore", deadline=None, suppress_health_check=_BUSY)
+settings.register_profile("fixed", deadline=None, suppress_health_check=_BUSY, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))  # the same examples on every machine
 
 SHARED = Path(os.environ.get("PIXPROMPT_ASSETS", Path(__file__).parents[2] / "shared"))

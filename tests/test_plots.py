@@ -63,8 +63,7 @@ def test_curves_show_both_splits_and_the_rungs_without_a_prompt(tmp_path: Path, 
     assert [set(drawn.get_ydata()) for drawn in right.lines[2:]] == [{0.25}, {0.5}]
 
 
-@pytest.mark.parametrize("history", [[], [line(1)]])
-@pytest.mark.parametrize("rungs", [{}, {"no_prompt": {"val": None, "test": 0.1}}])
+@pytest.mark.parametrize(("history", "rungs"), [([], {}), ([line(1)], {"no_prompt": {"val": None, "test": 0.1}})])
 def test_a_short_history_and_missing_rungs_are_drawn_too(tmp_path: Path, history: list, rungs: dict) -> None:
     draw_curves(tmp_path / "c.png", history, rungs)
     assert is_drawn(tmp_path / "c.png")
@@ -102,7 +101,7 @@ def test_the_preview_shows_prompt_images_and_confusion(tmp_path: Path, figures: 
     ],
 )
 def test_odd_long_and_many_class_names_are_drawn(tmp_path: Path, classes: list[str]) -> None:
-    draw_preview(tmp_path / "p.png", preview(classes))
+    draw_preview(tmp_path / "p.png", preview(classes, shown=2))
     assert is_drawn(tmp_path / "p.png")
 
 

@@ -20,8 +20,7 @@ from vpt_step import kept
 
 from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP
 from pixprompt.adapters.sa2vp import vit as form
-from pixprompt.adapters.sa2vp.layers import Attended, attend, finish
-from pixprompt.backbones import Layer
+from pixprompt.adapters.sa2vp.layers import Attended
 from pixprompt.core import ModelSpec
 from pixprompt.models import TorchModel
 
@@ -30,15 +29,17 @@ VARIANTS: dict[str, dict[str, object]] = {
     "shallow": {"deep": False},
     "global": {"window": 0},
     "window 5": {"window": 5},
-    "half the map": {"scale": 2},
+    "half the map": {"map_scale": 2},
     "without supervision": {"balance": 1.0},
 }
 
 
-def apart(layer: Layer, streams: Sequence[Tensor]) -> tuple[list[Attended], list[Tensor]]:
+def apart(
+    attend: Callable[[Tensor], Attended], finish: Callable[[Attended], Tensor], streams: Sequence[Tensor]
+) -> tuple[list[Attended], list[Tensor]]:
     """The streams one after the other, for comparison."""
-    seen = [attend(layer, stream) for stream in streams]
-    return seen, [finish(layer, one) for one in seen]
+    seen = [attend(stream) for stream in streams]
+    return seen, [finish(one) for one in seen]
 
 
 def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:

@@ -4,8 +4,8 @@ Protocol: 800 images train, 200 validate, up to 500 test, drawn once. For each m
 among three to six on the validation images of CIFAR-10 (seed 0, a few epochs); for methods that cost little, on those
 of each data set. Then three seeds train on the 800 images; each is tested once, at the epoch that validated best.
 Methods whose frozen part is kept in memory train for more epochs, since they cost almost nothing. The ablations of
-SA²VP take the rate of the whole method. Images are 96x96
-(36 patches, position embedding interpolated once), so that this fits two CPU cores; the paper's are 224x224.
+SA²VP take the rate of the whole method. Images are 96x96 (36 patches, position embedding interpolated once), so that
+this fits two CPU cores; the papers' are 224x224.
 
 python experiments/vpt/run.py ../shared [--part 0/2] [--only TEXT] [--curves RATE]
 """
@@ -54,6 +54,12 @@ RATES = {
     **dict.fromkeys(("sa2vp-deep", "sa2vp-shallow"), (0.001, 0.003, 0.01)),
 }
 BY_ADAMW = (0.0003, 0.001, 0.003)
+WHOLE = "sa2vp-deep"
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "global": {"window": 0},
+    "without adapters": {"bottleneck": 0},
+    "without supervision": {"balance": 1.0},
+}
 METHODS: dict[str, dict[str, Any]] = {
     "linear": {},
     "mlp": {"layers": 3},
@@ -70,9 +76,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "full": {},
     "sa2vp-deep": {},
     "sa2vp-shallow": {},
-    "sa2vp-deep, global": {"method": "sa2vp-deep", "window": 0},
-    "sa2vp-deep, without adapters": {"method": "sa2vp-deep", "bottleneck": 0},
-    "sa2vp-deep, without supervision": {"method": "sa2vp-deep", "balance": 1.0},
+    **{f"{WHOLE}, {name}": {"method": WHOLE, **values} for name, values in ABLATIONS.items()},
 }
 CURVES: dict[str, dict[str, Any]] = {
     **{f"length {length}": {"tokens": length} for length in (1, 5, 10, 50)},
@@ -179,8 +183,11 @@ def compare(shared: Path, method: str, data: str, done: list[dict[str, Any]]) ->
     pilot, epochs = KEPT.get(method, PILOT), KEPT.get(method, EPOCHS)
     bench = Bench(shared, data, {"tokens": None, "method": method, **METHODS[method]})
     own = [row for row in done if (row["name"], row["data"]) == (method, data)]
-    whole = method.split(", without")[0].split(", global")[0]
+    ablated = method.startswith(f"{WHOLE}, ")
+    whole = WHOLE if ablated else method
     like = own or [row for row in done if (row["name"], row["data"]) == (whole, DATA[0]) and method not in KEPT]
+    if ablated and not like:
+        raise SystemExit(f"{method} takes the rate of {WHOLE} on {DATA[0]}, which has not run yet.")
     tried = like[0]["pilots"] if like else []
     if not tried:
         trials = [bench.once(rate, pilot, 0) for rate in RATES.get(method, BY_ADAMW)]

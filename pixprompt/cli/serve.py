@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 import json
 import signal
-import time
-from types import FrameType
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import click
 
@@ -19,10 +20,6 @@ from .allocator import keep_freed_memory
 from .options import json_option
 
 __all__ = ["serve"]
-
-
-class _Stopped(Exception):
-    """The process was asked to end (SIGTERM)."""
 
 
 @click.command()
@@ -82,9 +79,9 @@ def serve(
             f"warning: listening on {host}: everyone who can reach this machine can use the model, without a password.",
             err=True,
         )
-    with Server(service, host=host, port=port) as server:
+    with _heard() as stopped, Server(service, host=host, port=port) as server:
         click.echo(_ready_line(server, as_json))
-        _wait_for_signal()
+        stopped.wait()
 
 
 def _ready_line(server: Server, as_json: bool) -> str:
@@ -97,16 +94,13 @@ def _ready_line(server: Server, as_json: bool) -> str:
     return json.dumps({**says, **size})  # one line, so that a reader of the pipe knows where it ends
 
 
-def _wait_for_signal() -> None:
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Stopped
-
-    before = signal.signal(signal.SIGTERM, stop)
+@contextmanager
+def _heard() -> Iterator[threading.Event]:
+    """Within, SIGTERM sets the event instead of ending the process."""
+    stopped = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
     try:
-        while True:
-            time.sleep(3600)
-    except _Stopped:
-        pass
+        yield stopped
     finally:
         signal.signal(signal.SIGTERM, before)
 

@@ -148,6 +148,7 @@ class TrainConfig:
     momentum: float = _option(0.9, "momentum (the first beta of Adam)", low=0, below=1)
     weight_decay: float | None = _option(None, "weight decay; none by default", low=0)
     warmup: int | None = _option(None, "steps of linear warm-up; at most half of the run", low=0)
+    warmup_epochs: int | None = _option(None, "the same in passes over the training images", low=0)
     epochs: int | None = _option(None, "passes over the training images", low=0)
     batch_size: int | None = _option(None, "images per step; by answers, 100 queries per step", low=1)
     shots: int | None = _option(None, "training images per class; all by default")

@@ -80,6 +80,7 @@ class GradientFit:
         count = len(self.train.labels)
         self.steps = max(1, -(-count // self.batch) - (count % self.batch == 1))
         self.total = self.steps * (config.epochs or 0)
+        self.warmup = config.warmup or self.steps * (config.warmup_epochs or 0)
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
@@ -113,7 +114,7 @@ class GradientFit:
         return (*parts[:-2], torch.cat(parts[-2:])) if len(parts) > self.steps else parts
 
     def _rate(self, step: int) -> float:
-        return warmup_cosine(step, total=self.total, warmup=min(self.config.warmup or 0, self.total // 2))
+        return warmup_cosine(step, total=self.total, warmup=min(self.warmup, self.total // 2))
 
     def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.device(self.device).type

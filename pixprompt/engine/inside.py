@@ -18,7 +18,7 @@ from ..models import TorchModel
 from ..optimizers import OPTIMIZERS
 from .config import TrainConfig
 
-__all__ = ["INSIDE", "check_inside", "grids", "inside_defaults", "make_adapter"]
+__all__ = ["INSIDE", "check_inside", "grids", "inside_defaults", "make_adapter", "scales"]
 
 _VPT = ("tokens", "location", "pool", "dropout", "projection")
 _SA2VP = ("bottleneck", "activation", "rank", "map_scale", "window", "gamma", "balance", "dropout")
@@ -46,10 +46,19 @@ _PAPERS_SGD = (*_BY_SGD, "vpt-shallow", "vpt-deep")
 _DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 32, "warmup": 50}
 _PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
 _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
+_MAP_RATES = (0.01, 0.003, 0.001, 0.0003)
+"""Of SA²VP, not scaled to the batch size; its paper has 0.001 and 0.0005."""
 _DECAYS = (0.01, 0.001, 0.0001, 0.0)
 _REFERENCE_BATCH = 256
 _RATES = {"sgd": 0.003, "adamw": 0.003, "adam": 0.003}
-_OWN_RATES = {"vpt-deep": 0.01, "side": 0.01, "partial": 0.001, "full": 0.0003}
+_OWN_RATES = {
+    "vpt-deep": 0.01,
+    "sa2vp-deep": 0.01,
+    "sa2vp-shallow": 0.01,
+    "side": 0.01,
+    "partial": 0.001,
+    "full": 0.0003,
+}
 
 
 def inside_defaults(config: TrainConfig) -> dict[str, Any]:
@@ -88,15 +97,22 @@ def check_inside(config: TrainConfig, model: Model) -> None:
     if config.optimizer not in OPTIMIZERS:
         known = ", ".join(OPTIMIZERS)
         raise ConfigError(f"method {config.method!r} learns by gradients: {known}; got {config.optimizer!r}.")
-    fitting = config.preset == "default" or (config.preset in SA2VP_PRESETS and config.method in _BY_SA2VP)
-    if not fitting or config.space != "pixel":
-        raise ConfigError(
-            f"method {config.method!r} has no preset {config.preset!r} with space {config.space!r}: preset vp and "
-            "--space are about pixel prompts, presets sa2vp-... about methods sa2vp-deep and sa2vp-shallow."
-        )
+    _check_recipe(config)
     if config.method == "mlp" and config.batch_size == 1:
         raise ConfigError("method 'mlp' has batch statistics; --batch-size must be at least 2, got 1.")
     _check_search(config)
+
+
+def _check_recipe(config: TrainConfig) -> None:
+    if config.preset != "default" and (config.preset not in SA2VP_PRESETS or config.method not in _BY_SA2VP):
+        raise ConfigError(
+            f"method {config.method!r} has no preset {config.preset!r}: preset vp is about pixel prompts, presets "
+            "sa2vp-... about methods sa2vp-deep and sa2vp-shallow."
+        )
+    if config.space != "pixel":
+        raise ConfigError(f"--space is about pixel prompts, not about method {config.method!r}; leave it out.")
+    if config.method in _BY_SA2VP and config.bottleneck == 0 and config.activation is not None:
+        raise ConfigError("--activation is inside the prompt adapters, which --bottleneck 0 leaves out.")
 
 
 def _check_search(config: TrainConfig) -> None:
@@ -104,8 +120,8 @@ def _check_search(config: TrainConfig) -> None:
         grids(config)
         if config.epochs == 0:
             raise ConfigError("--search compares what was learned; --epochs must be at least 1, got 0.")
-        for name in ("lr", "weight_decay"):
-            if getattr(config, name):
+        for name, given in (("lr", config.lr is not None), ("weight_decay", config.weight_decay)):
+            if given:
                 raise ConfigError(
                     f"--search chooses {_option(name)}; leave it out, or give the values to try: {_option(name)}-grid."
                 )
@@ -117,15 +133,24 @@ def _check_search(config: TrainConfig) -> None:
         raise ConfigError(f"{_option(idle[0])} goes with --search; leave it out.")
 
 
+def scales(config: TrainConfig) -> bool:
+    """Whether `--search` scales its learning rates to the batch size."""
+    return config.lr_grid is None and (config.method not in _BY_SA2VP or config.optimizer == "sgd")
+
+
 def grids(config: TrainConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Returns the learning rates, scaled to the batch size, and the weight decays that `--search` tries.
+    """Returns the learning rates and the weight decays that `--search` tries.
 
     Raises:
         ConfigError: A list of numbers cannot be read.
     """
-    rates = _PROMPT_RATES if config.optimizer == "sgd" else _WEIGHT_RATES
-    scale = (config.batch_size or 0) / _REFERENCE_BATCH
-    tried = tuple(rate * scale for rate in rates) if config.lr_grid is None else _numbers("lr_grid", config.lr_grid)
+    if config.lr_grid is not None:
+        tried = _numbers("lr_grid", config.lr_grid)
+    elif scales(config):
+        scale = (config.batch_size or 0) / _REFERENCE_BATCH
+        tried = tuple(rate * scale for rate in (_PROMPT_RATES if config.optimizer == "sgd" else _WEIGHT_RATES))
+    else:
+        tried = _MAP_RATES
     decays = _DECAYS if config.weight_decay_grid is None else _numbers("weight_decay_grid", config.weight_decay_grid)
     return tuple(sorted(tried)), tuple(sorted(decays))
 
@@ -162,7 +187,7 @@ def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *,
             bottleneck=config.bottleneck,
             activation=config.activation,
             rank=config.rank,
-            scale=config.map_scale,
+            map_scale=config.map_scale,
             window=config.window,
             gamma=config.gamma,
             balance=config.balance,

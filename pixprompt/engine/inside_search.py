@@ -22,7 +22,7 @@ from .answers import Answered, score
 from .build import Parts, Split, canvases_of
 from .feeds import Feed, feed_of
 from .gradient import Fit
-from .inside import grids
+from .inside import grids, scales
 from .inside_fit import ask_adapter, counter, fit_adapter, new_adapter
 from .report import Reporter
 from .result import Score
@@ -88,7 +88,7 @@ def _trials(parts: Parts, folder: Path, train: Feed, val: Feed, reporter: Report
     reporter.note(
         f"search: {len(rates)} learning rates {rates[0]:g} to {rates[-1]:g} times {len(decays)} weight decays, "
         f"{config.epochs} epochs each, batch size {config.batch_size}"
-        + ("; rates are the grid times batch size / 256" if config.lr_grid is None else "")
+        + ("; rates are the grid times batch size / 256" if scales(config) else "")
     )
     trials: list[dict[str, Any]] = []
     counted, earlier = parts.counted, 0.0

@@ -63,9 +63,11 @@ _VP: dict[str, Any] = {
     "start": "normal",
     "optimizer": "sgd",
     "lr": 40.0,
+    "weight_decay": 0.0,
     "warmup": 1000,
     "epochs": 1000,
 }
+_WARMUPS = ("warmup", "warmup_epochs")
 _VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
 """The one model that the paper gives 32 images per step; CLIP has 256, the others 128."""
 
@@ -111,7 +113,11 @@ def affordable(max_cost: float | None, price_per_1000: float | None) -> int | No
 
 
 def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -> TrainConfig:
-    """Returns the configuration with every None that the preset decides filled in."""
+    """Returns the configuration with every None that the preset decides filled in.
+
+    Raises:
+        ConfigError: The preset is of another method, or a setting is given twice.
+    """
     dual = spec.answer is AnswerKind.EMBEDDINGS
     if by_answers:
         values = {**QUERY_DEFAULTS, **_QUERY_METHODS.get(config.method, {})}
@@ -131,7 +137,12 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
         batch = 32 if config.model in _VP_SMALL_BATCH else 256 if dual else 128
         values = {**_VP, "output": "text" if dual else "first-k", "batch_size": batch}
     open_fields = {name: value for name, value in values.items() if getattr(config, name) is None}
-    return config.with_values(**open_fields)
+    given = [name for name in _WARMUPS if getattr(config, name) is not None]
+    if len(given) > 1:
+        raise ConfigError("--warmup and --warmup-epochs say the same in steps and in epochs; give one of them.")
+    return config.with_values(
+        **{name: value for name, value in open_fields.items() if not given or name not in _WARMUPS}
+    )
 
 
 def uses_model_units(config: TrainConfig) -> bool:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..adapters.sa2vp.attention import aligned
 from ..adapters.sa2vp.states import States, TwoPathway
 from ..core import ConfigError
 from ..engine.answers import batches, to_images
@@ -65,9 +66,7 @@ def cosines(images: Tensor, prompts: Tensor) -> Tensor:
 
 def aligned_places(images: Grid, prompts: Grid) -> Tensor:
     """Returns for each token of the image grid, row by row, the prompt in whose place its middle lies, (P,)."""
-    rows, columns = (
-        (2 * torch.arange(count) + 1) * other // (2 * count) for count, other in zip(images, prompts, strict=True)
-    )
+    rows, columns = (torch.tensor(aligned(*sides)) for sides in zip(images, prompts, strict=True))
     return (rows[:, None] * prompts[1] + columns).flatten()
 
 
@@ -120,9 +119,8 @@ def _salient(norms: Maps, heat: Maps | None) -> npt.NDArray[np.int64]:
     """Returns row and column of the token that the largest value lies in."""
     values = norms if heat is None else heat
     peak = np.unravel_index(int(values.argmax()), values.shape)
-    return np.array(
-        [(2 * int(at) + 1) * to // (2 * of) for at, of, to in zip(peak, values.shape, norms.shape, strict=True)]
-    )
+    sides = zip(peak, values.shape, norms.shape, strict=True)
+    return np.array([aligned(old, new)[int(at)] for at, old, new in sides])
 
 
 @torch.no_grad()

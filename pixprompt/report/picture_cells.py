@@ -24,7 +24,7 @@ _GAZE = (
 )
 _LIKENESS = (
     "Cosine similarity of the image's most salient token (box of the run's colour) to each token of the map of "
-    "prompts, both entering the layer. White box: the prompt at the token's place."
+    "prompts, both as they meet at the layer. White box: the prompt at the token's place."
 )
 
 

@@ -134,6 +134,8 @@ def draw_pictures(
         PromptError: A run was learned inside another backbone.
     """
     folder, options, reporter = Path(out), options or PictureOptions(), reporter or Silent()
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; --out is a folder.")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. Choose another --out.")
     runs = gather(folders, model=options.model, weights=options.weights, device=options.device)

@@ -43,7 +43,7 @@ def test_equal_channels_at_all_places_make_attention_a_mean() -> None:
 @pytest.mark.parametrize("window", [3, 0])
 @pytest.mark.parametrize("scale", [2, 4])
 def test_a_smaller_map_meets_the_image_all_the_same(scale: int, window: int) -> None:
-    adapter = sa2vp("timm-resnet", size=(64, 64), scale=scale, gamma=1.0, window=window)
+    adapter = sa2vp("timm-resnet", size=(64, 64), map_scale=scale, gamma=1.0, window=window)
     side = 4 // scale
     assert adapter.shapes == ((16 // scale, 16 // scale, 64), (side, side, 16))
     images = pictures(adapter, 2)
@@ -62,11 +62,11 @@ def test_a_smaller_map_meets_the_image_all_the_same(scale: int, window: int) -> 
 
 def test_what_cannot_be_scaled_or_opened_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"16 x 12 behind the stem and 4 x 3 .* cannot both be scaled down by 2"):
-        sa2vp("timm-resnet", scale=2)
+        sa2vp("timm-resnet", map_scale=2)
     with pytest.raises(ConfigError, match=r"16 x 12 behind the stem .* scaled down by 5"):
-        sa2vp("timm-resnet", scale=5)
+        sa2vp("timm-resnet", map_scale=5)
     with pytest.raises(ConfigError, match=r"16 x 12 behind the stem .* scaled down by 100"):
-        sa2vp("timm-resnet", scale=100)
+        sa2vp("timm-resnet", map_scale=100)
     with pytest.raises(ConfigError, match="expected a ResNet or a ConvNeXt"):
         ConvNetSA2VP(model_of("swin"), CLASSES, SA2VPOptions(), generator=seeded())
 
@@ -109,4 +109,4 @@ def test_a_real_resnet_with_gamma_zero_is_itself(assets) -> None:
     moved, told = adapter.features(adapter.frozen(images), both=True)
     assert float((moved - features).abs().max().detach()) > 0.01
     assert float((told[0] - told[1]).abs().max().detach()) > 1e-4
-    assert made(scale=2).shapes == ((28, 28, 64),)
+    assert made(map_scale=2).shapes == ((28, 28, 64),)

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixprompt.adapters.sa2vp.stages import StagedSA2VP, together
+from pixprompt.adapters.sa2vp.stages import StagedSA2VP
+from pixprompt.adapters.sa2vp.streams import together
 from pixprompt.core import ConfigError
 
 from ..backbones.swin_toy import seeded
@@ -144,7 +145,7 @@ def test_streams_in_one_pass_are_streams_one_by_one(kind: str) -> None:
     ]
     streams[1].requires_grad_()
     streams[3].requires_grad_()
-    met, leaving = together(layer, streams, num_leaving=3)
+    met, leaving = together(layer.attend, layer.finish, streams, num_leaving=3)
     assert (len(met), len(leaving)) == (4, 3)
     for stream, at, left in zip(streams, met, [*leaving, None], strict=True):
         alone = layer.attend(stream)

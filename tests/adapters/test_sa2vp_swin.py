@@ -81,7 +81,7 @@ def test_on_a_swin_b_it_has_the_shapes_and_turns_of_the_paper() -> None:
 
 
 def test_a_scaled_map_and_other_models_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"toy-swin is a Swin, whose windows .* scale must be 1, got 2"):
-        sa2vp("swin", scale=2)
+    with pytest.raises(ConfigError, match=r"toy-swin is a Swin, whose windows .* map_scale must be 1, got 2"):
+        sa2vp("swin", map_scale=2)
     with pytest.raises(ConfigError, match="expected timm's SwinTransformer"):
         SwinSA2VP(model_of("timm-resnet"), CLASSES, SA2VPOptions(), generator=seeded())

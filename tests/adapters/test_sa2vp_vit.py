@@ -108,7 +108,7 @@ def test_training_starts_from_the_frozen_backbone() -> None:
 
 
 def test_a_smaller_map_has_its_own_places() -> None:
-    found = sa2vp(size=64, scale=2)
+    found = sa2vp(size=64, map_scale=2)
     assert found.maps[0].tokens.shape == (1, 1 + 4, 3)
     states = found.states(pictures(2, 64))
     assert states.images[0].shape == (2, 16, 24)
@@ -120,7 +120,7 @@ def test_a_smaller_map_has_its_own_places() -> None:
         found.maps[0].tokens[:, 1:] = found.maps[0].tokens[:, 1:].flip(1)
     assert (found(pictures(2, 64)) - far).abs().max() > 1e-3
     with pytest.raises(ConfigError, match="4 x 4, which cannot be scaled down by 3"):
-        sa2vp(size=64, scale=3)
+        sa2vp(size=64, map_scale=3)
 
 
 def test_one_map_for_the_places_of_a_smaller_one_is_flat() -> None:
@@ -128,7 +128,7 @@ def test_one_map_for_the_places_of_a_smaller_one_is_flat() -> None:
     model = vit("timm", depth=2, img_size=64)
     with torch.no_grad():
         model.net.pos_embed[:, 1:] = torch.randn(24, generator=seeded())
-    same, half = (sa2vp(model, depth=2, scale=scale) for scale in (1, 2))
+    same, half = (sa2vp(model, depth=2, map_scale=scale) for scale in (1, 2))
     for found in (same, half):
         with torch.no_grad():
             found.maps[0].tokens.zero_()
@@ -188,7 +188,7 @@ def test_the_image_asks_somewhere_at_every_depth() -> None:
         ({"dropout": 1.0}, RangeError, "dropout must lie"),
         ({"gamma": -1.0}, RangeError, "gamma must be 0 or more, got -1.0"),
         ({"gamma": float("nan")}, RangeError, "gamma must be"),
-        ({"scale": 0}, RangeError, "scale must be 1 or more, got 0"),
+        ({"map_scale": 0}, RangeError, "map_scale must be 1 or more, got 0"),
         ({"bottleneck": -1}, RangeError, "bottleneck must be"),
     ],
 )
@@ -227,9 +227,9 @@ def test_frozen_layers_run_once_for_both_pathways(monkeypatch: pytest.MonkeyPatc
     found, passes = sa2vp().train(), []
     run = form.together
 
-    def counted(layer: object, streams: list[Tensor]) -> object:
+    def counted(attend: object, finish: object, streams: list[Tensor]) -> object:
         passes.append([len(stream) for stream in streams])
-        return run(layer, streams)
+        return run(attend, finish, streams)
 
     monkeypatch.setattr(form, "together", counted)
     found.supervised(found.frozen(pictures()), generator=seeded())

@@ -9,7 +9,19 @@ from pathlib import Path
 import pytest
 
 from ..images import make_prompt
+from ..plots.blank import leave_blank
 from .toy import Toy, write_toy
+
+
+@pytest.fixture(autouse=True)
+def blank_pictures(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The files of a run are there, with one pixel; the figures have tests of their own."""
+    leave_blank(request, monkeypatch)
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asks for the real pictures of a run."""
 
 
 @pytest.fixture

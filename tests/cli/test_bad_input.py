@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from pixprompt.adapters import METHODS
 from pixprompt.cli import main
@@ -141,7 +140,7 @@ def test_unreadable_images_are_named_on_stderr_and_the_run_goes_on(toy: Toy) -> 
     write_broken(toy.folder / "images/train/red")
     write_broken(toy.folder / "images/test/red")
     process = start(toy.train("run", "--json"), toy.folder)
-    stdout, stderr = process.communicate(timeout=60)
+    stdout, stderr = process.communicate(timeout=300)
     assert process.returncode == 0
     assert json.loads(stdout)["counts"] == COUNTS  # those that can be read
     for name in ("bomb.png", "empty.jpg", "text.png", "truncated.jpg"):
@@ -208,6 +207,7 @@ def test_data_that_cannot_be_used_is_an_error_that_names_it(
     assert words in message
 
 
+@pytest.mark.usefixtures("drawn")
 def test_a_class_that_the_test_split_lacks_is_a_warning(toy: Toy, caplog: pytest.LogCaptureFixture) -> None:
     lacking("test", Path("pictures"))
     assert main(toy.train("run", "--data", "folder:pictures")) == 0
@@ -260,33 +260,3 @@ def test_a_caller_whose_images_are_not_in_range_is_told_min_max_and_the_cause() 
         model(torch.zeros(1, 16, 16, 3))
     with pytest.raises(RangeError, match="uint8"):
         make_prompt((16, 16), padding=4).overlay(np.zeros((16, 16, 3), np.float32))
-
-
-# The disk ------------------------------------------------------------------------------------------------------------
-
-_FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0}))"
-
-
-@pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
-@pytest.mark.parametrize(
-    ("limit", "file"),
-    [
-        pytest.param(300, ".config", marks=pytest.mark.slow),
-        (2000, "checkpoint"),
-        pytest.param(12_000, "curves.png", marks=pytest.mark.slow),
-    ],
-)
-def test_a_full_disk_is_a_clear_error_and_the_run_can_go_on(toy: Toy, limit: int, file: str) -> None:
-    assert main(toy.train("whole")) == 0
-    process = start(toy.train("run", "--json"), toy.folder, before=_FULL.format(limit))
-    stdout, stderr = process.communicate(timeout=60)
-    assert (process.returncode, stdout) == (1, "")
-    assert "Traceback" not in stderr
-    assert re.search(rf"^Error: cannot write run/{file}[^:]*: File too large\. Free some space", stderr, re.MULTILINE)
-    assert not [path for path in Path("run").rglob("*") if path.name.startswith(".")]
-    again = ["train", "--resume", "run"] if limit > 300 else toy.train("run")
-    assert main(again) == 0
-    for name in ("prompt.png", "config.json"):
-        assert Path("run", name).read_bytes() == Path("whole", name).read_bytes()
-    with Image.open("run/curves.png") as image:
-        image.load()

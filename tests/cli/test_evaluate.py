@@ -206,18 +206,20 @@ def test_a_tie_goes_to_the_first_class_in_both(
     assert json.loads(capsys.readouterr().out)["accuracy"]["prompt_png"]["test"] == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize(
-    ("rest", "words"), [(["none.png"], "does not exist"), (["run", "--top", "0"], "x>=1"), ([], "Missing argument")]
-)
 def test_predict_finds_wrong_usage_before_it_asks_anything(
-    toy: Toy, trained: dict[str, Any], rest: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    toy: Toy, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    inputs = [str(toy.images("test")[0]), *rest] if rest else []
-    assert main(["predict", "run", *inputs, "--model", toy.model("recorded")]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert words in captured.err
-    assert not sys.modules[toy.module].seen
+    image = str(toy.images("test")[0])
+    for inputs, words in (
+        ([image, "none.png"], "does not exist"),
+        ([image, "run", "--top", "0"], "x>=1"),
+        ([], "Missing argument"),
+    ):
+        assert main(["predict", "run", *inputs, "--model", toy.model("recorded")]) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert words in captured.err
+        assert not sys.modules[toy.module].seen
 
 
 def test_an_empty_folder_among_the_inputs_is_found_before_anything_is_asked(

@@ -33,7 +33,9 @@ def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
     process = start(["serve", *options, "--port", "0"], folder)
     with process:
         try:
-            yield process, process.stdout.readline()  # type: ignore[union-attr]
+            line = process.stdout.readline()  # type: ignore[union-attr]
+            assert line, process.communicate()[1]
+            yield process, line
         finally:
             process.kill()
 
@@ -41,7 +43,7 @@ def served(folder: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
 def ask(url: str, pixels: np.ndarray) -> np.ndarray:
     parts = urlsplit(url)
     entry = {"name": "images", "datatype": "UINT8", "shape": list(pixels.shape), "data": pixels.ravel().tolist()}
-    with closing(HTTPConnection(str(parts.hostname), parts.port or 0, timeout=20)) as connection:
+    with closing(HTTPConnection(str(parts.hostname), parts.port or 0, timeout=300)) as connection:
         connection.request(
             "POST", f"{parts.path}/infer", json.dumps({"inputs": [entry]}), {"Content-Type": "application/json"}
         )
@@ -75,7 +77,7 @@ def test_the_command_answers_as_the_model_does_until_it_is_told_to_end(
             powers = np.exp(logits)
             np.testing.assert_allclose(ask(line.split()[-1], pixels), powers / powers.sum(1, keepdims=True), atol=1e-5)
         process.send_signal(number)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=300)
     assert (process.returncode, out, err) == (code, "", last)
 
 

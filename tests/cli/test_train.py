@@ -6,6 +6,7 @@ import json
 import random
 import re
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -42,6 +43,7 @@ def history_of(folder: Path) -> list[dict[str, Any]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
+@pytest.mark.usefixtures("drawn")
 def test_the_run_directory_holds_what_the_interface_says(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(toy.train("run", "--json")) == 0
     captured = capsys.readouterr()
@@ -135,6 +137,7 @@ def test_a_config_file_repeats_the_run_and_options_override_it(toy: Toy) -> None
     assert len(history_of(Path("other"))) == 1
 
 
+@pytest.mark.usefixtures("drawn")
 def test_zero_epochs_give_the_rungs_without_a_prompt(toy: Toy) -> None:
     assert main(toy.train("run", "--epochs", "0")) == 0
     result = result_of(Path("run"))
@@ -158,44 +161,41 @@ def test_a_finished_run_can_be_resumed_and_says_the_same(toy: Toy, capsys: pytes
 _LONG = ("--epochs", "40", "--optimizer", "sgd", "--lr", "1")
 
 
-def wait_for(path: Path, words: str = "", *, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
+def wait_for(path: Path, process: subprocess.Popen[str], words: str = "") -> None:
     while not (path.exists() and words in path.read_text(errors="replace")):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{path} did not come")
+        assert process.poll() is None, f"{path} did not come"
         time.sleep(0.005)
 
 
 @pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_equals_never_stopped(toy: Toy) -> None:
     assert main(toy.train("whole", *_LONG)) == 0
-    rng, unfinished = random.Random(2), 0
+    rng = random.Random(2)
+    waits = "import time, pixprompt.engine.run as run\nrun.finish = lambda *_, **__: time.sleep(600)"  # for the kill
     moments = [("config.json", ""), *(("history.jsonl", f'"epoch": {rng.randint(1, 39)}') for _ in range(3))]
     for number, (file, words) in enumerate(moments):
         out = Path(f"cut{number}")
-        process = start(toy.train(out, *_LONG), toy.folder)
-        wait_for(toy.folder / out / file, words)
+        process = start(toy.train(out, *_LONG), toy.folder, before=waits)
+        wait_for(toy.folder / out / file, process, words)
         time.sleep(rng.uniform(0, 0.02))  # anywhere in an epoch, in the midst of a write as well
         process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=60)
-        assert process.returncode in (-signal.SIGKILL, 0)
-        unfinished += not (out / "result.json").exists()
+        process.communicate(timeout=300)
+        assert process.returncode == -signal.SIGKILL
+        assert not (out / "result.json").exists()
         assert main(["train", "--resume", str(out)]) == 0
         assert result_of(out) == result_of(Path("whole")), (file, words)
         assert history_of(out) == history_of(Path("whole"))
         assert (out / "prompt.png").read_bytes() == Path("whole/prompt.png").read_bytes()
         assert files(out) == files(Path("whole"))  # no half-written file is left
-    assert unfinished >= 3
 
 
 @pytest.mark.slow
 def test_ctrl_c_is_130_says_how_to_go_on_and_going_on_works(toy: Toy) -> None:
     process = start(toy.train("my run", *_LONG, "--epochs", "4000", "--json"), toy.folder)
-    wait_for(toy.folder / "my run/history.jsonl")
+    wait_for(toy.folder / "my run/history.jsonl", process)
     process.send_signal(signal.SIGINT)
-    began = time.monotonic()
-    stdout, stderr = process.communicate(timeout=60)
-    assert time.monotonic() - began < 20  # of the minutes that the run would take; the machine may be busy
+    stdout, stderr = process.communicate(timeout=300)
+    assert len(history_of(Path("my run"))) < 4000
     assert (process.returncode, stdout) == (130, "")
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1] == "interrupted; continue with: pixprompt train --resume 'my run'"

@@ -16,6 +16,7 @@ from pixprompt.engine import TrainConfig, train
 from pixprompt.engine.build import build
 from pixprompt.engine.feeds import feed_of
 from pixprompt.engine.gradient import GradientFit
+from pixprompt.engine.inside import grids
 from pixprompt.engine.inside_fit import new_adapter
 from pixprompt.engine.presets import resolve
 from pixprompt.engine.report import Silent
@@ -80,12 +81,30 @@ def test_without_supervision_the_maps_learn_through_the_image_alone(vit: TorchMo
     assert [name for name, value in adapter.state_dict().items() if torch.equal(value, before[name])] == []
 
 
+def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> None:
+    parts = build(settings(batch_size=20, epochs=9, warmup_epochs=2), model=vit, data=data)
+    adapter = new_adapter(parts, 0)
+    feed = feed_of(adapter, parts.split("train", Silent()).plain, "cpu")
+    work = GradientFit(adapter, feed, None, parts.config, "cpu", None, Silent())
+    assert (parts.config.warmup, work.warmup) == (None, 2 * work.steps)
+    assert work.steps > 1
+
+
+@pytest.mark.parametrize("deep", ["deep", "shallow"])
+def test_the_search_tries_rates_of_its_own_and_not_the_presets(deep: str) -> None:
+    config = TrainConfig(method=f"sa2vp-{deep}", preset="sa2vp-cub", search=True)
+    found = resolve(config, SPEC)
+    assert (found.lr, found.weight_decay, found.batch_size) == (None, None, 64)
+    assert grids(found)[0] == (0.0003, 0.001, 0.003, 0.01)
+
+
 @pytest.mark.parametrize("name", sorted(SA2VP_PRESETS))
 def test_presets_of_the_paper(name: str) -> None:
     found = resolve(TrainConfig(method="sa2vp-deep", preset=name), SPEC)
     assert (found.optimizer, found.weight_decay, found.epochs) == ("adamw", 1e-4, 100)
     assert {key: getattr(found, key) for key in SA2VP_PRESETS[name]} == SA2VP_PRESETS[name]
-    assert resolve(TrainConfig(method="sa2vp-shallow", preset=name, gamma=0.7, lr=0.1), SPEC).gamma == 0.7
+    other = resolve(TrainConfig(method="sa2vp-shallow", preset=name, gamma=0.7, warmup=5), SPEC)
+    assert (other.gamma, other.warmup, other.warmup_epochs) == (0.7, 5, None)
     with pytest.raises(ConfigError, match="for methods sa2vp-deep and sa2vp-shallow, not 'pixel'"):
         resolve(TrainConfig(preset=name), SPEC)
 
@@ -107,6 +126,10 @@ def test_presets_say_what_the_paper_says() -> None:
         ({"method": "vpt-deep", "window": 3}, "--window does nothing with method 'vpt-deep'"),
         ({"window": 2}, "a window has a middle"),
         ({"map_scale": 3}, "cannot be scaled down by 3"),
+        ({"bottleneck": 0, "activation": "relu"}, "--activation is inside the prompt adapters"),
+        ({"search": True}, "--search chooses --lr"),
+        ({"warmup": 3, "warmup_epochs": 1}, "give one of them"),
+        ({"space": "normalized"}, "--space is about pixel prompts"),
         ({"preset": "vp"}, "method 'sa2vp-deep' has no preset 'vp'"),
         ({"method": "linear", "dropout": None, "preset": "sa2vp-cub"}, "method 'linear' has no preset 'sa2vp-cub'"),
     ],

@@ -252,7 +252,7 @@ def check_budget(make: Make, steps: list[Step], total: int, max_batch: int | Non
 
 
 @given(STEPS, st.integers(0, 12), st.sampled_from([None, 1, 2]))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_the_budget_is_never_exceeded(steps: list[Step], total: int, max_batch: int | None) -> None:
     check_budget(honest, steps, total, max_batch)
 

@@ -92,7 +92,7 @@ def killed(folder: Path, rounds: int, *, lazy: bool = False) -> list[int]:
     subprocess.run(
         [sys.executable, "-c", SCRIPT, str(folder), str(rounds), str(int(lazy)), str(TOTAL)],
         check=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(Path(pixprompt.__file__).parents[1]), "OMP_NUM_THREADS": "1"},
     )
     return [int(line) for line in (folder / "acks").read_text().splitlines()]

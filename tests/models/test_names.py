@@ -156,10 +156,12 @@ def test_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
     import urllib.request
 
     monkeypatch.setattr(urllib.request, "getproxies", dict)
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))  # nobody else can listen there, and nobody does yet
         port = server.getsockname()[1]
+        assert not hub.reachable(f"http://127.0.0.1:{port}/x")
+        server.listen()
         assert hub.reachable(f"http://127.0.0.1:{port}/x")
-    assert not hub.reachable(f"http://127.0.0.1:{port}/x")
     monkeypatch.setattr(urllib.request, "getproxies", lambda: {"http": "http://proxy"})
     assert hub.reachable(f"http://127.0.0.1:{port}/x")
 

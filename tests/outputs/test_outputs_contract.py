@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,14 +23,14 @@ from pixprompt.outputs import OUTPUTS, Transform, make_output, output_from_json
 from .toy import CLASSES, FITTED, SIZE, answers, encode_text, spec_for
 
 
-@pytest.fixture(params=sorted(OUTPUTS))
+@pytest.fixture(scope="module", params=sorted(OUTPUTS))
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def fresh(kind: str, tmp_path: Path) -> Transform:
-    path = tmp_path / "mapping.json"
+@pytest.fixture(scope="module")
+def fresh(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Transform:
+    path = tmp_path_factory.mktemp("given") / "mapping.json"
     path.write_text('{"cat": ["tabby", 5], "dog": ["BEAGLE", "chihuahua"], "sea_horse": "sea lion"}')
     return make_output(
         kind,
@@ -43,7 +42,7 @@ def fresh(kind: str, tmp_path: Path) -> Transform:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def fitted(fresh: Transform) -> Transform:
     return fresh.refit(*answers())
 
@@ -209,7 +208,7 @@ def test_damaged_descriptions_are_refused(fitted: Transform) -> None:
         output_from_json(values, spec=ModelSpec("other", (8, 8), SIZE, other))
 
 
-@pytest.mark.parametrize("kind", sorted(set(OUTPUTS) - {"text"}))
+@pytest.mark.parametrize("kind", sorted(set(OUTPUTS) - {"text"}), scope="module")
 def test_probabilities_are_read_as_log_probabilities(kind: str, fresh: Transform) -> None:
     """Trained on logits, applied to the probabilities of the same model: the same decisions."""
     outputs, labels = answers(60)

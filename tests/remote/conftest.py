@@ -7,6 +7,7 @@ import pytest
 from pixprompt.remote.transport import Transport
 
 from .sending import KEY
+from .waiting import Strikes
 
 
 @pytest.fixture(autouse=True)
@@ -21,3 +22,8 @@ def transport() -> Iterator[Transport]:
     environment = {"KEY": KEY}
     with Transport({"Authorization": "Bearer ${KEY}"}, environment=environment, max_bytes=1 << 20) as made:
         yield made
+
+
+@pytest.fixture
+def strikes(monkeypatch: pytest.MonkeyPatch) -> Strikes:
+    return Strikes(monkeypatch)

@@ -79,6 +79,7 @@ class Exchange:
 
     def pause(self, seconds: float) -> None:
         """Waits, until the server is closed at most."""
+        self.server.on_pause()
         if self.server.closing.wait(seconds):
             raise Over
 
@@ -99,6 +100,9 @@ class FaultServer:
     Args:
         answer: Works out the right answer.
         script: What is played first; None for the right answer.
+
+    Attributes:
+        on_pause: Hears when a play begins to keep the client waiting, which is when its time may be over.
     """
 
     def __init__(self, answer: Answer, script: Iterable[Play | None] = ()) -> None:
@@ -107,6 +111,7 @@ class FaultServer:
         self.received: list[Received] = []
         self.num_connections = 0
         self.closing = threading.Event()
+        self.on_pause: Callable[[], None] = lambda: None
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
@@ -121,16 +126,23 @@ class FaultServer:
     def __exit__(self, *error: object) -> None:
         self.closing.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(60)  # the one that accepts: no connection comes after it
         self._listener.close()
         with self._lock:
             connections = list(self._open)
         for connection in connections:
             with_shutdown(connection)
-        for thread in list(self._threads):
-            thread.join(10)
+        for thread in self._threads:
+            thread.join(60)
         alive = [thread for thread in self._threads if thread.is_alive()]
         if alive:
             raise RuntimeError(f"{len(alive)} threads of the fault server do not end")
+
+    @property
+    def num_open(self) -> int:
+        """Connections that this side has not closed."""
+        with self._lock:
+            return len(self._open)
 
     @property
     def counts(self) -> Counter[str]:
@@ -166,9 +178,9 @@ class FaultServer:
         except (Over, OSError):
             pass
         finally:
+            connection.close()
             with self._lock:
                 self._open.discard(connection)
-            connection.close()
 
     def _one(self, connection: socket.socket) -> None:
         if not select.select([connection], [], [])[0] or not connection.recv(1, socket.MSG_PEEK):

@@ -1,7 +1,8 @@
 """A paid model in a few lines: its answers, the description of its endpoint, and a server that keeps books.
 
 As a program, `shop.py FOLDER`: serves until it is killed, writes its port to FOLDER/port and the SHA-256 of every image
-that it answered to FOLDER/sold, before the answer leaves.
+that it answered to FOLDER/sold, before the answer leaves. Where there is a FOLDER/limit, it waits when FOLDER/sold has
+so many bytes.
 """
 
 from __future__ import annotations
@@ -72,10 +73,12 @@ class Shop(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet, or the other side waits for 40 ms
     books = -1
+    limit = Path()
     draw = random.Random(0)
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.wait_for_permission()
         status, headers, reply = answer(body, {})
         lines = "".join(hashlib.sha256(content).hexdigest() + "\n" for content in images_of(body))
         os.write(self.books, lines.encode())
@@ -86,6 +89,10 @@ class Shop(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(reply)
         self.wfile.flush()
+
+    def wait_for_permission(self) -> None:
+        while self.limit.exists() and os.fstat(self.books).st_size >= int(self.limit.read_text()):
+            time.sleep(0.001)
 
     def log_message(self, *given: object) -> None:
         """Says nothing."""
@@ -101,6 +108,7 @@ class Quiet(ThreadingHTTPServer):
 
 
 def main(folder: Path) -> None:
+    Shop.limit = folder / "limit"
     Shop.books = os.open(folder / "sold", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     with Quiet(("127.0.0.1", 0), Shop) as server:
         (folder / "port.new").write_text(str(server.server_address[1]))

@@ -29,6 +29,7 @@ from ..cli.toy import write_toy
 from . import fault_plays as plays
 from .fault_server import FaultServer, Play, refuse
 from .shop import KEY, answer, describe
+from .waiting import Strikes
 
 OTHER_ORDER = plays.edited(lambda body: {"answers": [_turned(item) for item in body["answers"]]}, "another order")
 ONE_FAILS = plays.edited(lambda body: {"answers": [{"code": 9, "error": "busy"}, *body["answers"][1:]]}, "one fails")
@@ -64,7 +65,7 @@ HELPED: dict[str, tuple[Play, ...]] = {
     "an answer too few": (plays.edited(one_too_few),),
     "one image failed": (ONE_FAILS,),
     "compressed": (plays.gzipped(),),
-    "a bomb": (plays.bomb(40 << 20),),
+    "a bomb": (plays.bomb(17 << 20),),
     "too large": (plays.large(17 << 20),),
     "the connection ends with the answer": (plays.closing(),),
     "labels in another order": (OTHER_ORDER,),
@@ -81,7 +82,7 @@ REFUSED: dict[str, tuple[tuple[Play, ...], str]] = {
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def patience(timeout: float, deadline: float) -> Patience:
-        return Patience(timeout=min(timeout, 0.4), deadline=deadline, first_wait=0.01, longest_wait=0.02)
+        return Patience(timeout=timeout, deadline=deadline, first_wait=0.01, longest_wait=0.02)
 
     monkeypatch.setattr("pixprompt.remote.connecting.Patience", patience)
     monkeypatch.setenv("SHOP_KEY", KEY)
@@ -129,12 +130,13 @@ def report(fault: str, outcome: str, server: FaultServer, journal: RemoteJournal
 
 @pytest.mark.parametrize("fault", HELPED)
 def test_the_answers_are_the_right_ones_and_the_books_are_honest(
-    fault: str, images: Tensor, opened: Callable[[FaultServer], RemoteJournal]
+    fault: str, images: Tensor, strikes: Strikes, opened: Callable[[FaultServer], RemoteJournal]
 ) -> None:
     with FaultServer(answer) as server:
         right = opened(server)
         expected = by_name(right, right(images))
     with FaultServer(answer, [None, *HELPED[fault]]) as server:
+        server.on_pause = strikes.strike
         journal = opened(server)
         assert by_name(journal, journal(images)) == expected
         totals = journal.ledger.totals()

@@ -17,6 +17,7 @@ from pixprompt.models.ledger_report import read_ledger
 from pixprompt.remote.refusals import ImageRefused
 
 from .desk import Desk, fault, images, journal, remote, some_fail
+from .waiting import LONG, count_stops, until
 
 SEVEN = images(*range(7))
 
@@ -57,7 +58,15 @@ def test_what_is_wrong_shows_at_the_first_image() -> None:
 def test_rows_do_not_hang_on_which_answer_comes_first(concurrency: int) -> None:
     """Later images are answered sooner; labels are found in the order of the images all the same."""
     expected = journal(Desk(), concurrency=1)(SEVEN)
-    desk = Desk(slow=lambda number: 0.012 - 0.002 * number)
+    answered = {number: threading.Event() for number in range(7)}
+
+    def after_the_next(number: int) -> float:
+        if number % 2 and number + 2 < min(2 * concurrency, 7):  # the first image of a request, and the next one begins
+            answered[number + 2].wait(LONG)
+        answered[number].set()
+        return 0.0
+
+    desk = Desk(slow=after_the_next)
     asked = journal(desk, concurrency=concurrency)
     assert torch.equal(asked(SEVEN), expected)
     assert desk.most_under_way == min(concurrency, 3)
@@ -140,17 +149,18 @@ def test_of_a_batch_that_failed_in_part_only_the_rest_is_asked_again() -> None:
 # Errors --------------------------------------------------------------------------------------------------------------
 
 
-def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path) -> None:
+def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def bad(numbers: list[int]) -> None:
-        together.wait(5)
+        together.wait(LONG)
         return fault("refused", 403)(numbers)
 
     def good(numbers: list[int]) -> list[dict[str, float]]:
-        together.wait(5)
-        failed.wait(0.1)
+        before = len(stops)
+        together.wait(LONG)
+        until(lambda: len(stops) > before)
         return [{"late": 1.0} for _ in numbers]
 
-    together, failed = threading.Barrier(2), threading.Event()
+    together, stops = threading.Barrier(2), count_stops(monkeypatch)
     desk = Desk(None, bad, good)
     asked = journal(desk, tmp_path / "l", concurrency=2)
     with pytest.raises(EndpointError, match="refuses"):
@@ -163,12 +173,14 @@ def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path) -
     assert len(desk.asked) == 20 - 3
 
 
-def test_ctrl_c_finishes_what_is_under_way(tmp_path: Path) -> None:
+def test_ctrl_c_finishes_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(numbers: list[int]) -> list[dict[str, float]]:
+        before = len(stops)
         os.kill(os.getpid(), signal.SIGINT)
-        threading.Event().wait(0.05)
+        until(lambda: len(stops) > before)
         return [{"late": 1.0} for _ in numbers]
 
+    stops = count_stops(monkeypatch)
     desk = Desk(None, interrupt)
     asked = journal(desk, tmp_path / "l", concurrency=1)
     with pytest.raises(KeyboardInterrupt):

@@ -23,6 +23,7 @@ from ..cli.toy import Toy, write_toy
 from .desk import Desk, images, journal, named, remote
 from .fault_server import FaultServer
 from .shop import answer, describe, images_of
+from .waiting import LONG
 
 
 def picky(*bad: int, status: int = 400) -> Any:
@@ -112,7 +113,7 @@ def test_a_chunk_is_worth_many_requests_whatever_the_concurrency(size: int, chun
 
 def test_the_concurrency_that_is_wished_is_reached() -> None:
     def until_all_are_there(number: int) -> float:
-        end = time.monotonic() + (10 if number else 0)  # but for the first image, which is asked alone
+        end = time.monotonic() + (LONG if number else 0)  # but for the first image, which is asked alone
         while desk.most_under_way < 24 and time.monotonic() < end:
             time.sleep(0.005)
         return 0.0

@@ -17,6 +17,7 @@ from pixprompt.remote.retry import Patience
 
 from .asking import LOST, UNSENT, ask, reply, unlike
 from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores
+from .waiting import LONG, until
 
 
 def test_right_answers_come_in_order_with_one_request() -> None:
@@ -172,17 +173,17 @@ def test_throttled_images_slow_the_pace_down() -> None:
 def test_waits_are_full_jitter_and_double_up_to_the_cap() -> None:
     patience = Patience(attempts=9, deadline=1e6)
     waits = []
-    for seed in range(400):
+    for seed in range(200):
         clock = FakeClock()
         ask(FakeSender(for_ever=LOST), clock=clock, patience=patience, seed=seed)
         waits.append(clock.waits)
     table = np.array(waits)
     bounds = np.array([0.5, 1, 2, 4, 8, 16, 20, 20])
-    assert table.shape == (400, 8)
+    assert table.shape == (200, 8)
     assert (table >= 0).all()
     assert (table <= bounds).all()
     # Uniform from 0: the mean is half the bound, and both ends are reached; a fixed or "equal" jitter is not like that.
-    assert (abs(table.mean(0) / bounds - 0.5) < 4 * (1 / 12 / 400) ** 0.5).all()
+    assert (abs(table.mean(0) / bounds - 0.5) < 4 * (1 / 12 / 200) ** 0.5).all()
     assert (table.min(0) < 0.05 * bounds).all()
     assert (table.max(0) > 0.95 * bounds).all()
 
@@ -264,7 +265,7 @@ def test_a_stop_ends_waiting_threads_and_lets_a_request_finish() -> None:
 
     def slow(outgoing: Outgoing) -> Incoming:
         sent.set()
-        go.wait(5)
+        go.wait(LONG)
         return right(outgoing)
 
     patience = Patience(first_wait=1e6, longest_wait=1e6, deadline=1e9)
@@ -278,18 +279,16 @@ def test_a_stop_ends_waiting_threads_and_lets_a_request_finish() -> None:
         except Stopped:
             ends[number] = "stopped"
 
-    threads = []
-    for number in range(2):
-        threads.append(threading.Thread(target=run, args=(number,)))
-        threads[-1].start()
-        while not books[number].events:
-            pass
-    sent.wait(5)
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(2)]
+    threads[0].start()
+    until(lambda: len(books[0].events) == 2)  # its request is lost
+    threads[1].start()
+    sent.wait(LONG)
     asker.stop()
-    threads[0].join(1)
+    threads[0].join(LONG)
     assert ends == ["stopped", ""]
     go.set()
-    threads[1].join(5)
+    threads[1].join(LONG)
     assert ends == ["stopped", "answered"]
     with pytest.raises(Stopped):
         asker.ask(pictures(1), books[0])

@@ -21,6 +21,7 @@ from . import fault_plays as plays
 from .fault_server import FaultServer, Play, refuse
 from .sending import KEY, post
 from .toy_endpoint import QUICK, Book, answer, caller, pictures, scores
+from .waiting import Strikes, nobody_there
 
 
 def first_failed(reply: dict[str, Any]) -> dict[str, Any]:
@@ -68,12 +69,12 @@ ONE_FAULT: dict[str, tuple[Play, list[str], int]] = {
 
 
 @pytest.mark.parametrize("name", ONE_FAULT)
-def test_one_fault_is_survived(name: str, transport: Transport) -> None:
+def test_one_fault_is_survived(name: str, transport: Transport, strikes: Strikes) -> None:
     play, kinds, billed = ONE_FAULT[name]
-    quick = QUICK if name not in ("slow", "hanging") else type(QUICK)(timeout=1.0, first_wait=0.01)
     book = Book()
     with FaultServer(answer, [play]) as server:
-        found = caller(transport, url=server.url, patience=quick, pace=Pace(1000.0, burst=2)).ask(pictures(2), book)
+        server.on_pause = strikes.strike
+        found = caller(transport, url=server.url, patience=QUICK, pace=Pace(1000.0, burst=2)).ask(pictures(2), book)
         assert found == [scores(0), scores(1)]
         assert (book.kinds, server.num_billed) == (kinds, billed)
     assert book.is_legal
@@ -91,11 +92,9 @@ def test_what_cannot_help_is_asked_once(play: Play, transport: Transport) -> Non
 
 
 def test_nobody_there_is_an_error_that_costs_nothing(transport: Transport) -> None:
-    with FaultServer(answer) as server:
-        url = server.url
     book = Book()
-    with pytest.raises(EndpointError, match=r"6 x unsent.*Check the address"):
-        caller(transport, url=url, patience=QUICK).ask(pictures(2), book)
+    with nobody_there() as port, pytest.raises(EndpointError, match=r"6 x unsent.*Check the address"):
+        caller(transport, url=f"http://127.0.0.1:{port}/model", patience=QUICK).ask(pictures(2), book)
     assert not any(fault.billed for fault in book.faults)
 
 

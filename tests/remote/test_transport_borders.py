@@ -21,12 +21,13 @@ from . import fault_plays as plays
 from .fault_server import FaultServer
 from .sending import BODY, KEY, post, send
 from .toy_endpoint import answer
+from .waiting import LONG, Strikes
 
 
 def test_redirects_are_followed_at_home_only(transport: Transport) -> None:
     with FaultServer(answer) as other, FaultServer(answer) as server:
         server.script.extend([plays.redirect("/elsewhere?x=1"), None])
-        assert transport.send(post(server.url), timeout=5.0).status == 200
+        assert transport.send(post(server.url), timeout=LONG).status == 200
         assert [(received.path, received.body) for received in server.received] == [
             ("/model", BODY),
             ("/elsewhere?x=1", BODY),
@@ -40,15 +41,15 @@ def test_redirects_are_followed_at_home_only(transport: Transport) -> None:
         ):
             server.script.append(play)
             with pytest.raises(Fault, match=words) as caught:
-                transport.send(post(server.url), timeout=5.0)
+                transport.send(post(server.url), timeout=LONG)
             assert caught.value.kind is FaultKind.REFUSED
             assert "secret/path" not in caught.value.reason
         assert other.num_connections == 0
         server.script.extend([plays.redirect("/again")] * 4)
         with pytest.raises(Fault, match="again and again"):
-            transport.send(post(server.url), timeout=5.0)
+            transport.send(post(server.url), timeout=LONG)
         server.script.extend([plays.redirect("/there", 302), plays.status(200, b"{}")])
-        assert transport.send(Outgoing(server.url, method="GET"), timeout=5.0).body == b"{}"
+        assert transport.send(Outgoing(server.url, method="GET"), timeout=LONG).body == b"{}"
         assert server.num_billed == 1
 
 
@@ -57,7 +58,7 @@ def test_a_netrc_adds_nothing(transport: Transport, tmp_path: Path, monkeypatch:
     netrc.write_text("machine 127.0.0.1 login me password secret\n")
     monkeypatch.setenv("NETRC", str(netrc))
     with FaultServer(answer) as server, Transport() as bare:
-        bare.send(post(server.url), timeout=5.0)
+        bare.send(post(server.url), timeout=LONG)
         assert "authorization" not in server.received[0].headers
     monkeypatch.setitem(os.environ, "NETRC", str(netrc))
     _, server = send(transport)
@@ -67,7 +68,7 @@ def test_a_netrc_adds_nothing(transport: Transport, tmp_path: Path, monkeypatch:
 def test_cookies_are_not_kept(transport: Transport) -> None:
     with FaultServer(answer, [plays.changed(lambda body: body, set_cookie="a=b")]) as server:
         for _ in range(2):
-            transport.send(post(server.url), timeout=5.0)
+            transport.send(post(server.url), timeout=LONG)
         assert "cookie" not in server.received[1].headers
 
 
@@ -76,29 +77,29 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_not_shown(
 ) -> None:
     with FaultServer(answer) as proxy:
         monkeypatch.setenv("http_proxy", f"me:pass-word@127.0.0.1:{proxy.port}")
-        assert transport.send(post("http://far.invalid/x"), timeout=5.0).status == 200
+        assert transport.send(post("http://far.invalid/x"), timeout=LONG).status == 200
         assert proxy.received[0].path == "http://far.invalid/x"
         proxy.script.append(plays.drop())
         with pytest.raises(Fault) as caught:
-            transport.send(post("http://far.invalid/x"), timeout=5.0)
+            transport.send(post("http://far.invalid/x"), timeout=LONG)
         assert caught.value.kind is FaultKind.LOST
     with pytest.raises(Fault) as caught:
-        transport.send(post("http://far.invalid/x"), timeout=5.0)
+        transport.send(post("http://far.invalid/x"), timeout=LONG)
     assert caught.value.kind is FaultKind.UNSENT
     assert "pass-word" not in caught.value.reason
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with Transport() as another, pytest.raises(ConfigError, match="SOCKS"):  # the environment is read once
-        another.send(post("http://far.invalid/x"), timeout=5.0)
+        another.send(post("http://far.invalid/x"), timeout=LONG)
 
 
 def test_what_cannot_be_sent_is_said_before_anything_is(transport: Transport) -> None:
     with FaultServer(answer) as server:
         with pytest.raises(ConfigError, match="Content-Type"):
-            transport.send(Outgoing(server.url, BODY), timeout=1.0)
+            transport.send(Outgoing(server.url, BODY), timeout=LONG)
         with pytest.raises(ConfigError, match="URLs end up in logs"):
-            transport.send(post(server.url + "?api_key=abc"), timeout=1.0)
+            transport.send(post(server.url + "?api_key=abc"), timeout=LONG)
         with Transport({"X-Key": "${NONE}"}, environment={}) as bare, pytest.raises(ConfigError, match="variable NONE"):
-            bare.send(post(server.url), timeout=1.0)
+            bare.send(post(server.url), timeout=LONG)
         assert server.num_connections == 0
 
 
@@ -106,7 +107,7 @@ def test_credentials_over_plain_http_are_warned_about_once(caplog: pytest.LogCap
     with Transport({"X-Key": "${KEY}"}, environment={"KEY": KEY}) as transport:
         for _ in range(2):
             with pytest.raises(Fault):
-                transport.send(post("http://no.such.host.invalid/"), timeout=1.0)
+                transport.send(post("http://no.such.host.invalid/"), timeout=LONG)
     warnings = [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert [record.getMessage() for record in warnings] == [
         "credentials go to no.such.host.invalid unencrypted; use https where it can be had."
@@ -118,7 +119,7 @@ def test_credentials_over_plain_http_are_warned_about_once(caplog: pytest.LogCap
     "words", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"HTTP/1.1 407 Proxy\r\n\r\n", b""], ids=["403", "407", "hangs"]
 )
 def test_a_proxy_that_makes_no_tunnel_is_unsent(
-    transport: Transport, monkeypatch: pytest.MonkeyPatch, words: bytes
+    transport: Transport, strikes: Strikes, monkeypatch: pytest.MonkeyPatch, words: bytes
 ) -> None:
     seen: list[bytes] = []
 
@@ -127,7 +128,9 @@ def test_a_proxy_that_makes_no_tunnel_is_unsent(
         with connection:
             seen.append(connection.recv(1 << 16))
             connection.sendall(words)
-            connection.recv(0 if words else 1)
+            if not words:
+                strikes.strike()
+                connection.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=refuse_tunnel, args=(listener,))
@@ -135,13 +138,13 @@ def test_a_proxy_that_makes_no_tunnel_is_unsent(
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
         start = time.monotonic()
         with pytest.raises(Fault) as caught:
-            transport.send(post("https://far.invalid/x"), timeout=0.3)
-        thread.join(5)
+            transport.send(post("https://far.invalid/x"), timeout=LONG)
+        thread.join(LONG)
     assert seen[0].startswith(b"CONNECT far.invalid:443")
     assert KEY.encode() not in seen[0]
     assert caught.value.kind is FaultKind.UNSENT
     assert not caught.value.billed
-    assert time.monotonic() - start < 6
+    assert time.monotonic() - start < LONG / 2
 
 
 class Ended:

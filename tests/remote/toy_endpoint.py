@@ -16,7 +16,7 @@ from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.retry import Caller, Patience
 
 URL = "http://127.0.0.1:9/model"
-QUICK = Patience(timeout=5.0, first_wait=0.01, longest_wait=0.02)
+QUICK = Patience(timeout=60.0, first_wait=0.01, longest_wait=0.02)
 
 
 class ToyProtocol(Protocol):

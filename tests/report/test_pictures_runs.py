@@ -31,7 +31,7 @@ OPTIONS = PictureOptions(model=tiny_model(), device="cpu", images=2)
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with three finished runs."""
+    """A folder with four finished runs."""
     folder = tmp_path_factory.mktemp("pictures")
     name = write_task(folder)
     config = TrainConfig(data=name, method="linear", epochs=1, precision="fp32", workers=0)
@@ -39,6 +39,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXPROMPT_CACHE", str(folder / "cache"))
         wanted = {"linear": config, "deep": prompted, "deep-1": prompted.with_values(seed=1)}
+        wanted["map"] = config.with_values(method="sa2vp-deep", bottleneck=4, rank=2)
         for title, values in wanted.items():
             train(values, out=folder / title, model=tiny_model(), data=load_data(name, seed=values.seed))
     return folder
@@ -48,6 +49,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the slow part of the plane out, where a test is about something else."""
     monkeypatch.setattr(pictures, "embed", lambda values, seed: np.zeros((len(values), 2)))
+
+
+def test_a_run_with_a_map_of_prompts_is_compared_with_the_image(runs: Path, tmp_path: Path, undrawn: None) -> None:
+    made = draw_pictures([runs / "map", runs / "linear"], out=tmp_path / "out", options=OPTIONS)
+    assert "similarity.png" in made.files
+    assert [found.layer for found in made.alignment["sa2vp-deep"]] == list(range(len(made.alignment["sa2vp-deep"])))
+    assert made.alignment["sa2vp-deep"][0].percentile > 0.9  # both pathways begin with the same position embedding
+    assert list(made.alignment) == ["sa2vp-deep"]
 
 
 def test_pictures_of_runs_are_written_and_the_runs_stay(runs: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -105,22 +106,33 @@ def test_a_finished_run_is_not_run_again_and_a_folder_with_files_is_refused(tmp_
 # The file and its backbone -------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    train(toy_config(folder, epochs=1, auxiliary=True), out=folder / "run")
+    return folder
+
+
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    train(toy_config(tmp_path, epochs=1, auxiliary=True), out=tmp_path / "run")
+def run(finished: Path, tmp_path: Path) -> Path:
+    """A copy, which may be damaged; its backbone is where it was."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return tmp_path / "run"
 
 
-def test_another_backbone_is_refused_with_the_reason(run: Path) -> None:
+def test_another_backbone_is_refused_with_the_reason(run: Path, finished: Path) -> None:
     other = toy_weights(run.parent, seed=1)
     with pytest.raises(PromptError, match=r"has .{12}\. Its numbers mean nothing there"):
         load_segmenter(run, weights=str(other))
     with pytest.raises(PromptError, match="was learned on timm:toy_segmentation_vit whose weights have the digest"):
         load_segmenter(run, model="timm:toy_segmentation_vit", weights=str(other))
-    (run.parent / "weights0.safetensors").rename(run.parent / "moved.safetensors")
-    with pytest.raises(ModelError, match="cannot read the weights"):
-        load_segmenter(run)
-    assert load_segmenter(run, weights=str(run.parent / "moved.safetensors")).classes == shapes().CLASSES
+    (finished / "weights0.safetensors").rename(finished / "moved.safetensors")
+    try:
+        with pytest.raises(ModelError, match="cannot read the weights"):
+            load_segmenter(run)
+    finally:
+        (finished / "moved.safetensors").rename(finished / "weights0.safetensors")
+    assert load_segmenter(run, weights=str(run.parent / "weights0.safetensors")).classes == shapes().CLASSES
 
 
 def test_a_model_at_hand_is_used(run: Path) -> None:
@@ -152,10 +164,13 @@ def test_a_checkpoint_of_other_images_is_refused(tmp_path: Path) -> None:
         train(config, out=tmp_path / "run", resume=True)
 
 
-def test_a_data_set_of_other_classes_is_refused(run: Path) -> None:
-    (run.parent / "set/objectInfo150.txt").unlink()
-    with pytest.raises(ConfigError, match=r"knows 5 classes, .* has 150"):
-        evaluate(run, device="cpu")
+def test_a_data_set_of_other_classes_is_refused(run: Path, finished: Path) -> None:
+    (finished / "set/objectInfo150.txt").rename(finished / "moved.txt")
+    try:
+        with pytest.raises(ConfigError, match=r"knows 5 classes, .* has 150"):
+            evaluate(run, device="cpu")
+    finally:
+        (finished / "moved.txt").rename(finished / "set/objectInfo150.txt")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ...core import ConfigError, ShapeError
 
-__all__ = ["aligned_attention"]
+__all__ = ["aligned", "aligned_attention"]
 
 Grid = tuple[int, int]
 
@@ -70,6 +70,11 @@ def aligned_attention(
     if not num_prefix:
         return patches
     return torch.cat([_attend(queries[:, :, :num_prefix], keys, values), patches], 2)
+
+
+def aligned(num_queries: int, num_sources: int) -> list[int]:
+    """Returns, along one side, the source in which the middle of each query lies."""
+    return [(2 * query + 1) * num_sources // (2 * num_queries) for query in range(num_queries)]
 
 
 def _check(queries: Tensor, keys: Tensor, values: Tensor, query_grid: Grid, source_grid: Grid, prefix: int) -> None:
@@ -170,7 +175,7 @@ def _spans(num_queries: int, num_sources: int, window: int, *, least: int = 1) -
     reach, side, spans = window // 2, -(-num_queries // max(least, -(-num_queries // _SIDE))), []
     for first in range(0, num_queries, side):
         last = min(first + side, num_queries)
-        places = [(2 * query + 1) * num_sources // (2 * num_queries) for query in range(first, last)]
+        places = aligned(num_queries, num_sources)[first:last]
         low, high = max(0, places[0] - reach), min(num_sources, places[-1] + reach + 1)
         far = torch.tensor([[abs(source - place) > reach for source in range(low, high)] for place in places])
         spans.append((slice(first, last), slice(low, high), far))

@@ -52,7 +52,7 @@ class ConvNetSA2VP(StagedSA2VP):
             view=view,
             number=number,
             layers=[ConvLayer(block) for block in view.stages[number].blocks],
-            shapes=_shapes(view, number, options.scale),
+            shapes=_shapes(view, number, options.map_scale),
             generator=generator,
         )
 

@@ -1,4 +1,4 @@
-"""A frozen layer of a ViT for several streams in one pass, which leaves their queries, keys and values to be shared."""
+"""A frozen layer of a ViT in two halves, so that the pathways can share its queries, keys and values."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ...backbones import Layer
 
-__all__ = ["Attended", "attend", "finish", "together"]
+__all__ = ["Attended", "attend", "finish"]
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Attended:
         """Returns the same, but only the first tokens ask."""
         return replace(self, tokens=self.tokens[:, :count], queries=self.queries[:, :, :count])
 
-    def images(self, sizes: Sequence[int]) -> list[Attended]:
+    def split(self, sizes: Sequence[int]) -> list[Attended]:
         """Returns the streams that were put one behind the other."""
         parts = (torch.split(part, list(sizes)) for part in (self.tokens, self.queries, self.keys, self.values))
         return [Attended(*stream) for stream in zip(*parts, strict=True)]
@@ -44,26 +44,3 @@ def finish(layer: Layer, seen: Attended) -> Tensor:
     tokens = seen.tokens + layer.scale1(layer.join(mixed))
     leaving: Tensor = tokens + layer.scale2(layer.mlp(layer.norm2(tokens)))
     return leaving
-
-
-def together(layer: Layer, streams: Sequence[Tensor]) -> tuple[list[Attended], list[Tensor]]:
-    """Runs streams (n, T, D) of any n and T through a layer, those of one length in one pass.
-
-    Streams that no learned number has touched go apart from the others, so that nothing is kept for their gradient.
-    """
-    seen: dict[int, Attended] = {}
-    leaving: dict[int, Tensor] = {}
-    for alike in _alike(streams):
-        sizes = [len(streams[place]) for place in alike]
-        whole = attend(layer, torch.cat([streams[place] for place in alike]))
-        seen |= zip(alike, whole.images(sizes), strict=True)
-        leaving |= zip(alike, torch.split(finish(layer, whole), sizes), strict=True)
-    order = range(len(streams))
-    return [seen[place] for place in order], [leaving[place] for place in order]
-
-
-def _alike(streams: Sequence[Tensor]) -> list[list[int]]:
-    found: dict[tuple[int, bool], list[int]] = {}
-    for place, stream in enumerate(streams):
-        found.setdefault((stream.shape[1], stream.requires_grad), []).append(place)
-    return list(found.values())

@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import Generator
 
+from ...backbones import ViT
+from ...core import ConfigError
 from ...models import TorchModel
 from ..whitebox import WhiteBox
 from .convnet import ConvNetSA2VP
@@ -39,4 +41,8 @@ def make_sa2vp(
         return SwinSA2VP(model, classes, options, generator=generator)
     if kind & {"ResNet", "ConvNeXt"}:
         return ConvNetSA2VP(model, classes, options, generator=generator)
+    try:
+        ViT(model)
+    except ConfigError as error:
+        raise ConfigError(f"SA²VP takes a Swin (version 1), a ResNet, a ConvNeXt or a plain ViT; {error}") from error
     return ViTSA2VP(model, classes, options, generator=generator)

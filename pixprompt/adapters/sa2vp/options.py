@@ -21,7 +21,7 @@ class SA2VPOptions:
         bottleneck: t, the width inside a prompt adapter; 0 leaves the adapters out.
         activation: Of the adapters, of ACTIVATIONS: the paper has ReLU, its public code GELU.
         rank: r, the width of the stored maps, from which a learned linear layer leads to D; 0 for D, without one.
-        scale: By which the map is smaller than the image's, in height and in width.
+        map_scale: By which the map is smaller than the image's, in height and in width.
         window: c, odd: a token sees c x c tokens of the other pathway, round its own place; 0 for all of them, the
             paper's global variant.
         gamma: The weight of what one pathway gives to the other.
@@ -39,7 +39,7 @@ class SA2VPOptions:
     bottleneck: int = 16
     activation: str = "gelu"
     rank: int = 16
-    scale: int = 1
+    map_scale: int = 1
     window: int = 3
     gamma: float = 0.1
     balance: float = 0.8
@@ -48,7 +48,7 @@ class SA2VPOptions:
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.")
-        for name, least in (("bottleneck", 0), ("rank", 0), ("scale", 1), ("window", 0), ("gamma", 0)):
+        for name, least in (("bottleneck", 0), ("rank", 0), ("map_scale", 1), ("window", 0), ("gamma", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")
         if self.window and self.window % 2 == 0:

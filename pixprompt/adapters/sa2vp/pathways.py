@@ -33,6 +33,11 @@ class SA2VP(TwoPathway):
         super().__init__(model, classes)
         self.options = options
 
+    @property
+    def dropout(self) -> float:
+        """The share that is dropped now."""
+        return self.options.dropout if self.training else 0.0
+
     @abstractmethod
     def features(self, parts: Parts, *, both: bool, generator: Generator | None = None) -> tuple[Tensor, ...]:
         """Results of `frozen` -> features (N, D) of the image pathway and, with `both`, of the prompt pathway."""

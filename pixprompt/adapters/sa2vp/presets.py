@@ -15,7 +15,7 @@ _COMMON: dict[str, Any] = {
     "weight_decay": 1e-4,
     "epochs": 100,
     "batch_size": 64,
-    "warmup": 160,  # ten epochs of VTAB-1k's 1,000 images
+    "warmup_epochs": 10,
 }
 _SLOW = {"lr": 5e-4}
 
@@ -40,8 +40,8 @@ SA2VP_PRESETS: dict[str, dict[str, Any]] = {
     "sa2vp-clevr-count": _task(32, 1.5, **_SLOW),
     "sa2vp-dsprites-orientation": _task(16, 0.1),
     "sa2vp-smallnorb-elevation": _task(32, 0.5),
-    "sa2vp-swin-natural": _task(8, 0.1),
-    "sa2vp-swin-specialized": _task(8, 0.5),
-    "sa2vp-swin-structured": _task(8, 1.5),
+    "sa2vp-swin-natural": _task(8, 0.1, rank=8),
+    "sa2vp-swin-specialized": _task(8, 0.5, rank=8),
+    "sa2vp-swin-structured": _task(8, 1.5, rank=8),
 }
 """Name -> settings: FGVC, HTA and VTAB-1k on a ViT, with the tasks that differ from their group; VTAB-1k on a Swin."""

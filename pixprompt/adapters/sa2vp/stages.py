@@ -20,8 +20,9 @@ from .options import SA2VPOptions, turns
 from .parts import PromptMap, Scaling, make_adapter
 from .pathways import SA2VP
 from .states import States
+from .streams import together
 
-__all__ = ["Met", "Shape", "StageLayer", "StagedSA2VP", "fullest", "together"]
+__all__ = ["Met", "Shape", "StageLayer", "StagedSA2VP", "fullest"]
 
 _THIRD = 2
 Shape = tuple[int, int, int]
@@ -167,8 +168,7 @@ class StagedSA2VP(SA2VP):
 
     def _entry(self, generator: Generator | None) -> Tensor:
         """The first map as it enters the stage of interaction, once for all images."""
-        rate = self.options.dropout if self.training else 0.0
-        return self._rise(self.to_maps(drop(self._map(0), rate, generator=generator)))
+        return self._rise(self.to_maps(drop(self._map(0), self.dropout, generator=generator)))
 
     def _map(self, number: int) -> Tensor:
         tokens: Tensor = self.maps[number]()
@@ -183,7 +183,8 @@ class StagedSA2VP(SA2VP):
         mine = [*streams, self._map(number)] if joins else streams
         # At the last block the image asks: without `both` nothing reads the prompts behind it.
         goes_on = both or place < len(self.layers) - 1
-        met, leaving = together(self.layers[place], mine, num_leaving=len(mine) if goes_on else 1)
+        layer, num_leaving = self.layers[place], len(mine) if goes_on else 1
+        met, leaving = together(layer.attend, layer.finish, mine, num_leaving=num_leaving)
         if joins:
             *leaving, joining = leaving
             leaving[1] = leaving[1] + self.scalings[number - 1](joining)
@@ -204,47 +205,14 @@ class StagedSA2VP(SA2VP):
             source_grid=_grid(asked),
             window=self.options.window or None,
         )
-        rate = self.options.dropout if self.training else 0.0
-        told = drop(layer.join(mixed), rate, generator=generator) + asking.tokens.flatten(1, 2)
+        told = drop(layer.join(mixed), self.dropout, generator=generator) + asking.tokens.flatten(1, 2)
         return cast(Tensor, self.adapters[place](told, generator=generator)).view(len(told), *grid, -1)
-
-
-def together(layer: StageLayer, streams: Sequence[Tensor], *, num_leaving: int) -> tuple[list[Met], list[Tensor]]:
-    """Runs streams (n, h, w, D) of any n, h and w through a block, those of one shape in one pass.
-
-    Streams that no learned number has touched go apart from the others, so that nothing is kept for their gradient;
-    so do those that end at the meeting.
-
-    Args:
-        layer: The block.
-        streams: In any order.
-        num_leaving: The first so many go on behind the meeting.
-
-    Returns:
-        All streams as they meet, and those that go on as they leave.
-    """
-    met: dict[int, Met] = {}
-    leaving: dict[int, Tensor] = {}
-    for alike in _alike(streams, num_leaving):
-        sizes = [len(streams[place]) for place in alike]
-        whole = layer.attend(torch.cat([streams[place] for place in alike]))
-        met |= zip(alike, whole.split(sizes), strict=True)
-        if alike[0] < num_leaving:
-            leaving |= zip(alike, torch.split(layer.finish(whole), sizes), strict=True)
-    return [met[place] for place in range(len(streams))], [leaving[place] for place in range(num_leaving)]
 
 
 def fullest(view: Swin | ConvNet) -> int:
     """Returns the number of the stage with most blocks; of several the one nearest to the third, the upper if two."""
     sizes = [len(stage.blocks) for stage in view.stages]
     return max(range(len(sizes)), key=lambda number: (sizes[number], -abs(number - _THIRD), number))
-
-
-def _alike(streams: Sequence[Tensor], num_leaving: int) -> list[list[int]]:
-    found: dict[tuple[object, ...], list[int]] = {}
-    for place, stream in enumerate(streams):
-        found.setdefault((stream.shape[1:], stream.requires_grad, place < num_leaving), []).append(place)
-    return list(found.values())
 
 
 def _grid(met: Met) -> tuple[int, int]:

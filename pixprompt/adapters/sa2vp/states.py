@@ -17,7 +17,7 @@ Grid = tuple[int, int]
 
 @dataclass(frozen=True)
 class States:
-    """Tokens as they enter each layer of interaction, one entry per layer.
+    """Tokens as they meet at each layer of interaction, one entry per layer.
 
     Attributes:
         images: Patch tokens of the image pathway, (N, h w, D).

@@ -24,7 +24,7 @@ class SwinSA2VP(StagedSA2VP):
     Args:
         model: With a timm Swin transformer (version 1); never changed.
         classes: K target class names.
-        options: See `SA2VPOptions`; `scale` must be 1.
+        options: See `SA2VPOptions`; `map_scale` must be 1.
         generator: Draws maps, adapters and head.
 
     Raises:
@@ -37,10 +37,10 @@ class SwinSA2VP(StagedSA2VP):
         self, model: TorchModel, classes: tuple[str, ...], options: SA2VPOptions, *, generator: Generator
     ) -> None:
         view = Swin(model)
-        if options.scale != 1:
+        if options.map_scale != 1:
             raise ConfigError(
-                f"{model.spec.name} is a Swin, whose windows are made for one size of maps; scale must be 1, got "
-                f"{options.scale}."
+                f"{model.spec.name} is a Swin, whose windows are made for one size of maps; map_scale must be 1, got "
+                f"{options.map_scale}."
             )
         number = fullest(view)
         chosen = view.stages[number]

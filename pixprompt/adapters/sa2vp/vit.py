@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import cast
 
 import torch
@@ -16,11 +17,12 @@ from ...models import TorchModel
 from ..heads import ClassifierHead, drop
 from ..whitebox import Parts
 from .attention import aligned_attention
-from .layers import Attended, attend, finish, together
+from .layers import Attended, attend, finish
 from .options import SA2VPOptions, turns
 from .parts import PromptMap, Scaling, make_adapter
 from .pathways import SA2VP
 from .states import States
+from .streams import together
 
 __all__ = ["ViTSA2VP"]
 
@@ -52,7 +54,7 @@ class ViTSA2VP(SA2VP):
         super().__init__(model, classes, options)
         view = self.view = ViT(model)
         self.turns = turns(view.depth)
-        self.grid = _scaled(view.grid, options.scale)
+        self.grid = _scaled(view.grid, options.map_scale)
         count = view.num_prefix + math.prod(self.grid)
         num_maps = len(self.turns) if options.deep else 1
         self.maps = nn.ModuleList(
@@ -98,16 +100,15 @@ class ViTSA2VP(SA2VP):
 
     def _entry(self, num_images: int, generator: Generator | None) -> Tensor:
         """The first map with its position embedding, (1, T', D); (N, T', D) where dropout makes it differ."""
-        rate = self.options.dropout if self.training else 0.0
         placed = self.view.norm_pre(_positioned(self.maps[0](), self.view, self.grid))
-        return drop(placed.expand(num_images if rate else 1, -1, -1), rate, generator=generator)
+        return drop(placed.expand(num_images if self.dropout else 1, -1, -1), self.dropout, generator=generator)
 
     def _layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
         layer, mine = self.view.layers[index], [images, prompts]
         joins = self.options.deep and index in self.turns[1:]
         if joins:
             mine.append(self.maps[self.turns.index(index)]())
-        seen, leaving = together(layer, mine)
+        seen, leaving = together(partial(attend, layer), partial(finish, layer), mine)
         if joins:
             leaving[1] = leaving[1] + self.scalings[self.turns.index(index) - 1](leaving[2])
         side = 1 if index in self.turns else 0
@@ -142,8 +143,7 @@ class ViTSA2VP(SA2VP):
                 num_prefix=self.view.num_prefix,
                 window=self.options.window or None,
             )
-        rate = self.options.dropout if self.training else 0.0
-        told = drop(layer.scale1(layer.join(mixed)), rate, generator=generator) + asking.tokens
+        told = drop(layer.scale1(layer.join(mixed)), self.dropout, generator=generator) + asking.tokens
         return cast(Tensor, self.adapters[index](told, generator=generator))
 
 
