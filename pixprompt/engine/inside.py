@@ -8,6 +8,7 @@ in its public code).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from torch import Generator
@@ -42,7 +43,8 @@ _OWN = tuple(dict.fromkeys(name for names in INSIDE.values() for name in names))
 _BY_SA2VP = ("sa2vp-shallow", "sa2vp-deep")
 _PIXEL = ("blend", "fit", "start", "place", "template", "size", "opacity", "delta_scale")
 _BY_SGD = ("linear", "mlp", "side")
-_PAPERS_SGD = (*_BY_SGD, "vpt-shallow", "vpt-deep")
+_BY_VPT = ("vpt-shallow", "vpt-deep")
+_PAPERS_SGD = (*_BY_SGD, *_BY_VPT)
 _DEFAULTS: dict[str, Any] = {"epochs": 30, "batch_size": 32, "warmup": 50}
 _PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
 _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
@@ -51,14 +53,7 @@ _MAP_RATES = (0.01, 0.003, 0.001, 0.0003)
 _DECAYS = (0.01, 0.001, 0.0001, 0.0)
 _REFERENCE_BATCH = 256
 _RATES = {"sgd": 0.003, "adamw": 0.003, "adam": 0.003}
-_OWN_RATES = {
-    "vpt-deep": 0.01,
-    "sa2vp-deep": 0.01,
-    "sa2vp-shallow": 0.01,
-    "side": 0.01,
-    "partial": 0.001,
-    "full": 0.0003,
-}
+_OWN_RATES = {"vpt-deep": 0.01, "side": 0.01, "partial": 0.001, "full": 0.0003}
 
 
 def inside_defaults(config: TrainConfig) -> dict[str, Any]:
@@ -164,46 +159,18 @@ def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *,
     """
     if not isinstance(model, TorchModel):
         raise AccessError(f"method {config.method!r} needs a local torch model, got {model.spec.name}.")
-    if config.method in ("vpt-shallow", "vpt-deep"):
-        return make_vpt(
-            model,
-            classes,
-            deep=config.method == "vpt-deep",
-            tokens=config.tokens,
-            depth=config.depth,
-            depth_from=config.depth_from,
-            shared=config.shared,
-            location=config.location,
-            pool=config.pool,
-            dropout=config.dropout,
-            projection=config.projection,
-            generator=generator,
-        )
+    if config.method in _BY_VPT:
+        deep = config.method == "vpt-deep"
+        return make_vpt(model, classes, deep=deep, generator=generator, **_given(config, INSIDE["vpt-deep"]))
     if config.method in _BY_SA2VP:
-        return make_sa2vp(
-            model,
-            classes,
-            deep=config.method == "sa2vp-deep",
-            bottleneck=config.bottleneck,
-            activation=config.activation,
-            rank=config.rank,
-            map_scale=config.map_scale,
-            window=config.window,
-            gamma=config.gamma,
-            balance=config.balance,
-            dropout=config.dropout,
-            generator=generator,
-        )
-    return make_baseline(
-        config.method,
-        model,
-        classes,
-        layers=config.layers,
-        reduction=config.reduction,
-        bottleneck=config.bottleneck,
-        rank=config.rank,
-        generator=generator,
-    )
+        deep = config.method == "sa2vp-deep"
+        return make_sa2vp(model, classes, deep=deep, generator=generator, **_given(config, _SA2VP))
+    options = ("layers", "reduction", "bottleneck", "rank")
+    return make_baseline(config.method, model, classes, generator=generator, **_given(config, options))
+
+
+def _given(config: TrainConfig, names: Iterable[str]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names}
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
