@@ -22,7 +22,6 @@ from ..files import make_folder, write_bytes
 from ..segmentation import SegmentConfig, load_segmenter, windows_of
 from ..segmentation import evaluate as score
 from ..segmentation import train as run
-from ..segmentation.config import config_from_json
 from ..segmentation.pictures import label_picture, overlay
 from .allocator import keep_freed_memory
 from .apply import find_jobs
@@ -209,7 +208,7 @@ def _write(path: Path, picture: Image.Image) -> None:
 
 def _read(path: Path) -> SegmentConfig:
     try:
-        return config_from_json(json.loads(path.read_text("utf-8")), source=path)
+        return SegmentConfig.from_json(json.loads(path.read_text("utf-8")), source=path)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..core import ConfigError
-from ..engine import RUNGS, Result, TrainConfig, config_from_json, plan
+from ..engine import RUNGS, Result, TrainConfig, plan
 from ..engine import train as run
 from ..engine.allocation import PURPOSES
 from ..engine.build import build
@@ -102,7 +102,7 @@ def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any],
 
 def _read(path: Path) -> TrainConfig:
     try:
-        return config_from_json(json.loads(path.read_text()), source=path)
+        return TrainConfig.from_json(json.loads(path.read_text()), source=path)
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
 

@@ -1,6 +1,6 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
-from .config import TrainConfig, config_from_json
+from .config import TrainConfig
 from .deployed import Deployed, deploy
 from .evaluating import evaluate
 from .opening import Calls
@@ -19,7 +19,6 @@ __all__ = [
     "Score",
     "Silent",
     "TrainConfig",
-    "config_from_json",
     "deploy",
     "evaluate",
     "plan",

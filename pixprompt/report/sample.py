@@ -9,9 +9,8 @@ import numpy.typing as npt
 
 from ..core import ConfigError, ModelSpec
 from ..data import load_data
-from ..engine import Reporter
+from ..engine import Reporter, TrainConfig
 from ..engine.build import canvases_of, plain_canvas
-from ..engine.config import config_from_json
 from ..plots import Pixels
 from .run_files import RunFiles
 
@@ -60,7 +59,7 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
     """
     if run.config is None or run.prompt is None:
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
-    config, prompt = config_from_json(run.config, source="config.json"), run.prompt
+    config, prompt = TrainConfig.from_json(run.config, source="config.json"), run.prompt
     data = load_data(config.data, seed=config.seed, shots=config.shots)
     chosen = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
     images = data.test.subset(chosen)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec, PixpromptError
-from pixprompt.engine import TrainConfig, config_from_json, wilson
+from pixprompt.engine import TrainConfig, wilson
 from pixprompt.engine.build import pick_autocast, pick_device
 from pixprompt.engine.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from pixprompt.engine.presets import resolve, uses_model_units
@@ -38,9 +38,9 @@ def test_streams_are_named_seeded_and_not_global() -> None:
 
 def test_config_round_trip_and_unknown_names() -> None:
     config = TrainConfig(model="rn50", lr=3.0)
-    assert config_from_json(config.to_json(), source="x") == config
+    assert TrainConfig.from_json(config.to_json(), source="x") == config
     with pytest.raises(ConfigError, match=r"unknown setting 'epoch'\. Did you mean 'epochs'"):
-        config_from_json({"epoch": 3}, source="config.json")
+        TrainConfig.from_json({"epoch": 3}, source="config.json")
 
 
 def test_vp_preset_is_the_papers_recipe() -> None:

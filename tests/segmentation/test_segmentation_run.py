@@ -16,7 +16,6 @@ from pixprompt.core import ConfigError, ModelError, PixpromptError, PromptError
 from pixprompt.engine.report import Silent
 from pixprompt.models import load_model
 from pixprompt.segmentation import METHODS, SegmentConfig, evaluate, load_segmenter, train
-from pixprompt.segmentation.config import config_from_json
 
 from .toy import history, numbers, shapes, toy_config, toy_weights
 
@@ -203,7 +202,7 @@ def test_wrong_settings_leave_no_folder(tmp_path: Path, values: dict[str, Any], 
 )
 def test_wrong_values_are_told(values: Any, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        config_from_json(values, source="x.json")
+        SegmentConfig.from_json(values, source="x.json")
 
 
 def test_a_loss_that_explodes_is_told(tmp_path: Path) -> None:
