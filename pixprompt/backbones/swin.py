@@ -17,7 +17,7 @@ __all__ = ["Merging", "Swin", "SwinBlock", "SwinStage"]
 
 
 class SwinBlock:
-    """One pre-norm block: x + join(attention inside each window of split(norm1(x))), then x + mlp(norm2(x)).
+    """One pre-norm block: x + join(mix(qkv(split(norm1(x))))), then x + mlp(norm2(x)).
 
     Called, it runs the library's own forward. The parts are for methods that reach into it; composed as in the line
     above they give the same numbers within rounding.
@@ -86,10 +86,6 @@ class SwinBlock:
         length = qkv.shape[-1] // (3 * self.heads)
         queries, keys, values = qkv.view(*qkv.shape[:-1], 3, self.heads, length).transpose(-4, -2).unbind(-3)
         return queries, keys, values
-
-    def attention(self, windows: Tensor) -> Tensor:
-        """Attention inside each window (N, num_windows, A, D), without norm and residual."""
-        return self.mix(self.qkv(windows))
 
     def mix(self, qkv: Tensor) -> Tensor:
         """What `qkv` made of windows, (N, num_windows, A, 3 D) -> attention inside each window, projected."""

@@ -20,7 +20,7 @@ def test_the_parts_composed_are_the_librarys_block(size) -> None:
     for stage in view.stages:
         for block in stage.blocks:
             tokens = torch.randn(2, *block.size, stage.width, generator=seeded(), dtype=torch.float64)
-            inner = tokens + block.join(block.attention(block.split(block.norm1(tokens))))
+            inner = tokens + block.join(block.mix(block.qkv(block.split(block.norm1(tokens)))))
             composed = inner + block.mlp(block.norm2(inner))
             torch.testing.assert_close(composed, block(tokens), rtol=1e-10, atol=1e-10)
             torch.testing.assert_close(block.join(block.split(tokens)), tokens, rtol=0, atol=0)
@@ -63,7 +63,7 @@ def test_without_bias_and_mask_a_block_is_another_one() -> None:  # negative con
     queries, keys, values = block.per_head(block.qkv(windows))
     mixed = nn.functional.scaled_dot_product_attention(queries, keys, values)
     bare = block.out(mixed.transpose(-3, -2).flatten(-2))
-    assert float((bare - block.attention(windows)).abs().max()) > 0.01
+    assert float((bare - block.mix(block.qkv(windows))).abs().max()) > 0.01
 
 
 def test_merging_one_token_is_merging_four_equal_ones() -> None:
