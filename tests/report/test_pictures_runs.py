@@ -55,7 +55,8 @@ def test_a_run_with_a_map_of_prompts_is_compared_with_the_image(runs: Path, tmp_
     made = draw_pictures([runs / "map", runs / "linear"], out=tmp_path / "out", options=OPTIONS)
     assert "similarity.png" in made.files
     assert [found.layer for found in made.alignment["sa2vp-deep"]] == list(range(len(made.alignment["sa2vp-deep"])))
-    assert made.alignment["sa2vp-deep"][0].percentile > 0.7  # of chance 0.5: both begin with the same position embedding
+    # Chance is 0.5; both pathways begin with the same position embedding.
+    assert made.alignment["sa2vp-deep"][0].percentile > 0.7
     assert list(made.alignment) == ["sa2vp-deep"]
 
 
