@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable, Sequence
 
 import timm
 import torch
 from torch import Tensor
-from vpt_step import kept
+from vpt_step import measured
 
 from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP
 from pixprompt.adapters.sa2vp import vit as form
@@ -43,7 +42,7 @@ def apart(
 
 
 def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
-    """Returns what computes a loss in each form, and the addresses of the backbone's weights."""
+    """Returns what computes features or logits in each form, and the addresses of the backbone's weights."""
     net = timm.create_model(name, num_classes=0).to(device)
     model = TorchModel(net, ModelSpec(name, (224, 224), net.embed_dim), owned=True)
     generator = torch.Generator().manual_seed(0)
@@ -59,47 +58,24 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     def step(adapter: ViTSA2VP, run: object = together) -> Tensor:
         form.together = run
         told = adapter.supervised((tokens,), generator=generator)
-        return torch.stack([share * logits.square().sum() for share, logits in told]).sum()
+        return torch.cat([logits for _, logits in told])
 
-    found: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0].square().sum()}
+    found: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0]}
     found |= {variant: lambda one=one: step(one) for variant, one in made.items()}
     found["deep, one after the other"] = lambda: step(made["deep"], apart)
     return found, {value.untyped_storage().data_ptr() for value in net.parameters()}
 
 
-def seconds_of(forward: Callable[[], Tensor]) -> float:
-    """Returns the seconds of one forward and backward."""
-    began = time.perf_counter()
-    torch.autograd.backward(forward())
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
 def main() -> None:
-    """Measures all forms side by side, in turn, and takes the fastest of each."""
+    """Measures all forms."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="vit_tiny_patch16_224")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
     found, weights = forms(chosen.model, chosen.batch, "cuda" if torch.cuda.is_available() else "cpu")
-    seconds: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(chosen.repeats + 1):
-        for name, forward in found.items():
-            seconds[name].append(seconds_of(forward))
-    best = {name: min(values[1:]) for name, values in seconds.items()}
-    memory = {name: kept(forward, weights) for name, forward in found.items()}
-    result = {
-        "model": chosen.model,
-        "threads": torch.get_num_threads(),
-        "batch": chosen.batch,
-        "floor_seconds": round(best["floor"], 3),
-        "floor_kept_mb": round(memory["floor"] / 2**20, 1),
-        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
-        "kept": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
-    }
-    print(json.dumps(result))
+    settings = {"model": chosen.model, "threads": torch.get_num_threads(), "batch": chosen.batch}
+    print(json.dumps(settings | measured(found, weights, chosen.repeats)))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -40,7 +41,25 @@ def step(forward: Callable[[], Tensor]) -> float:
     """Returns the seconds of one forward and backward."""
     began = time.perf_counter()
     forward().square().sum().backward()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+def measured(found: dict[str, Callable[[], Tensor]], weights: set[int], repeats: int) -> dict[str, Any]:
+    """Measures all forms side by side, in turn, takes the fastest of each, and sets them against "floor"."""
+    seconds: dict[str, list[float]] = {name: [] for name in found}
+    for _ in range(repeats + 1):
+        for name, forward in found.items():
+            seconds[name].append(step(forward))
+    best = {name: min(values[1:]) for name, values in seconds.items()}
+    memory = {name: kept(forward, weights) for name, forward in found.items()}
+    return {
+        "floor_seconds": round(best["floor"], 3),
+        "floor_kept_mb": round(memory["floor"] / 2**20, 1),
+        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
+        "kept": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
+    }
 
 
 def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
@@ -75,29 +94,14 @@ def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]],
 
 
 def main() -> None:
-    """Measures all forms side by side, in turn, and takes the fastest of each."""
+    """Measures all forms."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=50)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
-    found, weights = forms(chosen.batch, chosen.tokens)
-    seconds: dict[str, list[float]] = {name: [] for name in found}
-    for _ in range(chosen.repeats + 1):
-        for name, forward in found.items():
-            seconds[name].append(step(forward))
-    best = {name: min(values[1:]) for name, values in seconds.items()}
-    memory = {name: kept(forward, weights) for name, forward in found.items()}
-    result = {
-        "threads": torch.get_num_threads(),
-        "tokens": chosen.tokens,
-        "batch": chosen.batch,
-        "floor_seconds": round(best["floor"], 3),
-        "floor_kept_mb": round(memory["floor"] / 2**20, 1),
-        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
-        "kept": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
-    }
-    print(json.dumps(result))
+    settings = {"threads": torch.get_num_threads(), "tokens": chosen.tokens, "batch": chosen.batch}
+    print(json.dumps(settings | measured(*forms(chosen.batch, chosen.tokens), chosen.repeats)))
 
 
 if __name__ == "__main__":

@@ -5,24 +5,15 @@ from __future__ import annotations
 import functools
 
 import pytest
-import timm
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixprompt.adapters.baselines.base import Baseline
 from pixprompt.backbones.vit import ViT
-from pixprompt.core import ModelSpec
-from pixprompt.models import TorchModel
 
+from ..backbones.vit_toy import vit_b
 from .baseline_toy import made, seeded
-
-
-@functools.cache
-def vit_b() -> TorchModel:
-    with torch.device("meta"):
-        net = timm.create_model("vit_base_patch16_224")
-    return TorchModel(net, ModelSpec("vit-b", (224, 224), 1000), owned=True)
 
 
 def counted(run: functools.partial[Tensor]) -> int:

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-
 import pytest
-import timm
-import torch
 
 from pixprompt.adapters.baselines import LoRA
-from pixprompt.core import ModelSpec
-from pixprompt.models import TorchModel
 
+from ..backbones.vit_toy import vit_b
 from .baseline_toy import CLASSES, made, seeded
 
 D, L, MLP, PATCH, TOKENS = 768, 12, 3072, 3 * 16 * 16, 197
@@ -19,13 +14,6 @@ HEAD = D * len(CLASSES) + len(CLASSES)
 LAYER = 4 * D + (D + 1) * 3 * D + (D + 1) * D + (D + 1) * MLP + (MLP + 1) * D
 BACKBONE = D + TOKENS * D + (PATCH + 1) * D + L * LAYER + 2 * D
 BIASES = D + L * (D + 3 * D + D + D + MLP + D) + D
-
-
-@functools.cache
-def vit_b() -> TorchModel:
-    with torch.device("meta"):
-        net = timm.create_model("vit_base_patch16_224")
-    return TorchModel(net, ModelSpec("vit-b", (224, 224), 1000), owned=True)
 
 
 @pytest.mark.parametrize(

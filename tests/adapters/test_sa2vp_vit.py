@@ -1,11 +1,9 @@
 """SA²VP on a ViT: every option against a plain reference, and what must hold whatever was learned."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
-import timm
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
@@ -13,10 +11,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP
 from pixprompt.adapters.sa2vp import vit as form
 from pixprompt.adapters.sa2vp.options import turns
-from pixprompt.core import ConfigError, ModelSpec, RangeError
-from pixprompt.models import TorchModel
+from pixprompt.core import ConfigError, RangeError
 
-from ..backbones.vit_toy import CLASSES, KINDS, library_features, seeded, vit
+from ..backbones.vit_toy import CLASSES, KINDS, library_features, seeded, vit, vit_b
 from .sa2vp_reference import pathways, sa2vp
 
 EXACT = {"rtol": 0.0, "atol": 1e-10}
@@ -144,13 +141,6 @@ def test_the_states_are_those_that_enter_each_layer() -> None:
     torch.testing.assert_close(states.images[1], after[:, 1:], **EXACT)
     assert len(states.prompts) == 6
     assert (states.images[2] - found.view.layers[1](after)[:, 1:]).abs().max() > 1e-3
-
-
-@functools.cache
-def vit_b() -> TorchModel:
-    with torch.device("meta"):
-        net = timm.create_model("vit_base_patch16_224")
-    return TorchModel(net, ModelSpec("vit-b", (224, 224), 1000), owned=True)
 
 
 @pytest.mark.parametrize(

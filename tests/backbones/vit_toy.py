@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
+import timm
 import torch
 from open_clip.model import CLIP, CustomTextCLIP
 from timm.models.vision_transformer import VisionTransformer
@@ -70,6 +72,14 @@ def real(name: str, assets: Path) -> TorchModel:
     if name == "mini-clip":
         return load_model(f"open_clip:local-dir:{assets / 'weights/mini-clip-vit-ti16'}")
     return load_model(name, weights=assets / "weights/vit_tiny_patch16_224.safetensors")
+
+
+@functools.cache
+def vit_b() -> TorchModel:
+    """A ViT-B/16 without memory, to count on."""
+    with torch.device("meta"):
+        net = timm.create_model("vit_base_patch16_224")
+    return TorchModel(net, ModelSpec("vit-b", (224, 224), 1000), owned=True)
 
 
 def pictures(count: int = 4, seed: int = 1) -> Tensor:

@@ -6,17 +6,15 @@ import shutil
 from pathlib import Path
 
 import pytest
-import torch
-from timm.models.vision_transformer import VisionTransformer
 
 from pixprompt.data import load_data
 from pixprompt.engine import Result, TrainConfig, train
-from pixprompt.models.timm_ import wrap
 from pixprompt.report import Options
 
-from ..cli.toy import CLASSES, COUNTS, write_pictures
+from ..cli.toy import CLASSES
 from .html_check import external
 from .pages import cells, edit, page, section
+from .pictures_toy import tiny_model, write_task
 
 INSIDE = {"ladder", "prompt", "confusion", "curves", "diagnostics", "settings", "files"}
 
@@ -25,16 +23,7 @@ INSIDE = {"ladder", "prompt", "confusion", "curves", "diagnostics", "settings", 
 def runs(tmp_path_factory) -> dict[str, tuple[Path, Result]]:
     """A plain run and a searched one."""
     folder = tmp_path_factory.mktemp("inside")
-    for seed, (split, count) in enumerate(COUNTS.items()):
-        write_pictures(folder / "images" / split, count, seed)
-    net = VisionTransformer(img_size=16, patch_size=4, embed_dim=24, depth=2, num_heads=3, num_classes=6)
-    generator = torch.Generator().manual_seed(5)
-    with torch.no_grad():
-        for tensor in net.parameters():
-            tensor.copy_(0.25 * torch.randn(tensor.shape, generator=generator))
-    net.default_cfg = net.pretrained_cfg = {"input_size": (3, 16, 16), "mean": (0.5,) * 3, "std": (0.5,) * 3}
-    model = wrap(net, "tiny-vit")
-    name = f"folder:{folder / 'images'}"
+    name, model = write_task(folder), tiny_model()
     config = TrainConfig(data=name, method="vpt-deep", tokens=2, epochs=2, precision="fp32")
     searched = config.with_values(
         method="linear", tokens=None, search=True, lr_grid="0.05,1e38", weight_decay_grid="0", seeds=2

@@ -105,12 +105,13 @@ class ViTSA2VP(SA2VP):
 
     def _layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
         layer, mine = self.view.layers[index], [images, prompts]
-        joins = self.options.deep and index in self.turns[1:]
+        number = self.turns.index(index) if index in self.turns else 0
+        joins = 0 < number < len(self.maps)
         if joins:
-            mine.append(self.maps[self.turns.index(index)]())
+            mine.append(self.maps[number]())
         seen, leaving = together(partial(attend, layer), partial(finish, layer), mine)
         if joins:
-            leaving[1] = leaving[1] + self.scalings[self.turns.index(index) - 1](leaving[2])
+            leaving[1] = leaving[1] + self.scalings[number - 1](leaving[2])
         side = 1 if index in self.turns else 0
         given = self._given(index, seen[side], seen[1 - side], generator)
         leaving[side] = leaving[side] + self.options.gamma * given
