@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.study import machine, table_row
-from pixprompt.engine.study import table as study_table
+from pixprompt.study.run import machine, table_row
+from pixprompt.study.run import table as study_table
 
 
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from .prompt import Prompt, load
+from .version import __version__
 
 if TYPE_CHECKING:
     from .data import Data, from_arrays, from_files, load_data
@@ -29,7 +30,6 @@ __all__ = [
     "predict",
     "train",
 ]
-__version__ = "0.4.0"
 
 _HOMES = {
     "Data": "data",

@@ -175,13 +175,13 @@ def test_the_package_is_clean_and_the_scan_sees(
 
 
 def too_long(lengths: dict[str, int]) -> list[str]:
-    return [name for name, lines in lengths.items() if lines >= 300]
+    return [name for name, lines in lengths.items() if lines > 400]
 
 
 @pytest.mark.parametrize("folder", [ROOT, Path(__file__).parent])
 def test_files_are_short(folder: Path) -> None:
     assert too_long({str(path): len(path.read_text("utf-8").splitlines()) for path in folder.rglob("*.py")}) == []
-    assert too_long({"a": 300, "b": 299}) == ["a"]  # negative control
+    assert too_long({"a": 401, "b": 400}) == ["a"]  # negative control
 
 
 # Imports -------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ REGISTRIES = {
     "--optimizer": ("optimizers.OPTIMIZERS", "optimizers.QUERY_OPTIMIZERS"),
     "--basis": ("templates.BASES",),
     "--protocol": ("remote.protocols.PROTOCOLS",),
-    "--endpoint": ("remote.describe.DESCRIPTIONS",),
+    "--endpoint": ("remote.endpoint_file.DESCRIPTIONS",),
 }
 
 

@@ -28,8 +28,9 @@ from sweep import machine, write_csv
 from pixprompt.core import Access, AnswerKind, Model
 from pixprompt.data import Data, load_data
 from pixprompt.engine import TrainConfig, plan, train
-from pixprompt.engine.build import build
-from pixprompt.models import Budget, Journaled, Ledger, load_model
+from pixprompt.engine.parts import build
+from pixprompt.ledger import Budget, Journaled, Ledger
+from pixprompt.models import load_model
 from pixprompt.outputs import texts_for, words_for
 
 HERE = Path(__file__).parent

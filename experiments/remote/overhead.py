@@ -33,8 +33,8 @@ from served.linear import LABELS, score
 from servers import SERVED, triton, write_triton_model
 from sweep import machine
 
-from pixprompt.models import Budget
-from pixprompt.models.reply_ledger import Received, ReplyLedger
+from pixprompt.ledger import Budget
+from pixprompt.ledger.reply_ledger import Received, ReplyLedger
 from pixprompt.remote import RemoteJournal, connect
 
 HERE = Path(__file__).parent

@@ -32,9 +32,9 @@ from sweep import machine
 from pixprompt.data import Data, join, load_data
 from pixprompt.engine import TrainConfig
 from pixprompt.engine.answers import accuracy
-from pixprompt.engine.build import Parts, build
-from pixprompt.engine.feeds import feed_of
-from pixprompt.engine.inside_fit import ask_adapter, fit_adapter, new_adapter
+from pixprompt.engine.fit.inputs import feed_of
+from pixprompt.engine.fit.inside_fit import ask_adapter, fit_adapter, new_adapter
+from pixprompt.engine.parts import Parts, build
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap

@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 
 import click
 
-from .. import __version__
 from ..core import BudgetError, ConfigError, DoubtError, EndpointError, LimitError, PixpromptError
 from ..registry import suggest
+from ..version import __version__
 
 __all__ = ["commands", "main"]
 

@@ -134,9 +134,9 @@ class Overlay(Protocol):
 def _load(path: Path) -> Overlay:
     if not (path / "adapter.safetensors").exists():
         return load(path / "prompt.png" if path.is_dir() else path)
-    from ..engine.config import run_config
-    from ..engine.coordinators import load_per_image  # such a prompt is a network: here only, torch is needed
-    from ..engine.inside import INSIDE
+    from ..engine.config.methods import INSIDE
+    from ..engine.config.train_config import run_config
+    from ..engine.saved.per_image_prompt import load_per_image  # such a prompt is a network: here only, torch is needed
 
     if run_config(path).method in INSIDE:
         raise PromptError(

@@ -12,8 +12,8 @@ import click
 
 from ..core import DoubtError
 from ..engine import Calls
+from ..engine.config.presets import affordable
 from ..engine.opening import LEDGER, QUERIES
-from ..engine.presets import affordable
 
 __all__ = ["call_options", "calls_of", "settled"]
 

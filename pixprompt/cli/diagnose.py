@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
+from ..diagnose.run import diagnose as run
 from ..diagnostics.measure import Settings
-from ..engine.diagnose import diagnose as run
 from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled
 from .console import Console

@@ -11,7 +11,7 @@ import click
 from ..engine import Deployed, deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
-from ..engine.preflight import notes_of
+from ..engine.budget.preflight import notes_of
 from ..remote import RemoteJournal
 from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled

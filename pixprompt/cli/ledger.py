@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from ..models.ledger_report import read_ledger
+from ..ledger.summary import read_ledger
 from .options import json_option, print_json
 
 __all__ = ["format_ledger", "ledger"]

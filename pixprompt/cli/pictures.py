@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..report.pictures import PictureOptions, draw_pictures
+from ..report.figures.draw import PictureOptions, draw_pictures
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ..canvas import decode
 from ..core import ConfigError, ImageError
-from ..engine.build import pick_device
+from ..engine.parts import pick_device
 from ..files import make_folder, write_bytes
 from ..segmentation import SegmentConfig, load_segmenter, windows_of
 from ..segmentation import evaluate as score

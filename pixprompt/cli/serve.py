@@ -11,11 +11,11 @@ from contextlib import contextmanager
 
 import click
 
-from .. import __version__
 from ..core import AnswerKind
-from ..engine.build import pick_device
+from ..engine.parts import pick_device
 from ..models import load_model
 from ..serving import Server, Service
+from ..version import __version__
 from .allocator import keep_freed_memory
 from .options import json_option
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ..engine import TrainConfig
-from ..engine.presets import DEFAULTS
+from ..engine.config.presets import DEFAULTS
 
 __all__ = ["config_options"]
 

@@ -11,8 +11,8 @@ import click
 
 from ..core import ConfigError
 from ..engine import TrainConfig
-from ..engine.study import KINDS, table
-from ..engine.study import study as run
+from ..study.run import KINDS, table
+from ..study.run import study as run
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json

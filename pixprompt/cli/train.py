@@ -14,9 +14,9 @@ import click
 from ..core import ConfigError
 from ..engine import RUNGS, Result, TrainConfig, plan
 from ..engine import train as run
-from ..engine.allocation import PURPOSES
-from ..engine.build import build
-from ..engine.config import FREE
+from ..engine.budget.allocation import PURPOSES
+from ..engine.config.train_config import FREE
+from ..engine.parts import build
 from .allocator import keep_freed_memory
 from .calls import settled
 from .console import Console

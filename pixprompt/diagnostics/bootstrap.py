@@ -17,7 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .frechet import FEW, frechet_distance, frechet_from_features, influences, influences_from_features
+from .frechet import (
+    FEW,
+    frechet_distance,
+    frechet_from_features,
+    influences,
+    influences_from_features,
+)
 from .kernels import Kernel, mmd_of_choices, quadratic
 from .statistics import Statistics, statistics
 

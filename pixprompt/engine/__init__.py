@@ -1,14 +1,14 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
-from .config import TrainConfig
-from .deployed import Deployed, deploy
-from .evaluating import evaluate
+from .budget.plan import plan
+from .config.train_config import TrainConfig
 from .opening import Calls
-from .plan import plan
-from .predicting import predict
 from .report import Reporter, Silent
 from .result import RUNGS, Result, Score, wilson
 from .run import train
+from .saved.deploy import Deployed, deploy
+from .saved.evaluate import evaluate
+from .saved.predict import predict
 
 __all__ = [
     "RUNGS",

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from ..core import OutputTransform
 from ..data import CanvasSet
-from ..models import Journal, widened
+from ..ledger import Journal
+from ..models import widened
 from .report import Reporter, Silent
 from .result import Score, wilson
 

@@ -16,13 +16,13 @@ from ..files import write_json
 from ..plots import draw_curves
 from ..prompt import Prompt, load
 from .answers import Answered, ask_all, batches, score, to_images
-from .artefact import Shown, draw, empty_prompt, metrics_of, trained_prompt
-from .build import Parts, Split
-from .gradient import Best, Fit
-from .plain import best_without_prompt
-from .plan import query_counts
+from .baseline import best_without_prompt
+from .budget.plan import query_counts
+from .fit.gradient import Best, Fit
+from .parts import Parts, Split
 from .report import Reporter
 from .result import Result, Score, peak_memory_mb
+from .saved.prompt_png import Shown, draw, empty_prompt, metrics_of, trained_prompt
 
 __all__ = ["Ending", "finish"]
 

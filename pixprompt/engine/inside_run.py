@@ -14,19 +14,19 @@ from ..adapters import WhiteBox
 from ..core import OutputTransform
 from ..files import write_json
 from ..plots import draw_confusions, draw_curves
-from .adapter_file import save_tuned
 from .answers import Answered, ask_all, score
-from .artefact import metrics_of
-from .build import Parts, Split
-from .coordinators import ADAPTER_FILE
-from .feeds import feed_of
-from .gradient import Fit
-from .inside_fit import ask_adapter, counter, fit_adapter, new_adapter
-from .inside_search import search
-from .plain import best_without_prompt, identity_of, plain_answers
-from .plan import query_counts
+from .baseline import best_without_prompt, identity_of, plain_answers
+from .budget.plan import query_counts
+from .fit.gradient import Fit
+from .fit.grid_search import search
+from .fit.inputs import feed_of
+from .fit.inside_fit import ask_adapter, counter, fit_adapter, new_adapter
+from .parts import Parts, Split
 from .report import Reporter
 from .result import Result, Score, peak_memory_mb
+from .saved.adapter_file import save_tuned
+from .saved.per_image_prompt import ADAPTER_FILE
+from .saved.prompt_png import metrics_of
 
 __all__ = ["run_inside"]
 

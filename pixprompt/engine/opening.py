@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 from ..core import ConfigError, Model
-from ..models import Budget, Counted, Journal, Journaled, Ledger, Opaque, ReplyLedger, load_model
+from ..ledger import Budget, Journal, Journaled, Ledger, ReplyLedger
+from ..models import Counted, Opaque, load_model
 from ..remote import RemoteJournal, RemoteModel, connect
-from .config import TrainConfig
+from .config.train_config import TrainConfig
 
 __all__ = [
     "LEDGER",

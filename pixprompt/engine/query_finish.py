@@ -18,16 +18,16 @@ from ..files import write_json
 from ..plots import draw_curves
 from ..prompt import Prompt, load
 from .answers import Answered, score, to_images
-from .artefact import Shown, draw, empty_prompt, metrics_of, trained_prompt
 from .asking import ask_some
-from .build import Parts, canvases_of
-from .coordinators import save_coordinator
-from .heads import stratified_order
-from .plan import query_counts
-from .preflight import notes_of
-from .query import Candidate
-from .query_session import Session
+from .budget.plan import query_counts
+from .budget.preflight import notes_of
+from .fit.cross_fit import stratified_order
+from .fit.query_session import Session
+from .fit.zeroth_order import Candidate
+from .parts import Parts, canvases_of
 from .result import Result, Score, peak_memory_mb
+from .saved.per_image_prompt import save_coordinator
+from .saved.prompt_png import Shown, draw, empty_prompt, metrics_of, trained_prompt
 
 __all__ = ["Outcome", "finish_queries"]
 

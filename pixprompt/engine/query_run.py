@@ -13,22 +13,24 @@ from torch import Tensor
 
 from ..core import AnswerKind, ConfigError
 from ..data import CanvasSet
-from ..models import OTHER, Budget, DualEncoder, Ledger
+from ..ledger import Budget, Ledger
+from ..models import DualEncoder
 from ..outputs import OUTPUTS, candidates, floor_of
 from ..remote import RemoteJournal, RemoteModel
+from ..replies import OTHER
 from .answers import Answered
 from .asking import ask_some
-from .build import Parts
-from .config import FREE
-from .heads import Choice, CrossFit, choose
-from .noise import drifted, measure_noise, repeats
+from .budget.noise import drifted, measure_noise, repeats
+from .budget.plan import allocation_of
+from .budget.preflight import announce
+from .config.train_config import FREE
+from .fit.cross_fit import Choice, CrossFit, choose
+from .fit.prompt_search import look_for_prompt
+from .fit.query_session import Session
+from .fit.zeroth_order import Candidate
 from .opening import PRICE, Calls, Finding, journal_of, open_ledger
-from .plan import allocation_of
-from .preflight import announce
-from .query import Candidate
+from .parts import Parts
 from .query_finish import Outcome, finish_queries
-from .query_prompt import look_for_prompt
-from .query_session import Session
 from .report import Reporter
 from .result import Result
 from .seeds import stream

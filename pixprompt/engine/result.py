@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..core import PixpromptError
+from ..version import __version__
 
 __all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "read_result", "wilson"]
 

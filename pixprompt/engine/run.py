@@ -13,21 +13,21 @@ from ..core import ConfigError, Model
 from ..data import Data
 from ..files import make_folder, write_json
 from .answers import ask_all, reproducible
-from .artefact import write_history
-from .build import Parts, Split, build, pick_autocast
-from .config import TrainConfig, run_config
-from .feeds import Images
+from .baseline import identity_of, plain_answers
+from .budget.plan import allocation_of, check_budget
+from .config.methods import INSIDE
+from .config.train_config import TrainConfig, run_config
 from .finish import Ending, finish
-from .gradient import Fit, GradientFit, fit
-from .inside import INSIDE
-from .inside_fit import new_adapter
+from .fit.gradient import Fit, GradientFit, fit
+from .fit.inputs import Images
+from .fit.inside_fit import new_adapter
+from .fit.prompt_search import check_search
 from .inside_run import run_inside
-from .plain import identity_of, plain_answers
-from .plan import allocation_of, check_budget
-from .query_prompt import check_search
+from .parts import Parts, Split, build, pick_autocast
 from .query_run import run_queries
 from .report import Reporter, Silent
 from .result import Result, read_result
+from .saved.prompt_png import write_history
 from .seeds import stream
 
 __all__ = ["train"]

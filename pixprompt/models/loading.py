@@ -27,7 +27,7 @@ _FILES = {
     "open_clip": "open_clip_",
     "timm": "timm_",
     "torchvision": "torchvision_",
-    "python": "callables",
+    "python": "python_callable.as_model",
     "efficientnet_lite": "efficientnet_lite",
     "moco_v3": "moco_v3",
 }

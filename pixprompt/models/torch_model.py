@@ -8,13 +8,11 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor, nn
 
-from ..core import Access, ModelError, ModelSpec, RangeError, ShapeError
+from ..core import Access, ModelSpec
+from ..tensor_checks import check_images, check_outputs
 from .frozen import frozen
 
-__all__ = ["TorchModel", "check_images", "check_outputs"]
-
-_TOLERANCE = 1e-5
-"""Blends and the straight-through rounding may leave [0, 1] by a float32 rounding."""
+__all__ = ["TorchModel"]
 
 
 class TorchModel(nn.Module):
@@ -90,68 +88,6 @@ class TorchModel(nn.Module):
 
     def _run(self, normalized: Tensor) -> object:
         return self.net(normalized)
-
-
-def check_images(images: Tensor, image_size: tuple[int, int]) -> None:
-    """Refuses images that are not (N, 3, H, W) in [0, 1].
-
-    Raises:
-        RangeError: Values lie outside [0, 1] or are no floating-point numbers; the message says min and max.
-        ShapeError: The shape is another one.
-    """
-    expected = (3, *image_size)
-    if images.ndim != 4 or tuple(images.shape[1:]) != expected or len(images) == 0:
-        raise ShapeError(
-            f"expected images (N, {', '.join(map(str, expected))}) with N >= 1, got {tuple(images.shape)}. "
-            "A Canvas of the model's image_size makes them."
-        )
-    if not images.is_floating_point():
-        raise RangeError(f"expected float32 images with values in [0, 1], got {images.dtype}. Divide by 255.")
-    low, high = (float(value) for value in images.detach().aminmax())
-    if low >= -_TOLERANCE and high <= 1 + _TOLERANCE:
-        return
-    cause = "Already normalised? Models do that themselves."
-    if low >= 0 and high > 16:
-        cause = "Still 0..255? Divide by 255."
-    if low != low:
-        cause = "NaN: did an earlier step diverge?"
-    raise RangeError(f"expected images with values in [0, 1], got min {low:.4g}, max {high:.4g}. {cause}")
-
-
-def check_outputs(outputs: object, num_images: int, num_outputs: int | None, name: str) -> Tensor:
-    """Returns outputs as float32 after making sure that they are finite and (N, S).
-
-    Args:
-        outputs: What the model returned.
-        num_images: N.
-        num_outputs: S, or None where any S >= 1 will do.
-        name: Of the model, for the message.
-
-    Raises:
-        ModelError: They are something else; the message says what came.
-    """
-    expected = f"({num_images}, {num_outputs or 'S'})"
-    if not isinstance(outputs, Tensor):
-        raise ModelError(
-            f"model {name!r} returned {type(outputs).__name__}, expected a tensor {expected}. "
-            "Wrap it in a function that returns the scores alone."
-        )
-    sizes_fit = (
-        outputs.ndim == 2 and len(outputs) == num_images and outputs.shape[1] == (num_outputs or outputs.shape[1])
-    )
-    if not sizes_fit or outputs.numel() == 0:
-        raise ModelError(
-            f"model {name!r} returned a tensor {tuple(outputs.shape)}, expected {expected}: "
-            "one row of scores per image."
-        )
-    outputs = outputs.float()
-    finite = outputs.detach().isfinite()
-    if not finite.all():
-        raise ModelError(
-            f"model {name!r} returned NaN or infinity in {int((~finite).any(1).sum())} of {num_images} answers. "
-            "Check its weights, or use a wider --precision."
-        )
-    return outputs
 
 
 def _settled(net: nn.Module) -> nn.Module:

@@ -1,6 +1,6 @@
 """Models behind an API: protocols, transport, pace, retry. The only place that imports requests."""
 
-from .connecting import connect
+from .connection import connect
 from .journal import POLICIES, RemoteJournal
 from .model import RemoteModel
 

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable, Sequence
 
 from ..core import ConfigError, ModelError
-from ..models.replies import Reply
-from ..models.rows import Reader
-from .exchange import FaultKind, Incoming, ItemFault, Outgoing, Picture
+from ..replies.parse import Reply
+from ..replies.readers import Reader
+from .messages import FaultKind, Incoming, ItemFault, Outgoing, Picture
 from .protocol import Protocol
 
 __all__ = ["KeptForm"]

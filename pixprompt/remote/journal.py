@@ -14,16 +14,16 @@ import torch
 from torch import Tensor
 
 from ..core import ConfigError, DoubtError, EndpointError, PixpromptError
-from ..models.budget import Budget
-from ..models.journal import Journal, to_pixels
-from ..models.ledger import Doubt
-from ..models.reply_ledger import SKIPPED, Kept, ReplyLedger, Skipped
-from ..models.torch_model import check_images
-from .attempts import Attempts
+from ..ledger.budget import Budget
+from ..ledger.journal import Journal, to_pixels
+from ..ledger.ledger import Doubt
+from ..ledger.reply_ledger import SKIPPED, Kept, ReplyLedger, Skipped
+from ..tensor_checks import check_images
+from .calls.attempts import Attempts
+from .calls.retry import Final
+from .calls.thread_pool import side_by_side
 from .model import RemoteModel
 from .refusals import IN_A_ROW, ImageRefused, Insistence
-from .retry import Final
-from .side_by_side import side_by_side
 
 __all__ = ["POLICIES", "RemoteJournal"]
 

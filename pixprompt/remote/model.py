@@ -15,21 +15,21 @@ from torch import Tensor
 
 from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
 from ..encoding import JPEG_QUALITY, encoder_of
-from ..models.journal import keys_of, to_pixels
-from ..models.replies import Reply
-from ..models.reply_ledger import Kept, Skipped
-from ..models.rows import Reader, Rows, is_distribution, reader_for
-from ..models.torch_model import check_images
-from ..models.vocabulary import OTHER
+from ..ledger.journal import keys_of, to_pixels
+from ..ledger.reply_ledger import Kept, Skipped
 from ..outputs.base import NamedSpec
-from .attempts import Metered, Unwritten
-from .clock import Clock
-from .exchange import Picture
+from ..replies.parse import Reply
+from ..replies.readers import Reader, Rows, is_distribution, reader_for
+from ..replies.vocabulary import OTHER
+from ..tensor_checks import check_images
+from .calls.attempts import Metered, Unwritten
+from .calls.clock import Clock
+from .calls.quota import Quota
+from .calls.rate_limit import Pace
+from .calls.retry import Caller, Patience, Sender
 from .forms import KeptForm
-from .pace import Pace
+from .messages import Picture
 from .protocol import Declared, Protocol
-from .quota import Quota
-from .retry import Caller, Patience, Sender
 
 __all__ = ["RemoteModel"]
 

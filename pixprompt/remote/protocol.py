@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..core import AnswerKind
-from ..models.replies import Reply
 from ..registry import Registry
-from .exchange import Incoming, ItemFault, Outgoing, Picture
-from .secrets import check_options, open_headers
+from ..replies.parse import Reply
+from .http.secrets import check_options, open_headers
+from .messages import Incoming, ItemFault, Outgoing, Picture
 
 __all__ = ["PAUSES", "PROTOCOLS", "Declared", "Endpoint", "Protocol"]
 

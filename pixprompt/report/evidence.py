@@ -14,14 +14,14 @@ from torch import Tensor
 from ..core import Access, BudgetError, Model, OutputTransform, PixpromptError
 from ..engine import Deployed, Reporter, deploy
 from ..engine.answers import batches, reproducible, to_images
-from ..engine.checkpoint import load_state
+from ..engine.fit.checkpoint import load_state
 from ..optimizers import OPTIMIZERS
 from ..plots import Pixels
 from .embedding import embed
-from .gaze import Gaze, look
-from .inside import UNASKED
+from .page.adapter import UNASKED
 from .plan import Plan, plan_queries
 from .run_files import RunFiles
+from .saliency.maps import Gaze, look
 from .sample import Sample, read_sample
 
 __all__ = ["Answers", "Evidence", "Options", "examine"]

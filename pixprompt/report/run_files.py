@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..core import ConfigError, PixpromptError
 from ..engine import Result
-from ..engine.inside import INSIDE
+from ..engine.config.methods import INSIDE
 from ..engine.result import read_result
 from ..prompt import Prompt, load
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from ..core import ConfigError, ModelSpec
 from ..data import load_data
 from ..engine import Reporter, TrainConfig
-from ..engine.build import canvases_of, plain_canvas
+from ..engine.parts import canvases_of, plain_canvas
 from ..plots import Pixels
 from .run_files import RunFiles
 

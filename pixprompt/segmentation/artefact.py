@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from .. import __version__
 from ..core import PixpromptError, PromptError
-from ..engine.checkpoint import load_state, save_state
+from ..engine.fit.checkpoint import load_state, save_state
 from ..models import TorchModel, load_model
+from ..version import __version__
 from .segmenter import Design, Segmenter
 from .twin import backbone_sha256, open_vit
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core import ConfigError
-from ..engine.settings import Settings, option
+from ..engine.config.settings import Settings, option
 
 __all__ = ["METHODS", "SegmentConfig", "run_config", "with_absolute_paths"]
 

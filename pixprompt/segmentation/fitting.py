@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from ..canvas import Pixels
 from ..core import ConfigError, ModelError
 from ..engine.answers import to_images
-from ..engine.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
+from ..engine.fit.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from ..engine.report import Reporter
 from ..engine.seeds import stream
 from .ade20k import IGNORED, LabelledImages, Labels

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
-from ..engine.artefact import write_history
-from ..engine.build import pick_autocast, pick_device
+from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
+from ..engine.saved.prompt_png import write_history
 from ..engine.seeds import stream
 from ..files import make_folder, write_json
 from ..models import TorchModel, load_model
+from ..version import __version__
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
 from .artefact import Saved, load_segmenter, save_segmenter
 from .config import SegmentConfig, run_config, with_absolute_paths

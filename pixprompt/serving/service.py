@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, Model, PixpromptError, RangeError
 from ..models import Opaque
-from ..models.torch_model import check_images
+from ..tensor_checks import check_images
 from .messages import HEADER_LENGTH, Refused, Request, Response, as_json, read_json
 from .outputs import outputs_response, read_wanted
 from .tensors import images_of, read_entry

@@ -14,7 +14,7 @@ import pytest
 from pixprompt.cli import main
 from pixprompt.cli.calls import settled
 from pixprompt.core import DoubtError
-from pixprompt.models.reply_ledger import Received, ReplyLedger
+from pixprompt.ledger.reply_ledger import Received, ReplyLedger
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.data import DATASETS
-from pixprompt.engine.inside import INSIDE
+from pixprompt.engine.config.methods import INSIDE
 from pixprompt.models import MODELS
 from pixprompt.models.loading import PREFIXES
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
-from pixprompt.engine.allocation import PURPOSES, Allocation, allocate
+from pixprompt.engine.budget.allocation import PURPOSES, Allocation, allocate
 
 DIGITS = {"num_train": 800, "num_val": 200, "num_test": 400, "has_prompt": True}
 CIFAR = {"num_train": 45_000, "num_val": 5_000, "num_test": 10_000, "has_prompt": True, "num_classes": 10}

@@ -15,16 +15,17 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixprompt.core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
+from pixprompt.diagnose import model_check
+from pixprompt.diagnose.model_check import check_model, images_per_class
+from pixprompt.diagnose.run import NONE, diagnose, evidence_from
 from pixprompt.diagnostics.gain import published_diversity
 from pixprompt.diagnostics.measure import Settings
-from pixprompt.engine import Silent, model_check
-from pixprompt.engine.diagnose import NONE, diagnose, evidence_from
-from pixprompt.engine.model_check import check_model, images_per_class
+from pixprompt.engine import Silent
 from pixprompt.models import as_model
 
 from ..diagnostics.toy import toy_extractor
 
-diagnose_module = importlib.import_module("pixprompt.engine.diagnose")
+diagnose_module = importlib.import_module("pixprompt.diagnose.run")
 QUICK = Settings(bootstrap=10, halves=2, subsets=3)
 NOTHING = {"inception_file": NONE, "lpips_file": NONE, "workers": 0}
 

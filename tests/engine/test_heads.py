@@ -5,7 +5,7 @@ import torch
 
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.engine.answers import Answered, accuracy
-from pixprompt.engine.heads import CrossFit, choose, stratified_folds, stratified_order
+from pixprompt.engine.fit.cross_fit import CrossFit, choose, stratified_folds, stratified_order
 from pixprompt.outputs import make_output
 
 CLASSES = ("a", "b", "c")

@@ -11,11 +11,11 @@ from torch import nn
 
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
-from pixprompt.engine.build import build
-from pixprompt.engine.checkpoint import load_state, save_state
-from pixprompt.engine.feeds import Images, Kept, feed_of
-from pixprompt.engine.inside import INSIDE, grids
-from pixprompt.engine.inside_fit import new_adapter
+from pixprompt.engine.config.methods import INSIDE, grids
+from pixprompt.engine.fit.checkpoint import load_state, save_state
+from pixprompt.engine.fit.inputs import Images, Kept, feed_of
+from pixprompt.engine.fit.inside_fit import new_adapter
+from pixprompt.engine.parts import build
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap

@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from pixprompt.core import RangeError, ShapeError
-from pixprompt.engine.noise import Noise, drifted, measure_noise, repeats
+from pixprompt.engine.budget.noise import Noise, drifted, measure_noise, repeats
 
 
 def seeded(seed: int) -> Generator:

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
 from pixprompt.engine import Calls, TrainConfig, deploy
-from pixprompt.engine.allocation import reserve_of
-from pixprompt.engine.config import with_absolute_paths
+from pixprompt.engine.budget.allocation import reserve_of
+from pixprompt.engine.config.presets import affordable
+from pixprompt.engine.config.train_config import with_absolute_paths
 from pixprompt.engine.opening import _options, is_remote, open_model
-from pixprompt.engine.presets import affordable
 from pixprompt.remote import RemoteModel
 
 from ..images import make_prompt

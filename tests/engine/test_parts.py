@@ -5,9 +5,9 @@ import torch
 
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec, PixpromptError
 from pixprompt.engine import TrainConfig, wilson
-from pixprompt.engine.build import pick_autocast, pick_device
-from pixprompt.engine.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
-from pixprompt.engine.presets import resolve, uses_model_units
+from pixprompt.engine.config.presets import resolve, uses_model_units
+from pixprompt.engine.fit.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
+from pixprompt.engine.parts import pick_autocast, pick_device
 from pixprompt.engine.seeds import stream
 
 

@@ -7,7 +7,7 @@ import torch
 from pixprompt import load
 from pixprompt.core import BudgetError, ConfigError
 from pixprompt.engine import TrainConfig, evaluate, plan, train
-from pixprompt.engine.build import build
+from pixprompt.engine.parts import build
 from pixprompt.models import as_model
 from pixprompt.optimizers import QUERY_OPTIMIZERS
 
@@ -183,7 +183,7 @@ def test_a_model_that_changes_meanwhile_is_noticed(config, model, data, wholes, 
 
 
 def test_blackvip_has_no_png_and_exports_images(config, closed, data, tmp_path) -> None:
-    from pixprompt.engine.coordinators import load_per_image
+    from pixprompt.engine.saved.per_image_prompt import load_per_image
 
     config = config.with_values(method="blackvip", basis=None, basis_size=None, encoder="python:toy_encoder:net@16")
     (tmp_path / "toy_encoder.py").write_text(

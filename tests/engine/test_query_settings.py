@@ -3,7 +3,7 @@
 import pytest
 
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.config import run_config
+from pixprompt.engine.config.train_config import run_config
 
 from .toy import Closed
 

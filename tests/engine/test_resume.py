@@ -9,8 +9,10 @@ import pytest
 from pixprompt import files, plots
 from pixprompt import prompt as prompt_module
 from pixprompt.core import ConfigError
-from pixprompt.engine import TrainConfig, artefact, checkpoint, evaluate, train
+from pixprompt.engine import TrainConfig, evaluate, train
+from pixprompt.engine.fit import checkpoint
 from pixprompt.engine.report import Silent
+from pixprompt.engine.saved import prompt_png as artefact
 
 from .toy import KillAfter, Killed, history, numbers
 

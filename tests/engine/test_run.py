@@ -11,7 +11,7 @@ from PIL import Image
 import pixprompt
 from pixprompt.core import AccessError, ConfigError, ModelError
 from pixprompt.engine import RUNGS, TrainConfig, evaluate, plan, train
-from pixprompt.engine.build import build
+from pixprompt.engine.parts import build
 from pixprompt.models import as_model
 
 from .toy import history, numbers

@@ -13,12 +13,12 @@ from pixprompt.adapters import SA2VP, SA2VP_PRESETS
 from pixprompt.core import ConfigError, ModelSpec
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.build import build
-from pixprompt.engine.feeds import feed_of
-from pixprompt.engine.gradient import GradientFit
-from pixprompt.engine.inside import grids
-from pixprompt.engine.inside_fit import new_adapter
-from pixprompt.engine.presets import resolve
+from pixprompt.engine.config.methods import grids
+from pixprompt.engine.config.presets import resolve
+from pixprompt.engine.fit.gradient import GradientFit
+from pixprompt.engine.fit.inputs import feed_of
+from pixprompt.engine.fit.inside_fit import new_adapter
+from pixprompt.engine.parts import build
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from pixprompt.engine import TrainConfig
-from pixprompt.engine.build import build
-from pixprompt.engine.starts import num_starts, starts_of
+from pixprompt.engine.initial_prompts import num_starts, starts_of
+from pixprompt.engine.parts import build
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from torch import Tensor, nn
 
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec, UnknownName
 from pixprompt.engine import Silent
-from pixprompt.engine.study import KINDS, points, study, table
-from pixprompt.engine.study_rows import ROWS, Setup
 from pixprompt.models import DualEncoder
 from pixprompt.plots.study import Point, study_figure
+from pixprompt.study.rows import ROWS, Setup
+from pixprompt.study.run import KINDS, points, study, table
 
 
 class Encoders(nn.Module):

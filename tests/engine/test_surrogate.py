@@ -6,7 +6,7 @@ from torch import nn
 
 from pixprompt.core import Access, AccessError
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.surrogate import Mimic, Resized, ridge
+from pixprompt.engine.fit.surrogate import Mimic, Resized, ridge
 from pixprompt.models import as_model
 
 

@@ -8,8 +8,8 @@ from pixprompt.core import BudgetError, ModelError
 from pixprompt.data import CanvasSet
 from pixprompt.engine.answers import Answered, ask_all, mean_of, score
 from pixprompt.engine.asking import Asker, ask_some
-from pixprompt.engine.heads import CrossFit, choose
-from pixprompt.engine.query import Candidate, Judge
+from pixprompt.engine.fit.cross_fit import CrossFit, choose
+from pixprompt.engine.fit.zeroth_order import Candidate, Judge
 from pixprompt.outputs import Direct
 
 NAN = float("nan")

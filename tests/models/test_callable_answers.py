@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ConfigError, ModelError, ShapeError
-from pixprompt.models import OTHER, Opaque, as_model, widened
+from pixprompt.models import Opaque, as_model, widened
 from pixprompt.outputs import candidates, make_output, output_from_json
+from pixprompt.replies import OTHER
 
 from .services import SIZE, constant, photos
 

@@ -192,7 +192,7 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
 
 def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     model = as_model(lambda images: images.mean((2, 3)), image_size=(4, 4))
-    monkeypatch.setattr("pixprompt.models.callables.load", lambda *args, **options: model)
+    monkeypatch.setattr("pixprompt.models.python_callable.as_model.load", lambda *args, **options: model)
     assert load_model("python:a:b", device="cpu") is model
     with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
         load_model("python:a:b", device="abacus")

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ConfigError, Model, ModelError, RangeError, ShapeError
-from pixprompt.models import OTHER, Opaque, as_model, load_model
+from pixprompt.models import Opaque, as_model, load_model
+from pixprompt.replies import OTHER
 
 from .services import FORMS, RETURNS, SIZE, callable_of, constant, photos, pixels_of, shares
 

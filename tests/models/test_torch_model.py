@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from pixprompt.core import Access, AccessError, Model, ModelError, ModelSpec, RangeError, ShapeError
 from pixprompt.models import Counted, TorchModel, frozen
-from pixprompt.models.torch_model import check_outputs
+from pixprompt.tensor_checks import check_outputs
 
 SPEC = ModelSpec("tiny", (8, 8), 5)
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.5)

@@ -16,8 +16,8 @@ from PIL import Image
 
 from pixprompt.cli import main
 from pixprompt.core import PixpromptError
+from pixprompt.ledger.summary import read_ledger
 from pixprompt.models import load_model
-from pixprompt.models.ledger_report import read_ledger
 from pixprompt.serving import Server, Service
 
 from ..cli.toy import write_pictures

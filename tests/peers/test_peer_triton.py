@@ -15,8 +15,8 @@ from pixprompt.cli import main
 from pixprompt.core import AnswerKind, EndpointError
 from pixprompt.encoding import encode_jpeg
 from pixprompt.remote import connect
-from pixprompt.remote.exchange import Outgoing
-from pixprompt.remote.protocols import v2
+from pixprompt.remote.messages import Outgoing
+from pixprompt.remote.protocols.v2 import protocol as v2
 
 from .asking import ask, describe, make_pixels, model, right, to_images
 from .conftest import needs, write_repository

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pixprompt.core import EndpointError
-from pixprompt.remote.clock import Clock
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, Outgoing
+from pixprompt.remote.calls.clock import Clock
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 
 from .toy_endpoint import Book, FakeClock, FakeSender, caller, pictures
 

@@ -6,7 +6,7 @@ import json
 import math
 from typing import Any
 
-from pixprompt.remote.exchange import Outgoing
+from pixprompt.remote.messages import Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.openai import OpenAI
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pixprompt.remote.transport import Transport
+from pixprompt.remote.http.transport import Transport
 
 from .sending import KEY
 from .waiting import Strikes

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from pixprompt.core import AnswerKind
-from pixprompt.models import Budget
-from pixprompt.models.replies import Reply
-from pixprompt.models.reply_ledger import ReplyLedger
+from pixprompt.ledger import Budget
+from pixprompt.ledger.reply_ledger import ReplyLedger
 from pixprompt.remote import RemoteJournal, RemoteModel
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Declared, Endpoint, Protocol
+from pixprompt.replies.parse import Reply
 
 from .toy_endpoint import QUICK, URL, FakeClock
 

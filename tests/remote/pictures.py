@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pixprompt.encoding import encoder_of
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Protocol
 
 

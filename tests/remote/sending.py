@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from pixprompt.remote.exchange import Fault, Incoming, Outgoing
-from pixprompt.remote.transport import Transport
+from pixprompt.remote.http.transport import Transport
+from pixprompt.remote.messages import Fault, Incoming, Outgoing
 
 from .fault_server import FaultServer, Play
 from .toy_endpoint import answer

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.clock import Clock, Stopped
-from pixprompt.remote.pace import Pace
+from pixprompt.remote.calls.clock import Clock, Stopped
+from pixprompt.remote.calls.rate_limit import Pace
 
 from .toy_endpoint import FakeClock
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, ItemFault
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.protocols import PROTOCOLS
 

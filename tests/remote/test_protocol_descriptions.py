@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from pixprompt.core import AnswerKind, ConfigError, UnknownName
-from pixprompt.remote.describe import DESCRIPTIONS, load_description, read_endpoint
-from pixprompt.remote.exchange import ItemFault
+from pixprompt.remote.endpoint_file import DESCRIPTIONS, load_description, read_endpoint
+from pixprompt.remote.messages import ItemFault
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.protocols import PROTOCOLS
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.exchange import Incoming, ItemFault, Outgoing, Picture
+from pixprompt.remote.messages import Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.protocols.generic import DescribedJson
-from pixprompt.remote.protocols.json_paths import MISSING, JsonPath
+from pixprompt.remote.protocols.described.json_paths import MISSING, JsonPath
+from pixprompt.remote.protocols.described.protocol import DescribedJson
 
 from .pictures import FaultKind, answer, ask, fault, garbled, picture
 

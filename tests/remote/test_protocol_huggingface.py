@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from pixprompt.core import AnswerKind, ConfigError
-from pixprompt.models.rows import reader_for
-from pixprompt.remote.exchange import Incoming, Outgoing
+from pixprompt.remote.messages import Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.huggingface import HuggingFace
 from pixprompt.remote.protocols.huggingface_zero_shot import HuggingFaceZeroShot
+from pixprompt.replies.readers import reader_for
 
 from .pictures import FaultKind, answer, ask, fault, garbled, picture
 

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixprompt.core import AnswerKind, ConfigError
-from pixprompt.models import OTHER
-from pixprompt.models.rows import reader_for
-from pixprompt.remote.exchange import Incoming, ItemFault, Outgoing
+from pixprompt.remote.messages import Incoming, ItemFault, Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.letters import letter_of_token
 from pixprompt.remote.protocols.openai import OpenAI
+from pixprompt.replies import OTHER
+from pixprompt.replies.readers import reader_for
 
 from .chats import API, LABELS, MANY, body_of, chat, reply, scores_of, tokens
 from .pictures import FaultKind, answer, ask, fault, garbled, picture

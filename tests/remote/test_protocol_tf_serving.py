@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pixprompt.core import ConfigError, EndpointError
-from pixprompt.remote.exchange import Incoming, Outgoing, Picture
+from pixprompt.remote.messages import Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Declared, Endpoint
 from pixprompt.remote.protocols.tf_serving import TFServing
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.exchange import Incoming, Outgoing, Picture
+from pixprompt.remote.messages import Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.protocols.v2 import V2
+from pixprompt.remote.protocols.v2.protocol import V2
 
 from .pictures import FaultKind, answer, ask, fault, garbled, picture
 

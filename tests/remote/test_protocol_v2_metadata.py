@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from pixprompt.core import AnswerKind, ConfigError, EndpointError
-from pixprompt.remote.exchange import Incoming, Outgoing
+from pixprompt.remote.messages import Incoming, Outgoing
 from pixprompt.remote.protocol import Declared, Endpoint
-from pixprompt.remote.protocols.v2 import V2
+from pixprompt.remote.protocols.v2.protocol import V2
 
 from .pictures import answer, picture
 

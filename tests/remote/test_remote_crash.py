@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 import pixprompt
-from pixprompt.models.ledger_report import read_ledger
+from pixprompt.ledger.summary import read_ledger
 
 from ..cli.toy import write_toy
 from .shop import KEY, describe

@@ -20,10 +20,10 @@ from torch import Tensor
 
 from pixprompt.cli import main
 from pixprompt.core import EndpointError
-from pixprompt.models import Budget
-from pixprompt.models.reply_ledger import ReplyLedger
+from pixprompt.ledger import Budget
+from pixprompt.ledger.reply_ledger import ReplyLedger
 from pixprompt.remote import RemoteJournal, connect
-from pixprompt.remote.retry import Patience
+from pixprompt.remote.calls.retry import Patience
 
 from ..cli.toy import write_toy
 from . import fault_plays as plays
@@ -84,7 +84,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     def patience(timeout: float, deadline: float) -> Patience:
         return Patience(timeout=timeout, deadline=deadline, first_wait=0.01, longest_wait=0.02)
 
-    monkeypatch.setattr("pixprompt.remote.connecting.Patience", patience)
+    monkeypatch.setattr("pixprompt.remote.connection.Patience", patience)
     monkeypatch.setenv("SHOP_KEY", KEY)
 
 

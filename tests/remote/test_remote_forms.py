@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from pixprompt.core import AnswerKind, ConfigError, EndpointError, ModelError
-from pixprompt.models import OTHER
 from pixprompt.outputs import make_output, output_from_json
 from pixprompt.remote import RemoteModel
 from pixprompt.remote.protocol import Declared, Endpoint
+from pixprompt.replies import OTHER
 
 from .desk import Desk, Pixels, images, journal
 from .toy_endpoint import QUICK, URL, FakeClock

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from pixprompt.core import PixpromptError
-from pixprompt.models import ReplyLedger
-from pixprompt.models.ledger import Totals
-from pixprompt.models.ledger_report import read_ledger
-from pixprompt.remote.side_by_side import side_by_side
+from pixprompt.ledger import ReplyLedger
+from pixprompt.ledger.ledger import Totals
+from pixprompt.ledger.summary import read_ledger
+from pixprompt.remote.calls.thread_pool import side_by_side
 
 from .desk import Desk, images, journal
 from .toy_endpoint import FakeClock
@@ -87,7 +87,7 @@ def test_an_answer_waits_for_a_full_disk(
     failures: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock = FakeClock()
-    monkeypatch.setattr("pixprompt.remote.attempts.Clock", lambda: clock)
+    monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", lambda: clock)
     asked = journal(Desk())
     monkeypatch.setattr(asked.ledger, "keep", FullDisk(asked.ledger, failures).keep)
     if failures == 3:
@@ -108,7 +108,7 @@ def test_what_is_wrong_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatc
         raise PixpromptError("request 1 does not wait for 1 answers.")
 
     monkeypatch.setattr(asked.ledger, "keep", keep)
-    monkeypatch.setattr("pixprompt.remote.attempts.Clock", FakeClock)
+    monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", FakeClock)
     with pytest.raises(PixpromptError, match="does not wait"):
         asked(images(1))
 

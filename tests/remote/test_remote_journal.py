@@ -10,10 +10,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from pixprompt.core import BudgetError, ConfigError, DoubtError, EndpointError, LimitError, Model, PixpromptError
-from pixprompt.models import Ledger
-from pixprompt.models.ledger import Totals
-from pixprompt.models.ledger_report import read_ledger
+from pixprompt.core import (
+    BudgetError,
+    ConfigError,
+    DoubtError,
+    EndpointError,
+    LimitError,
+    Model,
+    PixpromptError,
+)
+from pixprompt.ledger import Ledger
+from pixprompt.ledger.ledger import Totals
+from pixprompt.ledger.summary import read_ledger
 from pixprompt.remote.refusals import ImageRefused
 
 from .desk import Desk, fault, images, journal, remote, some_fail

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pixprompt.core import Access, AnswerKind, ConfigError, EndpointError, Model, ModelError
-from pixprompt.models.reply_ledger import SKIPPED
+from pixprompt.ledger.reply_ledger import SKIPPED
 from pixprompt.remote import RemoteModel
 from pixprompt.remote.protocol import Declared, Endpoint
 

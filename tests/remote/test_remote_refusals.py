@@ -15,8 +15,8 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.core import EndpointError
-from pixprompt.models.ledger_report import read_ledger
-from pixprompt.remote.exchange import Incoming
+from pixprompt.ledger.summary import read_ledger
+from pixprompt.remote.messages import Incoming
 from pixprompt.remote.refusals import ImageRefused
 
 from ..cli.toy import Toy, write_toy

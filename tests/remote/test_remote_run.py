@@ -16,8 +16,8 @@ from PIL import Image
 
 from pixprompt.cli import main
 from pixprompt.encoding import encode_jpeg, encode_png
+from pixprompt.ledger.summary import read_ledger
 from pixprompt.models import load_model
-from pixprompt.models.ledger_report import read_ledger
 from pixprompt.serving import Request, Response, Server, Service
 
 from ..cli.toy import Toy, write_pictures, write_toy

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixprompt.remote.exchange import FaultKind, Incoming
-from pixprompt.remote.faults import excerpt, fault_of, retry_after
+from pixprompt.remote.calls.faults import excerpt, fault_of, retry_after
+from pixprompt.remote.messages import FaultKind, Incoming
 
 NOW = 1_700_000_000.0
 KINDS = {

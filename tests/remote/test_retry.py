@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.clock import Clock, Stopped
-from pixprompt.remote.exchange import Incoming, Outgoing
-from pixprompt.remote.pace import Pace
-from pixprompt.remote.quota import Quota
-from pixprompt.remote.retry import Patience
+from pixprompt.remote.calls.clock import Clock, Stopped
+from pixprompt.remote.calls.quota import Quota
+from pixprompt.remote.calls.rate_limit import Pace
+from pixprompt.remote.calls.retry import Patience
+from pixprompt.remote.messages import Incoming, Outgoing
 
 from .asking import LOST, UNSENT, ask, reply, unlike
 from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores

@@ -13,9 +13,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from pixprompt.core import EndpointError
-from pixprompt.remote.exchange import FaultKind
-from pixprompt.remote.pace import Pace
-from pixprompt.remote.transport import Transport
+from pixprompt.remote.calls.rate_limit import Pace
+from pixprompt.remote.http.transport import Transport
+from pixprompt.remote.messages import FaultKind
 
 from . import fault_plays as plays
 from .fault_server import FaultServer, Play, refuse

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixprompt.core import EndpointError
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, Outgoing
-from pixprompt.remote.quota import Quota
-from pixprompt.remote.retry import Patience
+from pixprompt.remote.calls.quota import Quota
+from pixprompt.remote.calls.retry import Patience
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 
 from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores
 

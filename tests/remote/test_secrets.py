@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.exchange import Incoming
-from pixprompt.remote.secrets import Secrets, check_url, plain_url
+from pixprompt.remote.http.secrets import Secrets, check_url, plain_url
+from pixprompt.remote.messages import Incoming
 
 KEY = "sk-test-0123456789abcdef"
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, Outgoing
+from pixprompt.remote.http.transport import Transport
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.transport import Transport
 
 from . import fault_plays as plays
 from .fault_server import Exchange, FaultServer, Play, head, refuse

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.exchange import Fault, FaultKind, Outgoing
-from pixprompt.remote.line import Line
-from pixprompt.remote.transport import Transport
+from pixprompt.remote.http.deadline import Line
+from pixprompt.remote.http.transport import Transport
+from pixprompt.remote.messages import Fault, FaultKind, Outgoing
 
 from . import fault_plays as plays
 from .fault_server import FaultServer

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pixprompt.remote.exchange import Fault, FaultKind
-from pixprompt.remote.transport import Transport
+from pixprompt.remote.http.transport import Transport
+from pixprompt.remote.messages import Fault, FaultKind
 
 from .fault_server import FaultServer
 from .sending import post

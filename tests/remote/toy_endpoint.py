@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pixprompt.models.replies import Reply
-from pixprompt.remote.clock import Clock, Stopped
-from pixprompt.remote.exchange import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
+from pixprompt.remote.calls.clock import Clock, Stopped
+from pixprompt.remote.calls.retry import Caller, Patience
+from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint, Protocol
-from pixprompt.remote.retry import Caller, Patience
+from pixprompt.replies.parse import Reply
 
 URL = "http://127.0.0.1:9/model"
 QUICK = Patience(timeout=60.0, first_wait=0.01, longest_wait=0.02)

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pixprompt.remote.retry import Caller
+from pixprompt.remote.calls.retry import Caller
 
 LONG = 60.0
 """Seconds that nothing takes: where they pass, something hangs."""
@@ -50,7 +50,7 @@ class Strikes:
         self._ends: list[Callable[[], None]] = []
         self._struck = False
         stands_in = SimpleNamespace(Timer=self._timer, Lock=threading.Lock)
-        monkeypatch.setattr("pixprompt.remote.line.threading", stands_in)
+        monkeypatch.setattr("pixprompt.remote.http.deadline.threading", stands_in)
 
     def _timer(self, seconds: float, end: Callable[[], None]) -> SimpleNamespace:
         def start() -> None:

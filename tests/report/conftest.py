@@ -40,6 +40,6 @@ def run(toy_run: Toy, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves figures empty, where a test is about something else: drawing takes most of a page's time."""
-    for name in ("sections", "looks", "compare"):
-        module = importlib.import_module(f"pixprompt.report.{name}")
+    for name in ("sections", "images", "compare"):
+        module = importlib.import_module(f"pixprompt.report.page.{name}")
         monkeypatch.setattr(module, "to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")

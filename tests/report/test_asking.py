@@ -19,9 +19,9 @@ from pixprompt.prompt import load
 from pixprompt.report import Options, evidence, write_report
 from pixprompt.report.embedding import embed
 from pixprompt.report.evidence import examine
-from pixprompt.report.occlusion import occlusion, occlusion_queries
 from pixprompt.report.plan import Plan, plan_queries
 from pixprompt.report.run_files import read_runs
+from pixprompt.report.saliency.occlusion import occlusion, occlusion_queries
 
 from ..cli.toy import Toy
 from .html_check import read
@@ -115,8 +115,8 @@ def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.M
     def fails(*args: object) -> None:
         raise ModelError("none today")
 
-    monkeypatch.setattr("pixprompt.report.gaze.gradcam", fails)
-    monkeypatch.setattr("pixprompt.report.gaze.occlusion", kept := Kept())
+    monkeypatch.setattr("pixprompt.report.saliency.maps.gradcam", fails)
+    monkeypatch.setattr("pixprompt.report.saliency.maps.occlusion", kept := Kept())
     monkeypatch.setattr(evidence, "_own_output", lambda run, options, deployed, labels: (Turned(deployed.output), True))
     found = examine(read_runs([run])[0], Options(device="cpu"), Silent())
     assert found.gaze is not None

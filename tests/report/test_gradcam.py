@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.core import ModelError
-from pixprompt.report.gradcam import gradcam
+from pixprompt.report.saliency.gradcam import gradcam
 
 WEIGHT = torch.tensor([[1.0, -2.0, 0.5], [-1.0, 3.0, 0.0]])
 

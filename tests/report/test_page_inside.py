@@ -41,7 +41,7 @@ def runs(tmp_path_factory) -> dict[str, tuple[Path, Result]]:
 def undrawn(monkeypatch) -> None:
     for name in ("sections", "compare"):
         monkeypatch.setattr(
-            importlib.import_module(f"pixprompt.report.{name}"),
+            importlib.import_module(f"pixprompt.report.page.{name}"),
             "to_svg",
             lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>",
         )

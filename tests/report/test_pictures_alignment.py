@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from pixprompt.core import ConfigError
-from pixprompt.report.picture_alignment import Alignment, aligned_places, cosines, likeness, measure
+from pixprompt.report.figures.alignment import Alignment, aligned_places, cosines, likeness, measure
 
 from .pictures_toy import GRID, Paired, tiny_model
 

@@ -12,9 +12,9 @@ from pixprompt.adapters import make_vpt
 from pixprompt.adapters.whitebox import WhiteBox
 from pixprompt.backbones.features import features
 from pixprompt.core import ModelError, PixpromptError
-from pixprompt.report.gradcam import gradcam
-from pixprompt.report.picture_looks import see
-from pixprompt.report.picture_points import head_inputs, silhouette
+from pixprompt.report.figures.adapter_gradcam import see
+from pixprompt.report.figures.features import head_inputs, silhouette
+from pixprompt.report.saliency.gradcam import gradcam
 
 from ..adapters.baseline_toy import CLASSES, made, model_of, pictures, seeded, sharpened, trace
 

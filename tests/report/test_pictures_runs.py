@@ -18,9 +18,9 @@ from pixprompt.adapters.whitebox import WhiteBox
 from pixprompt.core import ConfigError, PromptError
 from pixprompt.data import load_data
 from pixprompt.engine import TrainConfig, train
-from pixprompt.report import pictures
-from pixprompt.report.picture_runs import Gathered, gather
-from pixprompt.report.pictures import BACKBONE, PictureOptions, draw_pictures, pick
+from pixprompt.report.figures import draw as pictures
+from pixprompt.report.figures.draw import BACKBONE, PictureOptions, draw_pictures, pick
+from pixprompt.report.figures.runs import Gathered, gather
 
 from ..cli.toy import CLASSES
 from .pages import edit
@@ -162,7 +162,7 @@ def test_runs_with_other_test_images_are_refused(runs: Path, monkeypatch: pytest
         data = load_data(name, seed=seed, shots=shots)
         return replace(data, test=data.test.subset(range(9 * seed, 9 * seed + 9)))
 
-    monkeypatch.setattr("pixprompt.report.picture_runs.load_data", split)
+    monkeypatch.setattr("pixprompt.report.figures.runs.load_data", split)
     assert len(gather([runs / "deep", runs / "linear"], model=tiny_model(), device="cpu").test) == 9
     with pytest.raises(ConfigError, match="deep-1 was tested on other images than deep: the seed 1"):
         gather([runs / "deep", runs / "deep-1"], model=tiny_model(), device="cpu")

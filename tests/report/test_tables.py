@@ -7,10 +7,10 @@ import torch
 
 from pixprompt.core import AnswerKind, ModelSpec, PixpromptError
 from pixprompt.outputs import make_output
-from pixprompt.report.diagnosis import diagnosis_section
-from pixprompt.report.mapping import mapping_section
-from pixprompt.report.markup import Html, element, join, table
-from pixprompt.report.words import count, duration, number, percent, points
+from pixprompt.report.page.diagnosis import diagnosis_section
+from pixprompt.report.page.mapping import mapping_section
+from pixprompt.report.page.markup import Html, element, join, table
+from pixprompt.report.page.words import count, duration, number, percent, points
 
 from .html_check import Node, read
 

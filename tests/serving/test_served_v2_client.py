@@ -10,9 +10,9 @@ import pytest
 
 from pixprompt.core import AnswerKind
 from pixprompt.encoding import encoder_of
-from pixprompt.remote.exchange import Fault, Incoming, Outgoing, Picture
+from pixprompt.remote.messages import Fault, Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.protocols.v2 import V2
+from pixprompt.remote.protocols.v2.protocol import V2
 from pixprompt.serving import Request
 
 from .toy import LABELS, SIZE, expected, make_pixels, make_service

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from ...models.replies import Scores
-from ..exchange import Fault, FaultKind, Incoming
+from ...replies.parse import Scores
+from ..messages import Fault, FaultKind, Incoming
 
 __all__ = [
     "check_count",

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...core import AnswerKind
-from ...models.replies import Reply
-from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ...replies.parse import Reply
+from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import garbled, named_scores, parse_json, raise_error, short
 from .options import check_keys, choice_option, whole_option

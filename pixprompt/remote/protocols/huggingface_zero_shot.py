@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...core import ConfigError
-from ...models.replies import Reply
-from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ...replies.parse import Reply
+from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import garbled, short
 from .huggingface import read_labels, with_parameters

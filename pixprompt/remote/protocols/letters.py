@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ...models.vocabulary import OTHER
-from ..exchange import Incoming
+from ...replies.vocabulary import OTHER
+from ..messages import Incoming
 from .answers import finite, garbled, short
 
 __all__ = ["letter_of_text", "letter_of_token", "token_scores"]

@@ -10,9 +10,9 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ...core import AnswerKind, ConfigError
-from ...models.replies import Reply
-from ...models.vocabulary import OTHER
-from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ...replies.parse import Reply
+from ...replies.vocabulary import OTHER
+from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import garbled, parse_json, raise_error, short
 from .labels import labels_option

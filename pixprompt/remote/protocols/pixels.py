@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core import ConfigError
-from ..exchange import Picture
+from ..messages import Picture
 from .answers import finite
 
 __all__ = ["LAYOUTS", "PixelValues"]

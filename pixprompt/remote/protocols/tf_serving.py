@@ -15,10 +15,18 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from ...core import ConfigError, EndpointError
-from ...models.replies import Reply
-from ..exchange import Incoming, ItemFault, Outgoing, Picture
+from ...replies.parse import Reply
+from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PAUSES, PROTOCOLS, Declared, Endpoint, Protocol
-from .answers import check_count, garbled, named_scores, parse_json, raise_error, row_of_scores, short
+from .answers import (
+    check_count,
+    garbled,
+    named_scores,
+    parse_json,
+    raise_error,
+    row_of_scores,
+    short,
+)
 from .options import check_keys, choice_option, text_option
 from .pixels import LAYOUTS, PixelValues
 from .tf_metadata import Signature, find_signature

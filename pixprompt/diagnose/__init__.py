@@ -1,0 +1,1 @@
+"""The diagnosis of a data set before anything is spent on it."""

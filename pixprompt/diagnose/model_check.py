@@ -1,0 +1,207 @@
+"""A first look at a model: how far a few labelled images get without any prompt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import Access, ConfigError, Model, OutputTransform
+from ..data import Data
+from ..data.splits import few
+from ..engine.answers import Answered, ask_all
+from ..engine.budget.preflight import announce
+from ..engine.fit.cross_fit import choose, stratified_folds
+from ..engine.opening import Finding
+from ..engine.parts import canvases_of, plain_canvas
+from ..engine.report import Reporter
+from ..engine.result import wilson
+from ..engine.seeds import stream
+from ..ledger import probe_queries
+from ..models import Counted, DualEncoder
+from ..outputs import candidates, make_output, pretty, texts_for, words_for
+from ..remote import RemoteJournal
+
+__all__ = ["ModelCheck", "check_model", "images_per_class"]
+
+_FOLDS = 5
+_PREPOSITIONS = re.compile(r" (?:for|of|with|in|on|to|from) ")
+_LEAST = 2
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What the model's answers to a few labelled images say; accuracies by cross-validation.
+
+    Attributes:
+        asked: Queries spent, those included by which the form of the answers was found out.
+        images: That could be read; all others are shares of these.
+        classes: K.
+        accuracy: Without a prompt, with the best output transform that is no head; None where there is no such one.
+        ci95: Wilson interval of it.
+        output: Kind of that transform.
+        head: With a linear head on the same answers.
+        head_ci95: Likewise.
+        known_names: Share of the classes whose name the model knows; None where it has neither labels nor texts.
+        names_by: How that was found out.
+        gradients: Whether a prompt can be learned with gradients.
+        train: Labelled images to learn from.
+    """
+
+    model: str
+    asked: int
+    images: int
+    classes: int
+    accuracy: float | None
+    ci95: tuple[float, float] | None
+    output: str | None
+    head: float
+    head_ci95: tuple[float, float]
+    known_names: float | None
+    names_by: str
+    gradients: bool
+    train: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the `model` of the diagnosis object."""
+        return asdict(self)
+
+
+def images_per_class(labelled: int, budget: int | None, num_classes: int, *, asked: int = 0) -> int:
+    """Returns how many labelled images of each class are asked about.
+
+    Args:
+        labelled: Wanted, per class.
+        budget: Queries that may be spent, or None.
+        num_classes: K.
+        asked: Queries spent before.
+
+    Raises:
+        ConfigError: Fewer than two per class are wanted or can be paid.
+    """
+    count = labelled if budget is None else min(labelled, (budget - asked) // num_classes)
+    if count < _LEAST:
+        spent = f", {asked} of them spent to find out how the model answers," if asked else ""
+        why = f"--labelled {labelled}" if labelled < _LEAST else f"a budget of {budget} queries{spent}"
+        raise ConfigError(
+            f"{why} gives {max(0, count)} images for each of {num_classes} classes; cross-validation needs at least "
+            f"{_LEAST}, which is {_LEAST * num_classes} queries. Raise it, or leave out --model."
+        )
+    return count
+
+
+def check_model(
+    model: Model,
+    data: Data,
+    *,
+    labelled: int,
+    budget: int | None = None,
+    seed: int = 0,
+    device: str = "cpu",
+    workers: int = 0,
+    reporter: Reporter,
+) -> ModelCheck:
+    """Asks a model about a few labelled training images and compares what can be read off its answers.
+
+    Args:
+        model: Any; only its answers are used. A remote one is asked through a `RemoteJournal`.
+        data: Labelled.
+        labelled: Images per class.
+        budget: Queries that may be spent.
+        seed: Decides which images, and the folds of the head.
+        device: Where the model is.
+        workers: Threads that decode images.
+        reporter: Hears about progress.
+
+    Raises:
+        ConfigError: See `images_per_class`.
+        ModelError: It answers nonsense, or about none of the images.
+    """
+    asked = model if isinstance(model, Counted | RemoteJournal) else Counted(model)
+    model, probed = asked.model, probe_queries(asked.model)
+    count = images_per_class(labelled, budget, len(data.classes), asked=probed)
+    chosen = few(data.train.labels, count, seed=seed, purpose="train shots")
+    if isinstance(model, Finding):
+        model.expect(data.classes)
+    canvases = canvases_of(data.train.subset(chosen), plain_canvas(model.spec), workers, reporter, "read labelled")
+    if isinstance(asked, RemoteJournal):
+        announce(asked, len(asked.new_keys(np.asarray(canvases.pixels))), reporter)
+    reporter.stage("ask the model", len(canvases.labels))
+    answered = ask_all(asked, canvases, device=device, reporter=reporter).known
+    tried = choose(_maker(model, data, seed), _kinds(model, data), answered, stratified_folds(answered.labels, _FOLDS))
+    fixed = next((kind for kind in tried if kind != "linear"), None)
+    total = len(answered.labels)
+    known, by = _known_names(model, data, answered)
+    accuracy = None if fixed is None else tried[fixed].accuracy
+    return ModelCheck(
+        model=model.spec.name,
+        asked=probed + (asked.budget.spent if isinstance(asked, RemoteJournal) else asked.images),
+        images=total,
+        classes=len(data.classes),
+        accuracy=accuracy,
+        ci95=None if accuracy is None else wilson(round(accuracy * total), total),
+        output=fixed,
+        head=tried["linear"].accuracy,
+        head_ci95=wilson(round(tried["linear"].accuracy * total), total),
+        known_names=known,
+        names_by=by,
+        gradients=model.access >= Access.GRADIENTS,
+        train=len(data.train),
+    )
+
+
+def _kinds(model: Model, data: Data) -> tuple[str, ...]:
+    return candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
+
+
+def _maker(model: Model, data: Data, seed: int) -> Callable[[str], OutputTransform]:
+    """Returns what builds an output transform by its kind, on the CPU."""
+    dual = model if isinstance(model, DualEncoder) else None
+
+    def make(kind: str) -> OutputTransform:
+        return make_output(
+            kind,
+            classes=data.classes,
+            spec=model.spec,
+            seed=stream(seed, "output").initial_seed(),
+            texts=texts_for(data.name),
+            words=words_for(data.name, data.classes),
+            encode_text=dual.encode_text if dual else None,
+            logit_scale=dual.logit_scale if dual else 100.0,
+        ).to("cpu")
+
+    return make
+
+
+def _known_names(model: Model, data: Data, answered: Answered) -> tuple[float | None, str]:
+    """Returns the share of classes that the model knows by name, and how that was found out."""
+    if isinstance(model, DualEncoder):
+        logits = _maker(model, data, 0)("text")(answered.outputs)
+        return _found_by_text(logits, answered.labels, len(data.classes)), (
+            "classes whose images, averaged, are closest to the text of their own name"
+        )
+    if model.spec.labels:
+        return _found_by_label(data.classes, model.spec.labels), "classes that a label of the model is named after"
+    return None, "the model has neither labels nor texts"
+
+
+def _found_by_text(logits: Tensor, labels: Tensor, num_classes: int) -> float:
+    right = [int(logits[labels == k].mean(0).argmax()) == k for k in range(num_classes) if bool((labels == k).any())]
+    return float(torch.tensor(right).double().mean())
+
+
+def _found_by_label(classes: Sequence[str], labels: Sequence[str]) -> float:
+    """A name counts as known where a label ends with it: "cat" in "tabby cat", not "three" in "three-toed sloth".
+
+    What follows a preposition is no end: "two" is not known by "bicycle-built-for-two".
+    """
+    parts = {pretty(part) for label in labels for part in label.split(",")}
+    heads = [_PREPOSITIONS.split(part)[0].split() for part in parts]
+    wanted = [pretty(name) for name in classes]
+    found = (name in parts or any(head[-len(name.split()) :] == name.split() for head in heads) for name in wanted)
+    return sum(found) / len(wanted)

@@ -1,0 +1,204 @@
+"""What a budget of queries is spent on, decided before the first one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from ...core import ConfigError
+
+__all__ = ["PURPOSES", "START_LEAST", "Allocation", "allocate", "reserve_of"]
+
+PURPOSES = {
+    "head": "training images without a prompt, to fit the output transform",
+    "val": "validation images without a prompt",
+    "start": "training images under each start of the prompt, to choose one",
+    "search": "training images under candidates",
+    "selection": "validation images under candidates",
+    "final_head": "training images under the chosen prompt, to fit the output transform again",
+    "noise": "images asked once more, to see noise and drift",
+    "test": "test images, once per rung",
+    "probe": "images asked when the model was built, to see what it takes and answers",
+    "reserve": "for answers of a remote model that are lost on the way, and have to be asked for again",
+}
+"""What `Allocation` names."""
+
+_TEST_SHARE = 5
+"""The test may take a fifth of the budget."""
+_TEST_LEAST = 50
+"""Images per rung; fewer say nothing (the 95% interval of 0.8 is wider than 0.2)."""
+_VAL_FROM = 100
+_VAL_SHARE = 5
+_VAL_LEAST = 50
+_VAL_MOST = 500
+"""Validation images beyond a fifth of the labelled ones are asked up to this many: standard error 0.02."""
+_PROMPT_LEAST = 500
+_RIVAL_LEAST = 2000
+"""Prompts learn nothing useful in fewer queries, so less is not taken from labelled images that are still unasked."""
+_ENOUGH = 1500
+_ENOUGH_PER_CLASS = 50
+_NOISE_MOST = 16
+_NOISE_SHARE = 25
+_RESERVE_SHARE = 20
+_RESERVE_LEAST = 8
+_START_MOST = 100
+START_LEAST = 30
+"""Fewer images than this cannot tell two starts apart."""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Queries by purpose, as `PURPOSES` describes them; `allocate` makes it."""
+
+    head: int = 0
+    val: int = 0
+    start: int = 0
+    search: int = 0
+    selection: int = 0
+    final_head: int = 0
+    noise: int = 0
+    test: int = 0
+    probe: int = 0
+    reserve: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of it; never above the budget, and below it where nothing is left that pays."""
+        return self.head + self.val + self.noise + self.prompt + self.test + self.probe + self.reserve
+
+    @property
+    def prompt(self) -> int:
+        """What the prompt gets: start, search, selection and final head; 0 where no prompt is learned."""
+        return self.start + self.search + self.selection + self.final_head
+
+    @property
+    def rungs(self) -> int:
+        """Rungs of the ladder that are tested with queries of their own: no prompt, and the prompt if there is one."""
+        return 2 if self.prompt else 1
+
+    @property
+    def test_images(self) -> int:
+        """Test images per rung."""
+        return self.test // self.rungs
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns {purpose: queries, ..., "total": queries}."""
+        return {**{item.name: getattr(self, item.name) for item in fields(self)}, "total": self.total}
+
+
+def reserve_of(budget: int) -> int:
+    """Returns how many queries to a remote model are set aside for what is lost on the way.
+
+    A twentieth, at least 8, never more than a quarter. A run that was interrupted, or met failures, then has as much
+    left for everything else as one that did not, and ends with the same prompt.
+    """
+    return min(max(_RESERVE_LEAST, -(-budget // _RESERVE_SHARE)), budget // 4)
+
+
+def allocate(
+    budget: int,
+    *,
+    num_train: int,
+    num_val: int,
+    num_test: int,
+    has_prompt: bool,
+    num_classes: int = 0,
+    num_starts: int = 4,
+    test_images: int | None = None,
+) -> Allocation:
+    """Divides a budget, the output transform first.
+
+    A head on 25 to 200 labelled answers without any prompt is worth more than a prompt after tens of thousands of
+    queries, and nothing useful happens in a search before about 2,000. Hence, in this order:
+
+    1. The budget is a hard cap on everything that is asked, the test included.
+    2. The test gets at most a fifth of the budget, if that makes 50 images per rung, or the whole test split where it
+       is smaller; with `test_images` exactly that many per rung. Without a prompt there is one rung to test.
+    3. From 100 queries on a few training images are asked twice (4%, at most 16) to measure noise, and once more after
+       a prompt search to see drift.
+    4. Training images are answered without a prompt. From 100 labelled images on, a fifth are validation images;
+       below, the head's cross-validation chooses. When the training images are used up, validation gets more, up to
+       500 images in all.
+    5. The prompt gets what is left when all labelled images are answered, if that is 500 or more. With many labelled
+       images they are enough when 1,500 are answered (50 per class, if that is more) and two fifths of the queries are
+       spent on them: the prompt gets the rest, if that is 2,000 or more. Without validation images no prompt is
+       learned: nothing could choose it.
+    6. Of the prompt's share, up to a fifth chooses its start (none below 30 images per start), a quarter validates
+       candidates, at least twice, the search gets a quarter, and up to a quarter fits the output transform again under
+       the chosen prompt; what is left goes to the search. Validation images are then no more than a tenth of the
+       budget (50 at least).
+
+    So at small budgets everything goes into the output transform, and with few labelled images part of the budget may
+    be left over. `Allocation.total` never exceeds the budget and, like `prompt`, never falls as it grows; nor does
+    `test`, but for one image when the second rung comes.
+
+    Args:
+        budget: Queries, at least 0; an unlimited budget needs no allocation.
+        num_train: Labelled training images.
+        num_val: Validation images.
+        num_test: Test images.
+        has_prompt: Whether a prompt may be learned at all.
+        num_classes: Target classes, if known.
+        num_starts: Starts that have to be asked about.
+        test_images: Test images per rung; None leaves it to rule 2.
+
+    Raises:
+        ConfigError: A number is negative, or `test_images` alone costs more than the budget.
+    """
+    sizes = (budget, num_train, num_val, num_test, num_classes, num_starts, test_images or 0)
+    if min(sizes) < 0:
+        raise ConfigError(f"budget and numbers of images must be at least 0, got {min(sizes)}.")
+    if test_images is not None and min(test_images, num_test) > budget:
+        raise ConfigError(f"{test_images} test images do not fit into a budget of {budget} queries. Test fewer.")
+    val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
+    if has_prompt and num_train and val_pool:
+        val_pool = min(val_pool, max(_VAL_LEAST, budget // 10))  # candidates are validated on them again and again
+        enough = max(_ENOUGH, _ENOUGH_PER_CLASS * num_classes)
+        test = _test(budget, num_test, test_images, rungs=2)
+        noise = 2 * _noise(budget - test, num_train)
+        prompt = _prompt(budget - test - noise, num_train + val_pool, enough)
+        if prompt >= max(1, 4 * val_pool):  # or validation would eat what the search needs
+            head, val = _labelled(budget - test - noise - prompt, num_train, val_pool)
+            return _with_prompt(Allocation(head, val, noise=noise, test=test - test % 2), prompt, num_starts)
+    val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
+    test = _test(budget, num_test, test_images, rungs=1)
+    noise = _noise(budget - test, num_train)
+    head, val = _labelled(budget - test - noise, num_train, val_pool)
+    return Allocation(head, val, noise=noise if noise <= head else 0, test=test)
+
+
+def _test(budget: int, num_test: int, test_images: int | None, *, rungs: int) -> int:
+    if test_images is not None:
+        return rungs * min(test_images, num_test)
+    share = min(rungs * num_test, budget // _TEST_SHARE)
+    return share if share // rungs >= min(_TEST_LEAST, num_test) else 0
+
+
+def _noise(left: int, num_train: int) -> int:
+    found = 0 if left < _VAL_FROM else min(_NOISE_MOST, left // _NOISE_SHARE, num_train)
+    return found if found > 1 else 0  # of one image there is nothing to compare with
+
+
+def _labelled(left: int, num_train: int, val_pool: int) -> tuple[int, int]:
+    """Returns head and val: what of the labelled images is answered without a prompt."""
+    labelled = min(left, num_train + val_pool)
+    share = labelled // _VAL_SHARE if labelled >= _VAL_FROM else 0
+    val = min(val_pool, max(share, labelled - num_train))
+    return labelled - val, val
+
+
+def _prompt(left: int, num_labelled: int, enough: int) -> int:
+    beyond = left - num_labelled
+    if beyond < _PROMPT_LEAST:
+        beyond = 0
+    rival = left - max(enough, 2 * left // 5)
+    return max(beyond, rival if rival >= _RIVAL_LEAST else 0)
+
+
+def _with_prompt(plain: Allocation, prompt: int, num_starts: int) -> Allocation:
+    per_start = min(plain.head, _START_MOST, prompt // 5 // max(num_starts, 1))
+    start = num_starts * per_start if per_start >= min(START_LEAST, plain.head) else 0
+    selection = max(prompt // 4, 2 * plain.val)
+    left = prompt - start - selection
+    final_head = min(plain.head, prompt // 4, left - prompt // 4)
+    return replace(plain, start=start, search=left - final_head, selection=selection, final_head=final_head)

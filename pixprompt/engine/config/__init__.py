@@ -1,0 +1,1 @@
+"""The settings of a run, what they default to, and which go together."""

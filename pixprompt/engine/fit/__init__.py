@@ -1,0 +1,1 @@
+"""Learning: by gradients, by answers, and what both stand on."""

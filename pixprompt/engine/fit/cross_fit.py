@@ -1,0 +1,138 @@
+"""Output transforms from answers: which kind serves best, and one that never saw the image that it judges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ...core import ModelError, OutputTransform
+from ...outputs import LinearHead
+from ..answers import Answered, accuracy
+from ..seeds import stream
+
+__all__ = ["Choice", "CrossFit", "choose", "stratified_folds", "stratified_order"]
+
+_FOLDS = 5
+_Refit = Callable[[OutputTransform, Tensor, Tensor], OutputTransform]
+
+
+def stratified_order(labels: Tensor, seed: int, name: str) -> Tensor:
+    """Returns all positions (N,) in a random order whose every beginning holds the classes as evenly as it can."""
+    generator = stream(seed, "order", name)
+    shuffled = torch.randperm(len(labels), generator=generator)
+    rank = torch.empty(len(labels), dtype=torch.int64)
+    for label in sorted(set(labels.tolist())):
+        own = shuffled[labels[shuffled] == label]
+        rank[own] = torch.arange(len(own))
+    return shuffled[torch.sort(rank[shuffled], stable=True).indices]
+
+
+def stratified_folds(labels: Tensor, count: int = _FOLDS) -> Tensor:
+    """Returns a fold 0..count-1 for each label, (N,), dealt out class by class in the order given."""
+    folds = torch.zeros(len(labels), dtype=torch.int64)
+    dealt = 0
+    for label in sorted(set(labels.tolist())):
+        own = (labels == label).nonzero().flatten()
+        folds[own] = (torch.arange(len(own)) + dealt) % count
+        dealt += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
+    return folds
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """A fitted transform, with one more per fold that was fitted without the images of that fold.
+
+    A head remembers the answers that it was fitted on, so its loss on those images says nothing about a prompt. Every
+    image is judged by the transform of its own fold instead.
+
+    Attributes:
+        full: Fitted on all answers; what is kept.
+        held_out: One transform per fold; empty where the transform learns nothing.
+    """
+
+    full: OutputTransform
+    held_out: tuple[OutputTransform, ...] = ()
+
+    @classmethod
+    def fit(cls, output: OutputTransform, answered: Answered, folds: Tensor) -> CrossFit:
+        """Fits on answers whose images belong to the folds (M,)."""
+        if not output.fits:
+            return cls(output)
+        return cls._around(output.refit(answered.outputs, answered.labels), answered, folds, _refit)
+
+    def refit(self, answered: Answered, folds: Tensor) -> CrossFit:
+        """Fits on other answers, in a hurry: a head keeps the strength of its penalty."""
+        return self._around(_refit_alike(self.full, answered.outputs, answered.labels), answered, folds, _refit_alike)
+
+    @classmethod
+    def _around(cls, full: OutputTransform, answered: Answered, folds: Tensor, refit: _Refit) -> CrossFit:
+        parts = []
+        for fold in range(int(folds.max()) + 1):
+            rest = folds != fold
+            seen = bool(rest.any())
+            parts.append(refit(full, answered.outputs[rest], answered.labels[rest]) if seen else full)
+        return cls(full, tuple(parts))
+
+    def logits(self, outputs: Tensor, folds: Tensor) -> Tensor:
+        """Returns the logits (N, K) of outputs (N, S) whose images belong to the folds (N,)."""
+        if not self.held_out:
+            return self.full(outputs)
+        logits = self.full(outputs).clone()
+        for fold, output in enumerate(self.held_out):
+            own = folds == fold
+            if bool(own.any()):
+                logits[own] = output(outputs[own])
+        return logits
+
+
+def _refit(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTransform:
+    return output.refit(outputs, labels)
+
+
+def _refit_alike(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTransform:
+    return output.refit_alike(outputs, labels) if isinstance(output, LinearHead) else output.refit(outputs, labels)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A kind of output transform that was tried.
+
+    Attributes:
+        heads: Fitted, cross-fitted.
+        accuracy: On images that the judging transform had not seen.
+        loss: Mean cross-entropy there.
+    """
+
+    heads: CrossFit
+    accuracy: float
+    loss: float
+
+
+def choose(
+    make: Callable[[str], OutputTransform], kinds: Sequence[str], answered: Answered, folds: Tensor
+) -> dict[str, Choice]:
+    """Tries kinds of output transforms on the same answers, by cross-validation; the best comes first.
+
+    Args:
+        make: Kind -> a transform that is not fitted yet.
+        kinds: To try; of two alike the earlier wins.
+        answered: Labelled answers, (N, S); images that were left without one count not.
+        folds: (N,), see `stratified_folds`.
+
+    Raises:
+        ModelError: None of the images was answered.
+    """
+    answered, folds = answered.known, folds[answered.heard]
+    if not len(folds):
+        raise ModelError("every image was left without an answer; there is nothing to learn from.")
+    found = {}
+    for kind in kinds:
+        heads = CrossFit.fit(make(kind).to("cpu"), answered, folds)  # where the answers are
+        logits = heads.logits(answered.outputs, folds)
+        found[kind] = Choice(heads, accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels)))
+    best_first = sorted(found, key=lambda kind: (-found[kind].accuracy, found[kind].loss))
+    return {kind: found[kind] for kind in best_first}

@@ -1,0 +1,268 @@
+"""The query engine: a prompt learned from answers alone, by ask and tell, with the output transform in the loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from ...adapters import Prompter
+from ...core import BudgetError, OutputTransform
+from ...data import CanvasSet
+from ...optimizers import AskTell
+from ..answers import Answered, mean_of, to_images
+from ..asking import Asker, ask_some
+from ..losses import loss_of
+from ..seeds import stream
+from .cross_fit import CrossFit
+from .stopping import worth_going_on
+
+__all__ = ["Candidate", "Judge", "QuerySearch", "Task"]
+
+_REFIT_RATIO = 1.2
+"""The transform is fitted again after each of the first generations, later when they have grown by a fifth."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A prompt, or none, with the output transform that reads its answers, as validated.
+
+    Attributes:
+        name: Where it comes from: "none", a start, "search", ...
+        x: What the prompter makes the prompt of, (D,); None without a prompt.
+        output: Fitted.
+        val: Its answers to the validation images.
+        looks: How many candidates were validated of which this is the best.
+    """
+
+    name: str
+    x: Tensor | None
+    output: OutputTransform
+    val: Answered
+    prompter: Prompter | None = None
+    shrink: bool = False
+    looks: int = 1
+
+    @property
+    def losses(self) -> Tensor:
+        """Cross-entropy of each validation image that was answered, (V,)."""
+        val = self.val.known
+        return cross_entropy(self.output(val.outputs), val.labels, reduction="none")
+
+    @property
+    def correct(self) -> Tensor:
+        """Whether each validation image that was answered is read right, (V,)."""
+        val = self.val.known
+        return self.output(val.outputs).argmax(1) == val.labels
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Accuracy, then the loss."""
+        return float(self.correct.double().mean()), -float(self.losses.double().mean())
+
+    def beats(self, other: Candidate) -> bool:
+        """Whether it validates better than the other by more than luck readily gives the best of so many looks.
+
+        The gain, image by image, must exceed sqrt(2 ln looks) standard errors, about what the best of `looks` prompts
+        without any merit reaches; at least one. (In experiments/query-economy prompts that had just one standard error
+        on their side lost more often than they won.) Images that one of them left without an answer count not.
+        """
+        both = self.val.heard & other.val.heard
+        ours, theirs = (replace(each, val=each.val.only(both)) for each in (self, other))
+        gains = ours.correct.double() - theirs.correct.double()
+        if len(gains) < 2:
+            return False
+        error = float(gains.std()) / len(gains) ** 0.5
+        hurdle = max(1.0, math.sqrt(2 * math.log(max(1, self.looks))))
+        return float(gains.mean()) > hurdle * error and ours.rank > theirs.rank
+
+
+@dataclass(frozen=True)
+class Task:
+    """The images that a search asks about, on the canvases under its prompt.
+
+    Attributes:
+        train: Makes the canvases.
+        order: Positions of the training images, those with plain answers first.
+        val: Makes the canvases.
+        chosen_val: Positions of the validation images.
+    """
+
+    train: Callable[[], CanvasSet]
+    order: Tensor
+    val: Callable[[], CanvasSet]
+    chosen_val: Tensor
+
+
+class Judge:
+    """Reads answers by an output transform that is fitted again on what was received last, at no cost.
+
+    Of each training image the last answers are remembered, so the transform always sees all images that were asked,
+    most of them under a prompt that is not quite the present one.
+
+    Args:
+        heads: As fitted on the first answers.
+        answered: Those answers, (M, S).
+        chosen: Positions of their images, (M,).
+        folds: (N,) of all training images.
+        refits: Whether later answers change the transform.
+    """
+
+    def __init__(self, heads: CrossFit, answered: Answered, chosen: Tensor, folds: Tensor, *, refits: bool) -> None:
+        self.heads, self.folds, self.refits = heads, folds, refits and heads.full.fits
+        self._known: dict[int, tuple[Tensor, Tensor]] = {}
+        self._remember(answered, chosen)
+
+    def see(self, answers: Sequence[Tensor], labels: Tensor, chosen: Tensor) -> None:
+        """Remembers answers to the images at `chosen` (B,) under several candidates, each (B, S).
+
+        Their mean is nearly the answer under the middle of the candidates; a mean of bare labels would be none.
+        """
+        mean = mean_of(list(answers))
+        self._remember(Answered(torch.where((mean == 0).any(), answers[0], mean), labels), chosen)
+
+    def _remember(self, answered: Answered, chosen: Tensor) -> None:
+        known = answered.known
+        positions = chosen[answered.heard].tolist()
+        self._known |= zip(positions, zip(known.outputs, known.labels, strict=True), strict=True)
+
+    def refit(self) -> None:
+        """Fits on what is remembered."""
+        if self.refits:
+            outputs, labels = (torch.stack(list(part)) for part in zip(*self._known.values(), strict=True))
+            self.heads = self.heads.refit(Answered(outputs, labels), self.folds[list(self._known)])
+
+    def logits(self, outputs: Tensor, chosen: Tensor) -> Tensor:
+        """Returns the logits (B, K) of outputs (B, S), each by a transform that does not know its image."""
+        return self.heads.logits(outputs, self.folds[chosen])
+
+
+@dataclass
+class QuerySearch:
+    """One search by an optimiser that sees losses only; `run` is its entry point.
+
+    Attributes:
+        generations: At most; each asks candidates x batch queries.
+        best: The candidate that validated best so far.
+        points: (queries of this search, validation loss) so far.
+    """
+
+    asker: Asker
+    prompter: Prompter
+    optimizer: AskTell
+    generations: int
+    task: Task
+    judge: Judge
+    start: Candidate
+    loss: str
+    batch: int
+    seed: int
+    asked: Callable[[], int]
+    on_line: Callable[[dict[str, float]], None]
+    shrink: bool = False
+    best: Candidate = field(init=False)
+    points: list[tuple[int, float]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.best = self.start
+        self._began, self._begin, self._refit_at = time.perf_counter(), 0, 1
+
+    def run(self, *, validations: int) -> str:
+        """Searches, and returns why it ended: "done", "no gain in sight" or "budget".
+
+        Args:
+            validations: Spread evenly over the generations; each asks about the validation images.
+        """
+        generations = self.generations
+        marks = {round((index + 1) * generations / validations) for index in range(validations)}
+        self._begin, total, since = self.asked(), 0.0, 0
+        for generation in range(1, generations + 1):
+            try:
+                total, since = total + self._step(generation), since + 1
+                if generation not in marks:
+                    continue
+                self._validate(generation, total / since)
+            except BudgetError:
+                return "budget"
+            total, since = 0.0, 0
+            per_generation = (self.asked() - self._begin) / generation
+            if generation < generations and not worth_going_on(
+                self.points, remaining=round(per_generation * (generations - generation))
+            ):
+                return "no gain in sight"
+        return "done"
+
+    def _step(self, generation: int) -> float:
+        order = self.task.order
+        first = (generation - 1) * self.batch
+        epoch, where = divmod(first, len(order))
+        chosen = self._shuffled(epoch)[where : where + self.batch]
+        if len(chosen) < self.batch:
+            chosen = torch.cat([chosen, self._shuffled(epoch + 1)[: self.batch - len(chosen)]])
+        train = self.task.train()
+        images = to_images(train.pixels[chosen.numpy()], self.asker.device)
+        labels = torch.from_numpy(train.labels[chosen.numpy()].copy())
+        prompted = torch.cat([self.prompter(images, x) for x in self.optimizer.ask()])
+        answers = torch.split(self.asker(prompted, replicates=(0,)), len(chosen))
+        self.judge.see(answers, labels, chosen)
+        if generation >= self._refit_at:
+            self.judge.refit()
+            self._refit_at = max(generation + 1, round(_REFIT_RATIO * generation))
+        # Judged by transforms that know answers under prompts like these, but not those to the same image.
+        # On the images that were answered under each of them: what is missing must not speak for a candidate.
+        heard = ~torch.stack(answers).isnan().any(2).any(0)
+        losses = [0.0] * len(answers)
+        if bool(heard.any()):
+            read = (self.judge.logits(each[heard], chosen[heard]) for each in answers)
+            losses = [float(loss_of(self.loss, logits, labels[heard])) for logits in read]
+        self.optimizer.tell(losses)
+        return sum(losses) / len(losses)
+
+    def _shuffled(self, epoch: int) -> Tensor:
+        order = self.task.order
+        return order[torch.randperm(len(order), generator=stream(self.seed, "search", epoch))]
+
+    def _validate(self, generation: int, train_loss: float) -> None:
+        x = self.optimizer.center.clone()
+        candidate = self.candidate("search", x)
+        accuracy, negative = candidate.rank
+        self.points.append((self.asked() - self._begin, -negative))
+        if candidate.rank > self.best.rank:
+            self.best = candidate
+        self.on_line(
+            {
+                "queries": self.asked(),
+                "generation": generation,
+                "train_loss": train_loss,
+                "val_loss": -negative,
+                "val_accuracy": accuracy,
+                "seconds": round(time.perf_counter() - self._began, 2),
+            }
+        )
+
+    def candidate(self, name: str, x: Tensor) -> Candidate:
+        """Validates a prompt, read by the transform that serves it better: the present one, or that of the start."""
+        val = ask_some(self.asker, self.task.val, self.task.chosen_val, prompt=lambda images: self.prompter(images, x))
+        outputs = (self.judge.heads.full, self.start.output)
+        made = [Candidate(name, x, each, val, self.prompter, self.shrink) for each in outputs]
+        return max(made, key=lambda item: item.rank)
+
+    def with_final_head(self, size: int) -> Candidate:
+        """Asks about training images under the best prompt and fits the transform on just these answers."""
+        best = self.best
+        if best.x is None or not best.output.fits or size == 0:
+            return best
+        x = best.x
+        train = ask_some(
+            self.asker, self.task.train, self.task.order[:size], prompt=lambda images: self.prompter(images, x)
+        )
+        if not bool(train.heard.any()):
+            return best
+        output = best.output.refit(train.known.outputs, train.known.labels)
+        refitted = replace(best, name=f"{best.name}, transform fitted again", output=output)
+        return max(best, refitted, key=lambda item: item.rank)

@@ -1,0 +1,283 @@
+"""From a configuration to the parts of a run: model, data, canvases, template, output transform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..adapters import METHODS
+from ..canvas import Canvas
+from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
+from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
+from ..files import file_sha256
+from ..models import Counted, DualEncoder, TorchModel, load_model
+from ..outputs import make_output, output_from_json, texts_for, words_for
+from ..templates import Add, Blend, Over, PixelTemplate, make_template
+from .config.methods import INSIDE
+from .config.presets import learns_from_answers, resolve, uses_model_units
+from .config.rules import check_settings
+from .config.train_config import TrainConfig, with_absolute_paths
+from .opening import Calls, open_model
+from .report import Reporter
+from .seeds import stream
+
+__all__ = [
+    "Parts",
+    "Split",
+    "build",
+    "canvases_of",
+    "device_of",
+    "pick_autocast",
+    "pick_device",
+    "plain_canvas",
+    "prompt_canvas",
+    "template_of",
+]
+
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
+
+@dataclass(frozen=True)
+class Split:
+    """The canvases of one split: those of the model's own setting, and those under the prompt.
+
+    They are the same object where the two agree.
+    """
+
+    plain: CanvasSet
+    prompt: CanvasSet
+
+
+@dataclass(frozen=True)
+class Parts:
+    """Everything that a run needs, built and checked."""
+
+    config: TrainConfig
+    model: Model
+    counted: Counted
+    data: Data
+    plain: Canvas
+    canvas: Canvas
+    device: str
+    weights_sha256: str
+    by_answers: bool = False
+    """Whether the run asks for answers only, within a budget."""
+    floor: float | None = None
+    """What a probability of 0 stands for, where the answers have shown how they are rounded."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the model."""
+        return self.model.spec if self.floor is None else replace(self.model.spec, floor=self.floor)
+
+    @cached_property
+    def template(self) -> PixelTemplate:
+        """Of a pixel prompt; methods that reach into the model have none, and never ask for it."""
+        return template_of(self.config, self.model)
+
+    @property
+    def starts_plain(self) -> bool:
+        """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
+        return self.canvas == self.plain and self.template.blend.starts_blank
+
+    def fitted(self, shrink: bool) -> Canvas:
+        """Returns the canvas of an image that is shrunk into the template's frame, or fills it."""
+        return prompt_canvas(self.plain, self.template.geometry.frame if shrink else 0)
+
+    def output(self, kind: str | None = None) -> OutputTransform:
+        """Builds an output transform, not yet fitted; the one that the configuration names by default."""
+        config, dual = self.config, self.model if isinstance(self.model, DualEncoder) else None
+        kind = kind or config.output or ""
+        return make_output(
+            kind,
+            classes=self.data.classes,
+            spec=self.spec,
+            seed=stream(config.seed, "output").initial_seed(),
+            mapping_file=Path(config.mapping) if config.mapping and kind == config.output else None,
+            texts=texts_for(self.data.name, config.text),
+            words=words_for(self.data.name, self.data.classes, config.text),
+            encode_text=self._encode_text if kind in ("text", "semantic") else None,
+            logit_scale=dual.logit_scale if dual else 100.0,
+        ).to(self.device)
+
+    @cached_property
+    def _encode_text(self) -> Callable[[Sequence[str]], Tensor] | None:
+        """The text side of the encoder that was asked for, or of the model itself; None where there is none."""
+        encoder = load_model(self.config.text_encoder, device=self.device) if self.config.text_encoder else self.model
+        if isinstance(encoder, DualEncoder):
+            return encoder.encode_text
+        if self.config.text_encoder:
+            raise ConfigError(f"--text-encoder {self.config.text_encoder!r} has no text side; give a CLIP-like model.")
+        return None
+
+    def revive(self, values: dict[str, Any]) -> OutputTransform:
+        """Builds an output transform from its JSON."""
+        return output_from_json(values, spec=self.spec).to(self.device)
+
+    def split(self, name: str, reporter: Reporter) -> Split:
+        """Makes the canvases of train, val or test."""
+        images: ImageSet = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[name]
+        plain = canvases_of(images, self.plain, self.config.workers, reporter, f"read {name}")
+        if self.canvas == self.plain:
+            return Split(plain, plain)
+        return Split(plain, canvases_of(images, self.canvas, self.config.workers, reporter, f"read {name}"))
+
+
+def build(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> Parts:
+    """Builds the parts of a run.
+
+    Args:
+        config: What to build; None fields are filled in by the preset.
+        model: Used instead of `config.model`.
+        data: Used instead of `config.data`.
+
+    Raises:
+        AccessError: The model does not give the gradients that the method needs.
+        ConfigError: The settings do not go together.
+    """
+    METHODS[config.method]
+    config = with_absolute_paths(config)
+    if config.text_encoder and config.output != "semantic":
+        raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
+    if model is None:
+        device = pick_device(config.device)
+        model = open_model(config.model, weights=config.weights, device=device, calls=Calls.of(config))
+    else:
+        device, config = device_of(model, config.device), config.with_values(model=model.spec.name, weights=None)
+    by_answers = learns_from_answers(config, model)
+    config = resolve(config, model.spec, by_answers=by_answers)
+    check_settings(config, model, by_answers)
+    if data is None:
+        data = load_data(config.data, seed=config.seed, shots=config.shots)
+    else:
+        config = config.with_values(data=data.name)
+        if data.seed not in (None, config.seed):
+            raise ConfigError(
+                f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
+                "later evaluation would draw other splits and test on images that were trained on."
+            )
+    plain, frame = plain_canvas(model.spec, config.crop, config.aspect), 0
+    if config.method not in INSIDE:
+        frame = _frame(config, template_of(config, model))
+    return Parts(
+        config=config,
+        model=model,
+        counted=Counted(model),
+        data=data,
+        plain=plain,
+        canvas=prompt_canvas(plain, frame),
+        device=device,
+        weights_sha256=file_sha256(config.weights) if config.weights else "",
+        by_answers=by_answers,
+    )
+
+
+def template_of(config: TrainConfig, model: Model) -> PixelTemplate:
+    """Builds the template of a pixel prompt for a model.
+
+    Raises:
+        ConfigError: The settings do not go together.
+    """
+    return make_template(
+        config.template,
+        canvas_size=model.spec.image_size,
+        size=config.size,
+        blend=_checked_blend(config, model),
+        place=config.place,
+    )
+
+
+def _frame(config: TrainConfig, template: PixelTemplate) -> int:
+    """Returns the width of the frame that the image is shrunk into; 0 where it is not."""
+    if config.fit != "shrink":
+        return 0
+    if template.geometry.frame == 0:
+        raise ConfigError(f"fit 'shrink' needs a template that leaves an inside (padding), got {config.template!r}.")
+    return template.geometry.frame
+
+
+def plain_canvas(spec: ModelSpec, crop: float | None = None, aspect: str | None = None) -> Canvas:
+    """Returns the canvas of the model's own evaluation setting, but for what is said otherwise."""
+    kept = spec.crop_pct if crop is None else crop
+    return Canvas(spec.image_size, resample=spec.resample, crop_pct=kept, aspect=aspect or spec.aspect)
+
+
+def prompt_canvas(plain: Canvas, frame: int) -> Canvas:
+    """Returns the canvas under a prompt: the plain one, or with the image shrunk into a frame, then without a zoom."""
+    return plain if frame == 0 else replace(plain, fit="shrink", frame=frame, crop_pct=1.0)
+
+
+def canvases_of(images: ImageSet, canvas: Canvas, workers: int, reporter: Reporter, stage: str) -> CanvasSet:
+    """Makes canvases as a stage of its own, from the cache where it has them."""
+    reporter.stage(stage, len(images))
+    return make_canvases(images, canvas, workers=workers, on_image=reporter.advance)
+
+
+def pick_device(name: str) -> str:
+    """Resolves "auto", and checks that the device is there.
+
+    Raises:
+        ConfigError: torch does not know or have the device, or it cannot compute.
+    """
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        if torch.device(name).type not in _DEVICES:
+            raise RuntimeError(f"expected one of {', '.join(_DEVICES)}")
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device {name!r} is not available ({error}). Use --device cpu or auto.") from error
+    return name
+
+
+def device_of(model: Model, wanted: str) -> str:
+    """Returns where a model that a caller brought is; it is not moved.
+
+    Raises:
+        ConfigError: Another device is wanted.
+    """
+    place = model.mean.device if isinstance(model, TorchModel) else torch.device("cpu")
+    if wanted != "auto" and torch.device(pick_device(wanted)).type != place.type:
+        raise ConfigError(f"the model is on {place}, but device {wanted!r} is asked for; move the model first.")
+    return str(place)
+
+
+def pick_autocast(precision: str, device: str) -> torch.dtype | None:
+    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 on GPUs that have it.
+
+    On a CPU float32 is the faster one as soon as freed memory is kept (experiments/benchmarks/train_step.py).
+    """
+    fast_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_gpu) else None
+
+
+def _checked_blend(config: TrainConfig, model: Model) -> Blend:
+    try:
+        return _blend(config, model)
+    except RangeError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _blend(config: TrainConfig, model: Model) -> Blend:
+    start = config.start or "flat"
+    if config.space == "normalized" and config.blend != "add":
+        raise ConfigError("space 'normalized' needs blend 'add'; use space 'pixel'.")
+    if config.blend == "add":
+        if not uses_model_units(config):
+            return Add(start=start, delta_scale=config.delta_scale)
+        if not isinstance(model, TorchModel):
+            raise ConfigError("parameters in units of the model's normalisation need a local torch model.")
+        red, green, blue = (float(value) for value in model.std.flatten())
+        return Add(unit=(red, green, blue), start=start, delta_scale=config.delta_scale)
+    if config.opacity == "learned":
+        return Over(opacity=None, start=start)
+    try:
+        return Over(opacity=float(config.opacity), start=start)
+    except ValueError as error:
+        raise ConfigError(f"opacity must be a number in (0, 1] or 'learned', got {config.opacity!r}.") from error

@@ -1,0 +1,1 @@
+"""What a run leaves, and everything that can be done with it."""

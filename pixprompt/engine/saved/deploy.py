@@ -1,0 +1,156 @@
+"""Using a saved prompt: loading it with its model."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
+from ...files import file_sha256
+from ...ledger import Totals
+from ...models import Counted
+from ...outputs import output_from_json
+from ...prompt import Prompt, load
+from ...remote import RemoteJournal, RemoteModel
+from ..config.methods import INSIDE
+from ..config.train_config import TrainConfig, run_config
+from ..opening import Calls, Finding, is_remote, open_journal, open_model
+from ..parts import device_of, pick_device
+from .adapter_file import NoPrompt, load_tuned
+from .per_image_prompt import ADAPTER_FILE, PerImagePrompt, load_per_image
+
+__all__ = ["Deployed", "deploy"]
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A saved prompt with the model that it is for and the transform of its answers.
+
+    Attributes:
+        model: A remote one has a ledger, which `close` closes.
+        before: What that ledger had seen before.
+    """
+
+    prompt: Prompt | PerImagePrompt | NoPrompt
+    model: Counted | RemoteJournal
+    output: OutputTransform
+    config: TrainConfig | None
+    device: str
+    before: Totals | None = None
+
+    def close(self) -> None:
+        """Closes the ledger of a remote model."""
+        if isinstance(self.model, RemoteJournal):
+            self.model.ledger.close()
+
+
+def deploy(
+    source: str | Path,
+    *,
+    model: str | Model | None = None,
+    weights: str | None = None,
+    device: str = "auto",
+    calls: Calls | None = None,
+) -> Deployed:
+    """Loads a prompt and its model.
+
+    Args:
+        source: A prompt PNG or a run directory.
+        model: A name, or a model; the one that the prompt was learned for by default.
+        weights: Weights file of a model given by name.
+        device: Where the model runs.
+        calls: How a remote model is called; with a run directory, as the run did by default.
+
+    Raises:
+        ConfigError: No model is named, and the prompt PNG asks for Python code, or to send images somewhere.
+        DoubtError: The ledger of a remote model holds requests in doubt, and nobody said what to do.
+        PromptError: The prompt does not fit the model.
+    """
+    path = Path(source)
+    config = run_config(path) if path.is_dir() else None
+    if config is not None and not (path / "result.json").exists():
+        raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
+    if config is not None and config.method in INSIDE:
+        return _deploy_inside(path, config, model, weights, device)
+    prompt: Prompt | PerImagePrompt
+    if (path / ADAPTER_FILE).exists():
+        prompt = load_per_image(path, device=pick_device(device))
+    else:
+        prompt = load(path / "prompt.png" if config else path)
+    if model is None or isinstance(model, str):
+        device = pick_device(device)
+        if config is not None and model is None:
+            calls = (calls or Calls()).over(replace(Calls.of(config), ledger=path / "ledger.sqlite"))
+        model = _load_model(prompt, config, model, weights, device, calls)
+    else:
+        device = device_of(model, device)
+    if model.spec.image_size != prompt.canvas.size:
+        raise PromptError(
+            f"the prompt is made for canvases of {prompt.canvas.size[0]}x{prompt.canvas.size[1]} pixels, but "
+            f"{model.spec.name} takes {model.spec.image_size[0]}x{model.spec.image_size[1]}. Learn one for this model."
+        )
+    if not prompt.output:
+        raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
+    _assume(model, prompt.output)
+    output = output_from_json(prompt.output, spec=model.spec).to(device)
+    journal = open_journal(model, calls or Calls())
+    before = journal.ledger.totals() if isinstance(journal, RemoteJournal) else None
+    return Deployed(prompt, journal, output, config, device, before)
+
+
+def _assume(model: Model, output: dict[str, Any]) -> None:
+    """Tells a model that does not know its outputs what they were when the prompt was learned."""
+    try:
+        if isinstance(model, RemoteModel):  # its first answer is checked for that
+            model.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
+        if isinstance(model, Finding) and output.get("labels"):
+            model.restore(output["labels"], closed=True)
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
+
+
+def _deploy_inside(
+    path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
+) -> Deployed:
+    """Loads an adapter onto the backbone that it was learned in."""
+    if model is None or isinstance(model, str):
+        file = weights or (config.weights if model is None else None)
+        model = open_model(model or config.model, weights=file, device=pick_device(device))
+    place = device_of(model, device)
+    plain, tuned = load_tuned(path / ADAPTER_FILE, model)
+    return Deployed(plain, Counted(tuned), tuned.adapter.output, config, place)
+
+
+def _load_model(
+    prompt: Prompt | PerImagePrompt,
+    config: TrainConfig | None,
+    name: str | None,
+    weights: str | None,
+    device: str,
+    calls: Calls | None,
+) -> Model:
+    own = name is None
+    if own and config is not None:
+        name, weights = config.model, weights or config.weights
+    if own and config is None and prompt.model.startswith("python:"):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
+            f"If you trust it: --model {shlex.quote(prompt.model)}"
+        )
+    if own and config is None and is_remote(prompt.model):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model}, and a picture must not decide where images are sent. "
+            f"If you want to send them there: --model {shlex.quote(prompt.model)}"
+        )
+    if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
+            f"{prompt.weights_sha256[:12]}...); give that file with --weights, or say --model to try another model."
+        )
+    try:
+        return open_model(name or prompt.model, weights=weights, device=device, calls=calls)
+    except UnknownName as error:
+        hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
+        raise ConfigError(f"{error}{hint}") from error

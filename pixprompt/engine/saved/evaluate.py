@@ -1,0 +1,191 @@
+"""Scoring a saved prompt on a data set."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ...core import ConfigError, Model
+from ...data import CanvasSet, Data, load_data
+from ...remote import RemoteJournal
+from ..answers import Answered, Pixels, ask_all, batches, reproducible, score
+from ..budget.plan import query_counts
+from ..budget.preflight import announce, notes_of
+from ..config.train_config import TrainConfig
+from ..opening import Calls
+from ..parts import canvases_of, plain_canvas
+from ..report import Reporter, Silent
+from ..result import RUNGS, Result, Score, peak_memory_mb, read_result
+from .adapter_file import NoPrompt
+from .deploy import Deployed, deploy
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    source: str | Path,
+    *,
+    model: str | Model | None = None,
+    weights: str | None = None,
+    data: str | Data | None = None,
+    device: str = "auto",
+    workers: int = 2,
+    price_per_1000: float | None = None,
+    reporter: Reporter | None = None,
+    calls: Calls | None = None,
+) -> Result:
+    """Scores a saved prompt, as re-read from its file, on the validation and test splits of a data set.
+
+    A run directory brings the other rungs of its ladder along; a file alone is compared with the images without it,
+    read with the same output transform. Splits that are drawn are drawn with the prompt's own seed, so the images it
+    learned from stay out of the test.
+
+    Args:
+        source: A prompt PNG or a run directory.
+        model: See `deploy`.
+        weights: See `deploy`.
+        data: A name or a data set; with a run directory, that of the run by default.
+        device: Where the model runs.
+        workers: Threads that decode images.
+        price_per_1000: To report the cost.
+        reporter: Hears about progress.
+        calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
+
+    Raises:
+        BudgetError: A remote model would have to be asked more than the budget allows; what was answered is kept.
+        ConfigError: No data set is named, or its classes are not those of the prompt.
+    """
+    began, reporter = time.perf_counter(), reporter or Silent()
+    if price_per_1000 is not None:
+        calls = replace(calls or Calls(), price_per_1000=price_per_1000)
+    deployed = deploy(source, model=model, weights=weights, device=device, calls=calls)
+    try:
+        return _evaluate(deployed, Path(source), model, data, workers, price_per_1000, reporter, began)
+    finally:
+        deployed.close()
+
+
+def _evaluate(
+    deployed: Deployed,
+    source: Path,
+    model: str | Model | None,
+    data: str | Data | None,
+    workers: int,
+    price_per_1000: float | None,
+    reporter: Reporter,
+    began: float,
+) -> Result:
+    prompt, config = deployed.prompt, deployed.config
+    own = config is not None and data is None and model is None
+    if data is None and config is not None:
+        data = config.data
+    if data is None:
+        raise ConfigError("a prompt PNG does not name its data; say which with --data.")
+    if isinstance(data, str):
+        data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
+    _check_classes(data.classes, deployed.output.classes)
+    inside = isinstance(prompt, NoPrompt)
+    with reproducible():
+        jobs = _jobs(deployed, data, workers, reporter, alone=not own and not inside)
+        _check_budget(deployed, jobs, reporter)
+        rungs, counts = _rungs(deployed, jobs, reporter)
+    notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
+    saved = read_result(source / "result.json") if own or inside else None
+    if inside:
+        rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
+    if own and saved:
+        again = "prompt_float" if inside else "prompt_png"
+        rungs = {**saved.accuracy, again: rungs[again]}
+        notes = ["Only the last rung was scored again; the others are those of the run."]
+    return Result(
+        method=config.method if config else "pixel",
+        model=deployed.model.spec.name,
+        data=data.name,
+        classes=data.classes,
+        counts={"train": len(data.train), **counts},
+        parameters=int(str(prompt.template.get("num_params", 0))),
+        seed=prompt.seed,
+        accuracy=rungs,
+        queries=query_counts(deployed.model, price_per_1000, before=deployed.before),
+        best="adapter" if inside else "none" if prompt.template["name"] == "none" else "prompt",
+        seconds=time.perf_counter() - began,
+        peak_memory_mb=peak_memory_mb(deployed.device),
+        notes=[*notes, *notes_of(deployed.model)],
+        adapter=saved.adapter if saved else None,
+    )
+
+
+def _of_adapter(rungs: dict[str, Score | None], config: TrainConfig | None) -> dict[str, Score | None]:
+    """Returns the score as that of an adapter, which is no PNG; after a search it has learned from val, too."""
+    found = rungs["prompt_png"]
+    if found is not None and config is not None and config.search:
+        found = replace(found, val=None)
+    return {**rungs, "prompt_float": found, "prompt_png": None}
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One rung on one split."""
+
+    rung: str
+    split: str
+    canvases: CanvasSet
+    overlay: Callable[[Pixels], Pixels] | None
+
+
+def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
+    """Returns the rungs that a file alone can give."""
+    prompt, config = deployed.prompt, deployed.config
+    plain = plain_canvas(deployed.model.spec, config.crop if config else None, config.aspect if config else None)
+    if prompt.canvas.fit == "resize":
+        plain = prompt.canvas
+    wanted = [("no_prompt", plain, None)] if alone else []
+    return [
+        _Job(rung, name, canvases_of(images, canvas, workers, reporter, f"read {name}"), overlay)
+        for rung, canvas, overlay in (*wanted, ("prompt_png", prompt.canvas, prompt.overlay))
+        for name, images in (("val", data.val), ("test", data.test))
+    ]
+
+
+def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:
+    """Makes sure, of a remote model, that all of it can be asked, before anything is; says how much that is."""
+    model = deployed.model
+    if not isinstance(model, RemoteJournal):
+        return
+    new: set[bytes] = set()
+    for job in jobs:
+        for part in batches(len(job.canvases.labels), model.chunk):
+            block = np.asarray(job.canvases.pixels[part])
+            new |= model.new_keys(job.overlay(block) if job.overlay else block)
+    announce(model, len(new), reporter)
+    model.budget.require(len(new), model.num_requests(len(new)))
+
+
+def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[dict[str, Score | None], dict[str, int]]:
+    """Returns the rungs, and how many images of each split were answered."""
+    rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
+    answered: dict[str, dict[str, Answered]] = {}
+    for job in jobs:
+        reporter.stage(f"score {job.split}", len(job.canvases.labels))
+        answered.setdefault(job.rung, {})[job.split] = ask_all(
+            deployed.model, job.canvases, device=deployed.device, overlay=job.overlay, reporter=reporter
+        ).known
+    for rung, found in answered.items():
+        rungs[rung] = score(deployed.output, found["val"], found["test"])
+    return rungs, {name: len(each.labels) for name, each in answered["prompt_png"].items()}
+
+
+def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if tuple(found) == tuple(expected):
+        return
+    pairs = enumerate(itertools.zip_longest(expected, found, fillvalue="nothing"))
+    index, (ours, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
+    raise ConfigError(
+        f"the prompt tells {len(expected)} classes apart, the data set has {len(found)}; the first that differs is "
+        f"number {index}: {ours!r} in the prompt, {theirs!r} in the data. They must agree, in this order."
+    )

@@ -1,0 +1,96 @@
+"""Reading labels off new images with a saved prompt, in order, whatever happens to some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core import ImageError
+from ...data import ImageSet, join, load_images
+from ...remote import RemoteJournal
+from ..answers import Pixels, batches, reproducible, to_images
+from ..budget.preflight import UNANSWERED, announce
+from ..report import Reporter, Silent
+from .deploy import Deployed
+
+__all__ = ["predict"]
+
+
+def predict(
+    deployed: Deployed,
+    inputs: list[str],
+    *,
+    top: int = 5,
+    batch_size: int = 32,
+    workers: int = 2,
+    reporter: Reporter | None = None,
+) -> Iterator[dict[str, Any]]:
+    """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
+
+    What a remote model has answered is in its ledger: a second call yields it without asking. An image that it refuses
+    has an error, the others go on.
+
+    Args:
+        deployed: From `deploy`.
+        inputs: Image files and folders; all are found before the model is asked anything.
+        top: How many classes to list.
+        batch_size: Images per request of a local model.
+        workers: Threads that decode images.
+        reporter: Hears who is asked.
+
+    Raises:
+        BudgetError: A remote model would have to be asked more than the budget allows.
+        EndpointError: It refuses several images in a row, or does not answer.
+    """
+    images = join([load_images(name) for name in inputs])
+    if isinstance(deployed.model, RemoteJournal):
+        announce(deployed.model, len(images), reporter or Silent())
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        size = deployed.model.chunk if isinstance(deployed.model, RemoteJournal) else batch_size
+        for part in batches(len(images), size):
+            yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
+
+
+@torch.no_grad()
+def _predict_batch(
+    deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
+) -> Iterator[dict[str, Any]]:
+    def canvas(index: int) -> Pixels | ImageError:
+        try:
+            return deployed.prompt.canvas.make(images.open(index))
+        except ImageError as error:
+            return error
+
+    made = list(pool.map(canvas, chosen))
+    good = [item for item in made if not isinstance(item, ImageError)]
+    answers = iter(_answers(deployed, deployed.prompt.overlay(np.stack(good))) if good else [])
+    for index, item in zip(chosen, made, strict=True):
+        answer = item if isinstance(item, ImageError) else next(answers)
+        if not isinstance(answer, Tensor):
+            yield {"path": images.names[index], "error": str(answer)}
+            continue
+        shares = deployed.output(answer[None].float()).double().softmax(1)[0].tolist()
+        # By share alone: the sort is stable, so a tie goes to the first class, as it does in `evaluate`.
+        named = sorted(zip(shares, deployed.output.classes, strict=True), key=lambda pair: -pair[0])[:top]
+        yield {
+            "path": images.names[index],
+            "label": named[0][1],
+            "probability": round(named[0][0], 6),
+            "top": [{"label": label, "probability": round(share, 6)} for share, label in named],
+        }
+
+
+def _answers(deployed: Deployed, prompted: Pixels) -> Sequence[Tensor | str]:
+    """Asks about prompted canvases (N, H, W, 3); returns the answers, or why there is none."""
+    images, model = to_images(prompted, deployed.device), deployed.model
+    with reproducible():
+        if not isinstance(model, RemoteJournal):
+            return list(model(images))
+        rows, refused = model.ask_each(images)
+    missing = rows.isnan().any(1).tolist()
+    return [refused.get(i, UNANSWERED) if missing[i] else row for i, row in enumerate(rows)]

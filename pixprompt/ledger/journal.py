@@ -1,0 +1,288 @@
+"""A model whose every query is in a budget and in a ledger, and whose answers are never asked for twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ..core import Access, Model, ModelError, ModelSpec, PixpromptError, RangeError
+from ..tensor_checks import check_images, check_outputs
+from .budget import Budget
+from .ledger import Answers, Ledger
+
+__all__ = ["Journal", "Journaled", "OpenVocabulary", "Probed", "keys_of", "probe_queries", "to_pixels"]
+
+_VOCABULARY = "vocabulary"
+_STEP_TOLERANCE = 0.01
+"""In 8-bit steps: float32 keeps a multiple of 1/255 to a few millionths of one."""
+
+
+@runtime_checkable
+class OpenVocabulary(Protocol):
+    """A model that learns the names of its outputs from its answers: new ones come at the end until it is closed."""
+
+    @property
+    def open(self) -> bool:
+        """Whether outputs may still be added."""
+        ...
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The names of the outputs so far, in order."""
+        ...
+
+    def restore(self, labels: Sequence[str], closed: bool) -> None:
+        """Continues with the outputs of an earlier session."""
+        ...
+
+    def close(self) -> None:
+        """Adds no further outputs."""
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A model that asked something while it was built."""
+
+    @property
+    def probe_queries(self) -> int:
+        """Images asked then."""
+        ...
+
+
+def probe_queries(model: Model) -> int:
+    """Returns how many images a model was asked while it was built."""
+    return model.probe_queries if isinstance(model, Probed) else 0
+
+
+class Journal(ABC):
+    """A model whose every query is in a budget and in a ledger; what is asked again is answered from there.
+
+    Args:
+        model: The model to ask.
+        ledger: Where queries are written.
+        budget: Of this run.
+
+    Attributes:
+        model: As given.
+        ledger: As given.
+        budget: As given.
+        chunk: How many images it wants to be handed at a time.
+    """
+
+    chunk: int = 32
+
+    def __init__(self, model: Model, ledger: Ledger, budget: Budget) -> None:
+        self.model = model
+        self.ledger = ledger
+        self.budget = budget
+        self._seen: set[tuple[bytes, int]] = set()
+
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Answers images; see `ask`."""
+        return self.ask(images)
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the wrapped model; `num_outputs` grows while its vocabulary is open."""
+        return self.model.spec
+
+    @property
+    def access(self) -> Access:
+        """Scores, whatever the wrapped model allows."""
+        return Access.SCORES
+
+    @property
+    def images(self) -> int:
+        """Images asked, over all sessions of the ledger; those of failed requests and in doubt included."""
+        return self.ledger.totals().images
+
+    @property
+    def requests(self) -> int:
+        """Calls, likewise."""
+        return self.ledger.totals().requests
+
+    @property
+    def cached(self) -> int:
+        """Images answered without asking, over all sessions of the ledger."""
+        return self.ledger.totals().cached
+
+    @property
+    def distinct(self) -> int:
+        """Images answered in this session, each replicate of one once, from the ledger or not.
+
+        Unlike `images` and the budget, this grows in a resumed run as it did in the run that was stopped.
+        """
+        return len(self._seen)
+
+    @abstractmethod
+    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; those that are new in this replicate are asked, each once, and paid for before.
+
+        Args:
+            images: (N, 3, H, W), multiples of 1/255 in [0, 1].
+            replicate: A number of at least 0; another one asks the same images again.
+
+        Returns:
+            Outputs (N, S), float32, on the device of the images. Answers from before a vocabulary grew have zeros at
+            their end.
+
+        Raises:
+            BudgetError: The new images do not fit into the budget; none was asked.
+            ModelError: The model answered nonsense, or the ledger holds answers of another model.
+            RangeError: Values are outside [0, 1] or no multiples of 1/255.
+            ShapeError: The images have another size.
+        """
+
+    def close_vocabulary(self) -> None:
+        """Closes the vocabulary of a model that has an open one, and remembers that; `num_outputs` is final then."""
+        if isinstance(self.model, OpenVocabulary):
+            self.model.close()
+
+
+class Journaled(Journal):
+    """Asks a model only what the ledger does not hold, within a budget, and writes every query down.
+
+    The intent is written before a call and the answer after it, so a killed process loses no answer that it returned,
+    and what it may have paid for is counted. What is sent holds the exact multiples of 1/255 that the key was made of.
+    Answers come without gradients. On opening, all images of the ledger count as spent, those in doubt included, and
+    those that the model was asked while it was built, in each session again.
+
+    Args:
+        model: The model to ask.
+        ledger: Where queries are written; None keeps them in memory.
+        budget: Of this run; what the ledger holds is added to its `spent`.
+        identity: What, besides its name, tells this model from others, such as a digest of its weights.
+        max_batch: The most images per request; None for no limit.
+
+    Raises:
+        ModelError: The ledger holds the labels of another model.
+        RangeError: `max_batch` is below 1.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        ledger: Ledger | None,
+        budget: Budget,
+        *,
+        identity: str = "",
+        max_batch: int | None = None,
+    ) -> None:
+        if max_batch is not None and max_batch < 1:
+            raise RangeError(f"max_batch must be at least 1, got {max_batch}.")
+        super().__init__(model, Ledger(None) if ledger is None else ledger, budget)
+        self.max_batch = max_batch
+        self._identity = f"{model.spec.name}\n{identity}"
+        self._restore()
+
+    @torch.no_grad()
+    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; see `Journal.ask`."""
+        check_images(images, self.spec.image_size)
+        pixels = to_pixels(images)
+        keys = self._keys(pixels)
+        found = dict(zip(keys, self.ledger.find(keys, replicate), strict=True))
+        first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
+        new = sorted(first.values())
+        self.budget.require(len(new))
+        self.ledger.count_hits(len(keys) - len(new))
+        size = self.max_batch or max(1, len(new))
+        for start in range(0, len(new), size):
+            part = new[start : start + size]
+            batch = pixels[part].to(images.device).float() / 255
+            for index, row in zip(part, self._asked(batch, [keys[i] for i in part], replicate), strict=True):
+                found[keys[index]] = row
+        self._seen.update((key, replicate) for key in keys)
+        return self._rows([found[key] for key in keys]).to(images.device)
+
+    def close_vocabulary(self) -> None:
+        """Closes the vocabulary, and remembers that; see `Journal.close_vocabulary`."""
+        super().close_vocabulary()
+        if isinstance(self.model, OpenVocabulary):
+            self._kept = self._vocabulary()
+            self.ledger.write_meta(**{_VOCABULARY: self._kept})
+
+    def _restore(self) -> None:
+        self.ledger.charge(probe_queries(self.model))
+        self.budget.charge(self.images)
+        self._kept = self.ledger.read_meta(_VOCABULARY) or ""
+        if not self._kept:
+            return
+        if not isinstance(self.model, OpenVocabulary):
+            raise ModelError(
+                f"the ledger holds the labels of another model than {self.spec.name!r}, which has none of its own. "
+                "Use the model that the run was started with."
+            )
+        values = json.loads(self._kept)
+        self.model.restore(values["labels"], values["closed"])
+
+    def _keys(self, pixels: Tensor) -> list[bytes]:
+        return keys_of(self._identity, pixels.permute(0, 2, 3, 1).contiguous().numpy())
+
+    def _asked(self, images: Tensor, keys: Sequence[bytes], replicate: int) -> Answers:
+        """Makes one request: paid, written down, asked, written down; (n, S)."""
+        self.budget.reserve(len(keys))
+        request = self.ledger.intend(keys, replicate)
+        try:
+            answer = self.model(images)
+            outputs = check_outputs(answer, len(keys), self.spec.num_outputs, self.spec.name).cpu().numpy()
+        except Exception as error:
+            with suppress(PixpromptError):  # the request is then in doubt, and the error of the model is the news
+                self.ledger.fail(request, f"{type(error).__name__}: {error}")
+            raise
+        # In one transaction with the answers: they cannot be read without the names of their outputs.
+        labels = self._vocabulary()
+        self.ledger.answer(request, outputs, **({_VOCABULARY: labels} if labels != self._kept else {}))
+        self._kept = labels
+        return outputs
+
+    def _vocabulary(self) -> str:
+        """Returns the labels of the model as the ledger holds them; nothing where outputs have no names."""
+        if not isinstance(self.model, OpenVocabulary) or not self.model.vocabulary:
+            return ""
+        values = {"labels": list(self.model.vocabulary), "closed": not self.model.open}
+        return json.dumps(values, ensure_ascii=False)
+
+    def _rows(self, rows: Sequence[Answers | None]) -> Tensor:
+        outputs = np.zeros((len(rows), self.spec.num_outputs), dtype=np.float32)
+        for index, row in enumerate(rows):
+            if row is None or len(row) > outputs.shape[1]:
+                raise ModelError(
+                    f"the ledger holds an answer of {0 if row is None else len(row)} outputs, but {self.spec.name!r} "
+                    f"has {outputs.shape[1]}. Use the model that the run was started with."
+                )
+            outputs[index, : len(row)] = row
+        return torch.from_numpy(outputs)
+
+
+def keys_of(identity: str, canvases: npt.NDArray[np.uint8]) -> list[bytes]:
+    """Returns the key of each canvas (N, H, W, 3) that is sent to a model of that identity."""
+    head = f"{identity}\n{canvases.shape[1]}x{canvases.shape[2]}\n".encode()
+    return [hashlib.sha256(head + canvas.tobytes()).digest() for canvas in canvases]
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Returns the 8-bit values of images, (N, 3, H, W) uint8, on the CPU, in their memory order.
+
+    Raises:
+        RangeError: They are no multiples of 1/255.
+    """
+    steps = images.float() * 255
+    pixels = steps.round()
+    apart = float((steps - pixels).abs().max())
+    if apart > _STEP_TOLERANCE:
+        raise RangeError(
+            f"expected images of 8-bit values, multiples of 1/255, got values {apart:.2g} of a step away. "
+            "Round the prompted images as their PNG would."
+        )
+    return pixels.clamp(0, 255).to(torch.uint8).cpu()

@@ -1,0 +1,281 @@
+"""The ledger of a run: every query in a file, the intent before it is asked, the answer after it.
+
+Three tables. `requests` has a row per call: how many images, when asked, when answered, or how it failed. `queries` has
+a row per image of a call: the key of what was sent, the replicate, and the answer once it is there; the same image is
+answered once per replicate. `meta` holds texts. A request with neither answer nor failure is in doubt: the process died
+in between, and it may or may not have been answered.
+
+An answer is a row of little-endian float32 (`Ledger`), or what a remote model said (`reply_ledger.ReplyLedger`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import PixpromptError
+from .sqlite_file import LedgerFile
+
+__all__ = ["IN_DOUBT", "Answers", "Doubt", "Ledger", "Totals"]
+
+Answers = npt.NDArray[np.float32]
+
+IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
+"""The condition for a row of `requests`."""
+_HITS = "cached_images"
+_FORM = "answers"
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What a ledger has seen, over all sessions.
+
+    Attributes:
+        images: Images asked, those of failed requests and of requests in doubt included, but for those of requests
+            that were surely not billed.
+        requests: Requests sent, all of them.
+        failed: Requests that ended with an error.
+        in_doubt: Requests that were begun and neither answered nor failed.
+        images_in_doubt: Their images.
+        cached: Images answered from the ledger instead of being asked; a crash may lose the last few of this count.
+        retried: Requests that repeat one that failed; they are among `requests`.
+        skipped: Images that were left without an answer, as `resolve` was told.
+    """
+
+    images: int
+    requests: int
+    failed: int
+    in_doubt: int
+    images_in_doubt: int
+    cached: int
+    retried: int = 0
+    skipped: int = 0
+
+    def since(self, before: Totals) -> Totals:
+        """Returns what was added to an earlier state of the same ledger."""
+        return Totals(*(getattr(self, item.name) - getattr(before, item.name) for item in fields(self)))
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A request that was begun and neither answered nor failed.
+
+    Attributes:
+        request: Its number.
+        images: How many.
+        asked: When, in seconds since 1970.
+        resolved: What was decided about it: "retry", "skip", or None.
+        endpoint: Who was asked, if that was said.
+    """
+
+    request: int
+    images: int
+    asked: float
+    resolved: str | None
+    endpoint: str | None = None
+
+
+class Ledger:
+    """A journal of queries in one SQLite file; for one process, from any of its threads.
+
+    What a method has written when it returns outlives the process, and a power cut as far as the disk keeps its word.
+
+    Args:
+        path: The file, made where it is missing, on a local file system; None keeps the ledger in memory.
+
+    Attributes:
+        form: What its answers are, and what must not be mixed in one file.
+
+    Raises:
+        PixpromptError: The file is no ledger, of a newer schema or another form, or cannot be opened.
+    """
+
+    form: ClassVar[str] = "rows"
+
+    def __init__(self, path: str | Path | None) -> None:
+        self.path = path if path is None else Path(path)
+        self._hits = 0
+        self._file = LedgerFile(self.path)
+        try:
+            self._check_form()
+            self._last = self._last_request()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def find(self, keys: Sequence[bytes], replicate: int = 0) -> list[Answers | None]:
+        """Returns the answer to each key, (S,), or None where there is none yet; rows may differ in length."""
+        found = self._find(keys, replicate)
+        return [None if each is None else np.frombuffer(each, "<f4").astype(np.float32) for each in found]
+
+    def intend(self, keys: Sequence[bytes], replicate: int = 0) -> int:
+        """Writes down that images are about to be asked in one request.
+
+        Args:
+            keys: Of the images, in the order in which they are sent; none that is answered.
+            replicate: Which asking of the same images this is.
+
+        Returns:
+            The number of the request, for `answer` or `fail`.
+
+        Raises:
+            PixpromptError: It cannot be written, a key is there twice or answered, or another process writes to this
+                ledger: nothing may be asked.
+        """
+        with self._file.transaction():
+            request = self._intend(keys, replicate)
+        self._last = request
+        return request
+
+    def answer(self, request: int, outputs: Answers, **meta: str) -> None:
+        """Writes the answers of a request down, and texts that they cannot be read without, both or neither.
+
+        Args:
+            request: What `intend` returned.
+            outputs: (n, S), a row per key in the order of the keys.
+            meta: Texts for `read_meta`.
+
+        Raises:
+            PixpromptError: They cannot be written, are not one per key, or are there already.
+        """
+        rows = [np.ascontiguousarray(row, "<f4").tobytes() for row in outputs]
+        with self._file.transaction():
+            cursor = self._file.execute(
+                f"UPDATE requests SET answered = ? WHERE id = ? AND images = ? AND {IN_DOUBT}",
+                (time.time(), request, len(rows)),
+            )
+            if cursor.rowcount != 1:
+                raise PixpromptError(f"request {request} of {self._file.name} does not wait for {len(rows)} answers.")
+            self._file.executemany(
+                "UPDATE queries SET outputs = ? WHERE request = ? AND position = ?",
+                [(row, request, position) for position, row in enumerate(rows)],
+            )
+            self._write_meta(meta)
+
+    def fail(self, request: int, reason: str, *, kind: str | None = None, billed: bool = True) -> None:
+        """Writes down that a request ended with an error.
+
+        Args:
+            request: What `intend` returned.
+            reason: For a person.
+            kind: A word for it, for tables.
+            billed: Whether its images may have to be paid for, and hence count as asked.
+        """
+        with self._file.transaction():
+            self._file.execute(
+                "UPDATE requests SET failure = ?, kind = ?, billed = ? WHERE id = ?", (reason, kind, billed, request)
+            )
+
+    def charge(self, num_images: int) -> None:
+        """Counts images that were asked one by one before the ledger was there."""
+        last = self._last
+        with self._file.transaction():
+            self._check_alone()
+            for _ in range(num_images):
+                last = self._begin(1)
+            self._file.execute("UPDATE requests SET answered = asked WHERE id > ?", (last - num_images,))
+        self._last = last
+
+    def count_hits(self, num_images: int) -> None:
+        """Counts images that were answered without asking; written with the next answers, or on closing."""
+        self._hits += num_images
+
+    def read_meta(self, name: str) -> str | None:
+        """Returns a text, or None where there is none of that name."""
+        with self._file.reported():
+            row = self._file.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def write_meta(self, **meta: str) -> None:
+        """Writes texts, over those of the same names."""
+        with self._file.transaction():
+            self._write_meta(meta)
+
+    def totals(self) -> Totals:
+        """Returns what was asked so far, over all sessions."""
+        with self._file.reported():
+            images, requests, failed, doubtful, images_in_doubt, retried, skipped = self._file.execute(
+                f"SELECT coalesce(sum(images * billed), 0), count(*), count(failure), coalesce(sum({IN_DOUBT}), 0),"
+                f" coalesce(sum(images * {IN_DOUBT}), 0), count(retry_of),"
+                " coalesce(sum(images * (resolved IS 'skip')), 0) FROM requests"
+            ).fetchone()
+        cached = int(self.read_meta(_HITS) or 0) + self._hits
+        return Totals(images, requests, failed, doubtful, images_in_doubt, cached, retried, skipped)
+
+    def in_doubt(self) -> list[Doubt]:
+        """Returns the requests that were begun and neither answered nor failed, oldest first; running ones, too."""
+        query = f"SELECT id, images, asked, resolved, endpoint FROM requests WHERE {IN_DOUBT} ORDER BY id"
+        with self._file.reported():
+            return [Doubt(*row) for row in self._file.execute(query)]
+
+    def close(self) -> None:
+        """Closes the file; a second time does nothing."""
+        try:
+            if self._hits:
+                self.write_meta()
+        finally:
+            self._file.close()
+
+    def _check_form(self) -> None:
+        kept = self.read_meta(_FORM)
+        if kept is None and self._last_request():
+            kept = Ledger.form  # before there were others
+        if kept is None:
+            self.write_meta(**{_FORM: self.form})
+        elif kept != self.form:
+            raise PixpromptError(
+                f"{self._file.name} holds {kept} and not {self.form}: it belongs to another kind of model. "
+                "Choose another file."
+            )
+
+    def _find(self, keys: Sequence[bytes], replicate: int) -> list[bytes | None]:
+        query = "SELECT outputs FROM queries WHERE key = ? AND replicate = ? AND outputs IS NOT NULL"
+        with self._file.reported():
+            rows = [self._file.execute(query, (key, replicate)).fetchone() for key in keys]
+        return [None if row is None else bytes(row[0]) for row in rows]
+
+    def _intend(self, keys: Sequence[bytes], replicate: int, **columns: object) -> int:
+        self._check_alone()
+        if len(set(keys)) < len(keys) or any(each is not None for each in self._find(keys, replicate)):
+            raise PixpromptError("an image is asked once per replicate; leave out those that are answered.")
+        request = self._begin(len(keys), **columns)
+        self._file.executemany(
+            "INSERT INTO queries (request, position, key, replicate) VALUES (?, ?, ?, ?)",
+            [(request, position, key, replicate) for position, key in enumerate(keys)],
+        )
+        return request
+
+    def _check_alone(self) -> None:
+        if self._last_request() != self._last:
+            raise PixpromptError(f"{self._file.name} is written to by another run. Let it finish, or stop it.")
+
+    def _begin(self, num_images: int, **columns: object) -> int:
+        columns = {"images": num_images, "asked": time.time(), **columns}
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        cursor = self._file.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", tuple(columns.values()))
+        return int(cursor.lastrowid or 0)
+
+    def _last_request(self) -> int:
+        with self._file.reported():
+            return int(self._file.execute("SELECT coalesce(max(id), 0) FROM requests").fetchone()[0])
+
+    def _write_meta(self, meta: dict[str, str]) -> None:
+        if self._hits:
+            meta = {**meta, _HITS: str(int(self.read_meta(_HITS) or 0) + self._hits)}
+        self._file.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
+        self._hits = 0

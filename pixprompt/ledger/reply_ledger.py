@@ -1,0 +1,248 @@
+"""The ledger of a remote model: what came, as it came, and each retry as a request of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+
+from ..core import PixpromptError
+from ..replies.parse import Reply
+from .ledger import IN_DOUBT, Doubt, Ledger
+
+__all__ = ["SKIPPED", "Kept", "Received", "ReplyLedger", "Skipped", "from_bytes", "to_bytes"]
+
+_FAST = 1
+"""Compression level: a thousand probabilities as text shrink to half in a tenth of a millisecond."""
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """In place of a reply: what was in doubt after a crash, or refused, and is not asked again."""
+
+
+SKIPPED = Skipped()
+Kept: TypeAlias = Reply | Skipped
+
+
+@dataclass(frozen=True)
+class Received:
+    """One reply as it came, and what it took.
+
+    Attributes:
+        status: The status code.
+        headers: Those that are worth keeping.
+        body: Decompressed.
+        seconds: From the first byte sent to the last one received.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    seconds: float
+
+
+class ReplyLedger(Ledger):
+    """A ledger whose answers are replies: `send` before each attempt, `keep` or `give_up` after it.
+
+    What came is written down as it came, beside what was read out of it.
+
+    Args:
+        path: As for `Ledger`.
+
+    Attributes:
+        endpoint: A short name of who is asked; what is said about requests in doubt or unread is about this one.
+    """
+
+    form: ClassVar[str] = "replies"
+
+    def __init__(self, path: str | Path | None) -> None:
+        super().__init__(path)
+        self.endpoint = ""
+
+    def find_replies(self, keys: Sequence[bytes], replicate: int = 0) -> list[Kept | None]:
+        """Returns the reply about each key, or None where there is none yet."""
+        return [None if each is None else from_bytes(each) for each in self._find(keys, replicate)]
+
+    def send(
+        self, keys: Sequence[bytes], replicate: int, digests: Sequence[bytes], *, retry_of: int | None = None
+    ) -> int:
+        """Writes down that a request is about to be sent; see `intend`.
+
+        Args:
+            keys: Of its images.
+            replicate: Which asking of the same images this is.
+            digests: SHA-256 of the image files as they are sent; none where numbers are sent.
+            retry_of: The first request about these images, where this repeats it or a part of it.
+
+        Returns:
+            The number of the request, for `keep` or `give_up`.
+        """
+        with self._file.transaction():
+            request = self._intend(keys, replicate, endpoint=self.endpoint, retry_of=retry_of)
+            self._file.executemany(
+                "UPDATE queries SET digest = ? WHERE request = ? AND position = ?",
+                [(digest, request, position) for position, digest in enumerate(digests)],
+            )
+        self._last = request
+        return request
+
+    def keep(
+        self,
+        request: int,
+        replies: Sequence[Reply | None],
+        failures: Sequence[str | None],
+        received: Received,
+        bytes_sent: int = 0,
+    ) -> None:
+        """Writes a reply down: as it came, and what it says about each image; all of it or nothing.
+
+        Args:
+            request: What `send` returned.
+            replies: One per image, None where it failed.
+            failures: Why, where it did.
+            received: As it came.
+            bytes_sent: Length of the request.
+
+        Raises:
+            PixpromptError: It cannot be written, or the request does not wait for so many replies.
+        """
+        rows = list(zip(replies, failures, strict=True))
+        with self._file.transaction():
+            if not self._receive(request, received, bytes_sent, len(rows)):
+                raise PixpromptError(f"request {request} of {self._file.name} does not wait for {len(rows)} answers.")
+            self._file.executemany(
+                # Or ignore: another session may have been told to ask again while this one still waited.
+                "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE request = ? AND position = ?",
+                [
+                    (None if reply is None else to_bytes(reply), failure, request, position)
+                    for position, (reply, failure) in enumerate(rows)
+                ],
+            )
+            self._write_meta({})
+
+    def give_up(
+        self,
+        request: int,
+        reason: str,
+        *,
+        kind: str,
+        billed: bool,
+        received: Received | None = None,
+        bytes_sent: int = 0,
+    ) -> None:
+        """Writes down that a request brought no answer.
+
+        Args:
+            request: What `send` returned.
+            reason: For a person.
+            kind: How it failed.
+            billed: Whether its images may have to be paid for, and hence count as asked.
+            received: What came, if anything did.
+            bytes_sent: Length of the request.
+        """
+        with self._file.transaction():
+            if received is not None:
+                self._receive(request, received, bytes_sent, None)
+            self._file.execute(
+                "UPDATE requests SET failure = ?, kind = ?, billed = ?, bytes_sent = ? WHERE id = ?",
+                (reason, kind, billed, bytes_sent, request),
+            )
+
+    def unresolved(self) -> list[Doubt]:
+        """Returns the requests in doubt about which nothing was decided yet."""
+        return [doubt for doubt in self.in_doubt() if doubt.resolved is None and doubt.endpoint == self.endpoint]
+
+    def resolve(self, policy: str) -> None:
+        """Decides about all requests that are unresolved.
+
+        Args:
+            policy: "retry": their images are asked again. "skip": they are left without an answer for good.
+        """
+        doubtful = f"{IN_DOUBT} AND resolved IS NULL AND endpoint IS ?"
+        with self._file.transaction():
+            if policy == "skip":
+                self._file.execute(
+                    "UPDATE OR IGNORE queries SET outputs = ? WHERE outputs IS NULL AND request IN"
+                    f" (SELECT id FROM requests WHERE {doubtful})",
+                    (_SKIPPED, self.endpoint),
+                )
+            self._file.execute(f"UPDATE requests SET resolved = ? WHERE {doubtful}", (policy, self.endpoint))
+
+    def leave(self, key: bytes, replicate: int, reason: str) -> None:
+        """Leaves an image without an answer for good, because it is refused.
+
+        Args:
+            key: Of the image; it was asked about.
+            replicate: Which asking of it.
+            reason: Why.
+        """
+        with self._file.transaction():
+            self._file.execute(
+                "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE key = ? AND replicate = ? AND request ="
+                " (SELECT max(request) FROM queries WHERE key = ? AND replicate = ?)",
+                (_SKIPPED, reason, key, replicate, key, replicate),
+            )
+
+    @property
+    def refused(self) -> int:
+        """Images that this endpoint refused, and that were left without an answer."""
+        query = (
+            "SELECT count(*) FROM queries JOIN requests ON requests.id = request WHERE outputs = ?"
+            " AND queries.failure IS NOT NULL AND endpoint IS ?"
+        )
+        with self._file.reported():
+            return int(self._file.execute(query, (_SKIPPED, self.endpoint)).fetchone()[0])
+
+    def _receive(self, request: int, received: Received, bytes_sent: int, images: int | None) -> bool:
+        body = zlib.compress(received.body, _FAST)
+        headers = json.dumps(dict(received.headers))
+        return bool(
+            self._file.execute(
+                "UPDATE requests SET answered = ?, status = ?, headers = ?, body = ?, seconds = ?, bytes_sent = ?,"
+                f" bytes_received = ? WHERE id = ? AND images = coalesce(?, images) AND {IN_DOUBT}",
+                (
+                    *(time.time(), received.status, headers, body, received.seconds),
+                    *(bytes_sent, len(received.body), request, images),
+                ),
+            ).rowcount
+        )
+
+
+_SCORES, _NAMED, _WORDS, _SKIPPED = b"s", b"n", b"t", b"-"
+
+
+def to_bytes(reply: Reply) -> bytes:
+    """Returns a reply in the one form that a ledger holds: a letter, then float64, JSON or text."""
+    if isinstance(reply, str):
+        return _WORDS + reply.encode("utf-8", "surrogatepass")
+    if isinstance(reply, dict):
+        return _NAMED + json.dumps(reply).encode()
+    return _SCORES + np.ascontiguousarray(reply, "<f8").tobytes()
+
+
+def from_bytes(content: bytes) -> Kept:
+    """Reads what `to_bytes` made.
+
+    Raises:
+        PixpromptError: It is something else.
+    """
+    kind, rest = content[:1], content[1:]
+    try:
+        if kind == _SCORES:
+            return np.frombuffer(rest, "<f8").astype(np.float64)
+        if kind == _NAMED:
+            return {str(label): float(score) for label, score in json.loads(rest).items()}
+        if kind == _WORDS:
+            return rest.decode("utf-8", "surrogatepass")
+    except (ValueError, AttributeError, TypeError) as error:
+        raise PixpromptError(f"an answer in the ledger is damaged: {error}.") from error
+    if kind == _SKIPPED:
+        return SKIPPED
+    raise PixpromptError(f"an answer in the ledger begins with {kind!r}; was it written by a newer pixprompt?")

@@ -1,0 +1,167 @@
+"""The SQLite file of a ledger: its tables, its schemas and the way from one to the next, its errors in words."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ..core import PixpromptError
+from .lock import LedgerLock
+
+__all__ = ["SCHEMA", "LedgerFile"]
+
+SCHEMA = 2
+_APPLICATION = 0x7078_6C67
+"""In the file's header: "pxlg"."""
+_BUSY_SECONDS = 10.0
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        "CREATE TABLE requests (id INTEGER PRIMARY KEY, images INTEGER NOT NULL, asked REAL NOT NULL,"
+        " answered REAL, failure TEXT)",
+        "CREATE TABLE queries (request INTEGER NOT NULL REFERENCES requests (id), position INTEGER NOT NULL,"
+        " key BLOB NOT NULL, replicate INTEGER NOT NULL, outputs BLOB, PRIMARY KEY (request, position))",
+        "CREATE UNIQUE INDEX answers ON queries (key, replicate) WHERE outputs IS NOT NULL",
+        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    ),
+    (
+        # A retry is a request of its own; its images are those of the first attempt, `retry_of`.
+        "ALTER TABLE requests ADD COLUMN retry_of INTEGER REFERENCES requests (id)",
+        "ALTER TABLE requests ADD COLUMN endpoint TEXT",  # a digest; `meta` says of what
+        "ALTER TABLE requests ADD COLUMN kind TEXT",  # of the failure
+        "ALTER TABLE requests ADD COLUMN billed INTEGER NOT NULL DEFAULT 1",  # 0 where it surely was not
+        "ALTER TABLE requests ADD COLUMN resolved TEXT",  # what was decided about a request in doubt
+        "ALTER TABLE requests ADD COLUMN status INTEGER",
+        "ALTER TABLE requests ADD COLUMN headers TEXT",
+        "ALTER TABLE requests ADD COLUMN body BLOB",  # compressed by zlib
+        "ALTER TABLE requests ADD COLUMN seconds REAL",
+        "ALTER TABLE requests ADD COLUMN bytes_sent INTEGER",
+        "ALTER TABLE requests ADD COLUMN bytes_received INTEGER",
+        "ALTER TABLE queries ADD COLUMN digest BLOB",  # SHA-256 of the file that was sent
+        "ALTER TABLE queries ADD COLUMN failure TEXT",  # of this image in a request that was answered
+    ),
+)
+"""What makes schema n + 1 of schema n."""
+
+
+class LedgerFile:
+    """An open ledger; methods may be called from several threads.
+
+    Args:
+        path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
+        read_only: Only looks, also while another process writes; an older schema is read as the present one.
+
+    Attributes:
+        name: For messages.
+
+    Raises:
+        PixpromptError: The file is no ledger, of a newer schema, or cannot be opened; the message says which.
+    """
+
+    def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
+        self.name = "the ledger in memory" if path is None else str(path)
+        self._lock = threading.RLock()
+        with self.reported():
+            self._connection = _connect(path, read_only)
+        self._hold: LedgerLock | None = None
+        try:
+            if path is not None and not read_only:
+                self._hold = LedgerLock(path)
+            with self.reported():
+                self._prepare(read_only)
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        """Runs one statement."""
+        return self._connection.execute(statement, values)
+
+    def executemany(self, statement: str, values: Any) -> None:
+        """Runs one statement for many values."""
+        self._connection.executemany(statement, values)
+
+    def close(self) -> bool:
+        """Closes the file; returns whether it was open."""
+        with self._lock, suppress(sqlite3.ProgrammingError):
+            self._connection.execute("SELECT 1")
+            self._connection.close()
+            if self._hold is not None:
+                self._hold.release()
+            return True
+        return False
+
+    @contextmanager
+    def reported(self) -> Iterator[None]:
+        """Keeps other threads out, and says in words what SQLite complains about."""
+        with self._lock:
+            try:
+                yield
+            except sqlite3.Error as error:
+                raise PixpromptError(_reason(self.name, error)) from error
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Writes everything inside, or nothing."""
+        with self.reported():
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.execute("COMMIT")
+            except BaseException:
+                with suppress(sqlite3.Error):  # a full disk ends the transaction by itself
+                    self.execute("ROLLBACK")
+                raise
+
+    def _prepare(self, read_only: bool) -> None:
+        version = self._version()
+        if read_only and version < SCHEMA:
+            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+            with closing(self._connection) as old:
+                old.backup(copy)
+            self._connection = copy
+        elif not read_only:
+            self.execute("PRAGMA journal_mode = WAL")
+            self.execute("PRAGMA synchronous = FULL")
+        if version < SCHEMA:
+            with self.transaction():
+                for step in _STEPS[self._version() :]:  # once more: another process may have been faster
+                    for statement in step:
+                        self.execute(statement)
+                self.execute(f"PRAGMA application_id = {_APPLICATION}")
+                self.execute(f"PRAGMA user_version = {SCHEMA}")
+
+    def _version(self) -> int:
+        found = self.execute("PRAGMA application_id").fetchone()[0]
+        if found not in (0, _APPLICATION) or (found == 0 and self.execute("SELECT 1 FROM sqlite_master").fetchone()):
+            raise PixpromptError(f"{self.name} is an SQLite file, but no ledger of pixprompt. Choose another file.")
+        version = int(self.execute("PRAGMA user_version").fetchone()[0])
+        if version > SCHEMA:
+            raise PixpromptError(
+                f"{self.name} is a ledger of schema {version}; this version reads schema {SCHEMA}. Update pixprompt."
+            )
+        return version
+
+
+def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:
+    place = ":memory:" if path is None else str(path)
+    if read_only and path is not None:
+        place = f"{path.absolute().as_uri()}?mode=ro"
+    # Autocommit, so that BEGIN and COMMIT stand where they are written.
+    return sqlite3.connect(
+        place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=place.startswith("file:")
+    )
+
+
+def _reason(name: str, error: sqlite3.Error) -> str:
+    code: Any = getattr(error, "sqlite_errorcode", None)
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{name} is no ledger, or a damaged one ({error}). Choose another file, or bring back a copy of this."
+    if code == sqlite3.SQLITE_BUSY:
+        return f"{name} is in use by another process ({error}). Let it finish, or stop it."
+    if code == sqlite3.SQLITE_CANTOPEN:
+        return f"cannot open {name} as a ledger ({error}). Is it a file, and its folder there and writable?"
+    return f"cannot use {name} as a ledger: {error}."

@@ -1,0 +1,1 @@
+"""Any Python callable as a model."""

@@ -1,0 +1,1 @@
+"""Many requests: batches, attempts, faults, rate limits."""

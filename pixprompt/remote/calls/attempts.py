@@ -1,0 +1,162 @@
+"""One batch in the ledger and in the budget: reserved and written down before each attempt, kept as it comes."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Mapping, Sequence
+
+from ...core import PixpromptError
+from ...ledger.budget import Budget
+from ...ledger.reply_ledger import Received, ReplyLedger
+from ...replies.parse import Reply
+from ..messages import Fault, FaultKind, Incoming, ItemFault, Outgoing
+from .clock import Clock
+from .retry import Sender
+
+__all__ = ["Attempts", "Metered", "Unwritten"]
+
+_LOG = logging.getLogger(__name__)
+_PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between attempts to write an answer down where the file cannot be written, a minute in all."""
+_HEADERS = ("content-type", "date", "retry-after", "retry-after-ms", "server", "inference-header-content-length")
+_HEADER_PARTS = ("request-id", "ratelimit", "rate-limit", "trace-id", "model")
+"""Of replies, those headers are kept that are one of the first, or hold one of the second in their name."""
+_OF_THE_IMAGES = (FaultKind.REFUSED, FaultKind.GARBLED, FaultKind.BUSY)
+_OF_THE_ENDPOINT = (401, 402, 403, 404, 405, 407, 429, 503, 504)
+"""Statuses that are about whoever asks, or about the endpoint, and not about what is asked."""
+
+
+class Metered:
+    """A sender that remembers how long the last request of each thread was.
+
+    Args:
+        sender: Sends.
+    """
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._local = threading.local()
+
+    @property
+    def bytes_sent(self) -> int:
+        """Length of the last body that this thread has sent."""
+        return int(getattr(self._local, "size", 0))
+
+    def send(self, outgoing: Outgoing, *, timeout: float) -> Incoming:
+        """Sends once, or raises a Fault."""
+        self._local.size = len(outgoing.body)
+        return self._sender.send(outgoing, timeout=timeout)
+
+
+class Attempts:
+    """Where the requests of one batch are written down.
+
+    Args:
+        ledger: Where they are written.
+        budget: Where they are reserved.
+        keys: Of the images.
+        digests: SHA-256 of the image files; none where numbers are sent.
+        replicate: Which asking of the same images this is.
+        meter: Knows how much was sent.
+        clock: The time.
+
+    Attributes:
+        about_images: Whether the last failure may be about what was sent, and not about who asks or the endpoint.
+    """
+
+    def __init__(
+        self,
+        ledger: ReplyLedger,
+        budget: Budget,
+        keys: Sequence[bytes],
+        digests: Sequence[bytes],
+        replicate: int,
+        meter: Metered,
+        clock: Clock | None = None,
+    ) -> None:
+        self._clock = clock or Clock()
+        self._ledger, self._budget, self._meter = ledger, budget, meter
+        self._keys, self._digests, self._replicate = keys, digests, replicate
+        self._first: int | None = None
+        self._num_images = 0
+        self.about_images = False
+
+    def begin(self, positions: Sequence[int]) -> int:
+        """Reserves images and writes the intent down, before they are sent.
+
+        Raises:
+            BudgetError: They do not fit into the budget.
+        """
+        keys = [self._keys[position] for position in positions]
+        digests = [self._digests[position] for position in positions] if self._digests else []
+        self._budget.reserve(len(keys), 1)
+        request = self._ledger.send(keys, self._replicate, digests, retry_of=self._first)
+        self._first = self._first or request
+        self._num_images = len(keys)
+        return request
+
+    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+        """Writes down what came, and what it says about each image; it was paid for, so a full disk gets some time.
+
+        Raises:
+            PixpromptError: It cannot be written.
+        """
+        replies = [None if isinstance(item, ItemFault) else item for item in found]
+        failures = [item.reason if isinstance(item, ItemFault) else None for item in found]
+        self.about_images = any(failures)
+        for pause in (*_PAUSES, None):
+            try:
+                return self._ledger.keep(request, replies, failures, _received(incoming), self._meter.bytes_sent)
+            except PixpromptError as error:
+                if not isinstance(error.__cause__, sqlite3.OperationalError):
+                    raise
+                if pause is None:
+                    raise PixpromptError(
+                        f"the answer to request {request} came and is lost: {error} The request counts as in doubt."
+                    ) from error
+                _LOG.warning("the answer to request %d waits to be written: %s", request, error)
+                self._clock.wait(pause, threading.Event())
+
+    def failed(self, request: int, fault: Fault) -> None:
+        """Writes down how an attempt failed; what was surely not billed is released."""
+        incoming = fault.incoming
+        status = None if incoming is None else incoming.status
+        self.about_images = fault.kind in _OF_THE_IMAGES and status is not None and status not in _OF_THE_ENDPOINT
+        self._ledger.give_up(
+            request,
+            fault.reason,
+            kind=str(fault.kind),
+            billed=fault.billed,
+            received=None if incoming is None else _received(incoming),
+            bytes_sent=self._meter.bytes_sent,
+        )
+        if not fault.billed:
+            self._budget.release(self._num_images)
+
+
+class Unwritten:
+    """Attempts that nobody keeps."""
+
+    def begin(self, positions: Sequence[int]) -> int:
+        """Lets the images pass."""
+        return len(positions)
+
+    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+        """Forgets."""
+
+    def failed(self, request: int, fault: Fault) -> None:
+        """Forgets."""
+
+
+def _received(incoming: Incoming) -> Received:
+    return Received(incoming.status, _chosen(incoming.headers), incoming.body, incoming.seconds)
+
+
+def _chosen(headers: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in headers.items()
+        if name in _HEADERS or any(part in name for part in _HEADER_PARTS)
+    }

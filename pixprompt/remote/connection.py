@@ -1,0 +1,100 @@
+"""From a URL to a model: what is said about the endpoint, what it says about itself, and how it is called."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..core import EndpointError
+from .calls.clock import Clock
+from .calls.rate_limit import Pace
+from .calls.retry import Patience, Sender
+from .endpoint_file import read_endpoint
+from .http.secrets import plain_url
+from .http.transport import Transport
+from .messages import Fault, FaultKind, Incoming, Outgoing
+from .model import RemoteModel
+from .protocols import PROTOCOLS
+
+__all__ = ["connect", "getter"]
+
+_PAUSES = (0.2, 0.5, 1.0, 2.0, 2.0, 2.0, 2.0)
+"""Seconds between attempts to reach an endpoint that is not there yet, ten in all."""
+
+
+def connect(
+    url: str | None,
+    *,
+    name: str | None = None,
+    protocol: str | None = None,
+    endpoint: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    encoding: str | None = None,
+    concurrency: int = 4,
+    rate: float | None = None,
+    timeout: float = 60.0,
+    deadline: float = 600.0,
+    clock: Clock | None = None,
+) -> RemoteModel:
+    """Finds out what is known about the model behind a URL; asks nothing that costs.
+
+    Args:
+        url: Where it is; None for where the description says.
+        name: What the user typed; None for the URL.
+        protocol: A name of PROTOCOLS; None for what the description or the URL tells.
+        endpoint: A ready description's name, or a file.
+        options: Of the protocol, or to fill the URL; they win over those of the description.
+        encoding: "png" or "jpeg"; None for what the description says, else "png".
+        concurrency: Connections that are kept open.
+        rate: Images per second; None for no limit until the endpoint complains.
+        timeout: Seconds for one request.
+        deadline: Seconds for a request with all its retries.
+        clock: The time.
+
+    Raises:
+        ConfigError: What is said makes no sense, or a key stands where it would be written down.
+        EndpointError: There is no such model, or nobody answers.
+    """
+    described = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding, options=options)
+    spoken = PROTOCOLS[described.protocol](described)
+    transport = Transport(described.headers, concurrency=concurrency)
+    declared = spoken.discover(getter(transport, described.url, timeout=timeout, clock=clock))
+    limits = (described.max_batch, declared.max_batch, spoken.max_batch)
+    burst = min((limit for limit in limits if limit is not None), default=1)
+    return RemoteModel(
+        name or url or described.url,
+        spoken,
+        transport,
+        declared,
+        pace=Pace(rate, burst, clock=clock),
+        patience=Patience(timeout=timeout, deadline=deadline),
+        clock=clock,
+    )
+
+
+def getter(sender: Sender, url: str, *, timeout: float, clock: Clock | None = None) -> Callable[[Outgoing], Incoming]:
+    """Returns what sends a GET, waiting a while for an endpoint that cannot be reached yet.
+
+    Args:
+        sender: Sends once.
+        url: Of the endpoint, for messages.
+        timeout: Seconds for one request.
+        clock: The time.
+    """
+    clock, never = clock or Clock(), threading.Event()
+
+    def get(outgoing: Outgoing) -> Incoming:
+        for pause in (*_PAUSES, None):
+            try:
+                return sender.send(outgoing, timeout=timeout)
+            except Fault as fault:
+                if pause is None or fault.kind not in (FaultKind.UNSENT, FaultKind.LOST):
+                    raise EndpointError(
+                        f"{plain_url(url)} cannot be asked about its model: {fault.reason.rstrip('.')}. "
+                        "Check the address, and whether the endpoint is up."
+                    ) from None
+            clock.wait(pause or 0.0, never)
+        raise EndpointError(f"{plain_url(url)} does not answer.")
+
+    return get

@@ -1,0 +1,1 @@
+"""Sending one request within a deadline, and keeping keys out of sight."""

@@ -1,0 +1,3 @@
+"""The Open Inference Protocol, version 2."""
+
+from . import protocol  # noqa: F401  (it registers itself)

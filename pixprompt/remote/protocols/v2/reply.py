@@ -1,0 +1,114 @@
+"""The answer of a v2 server: finding the output in its JSON and binary parts, and one row per image in that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from ...messages import Incoming
+from ..answers import finite, garbled, parse_json, raise_error, short
+from .tensors import read_tensor
+
+__all__ = ["LENGTH_HEADER", "classes", "image_rows", "read_output"]
+
+LENGTH_HEADER = "Inference-Header-Content-Length"
+"""How many bytes of the (decompressed) body are JSON; without it, all of them."""
+
+
+def read_output(incoming: Incoming, name: str | None) -> tuple[str, npt.NDArray[Any]]:
+    """Reads one output of an answer.
+
+    Args:
+        incoming: The answer.
+        name: Of the output; an output that comes alone is taken whatever its name.
+
+    Returns:
+        Its datatype, and its values: float64, or str (dtype object).
+
+    Raises:
+        Fault: GARBLED if it cannot be read, BUSY if it holds an error.
+    """
+    length = _head_length(incoming)
+    body = parse_json(incoming, incoming.body[:length])
+    raise_error(body, incoming)
+    outputs = body.get("outputs") if isinstance(body, dict) else None
+    if not isinstance(outputs, list) or not all(isinstance(item, dict) for item in outputs):
+        raise garbled(f"expected a list of outputs, got {short(body)}", incoming)
+    names = [item.get("name") for item in outputs]
+    if len(outputs) != 1 and name not in names:
+        wanted = f"output {name!r}" if name else "one output (choose with option 'output')"
+        raise garbled(f"expected {wanted}, got {short(names)}", incoming)
+    place = 0 if len(outputs) == 1 else names.index(name)
+    raw = _binary_parts(outputs, incoming.body[length:], incoming)[place]
+    return str(outputs[place].get("datatype")), read_tensor(outputs[place], raw, incoming)
+
+
+def image_rows(tensor: npt.NDArray[Any], count: int, incoming: Incoming) -> npt.NDArray[Any]:
+    """Turns (N, S), with any number of ones between and behind, or (S,) for one image, into (N, S).
+
+    Raises:
+        Fault: GARBLED, it is of another shape.
+    """
+    shape = tensor.shape
+    wide = [size for size in shape[1:] if size != 1]
+    alone = count == 1 and len(shape) == 1
+    if not alone and (shape[0] != count or len(wide) > 1):
+        raise garbled(f"expected the shape ({count}, S), got {list(shape)}", incoming)
+    return tensor.reshape(count, -1)
+
+
+def classes(texts: Iterable[str], labels: Sequence[str], incoming: Incoming) -> list[tuple[str, float]]:
+    """Reads "value:index:label"; a label may hold colons.
+
+    Args:
+        texts: Of one image.
+        labels: What the indices stand for where the server names no label; without these, the index is the label.
+        incoming: The answer, for the fault.
+
+    Raises:
+        Fault: GARBLED, an element is of another form.
+    """
+    found = []
+    for text in texts:
+        value, _, rest = text.partition(":")
+        index, _, label = rest.partition(":")
+        if not (index.isascii() and index.isdigit() and len(index) < 10):
+            raise garbled(f"expected value:index:label, got {short(text)}", incoming)
+        name = label or (labels[int(index)] if int(index) < len(labels) else index)
+        found.append((name, _value(value, incoming)))
+    return found
+
+
+def _value(text: str, incoming: Incoming) -> float:
+    try:
+        value = finite(float(text))
+    except ValueError:
+        value = None
+    if value is None:
+        raise garbled(f"expected a finite value before the index, got {short(text)!r}", incoming)
+    return value
+
+
+def _head_length(incoming: Incoming) -> int:
+    said = incoming.headers.get(LENGTH_HEADER.lower(), str(len(incoming.body)))
+    if not (said.isascii() and said.isdigit() and len(said) < 19) or int(said) > len(incoming.body):
+        raise garbled(f"expected {short(said)} bytes of JSON, as the header says, got {len(incoming.body)}", incoming)
+    return int(said)
+
+
+def _binary_parts(outputs: Sequence[dict[str, Any]], tail: bytes, incoming: Incoming) -> list[bytes | None]:
+    """Cuts the binary data into the parts of the outputs, None for those in the JSON."""
+    parts: list[bytes | None] = []
+    place = 0
+    for item in outputs:
+        parameters = item.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is not None and (type(size) is not int or not 0 <= size <= len(tail)):
+            raise garbled(f"expected a size of binary data up to {len(tail)}, got {short(size)}", incoming)
+        parts.append(None if size is None else tail[place : place + size])
+        place += size or 0
+    if place != len(tail):
+        raise garbled(f"expected {place} bytes of binary data, got {len(tail)}", incoming)
+    return parts

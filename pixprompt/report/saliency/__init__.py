@@ -1,0 +1,1 @@
+"""Saliency maps: Grad-CAM and occlusion."""

@@ -1,0 +1,1 @@
+"""Studies: the same run over several settings and seeds."""

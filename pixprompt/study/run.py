@@ -1,0 +1,152 @@
+"""Studies: the same run several times with one setting varied, its raw results, a table and a plot.
+
+They repeat section 6 of the VP paper (arXiv 2203.17274) for any model and data: which texts, mappings, templates and
+sizes make a prompt gain most. What is finished is not run again, and what was interrupted is continued.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..core import ConfigError, Model
+from ..data import Data
+from ..engine.config.train_config import TrainConfig, with_absolute_paths
+from ..engine.report import Reporter, Silent
+from ..engine.run import train
+from ..files import make_folder, write_bytes
+from ..plots.study import Point, draw_study
+from .rows import ROWS, Row, Setup
+
+__all__ = ["KINDS", "machine", "points", "study", "table", "table_row"]
+
+KINDS = tuple(ROWS)
+Line = Mapping[str, Any]
+_AXES = {
+    "text": "accuracy of the text without a prompt",
+    "mapping": "mapping",
+    "templates": "template",
+    "sizes": "learned numbers",
+}
+"""What a study varies, as its plot says it."""
+
+
+def study(
+    kind: str,
+    config: TrainConfig,
+    *,
+    out: str | Path,
+    values: Sequence[str] = (),
+    reporter: Reporter | None = None,
+    model: Model | None = None,
+    data: Data | None = None,
+) -> list[dict[str, Any]]:
+    """Runs a study and writes `results.jsonl`, `table.md`, `plot.png` and the run directories below `runs`.
+
+    Args:
+        kind: "text", "mapping", "templates" or "sizes".
+        config: Everything that is not varied.
+        out: Folder of the study; one that holds a part of it is continued.
+        values: What is varied, as texts: text templates; "kept", "swapped" and "random"; names of templates; sizes in
+            pixels. None of them takes the study's own.
+        reporter: Hears about progress.
+        model: Used instead of `config.model`.
+        data: Used instead of `config.data`.
+
+    Returns:
+        One line per run: name, settings, run directory, machine and result object.
+
+    Raises:
+        ConfigError: The study does not exist, or a value does not fit it.
+    """
+    if kind not in ROWS:
+        raise ConfigError(f"no study {kind!r}; known: {', '.join(KINDS)}.")
+    folder, reporter = make_folder(Path(out)), reporter or Silent()
+    rows = ROWS[kind](Setup(config, tuple(values), folder, reporter, model, data))
+    lines: list[dict[str, Any]] = []
+    for number, row in enumerate(rows, 1):
+        reporter.note(f"run {number} of {len(rows)}: {row.name}")
+        lines.append(_run(row, config, folder, reporter, model, data))
+        content = "".join(json.dumps(line) + "\n" for line in lines)
+        write_bytes(folder / "results.jsonl", content.encode())
+    write_bytes(folder / "table.md", f"{table(lines)}\n".encode())
+    draw_study(folder / "plot.png", points(lines), kind=kind, varied=_AXES[kind])
+    return lines
+
+
+def _run(
+    row: Row, config: TrainConfig, folder: Path, reporter: Reporter, model: Model | None, data: Data | None
+) -> dict[str, Any]:
+    """Runs one row, or takes its result where it is finished: its folder is named after all settings."""
+    settings = config.with_values(**row.settings)
+    facts = with_absolute_paths(settings).to_json()
+    if row.identity is not None:
+        facts["mapping"] = row.identity  # what the file says, wherever it lies
+    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
+    name = re.sub(r"[^A-Za-z0-9]+", "-", row.name).strip("-")[:40] or "run"
+    place = Path("runs") / f"{name}-{digest}"
+    begun = (folder / place / "config.json").exists()
+    result = train(settings, out=folder / place, resume=begun, reporter=reporter, model=model, data=data)
+    return {
+        "name": row.name,
+        "settings": dict(row.settings),
+        "run": place.as_posix(),
+        "machine": machine(),
+        "result": result.to_json(),
+    }
+
+
+def points(lines: Iterable[Line]) -> list[Point]:
+    """Returns what the plot shows of each line: test accuracy without a prompt and through the re-read PNG."""
+    found = []
+    for line in lines:
+        rungs = line["result"]["accuracy"]
+        before, after = rungs["no_prompt"], rungs["prompt_png"]
+        if before is None or after is None or before["test"] is None or after["test"] is None:
+            continue  # a run by answers whose budget paid no test
+        found.append(
+            Point(line["name"], before["test"], after["test"], tuple(after["ci95"]), line["result"]["parameters"])
+        )
+    return found
+
+
+def machine() -> str:
+    """Names the machine well enough to compare figures of one file."""
+    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+
+
+def table(lines: Iterable[Line]) -> str:
+    """Returns results as a Markdown table, in the order in which they were run."""
+    head = "| run | no prompt | best output alone | prompt, float | prompt, PNG: val | test (95%) | kept | seconds |"
+    return "\n".join([head, "|---|---|---|---|---|---|---|---|", *map(table_row, lines)])
+
+
+def table_row(line: Line) -> str:
+    """Returns one line of the table: test accuracies, and the validation accuracy that choices are made by."""
+    result = line["result"]
+    none, alone, trained, png = (
+        result["accuracy"].get(rung) or {} for rung in ("no_prompt", "output_only", "prompt_float", "prompt_png")
+    )
+    interval = "" if png.get("ci95") is None else f" ({png['ci95'][0]:.3f}-{png['ci95'][1]:.3f})"
+    shown = [
+        _number(none.get("test")),
+        _number(alone.get("test")) + (f" ({alone['output']})" if alone else ""),
+        _number(trained.get("test")),
+        _number(png.get("val")),
+        _number(png.get("test")) + interval,
+        result["best"],
+        f"{result['seconds']:.0f}",
+    ]
+    name = str(line["name"]).replace("|", "\\|")
+    return f"| {name} | {' | '.join(shown)} |"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
