@@ -9,12 +9,11 @@ Reference: arXiv:1512.00567 (the network), arXiv:1706.08500 (the distance).
 from __future__ import annotations
 
 import os
-import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -248,27 +247,38 @@ def _is_script(path: Path) -> bool:
 
 
 def _from_script(path: Path, net: Inception) -> dict[str, Tensor]:
-    """Takes the tensors out of TorchScript: its convolutions come in the order of ours, and its code is not run."""
-    load: Any = torch.jit.load
+    """Takes the numbers out of TorchScript without loading it, which would run code of the file.
+
+    The archive holds each tensor as raw float32: for one convolution after the other, in the order of ours, its
+    weight, the offset, the mean and the variance of its batch norm.
+    """
+    tensors = {}
+    convs = [(name, module) for name, module in net.named_modules() if isinstance(module, _Conv)]
+    with zipfile.ZipFile(path) as archive:
+        entries = {Path(entry.filename).name: entry for entry in archive.infolist() if "/data/" in entry.filename}
+        if len(entries) != 4 * len(convs):
+            raise ModelError(
+                f"{path} holds {len(entries)} tensors, expected {4 * len(convs)} of Inception-2015. {_REMEDY}"
+            )
+        for number, (name, module) in enumerate(convs):
+            tensors[f"{name}.bn.weight"] = torch.ones_like(module.bn.bias)  # the network has offsets only
+            parts = {"conv.weight": module.conv.weight, "bn.bias": module.bn.bias}
+            parts |= {f"bn.running_{part}": module.bn.get_buffer(f"running_{part}") for part in ("mean", "var")}
+            for place, (part, like) in enumerate(parts.items(), 4 * number):
+                tensors[f"{name}.{part}"] = _raw(archive, entries.get(str(place)), like, path)
+    return tensors
+
+
+def _raw(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None, like: Tensor, path: Path) -> Tensor:
+    """Reads one tensor of the shape of `like`; nothing is unpacked that has another size."""
+    size = 4 * like.numel()
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch calls the format outdated; the published file has no other
-            theirs = dict(load(str(path), map_location="cpu").state_dict())
-    except (RuntimeError, OSError) as error:
-        reason = str(error).split("\n")[0]
-        raise ModelError(f"cannot read the TorchScript file {path}: {reason}. {_REMEDY}") from error
-    convs = [name.removesuffix(".weight") for name in theirs if name.endswith(".weight")]
-    ours = [name for name, module in net.named_modules() if isinstance(module, _Conv)]
-    if len(convs) != len(ours) or len(theirs) != 4 * len(ours):
-        raise ModelError(f"{path} holds {len(theirs)} tensors, expected {4 * len(ours)} of Inception-2015. {_REMEDY}")
-    found = {}
-    for conv, name in zip(convs, ours, strict=True):
-        found[f"{name}.conv.weight"] = theirs[f"{conv}.weight"]
-        found[f"{name}.bn.weight"] = torch.ones_like(theirs[f"{conv}.beta"])  # the network has offsets only
-        found[f"{name}.bn.bias"] = theirs[f"{conv}.beta"]
-        found[f"{name}.bn.running_mean"] = theirs[f"{conv}.mean"]
-        found[f"{name}.bn.running_var"] = theirs[f"{conv}.var"]
-    return found
+        if entry is not None and entry.file_size == size:
+            return torch.from_numpy(np.frombuffer(archive.read(entry), "<f4").astype(np.float32)).view(like.shape)
+    except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+        raise ModelError(f"cannot read the TorchScript file {path}: {error}. {_REMEDY}") from error
+    came = "none" if entry is None else f"{entry.file_size} bytes"
+    raise ModelError(f"{path} is not Inception-2015: expected a tensor of {size} bytes, got {came}. {_REMEDY}")
 
 
 def _from_names(path: Path) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,48 @@ def test_files_that_are_not_these_weights_are_refused(
     (tmp_path / "text.pt").write_text("hello")
     with pytest.raises(ModelError, match="cannot read the weights"):
         load_inception(tmp_path / "text.pt")
+
+
+class Trap(torch.nn.Module):
+    """Writes a file when TorchScript loads it."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__()
+        self.place = place
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images
+
+    @torch.jit.export
+    def __getstate__(self) -> tuple[str, bool]:
+        return self.place, self.training
+
+    @torch.jit.export
+    def __setstate__(self, state: tuple[str, bool]) -> None:
+        self.place = state[0]
+        self.training = bool(torch.from_file(self.place, True, 8).sum() == 0)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit")
+def test_code_in_a_weights_file_is_never_run(tmp_path: Path) -> None:
+    script: Any = torch.jit.script
+    script(Trap(str(tmp_path / "written"))).save(str(tmp_path / "trap.pt"))
+    with pytest.raises(ModelError, match="expected 376 of Inception-2015"):
+        load_inception(tmp_path / "trap.pt")
+    assert not (tmp_path / "written").exists()
+    load: Any = torch.jit.load
+    load(str(tmp_path / "trap.pt"))
+    assert (tmp_path / "written").exists()  # negative control: loading it does run its code
+
+
+def test_a_script_whose_tensors_have_other_sizes_is_refused_unread(script: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(script) as whole, zipfile.ZipFile(tmp_path / "bomb.pt", "w", zipfile.ZIP_DEFLATED) as bomb:
+        bomb.writestr("net/code/net.py", "")
+        for entry in whole.infolist():
+            if "/data/" in entry.filename:
+                bomb.writestr(entry.filename, bytes(10**8 if entry.filename.endswith("/data/0") else 4))
+    with pytest.raises(ModelError, match="expected a tensor of 3456 bytes, got 100000000 bytes"):
+        load_inception(tmp_path / "bomb.pt")
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
