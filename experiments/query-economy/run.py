@@ -29,7 +29,7 @@ from pixprompt.core import Access, AnswerKind, Model
 from pixprompt.data import Data, load_data
 from pixprompt.engine import TrainConfig, plan, train
 from pixprompt.engine.parts import build
-from pixprompt.ledger import Budget, Journaled, Ledger
+from pixprompt.ledger import Budget, Ledger, LocalJournal
 from pixprompt.models import load_model
 from pixprompt.outputs import texts_for, words_for
 
@@ -172,7 +172,7 @@ def run(row: dict[str, Any], assets: Path, scratch: Path) -> dict[str, Any]:
         config = settings(row, assets, len(data.test), 1)
     ledger = Ledger(scratch / f"{row['model']}-{row['data']}-{row['answer']}.sqlite")
     with tempfile.TemporaryDirectory() as out, ledger:
-        result = train(config, out=out, model=Journaled(model, ledger, Budget(None)), data=data).to_json()
+        result = train(config, out=out, model=LocalJournal(model, ledger, Budget(None)), data=data).to_json()
         path = Path(out) / "history.jsonl"
         history = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     return {**row, "machine": machine(), "history": history, "result": result}

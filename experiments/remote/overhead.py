@@ -83,7 +83,7 @@ def client(url: str, concurrency: int, per_request: int, scratch: Path, ledger: 
 
     def ask(canvases: Canvases) -> npt.NDArray[np.float32]:
         images = torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 255
-        return torch.cat([journal.ask(part) for part in torch.split(images, journal.chunk)]).numpy()
+        return torch.cat([journal.query(part) for part in torch.split(images, journal.chunk)]).numpy()
 
     return ask
 

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..core import Access, ConfigError, Model, OutputTransform
-from ..models import Counted, TorchModel
+from ..models import DirectQuerier, TorchModel
 from ..templates import PixelTemplate
 
 __all__ = ["SPACES", "PixelPrompt"]
@@ -42,7 +42,8 @@ class PixelPrompt(nn.Module):
         super().__init__()
         if space not in SPACES:
             raise ConfigError(f"space must be one of {', '.join(SPACES)}, got {space!r}.")
-        if space == "normalized" and (template.blend.name != "add" or not isinstance(model, (TorchModel, Counted))):
+        local = isinstance(model, TorchModel | DirectQuerier)
+        if space == "normalized" and (template.blend.name != "add" or not local):
             raise ConfigError("space 'normalized' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
         # In a tuple, so that the model is no submodule: it belongs to the caller, not to this adapter's state.
@@ -66,7 +67,7 @@ class PixelPrompt(nn.Module):
     def outputs(self, images: Tensor, *, generator: Generator | None = None, quantize: bool = True) -> Tensor:
         """Returns the model's answers to prompted images, (N, S) float32."""
         model = self.model
-        if self.space == "normalized" and isinstance(model, (TorchModel, Counted)):
+        if self.space == "normalized" and isinstance(model, TorchModel | DirectQuerier):
             return model.unclamped(self.template.unclamped(images, self.theta, generator=generator)).float()
         return model(self.prompted(images, generator=generator, quantize=quantize)).float()
 

@@ -11,8 +11,6 @@ import click
 from ..engine import Deployed, deploy
 from ..engine import evaluate as score_prompt
 from ..engine import predict as predict_images
-from ..engine.budget.preflight import notes_of
-from ..remote import RemoteJournal
 from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled
 from .console import Console
@@ -104,10 +102,9 @@ def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int
             lines.append(line)
         else:
             click.echo(json.dumps(line, ensure_ascii=False))
-    for note in notes_of(deployed.model):
+    for note in deployed.model.notes:
         click.echo(note, err=True)
     if as_json:
-        asked = deployed.model.budget.spent if isinstance(deployed.model, RemoteJournal) else deployed.model.images
-        print_json({"predictions": lines, "queries": asked})
+        print_json({"predictions": lines, "queries": deployed.model.queries})
     if failed:
         raise click.ClickException(f"{failed} of the images could not be read or answered; their lines say why.")

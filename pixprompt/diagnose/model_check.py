@@ -15,17 +15,14 @@ from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import few
 from ..engine.answers import Answered, ask_all
-from ..engine.budget.preflight import announce
 from ..engine.fit.cross_fit import choose, stratified_folds
-from ..engine.opening import Finding
 from ..engine.parts import canvases_of, plain_canvas
 from ..engine.report import Reporter
 from ..engine.result import wilson
 from ..engine.seeds import stream
-from ..ledger import probe_queries
-from ..models import Counted, DualEncoder
+from ..ledger import OpenVocabulary, Querier, probe_queries
+from ..models import DualEncoder
 from ..outputs import candidates, make_output, pretty, texts_for, words_for
-from ..remote import RemoteJournal
 
 __all__ = ["ModelCheck", "check_model", "images_per_class"]
 
@@ -96,7 +93,7 @@ def images_per_class(labelled: int, budget: int | None, num_classes: int, *, ask
 
 
 def check_model(
-    model: Model,
+    querier: Querier,
     data: Data,
     *,
     labelled: int,
@@ -109,7 +106,7 @@ def check_model(
     """Asks a model about a few labelled training images and compares what can be read off its answers.
 
     Args:
-        model: Any; only its answers are used. A remote one is asked through a `RemoteJournal`.
+        querier: Of any model; only its answers are used.
         data: Labelled.
         labelled: Images per class.
         budget: Queries that may be spent.
@@ -122,17 +119,15 @@ def check_model(
         ConfigError: See `images_per_class`.
         ModelError: It answers nonsense, or about none of the images.
     """
-    asked = model if isinstance(model, Counted | RemoteJournal) else Counted(model)
-    model, probed = asked.model, probe_queries(asked.model)
+    model, probed = querier.model, probe_queries(querier.model)
     count = images_per_class(labelled, budget, len(data.classes), asked=probed)
     chosen = few(data.train.labels, count, seed=seed, purpose="train shots")
-    if isinstance(model, Finding):
+    if isinstance(model, OpenVocabulary):
         model.expect(data.classes)
     canvases = canvases_of(data.train.subset(chosen), plain_canvas(model.spec), workers, reporter, "read labelled")
-    if isinstance(asked, RemoteJournal):
-        announce(asked, len(asked.new_keys(np.asarray(canvases.pixels))), reporter)
+    querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("ask the model", len(canvases.labels))
-    answered = ask_all(asked, canvases, device=device, reporter=reporter).known
+    answered = ask_all(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).known
     tried = choose(_maker(model, data, seed), _kinds(model, data), answered, stratified_folds(answered.labels, _FOLDS))
     fixed = next((kind for kind in tried if kind != "linear"), None)
     total = len(answered.labels)
@@ -140,7 +135,7 @@ def check_model(
     accuracy = None if fixed is None else tried[fixed].accuracy
     return ModelCheck(
         model=model.spec.name,
-        asked=probed + (asked.budget.spent if isinstance(asked, RemoteJournal) else asked.images),
+        asked=probed + querier.queries,
         images=total,
         classes=len(data.classes),
         accuracy=accuracy,

@@ -21,14 +21,12 @@ from ..diagnostics.gain import Evidence, published_diversity
 from ..diagnostics.lpips import LPIPS, load_lpips
 from ..diagnostics.measure import Settings, measure
 from ..engine.answers import reproducible
-from ..engine.budget.preflight import notes_of
 from ..engine.config.presets import DEFAULTS
-from ..engine.opening import Calls, open_journal, open_model
+from ..engine.opening import Calls, open_model, open_querier
 from ..engine.parts import device_of, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..files import make_folder, write_json
-from ..remote import RemoteJournal
 from .model_check import ModelCheck, check_model, images_per_class
 
 __all__ = ["NONE", "diagnose", "evidence_from"]
@@ -194,17 +192,19 @@ def _ask(
         model = open_model(model, weights=weights, device=device, calls=calls)
     else:
         device = device_of(model, device)
-    asked = open_journal(model, replace(calls or Calls(), budget=budget))
-    most = asked.budget.total if isinstance(asked, RemoteJournal) else budget
-    try:
+    with open_querier(model, replace(calls or Calls(), budget=budget)) as querier:
         check = check_model(
-            asked, split, labelled=labelled, budget=most, seed=seed, device=device, workers=workers, reporter=reporter
+            querier,
+            split,
+            labelled=labelled,
+            budget=querier.remaining if budget is None else budget,
+            seed=seed,
+            device=device,
+            workers=workers,
+            reporter=reporter,
         )
-        for note in notes_of(asked):
+        for note in querier.notes:
             reporter.note(note)
-    finally:
-        if isinstance(asked, RemoteJournal):
-            asked.ledger.close()
     run = DEFAULTS["epochs"] * (len(split.train) + len(split.val))
     return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}
 

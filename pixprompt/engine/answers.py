@@ -13,7 +13,6 @@ from torch import Tensor
 
 from ..core import OutputTransform
 from ..data import CanvasSet
-from ..ledger import Journal
 from ..models import widened
 from .report import Reporter, Silent
 from .result import Score, wilson
@@ -90,6 +89,7 @@ def ask_all(
     canvases: CanvasSet,
     *,
     device: str = "cpu",
+    batch_size: int = BATCH,
     overlay: Callable[[Pixels], Pixels] | None = None,
     reporter: Reporter | None = None,
 ) -> Answered:
@@ -99,11 +99,12 @@ def ask_all(
         ask: Images (n, 3, H, W) in [0, 1] -> answers (n, S).
         canvases: The split.
         device: Where the model is.
+        batch_size: Images per call.
         overlay: Applied to the canvases before they become images: `Prompt.overlay`.
         reporter: Advanced by the number of images.
     """
     found = []
-    for part in batches(len(canvases.labels), ask.chunk if isinstance(ask, Journal) else BATCH):
+    for part in batches(len(canvases.labels), batch_size):
         block = np.asarray(canvases.pixels[part])
         found.append(ask(to_images(overlay(block) if overlay else block, device)).float().cpu())
         (reporter or Silent()).advance(len(block))

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ..core import BudgetError
 from ..data import CanvasSet
+from ..ledger import Journal
 from .answers import BATCH, Answered, level, mean_of, to_images
 from .report import Reporter
 
-__all__ = ["Asker", "Asks", "ask_some"]
+__all__ = ["Asker", "ask_some"]
 
 
 _NAMED = 10
-
-
-class Asks(Protocol):
-    """A model that remembers what it was asked; see `models.Journal`."""
-
-    @property
-    def chunk(self) -> int:
-        """How many images it wants to be handed at a time."""
-        ...
-
-    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
-        """Answers images (N, 3, H, W) with outputs (N, S), from memory where it can; another replicate asks anew."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -44,7 +31,7 @@ class Asker:
         left: Names of the images that were left without an answer, as the reporter was told.
     """
 
-    model: Asks
+    model: Journal
     device: str
     reporter: Reporter
     repeats: int = 1
@@ -59,7 +46,7 @@ class Asker:
         asked = range(self.repeats) if replicates is None else replicates
         rows = []
         for part in torch.split(images, self.model.chunk):
-            answers = [self.model.ask(part, replicate).float().cpu() for replicate in asked]
+            answers = [self.model.query(part, replicate).float().cpu() for replicate in asked]
             rows.append(answers[0] if len(answers) == 1 else mean_of(level(answers)))
             self.reporter.advance(len(part) * len(answers))
         return torch.cat(level(rows))

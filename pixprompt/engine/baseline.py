@@ -38,14 +38,14 @@ def plain_answers(
                 f"{folder} was started with other images, classes, mapping or model than these, or in another order. "
                 "Bring those back, or start a new run."
             )
-        parts.counted.images, parts.counted.requests = values["images"], values["requests"]
+        parts.counted.num_images, parts.counted.num_requests = values["images"], values["requests"]
     else:
         reporter.stage("no prompt", len(train.plain.labels) + len(val.plain.labels))
         tensors = {
             name: ask_all(parts.counted, split.plain, device=parts.device, reporter=reporter).outputs
             for name, split in (("train", train), ("val", val))
         }
-        counts = {"images": parts.counted.images, "requests": parts.counted.requests}
+        counts = {"images": parts.counted.num_images, "requests": parts.counted.num_requests}
         save_state(path, tensors, {"identity": identity, **counts})
     return (
         Answered(tensors["train"], torch.from_numpy(np.array(train.plain.labels))),

@@ -5,36 +5,32 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import Any
 
 from ..core import ConfigError, Model
-from ..ledger import Budget, Journal, Journaled, Ledger, ReplyLedger
-from ..models import Counted, Opaque, load_model
+from ..ledger import Budget, Journal, Ledger, LocalJournal, Querier, ReplyLedger
+from ..ledger.ledger import PRICE
+from ..models import CallableModel, DirectQuerier, load_model
 from ..remote import RemoteJournal, RemoteModel, connect
 from .config.train_config import TrainConfig
 
 __all__ = [
     "LEDGER",
-    "PRICE",
     "QUERIES",
     "Calls",
-    "Finding",
+    "identity_of",
     "is_remote",
     "journal_of",
-    "open_journal",
     "open_ledger",
     "open_model",
+    "open_querier",
 ]
 
 LEDGER = Path("pixprompt-ledger.sqlite")
 """Where queries are written that belong to no run."""
 _DESCRIBED = "endpoint:"
-PRICE = "price_per_1000"
-"""Under this name a ledger holds the price of queries."""
 QUERIES = 2000
 """What may be asked of a model behind a URL where nothing is said."""
-Finding: TypeAlias = Opaque | RemoteModel
-"""Models that find the names of their outputs as they are asked."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +148,11 @@ def _value(text: str) -> Any:
     return value if isinstance(value, int | str) else text
 
 
+def identity_of(model: Model) -> str:
+    """Returns what, besides the image, the answers of a model behind a URL depend on; nothing of a local one."""
+    return model.identity if isinstance(model, RemoteModel) else ""
+
+
 def open_ledger(path: Path, model: Model) -> Ledger:
     """Opens the ledger in which the queries of a model are written.
 
@@ -162,7 +163,13 @@ def open_ledger(path: Path, model: Model) -> Ledger:
 
 
 def journal_of(
-    model: Model, ledger: Ledger, budget: Budget, *, calls: Calls | None = None, identity: str = "", anew: bool = False
+    model: Model,
+    ledger: Ledger,
+    budget: Budget,
+    *,
+    calls: Calls | None = None,
+    identity: str = "",
+    session_only: bool = False,
 ) -> Journal:
     """Returns what asks a model, writes every query down and keeps the budget.
 
@@ -172,7 +179,7 @@ def journal_of(
         budget: Of the run, or of this call.
         calls: How a remote model is called.
         identity: What, besides its name, tells a local model from others.
-        anew: Whether the budget is that of this call alone, for remote models.
+        session_only: Whether a remote model counts, and spends of the budget, what this call queries alone.
 
     Raises:
         DoubtError: Requests of an earlier session are in doubt, and nobody said what to do.
@@ -186,30 +193,29 @@ def journal_of(
             budget,
             concurrency=concurrency,
             in_doubt=calls.in_doubt,
-            anew=anew,
+            session_only=session_only,
             leave_refused=True,
         )
     # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
-    single = isinstance(model, Opaque) and model.takes == "image"
-    return Journaled(model, ledger, budget, identity=identity, max_batch=1 if single else None)
+    single = isinstance(model, CallableModel) and model.takes == "image"
+    return LocalJournal(model, ledger, budget, identity=identity, max_batch=1 if single else None)
 
 
-def open_journal(model: Model, calls: Calls) -> Counted | RemoteJournal:
-    """Returns what asks a model outside a run: a local one is counted, a remote one has a ledger and a budget.
+def open_querier(model: Model, calls: Calls) -> Querier:
+    """Returns what queries a model outside a run: a local one is counted, a remote one has a ledger and a budget.
 
     Raises:
         DoubtError: See `journal_of`.
         PixpromptError: The ledger cannot be used.
     """
     if not isinstance(model, RemoteModel):
-        return Counted(model)
+        return DirectQuerier(model)
     ledger = ReplyLedger(calls.ledger or LEDGER)
     try:
         budget = Budget(QUERIES if calls.budget is None else calls.budget, max_requests=calls.max_requests)
         if calls.price_per_1000 is not None:
             ledger.write_meta(**{PRICE: str(calls.price_per_1000)})
-        journal = journal_of(model, ledger, budget, calls=calls, anew=True)
-        return cast(RemoteJournal, journal)
+        return journal_of(model, ledger, budget, calls=calls, session_only=True)
     except BaseException:
         ledger.close()
         raise

@@ -16,7 +16,7 @@ from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
-from ..models import Counted, DualEncoder, TorchModel, load_model
+from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
 from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config.methods import INSIDE
@@ -60,7 +60,7 @@ class Parts:
 
     config: TrainConfig
     model: Model
-    counted: Counted
+    counted: DirectQuerier
     data: Data
     plain: Canvas
     canvas: Canvas
@@ -168,7 +168,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
     return Parts(
         config=config,
         model=model,
-        counted=Counted(model),
+        counted=DirectQuerier(model),
         data=data,
         plain=plain,
         canvas=prompt_canvas(plain, frame),

@@ -20,7 +20,6 @@ from ..prompt import Prompt, load
 from .answers import Answered, score, to_images
 from .asking import ask_some
 from .budget.plan import query_counts
-from .budget.preflight import notes_of
 from .fit.cross_fit import stratified_order
 from .fit.query_session import Session
 from .fit.zeroth_order import Candidate
@@ -59,7 +58,7 @@ def finish_queries(outcome: Outcome, *, began: float) -> Result:
     session.journal.budget.keep = 0
     ladder = _Ladder(outcome)
     rungs = ladder.rungs()
-    notes = [*session.notes, *_notes(outcome), *notes_of(session.journal)]
+    notes = [*session.notes, *_notes(outcome), *session.journal.notes]
     apart = None
     if isinstance(kept.prompter, Coordinator) and kept.x is not None:
         save_coordinator(session.folder, session.parts, kept.prompter, kept.x, kept.output)
@@ -226,7 +225,7 @@ def _result(
         queries=_queries(parts, session),
         best="none" if kept is outcome.none else "prompt",
         max_pixel_difference=apart,
-        train_images_per_second=session.journal.images / seconds if seconds else 0.0,
+        train_images_per_second=session.journal.queries / seconds if seconds else 0.0,
         seconds=seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
         notes=notes,

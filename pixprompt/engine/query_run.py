@@ -13,22 +13,21 @@ from torch import Tensor
 
 from ..core import AnswerKind, ConfigError
 from ..data import CanvasSet
-from ..ledger import Budget, Ledger
+from ..ledger import Budget, Ledger, OpenVocabulary
+from ..ledger.ledger import PRICE
 from ..models import DualEncoder
 from ..outputs import OUTPUTS, candidates, floor_of
-from ..remote import RemoteJournal, RemoteModel
 from ..replies import OTHER
 from .answers import Answered
 from .asking import ask_some
 from .budget.noise import drifted, measure_noise, repeats
 from .budget.plan import allocation_of
-from .budget.preflight import announce
 from .config.train_config import FREE
 from .fit.cross_fit import Choice, CrossFit, choose
 from .fit.prompt_search import look_for_prompt
 from .fit.query_session import Session
 from .fit.zeroth_order import Candidate
-from .opening import PRICE, Calls, Finding, journal_of, open_ledger
+from .opening import Calls, identity_of, journal_of, open_ledger
 from .parts import Parts
 from .query_finish import Outcome, finish_queries
 from .report import Reporter
@@ -62,20 +61,16 @@ def run_queries(parts: Parts, folder: Path, reporter: Reporter, *, began: float)
         budget = Budget(config.budget, max_requests=config.max_requests)
         journal = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=parts.weights_sha256)
         session = Session(parts, folder, journal, allocation_of(parts), reporter)
-        doubt = ledger.totals().images_in_doubt
-        if isinstance(journal, RemoteJournal):
-            if config.price_per_1000 is not None:
-                ledger.write_meta(**{PRICE: str(config.price_per_1000)})
-            announce(journal, session.plan.total, reporter, rate=config.rate)
-        elif doubt:
-            reporter.note(f"{doubt} images were on their way when an earlier session ended; they count as asked.")
+        if config.price_per_1000 is not None:
+            ledger.write_meta(**{PRICE: str(config.price_per_1000)})
+        journal.announce(session.plan.total, reporter.note, rate=config.rate)
         return finish_queries(_learn(session), began=began)
 
 
 def _check_same_run(ledger: Ledger, folder: Path, parts: Parts) -> None:
     data = parts.data
     facts = {
-        "model": [parts.spec.name, parts.weights_sha256, *_endpoint(parts)],
+        "model": [parts.spec.name, parts.weights_sha256, identity_of(parts.model)],
         "config": {name: value for name, value in parts.config.to_json().items() if name not in FREE},
         "classes": data.classes,
         "images": [(images.names, images.labels.tolist()) for images in (data.train, data.val, data.test)],
@@ -87,10 +82,6 @@ def _check_same_run(ledger: Ledger, folder: Path, parts: Parts) -> None:
             "Bring those back, or start a new run."
         )
     ledger.write_meta(run=digest)
-
-
-def _endpoint(parts: Parts) -> list[str]:
-    return [parts.model.identity] if isinstance(parts.model, RemoteModel) else []
 
 
 def _learn(session: Session) -> Outcome:
@@ -114,20 +105,20 @@ def _first_answers(session: Session) -> Answered:
     """Asks about labelled images without a prompt, and learns from it what kind of answers come."""
     plan, model, chosen = session.plan, session.parts.model, session.order[: session.plan.head]
     canvases = session.canvases("train", shrink=False)
-    if isinstance(model, Finding):
+    if isinstance(model, OpenVocabulary):
         model.expect(session.parts.data.classes)
     session.reporter.stage("no prompt", plan.head)
     answered = ask_some(session.asker, canvases, chosen, partly=True)
     if len(chosen) and not len(answered.labels):
         session.journal.budget.require(1)  # which is what the budget does not pay for
     chosen = chosen[: len(answered.labels)]
-    if isinstance(model, Finding) and model.open:
+    if isinstance(model, OpenVocabulary) and model.open:
         session.journal.close_vocabulary()
         answered = ask_some(session.asker, canvases, chosen)  # from memory: as wide as the vocabulary is now
     # Images that are left without an answer take no further part.
     chosen, rest = chosen[answered.heard], session.order[len(chosen) :]
     answered, session.order = answered.known, torch.cat([chosen, rest])
-    if isinstance(model, Finding) and len(chosen):
+    if isinstance(model, OpenVocabulary) and len(chosen):
         _warn_of_others(session, answered)
     if len(chosen) and session.parts.spec.answer in (AnswerKind.PROBABILITIES, AnswerKind.TOP_K):
         session.parts = replace(session.parts, floor=floor_of(answered.outputs))

@@ -1,8 +1,19 @@
 """The record of every query and its answer, on disk before it is used; budgets."""
 
 from .budget import Budget
-from .journal import Journal, Journaled, probe_queries
+from .journal import Journal, LocalJournal
 from .ledger import Ledger, Totals
+from .querier import OpenVocabulary, Querier, probe_queries
 from .reply_ledger import ReplyLedger
 
-__all__ = ["Budget", "Journal", "Journaled", "Ledger", "ReplyLedger", "Totals", "probe_queries"]
+__all__ = [
+    "Budget",
+    "Journal",
+    "Ledger",
+    "LocalJournal",
+    "OpenVocabulary",
+    "Querier",
+    "ReplyLedger",
+    "Totals",
+    "probe_queries",
+]

@@ -4,97 +4,50 @@ from __future__ import annotations
 
 import hashlib
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..core import Access, Model, ModelError, ModelSpec, PixpromptError, RangeError
+from ..core import Access, Model, ModelError, PixpromptError, RangeError
 from ..tensor_checks import check_images, check_outputs
 from .budget import Budget
-from .ledger import Answers, Ledger
+from .ledger import Answers, Ledger, Totals
+from .querier import OpenVocabulary, Querier, probe_queries
 
-__all__ = ["Journal", "Journaled", "OpenVocabulary", "Probed", "keys_of", "probe_queries", "to_pixels"]
+__all__ = ["Journal", "LocalJournal", "keys_of", "to_pixels"]
 
 _VOCABULARY = "vocabulary"
 _STEP_TOLERANCE = 0.01
 """In 8-bit steps: float32 keeps a multiple of 1/255 to a few millionths of one."""
 
 
-@runtime_checkable
-class OpenVocabulary(Protocol):
-    """A model that learns the names of its outputs from its answers: new ones come at the end until it is closed."""
-
-    @property
-    def open(self) -> bool:
-        """Whether outputs may still be added."""
-        ...
-
-    @property
-    def vocabulary(self) -> Sequence[str]:
-        """The names of the outputs so far, in order."""
-        ...
-
-    def restore(self, labels: Sequence[str], closed: bool) -> None:
-        """Continues with the outputs of an earlier session."""
-        ...
-
-    def close(self) -> None:
-        """Adds no further outputs."""
-        ...
-
-
-@runtime_checkable
-class Probed(Protocol):
-    """A model that asked something while it was built."""
-
-    @property
-    def probe_queries(self) -> int:
-        """Images asked then."""
-        ...
-
-
-def probe_queries(model: Model) -> int:
-    """Returns how many images a model was asked while it was built."""
-    return model.probe_queries if isinstance(model, Probed) else 0
-
-
-class Journal(ABC):
-    """A model whose every query is in a budget and in a ledger; what is asked again is answered from there.
+class Journal(Querier):
+    """A model whose every query is in a budget and in a ledger; what is queried again is answered from there.
 
     Args:
-        model: The model to ask.
+        model: The model to query.
         ledger: Where queries are written.
         budget: Of this run.
 
     Attributes:
-        model: As given.
         ledger: As given.
         budget: As given.
-        chunk: How many images it wants to be handed at a time.
     """
 
-    chunk: int = 32
-
     def __init__(self, model: Model, ledger: Ledger, budget: Budget) -> None:
-        self.model = model
+        super().__init__(model)
         self.ledger = ledger
         self.budget = budget
         self._seen: set[tuple[bytes, int]] = set()
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """Answers images; see `ask`."""
-        return self.ask(images)
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Of the wrapped model; `num_outputs` grows while its vocabulary is open."""
-        return self.model.spec
+        """Answers images; see `query`."""
+        return self.query(images)
 
     @property
     def access(self) -> Access:
@@ -102,42 +55,40 @@ class Journal(ABC):
         return Access.SCORES
 
     @property
-    def images(self) -> int:
-        """Images asked, over all sessions of the ledger; those of failed requests and in doubt included."""
-        return self.ledger.totals().images
-
-    @property
-    def requests(self) -> int:
-        """Calls, likewise."""
-        return self.ledger.totals().requests
-
-    @property
-    def cached(self) -> int:
-        """Images answered without asking, over all sessions of the ledger."""
-        return self.ledger.totals().cached
+    def remaining(self) -> int | None:
+        """Of the budget."""
+        return self.budget.remaining
 
     @property
     def distinct(self) -> int:
         """Images answered in this session, each replicate of one once, from the ledger or not.
 
-        Unlike `images` and the budget, this grows in a resumed run as it did in the run that was stopped.
+        Unlike `queries` and the budget, this grows in a resumed run as it did in the run that was stopped.
         """
         return len(self._seen)
 
+    def totals(self) -> Totals:
+        """Returns what was queried, over all sessions of the ledger."""
+        return self.ledger.totals()
+
+    def require(self, num_queries: int) -> None:
+        """Makes sure that so many new images fit into the budget; see `Budget.require`."""
+        self.budget.require(num_queries)
+
     @abstractmethod
-    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
-        """Answers images; those that are new in this replicate are asked, each once, and paid for before.
+    def query(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; those that are new in this replicate are queried, each once, and paid for before.
 
         Args:
             images: (N, 3, H, W), multiples of 1/255 in [0, 1].
-            replicate: A number of at least 0; another one asks the same images again.
+            replicate: A number of at least 0; another one queries the same images again.
 
         Returns:
             Outputs (N, S), float32, on the device of the images. Answers from before a vocabulary grew have zeros at
             their end.
 
         Raises:
-            BudgetError: The new images do not fit into the budget; none was asked.
+            BudgetError: The new images do not fit into the budget; none was queried.
             ModelError: The model answered nonsense, or the ledger holds answers of another model.
             RangeError: Values are outside [0, 1] or no multiples of 1/255.
             ShapeError: The images have another size.
@@ -146,11 +97,15 @@ class Journal(ABC):
     def close_vocabulary(self) -> None:
         """Closes the vocabulary of a model that has an open one, and remembers that; `num_outputs` is final then."""
         if isinstance(self.model, OpenVocabulary):
-            self.model.close()
+            self.model.close_vocabulary()
+
+    def close(self) -> None:
+        """Closes the ledger."""
+        self.ledger.close()
 
 
-class Journaled(Journal):
-    """Asks a model only what the ledger does not hold, within a budget, and writes every query down.
+class LocalJournal(Journal):
+    """Queries a model only about what the ledger does not hold, within a budget, and writes every query down.
 
     The intent is written before a call and the answer after it, so a killed process loses no answer that it returned,
     and what it may have paid for is counted. What is sent holds the exact multiples of 1/255 that the key was made of.
@@ -186,8 +141,8 @@ class Journaled(Journal):
         self._restore()
 
     @torch.no_grad()
-    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
-        """Answers images; see `Journal.ask`."""
+    def query(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; see `Journal.query`."""
         check_images(images, self.spec.image_size)
         pixels = to_pixels(images)
         keys = self._keys(pixels)
@@ -200,10 +155,21 @@ class Journaled(Journal):
         for start in range(0, len(new), size):
             part = new[start : start + size]
             batch = pixels[part].to(images.device).float() / 255
-            for index, row in zip(part, self._asked(batch, [keys[i] for i in part], replicate), strict=True):
+            for index, row in zip(part, self._queried(batch, [keys[i] for i in part], replicate), strict=True):
                 found[keys[index]] = row
         self._seen.update((key, replicate) for key in keys)
         return self._rows([found[key] for key in keys]).to(images.device)
+
+    @property
+    def identity(self) -> str:
+        """What, besides the image, its answers depend on."""
+        return self._identity
+
+    def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
+        """Says how many images an earlier session left in doubt; see `Querier.announce`."""
+        doubtful = self.ledger.totals().images_in_doubt
+        if doubtful:
+            tell(f"{doubtful} images were on their way when an earlier session ended; they count as queried.")
 
     def close_vocabulary(self) -> None:
         """Closes the vocabulary, and remembers that; see `Journal.close_vocabulary`."""
@@ -214,7 +180,7 @@ class Journaled(Journal):
 
     def _restore(self) -> None:
         self.ledger.charge(probe_queries(self.model))
-        self.budget.charge(self.images)
+        self.budget.charge(self.queries)
         self._kept = self.ledger.read_meta(_VOCABULARY) or ""
         if not self._kept:
             return
@@ -229,7 +195,7 @@ class Journaled(Journal):
     def _keys(self, pixels: Tensor) -> list[bytes]:
         return keys_of(self._identity, pixels.permute(0, 2, 3, 1).contiguous().numpy())
 
-    def _asked(self, images: Tensor, keys: Sequence[bytes], replicate: int) -> Answers:
+    def _queried(self, images: Tensor, keys: Sequence[bytes], replicate: int) -> Answers:
         """Makes one request: paid, written down, asked, written down; (n, S)."""
         self.budget.reserve(len(keys))
         request = self.ledger.intend(keys, replicate)

@@ -23,12 +23,14 @@ import numpy.typing as npt
 from ..core import PixpromptError
 from .sqlite_file import LedgerFile
 
-__all__ = ["IN_DOUBT", "Answers", "Doubt", "Ledger", "Totals"]
+__all__ = ["IN_DOUBT", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
 
 Answers = npt.NDArray[np.float32]
 
 IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
+PRICE = "price_per_1000"
+"""The name of the text that holds the price of 1000 queries."""
 _HITS = "cached_images"
 _FORM = "answers"
 

@@ -4,17 +4,17 @@ from .dual_encoder import DualEncoder
 from .frozen import frozen
 from .loading import PREFIXES, load_model
 from .python_callable.as_model import as_model
-from .python_callable.opaque import Opaque, widened
+from .python_callable.callable_model import CallableModel, widened
 from .short_names import MODELS
 from .torch_model import TorchModel
-from .wrappers import Counted
+from .wrappers import DirectQuerier
 
 __all__ = [
     "MODELS",
     "PREFIXES",
-    "Counted",
+    "CallableModel",
+    "DirectQuerier",
     "DualEncoder",
-    "Opaque",
     "TorchModel",
     "as_model",
     "frozen",

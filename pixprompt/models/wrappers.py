@@ -1,55 +1,61 @@
-"""Wrapping a model, and being one."""
+"""A model that is queried directly, and counted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor
 
-from ..core import Access, AccessError, Model, ModelSpec
+from ..core import AccessError, Model
+from ..ledger.ledger import Totals
+from ..ledger.querier import Querier
 from .torch_model import TorchModel
 
-__all__ = ["Counted"]
+__all__ = ["DirectQuerier"]
 
 
-class Counted:
-    """Counts what a model is asked; its answers, and their gradients, pass unchanged.
+class DirectQuerier(Querier):
+    """Counts the queries of a model; its answers, and their gradients, pass unchanged.
 
     Args:
-        model: The model to ask.
+        model: The model to query.
 
     Attributes:
-        images: Images asked so far, those of failed requests included.
-        requests: Calls so far.
+        num_images: Images queried so far, those of failed requests included.
+        num_requests: Calls so far.
     """
 
     def __init__(self, model: Model) -> None:
-        self.model = model
-        self.images = 0
-        self.requests = 0
-
-    @property
-    def spec(self) -> ModelSpec:
-        """Of the wrapped model."""
-        return self.model.spec
-
-    @property
-    def access(self) -> Access:
-        """Of the wrapped model."""
-        return self.model.access
+        super().__init__(model)
+        self.num_images = self.num_requests = 0
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """Asks the wrapped model, and counts."""
-        self.images += len(images)
-        self.requests += 1
+        """Queries the wrapped model, and counts."""
+        self.num_images += len(images)
+        self.num_requests += 1
         return self.model(images)
 
     def unclamped(self, images: Tensor) -> Tensor:
-        """Asks about images that may leave [0, 1]; see `TorchModel.unclamped`.
+        """Answers images that may leave [0, 1]; see `TorchModel.unclamped`.
 
         Raises:
             AccessError: The model has no inside to reach.
         """
         if not isinstance(self.model, TorchModel):
             raise AccessError(f"{self.spec.name} takes only images in [0, 1]; use --space pixel.")
-        self.images += len(images)
-        self.requests += 1
+        self.num_images += len(images)
+        self.num_requests += 1
         return self.model.unclamped(images)
+
+    def require(self, num_queries: int) -> None:
+        """Does nothing: a model that is queried directly costs nothing."""
+
+    def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
+        """Does nothing: nobody has to be told about it."""
+
+    def close(self) -> None:
+        """Does nothing: there is no ledger."""
+
+    def totals(self) -> Totals:
+        """Returns what was queried since this was made."""
+        return Totals(self.num_images, self.num_requests, 0, 0, 0, 0)

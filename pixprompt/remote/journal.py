@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..core import ConfigError, DoubtError, EndpointError, PixpromptError
 from ..ledger.budget import Budget
 from ..ledger.journal import Journal, to_pixels
-from ..ledger.ledger import Doubt
+from ..ledger.ledger import PRICE, Doubt, Totals
+from ..ledger.querier import Canvases
 from ..ledger.reply_ledger import SKIPPED, Kept, ReplyLedger, Skipped
 from ..tensor_checks import check_images
 from .calls.attempts import Attempts
 from .calls.retry import Final
 from .calls.thread_pool import side_by_side
+from .http.secrets import plain_url
 from .model import RemoteModel
 from .refusals import IN_A_ROW, ImageRefused, Insistence
 
@@ -35,8 +35,6 @@ _MOST_IMAGES = 1024
 _SHARE = 20
 """More than `IN_A_ROW` images may be left without an answer, but no more than a twentieth."""
 _NAMED = 10
-
-Canvases = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -62,13 +60,13 @@ class RemoteJournal(Journal):
         budget: Of this run.
         concurrency: The most requests under way at the same time.
         in_doubt: One of POLICIES, for requests that an earlier session left.
-        anew: Whether the budget is that of this session alone; else what the ledger holds is added to its `spent`.
+        session_only: Whether to count, and spend of the budget, what this session queries alone; else what the ledger
+            holds as well.
         leave_refused: Whether an image that is refused for good is left without an answer once the endpoint has
             answered others; up to a twentieth of the images. Else it is an error.
 
     Attributes:
         proven: Whether the endpoint ever answered.
-        on_first: Hears how many seconds the first answer of an endpoint took.
 
     Raises:
         ConfigError: `concurrency` or `in_doubt` makes no sense.
@@ -86,7 +84,7 @@ class RemoteJournal(Journal):
         *,
         concurrency: int = 4,
         in_doubt: str | None = None,
-        anew: bool = False,
+        session_only: bool = False,
         leave_refused: bool = False,
     ) -> None:
         if concurrency < 1:
@@ -97,17 +95,28 @@ class RemoteJournal(Journal):
         self.chunk = min(many, max(_MOST_IMAGES, few))
         self.ledger.endpoint = model.digest
         self._resolve(in_doubt or "ask")
-        if not anew:
-            totals = self.ledger.totals()
+        totals = self.ledger.totals()
+        self._before = totals if session_only else None
+        if not session_only:
             budget.charge(totals.images, totals.requests)
         self._known = f"endpoint_{model.digest}"
         self.proven = self.ledger.read_meta(self._known) is not None
-        self.on_first: Callable[[float], None] = lambda seconds: None
+        self._on_first: Callable[[float], None] = lambda seconds: None
         self._insistence = Insistence()
 
+    @property
+    def identity(self) -> str:
+        """What, besides the image, its answers depend on."""
+        return self.model.identity
+
+    def totals(self) -> Totals:
+        """Returns what was queried, over all sessions of the ledger or in this one alone."""
+        totals = self.ledger.totals()
+        return totals if self._before is None else totals.since(self._before)
+
     @torch.no_grad()
-    def ask(self, images: Tensor, replicate: int = 0) -> Tensor:
-        """Answers images; see `Journal.ask`. What was left without an answer gives a row of NaN.
+    def query(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; see `Journal.query`. What was left without an answer gives a row of NaN.
 
         Raises:
             EndpointError: The endpoint refuses for good, or no longer answers.
@@ -115,7 +124,7 @@ class RemoteJournal(Journal):
         return self._rows(images, self.replies(self._canvases(images), replicate))
 
     @torch.no_grad()
-    def ask_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
+    def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.
 
         Returns:
@@ -129,11 +138,39 @@ class RemoteJournal(Journal):
         keys = self.model.keys(canvases) if refused else []
         return self._rows(images, replies), {i: refused[key] for i, key in enumerate(keys) if key in refused}
 
-    def new_keys(self, canvases: Canvases) -> set[bytes]:
-        """Returns the keys of those images (N, H, W, 3) that would have to be asked."""
-        keys = self.model.keys(canvases)
-        found = self.ledger.find_replies(keys)
-        return {key for key, reply in zip(keys, found, strict=True) if reply is None}
+    def new_queries(self, canvases: Iterable[Canvases]) -> int:
+        """Returns how many images among batches (n, H, W, 3) are not answered yet, each once."""
+        new: set[bytes] = set()
+        for batch in canvases:
+            keys = self.model.keys(batch)
+            new.update(key for key, reply in zip(keys, self.ledger.find_replies(keys), strict=True) if reply is None)
+        return len(new)
+
+    def require(self, num_queries: int) -> None:
+        """Makes sure that so many new images, and the requests that carry them, fit into the budget.
+
+        Raises:
+            BudgetError: The images do not.
+            LimitError: The requests do not.
+        """
+        self.budget.require(num_queries, self.num_requests(num_queries))
+
+    def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
+        """Says who is queried, how often, at what price and for how long; see `Querier.announce`."""
+        requests, price = self.num_requests(num_queries), self.ledger.read_meta(PRICE)
+        paid = "" if price is None else f", cost {num_queries * float(price) / 1000:.4g}"
+        url = plain_url(self.model.protocol.endpoint.url)
+        tell(f"asks {url} about up to {num_queries} images ({requests} requests or more{paid})")
+        tell(f"queries are written to {self.ledger.path}")
+        at_once = self.chunk // self.model.max_batch
+        if at_once < self.concurrency:
+            tell(f"requests are so large that no more than {at_once} are under way at the same time")
+
+        def estimate(seconds: float) -> None:
+            total = max(seconds * requests / self.concurrency, num_queries / rate if rate else 0.0)
+            tell(f"the first answer took {seconds:.2f} s: about {total:.0f} s for {requests} requests")
+
+        self._on_first = estimate
 
     def num_requests(self, num_images: int) -> int:
         """Returns how many requests so many new images take, if none fails."""
@@ -141,7 +178,7 @@ class RemoteJournal(Journal):
         return alone - (alone - num_images) // self.model.max_batch
 
     def replies(self, canvases: Canvases, replicate: int = 0, *, refused: dict[bytes, str] | None = None) -> list[Kept]:
-        """Returns what was replied about images (N, H, W, 3), asking where that is not known yet; see `ask`.
+        """Returns what was replied about images (N, H, W, 3), querying where that is not known yet; see `query`.
 
         Args:
             canvases: The images.
@@ -153,7 +190,7 @@ class RemoteJournal(Journal):
         self.model.heed(found.values())
         first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
         new = sorted(first.values())
-        self.budget.require(len(new), self.num_requests(len(new)))
+        self.require(len(new))
         self.ledger.count_hits(len(keys) - len(new))
         asking = _Asking(canvases, keys, replicate)
         for index, reason in self._asked(asking, new, strict=refused is None):
@@ -174,7 +211,7 @@ class RemoteJournal(Journal):
             if self._answered(asking, new[:1]):
                 self.ledger.write_meta(**{self._known: self.model.identity})
                 self.proven = True
-                self.on_first(time.perf_counter() - begun)
+                self._on_first(time.perf_counter() - begun)
             new = new[1:]
         size = self.model.max_batch
         parts = [new[start : start + size] for start in range(0, len(new), size)]

@@ -44,7 +44,7 @@ class RemoteModel:
     """A model behind an API: scores only, images as 8-bit files or numbers, every one of them paid for.
 
     Nothing that costs is asked to build it. Its spec is provisional until the first answer is read: then `reader_for`
-    sees what form the answers have. Labels that are found as answers arrive make its rows wider, as for `Opaque`.
+    sees what form the answers have. Labels that are found as answers arrive make its rows wider at their end.
 
     Args:
         name: What the user typed.
@@ -149,7 +149,7 @@ class RemoteModel:
         """The labels so far; none where the outputs have no names."""
         return self.spec.labels or ()
 
-    def close(self) -> None:
+    def close_vocabulary(self) -> None:
         """Ends the growth of the vocabulary: labels that are new from now on count as "(other)"."""
         if self._reader is not None and self._reader.vocabulary is not None:
             self._reader.vocabulary.close()

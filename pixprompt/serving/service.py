@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, Model, PixpromptError, RangeError
-from ..models import Opaque
+from ..ledger import OpenVocabulary
 from ..tensor_checks import check_images
 from .messages import HEADER_LENGTH, Refused, Request, Response, as_json, read_json
 from .outputs import outputs_response, read_wanted
@@ -174,7 +174,7 @@ def _valid(name: str) -> str:
 
 def _served_answer(model: Model, wanted: AnswerKind | None) -> AnswerKind:
     spec = model.spec
-    if isinstance(model, Opaque) and model.open:
+    if isinstance(model, OpenVocabulary) and model.open:
         raise ConfigError(
             f"model {spec.name!r} finds its labels as it answers, so its outputs have no fixed number; "
             "give the callable an attribute `labels`."

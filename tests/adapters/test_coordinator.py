@@ -14,7 +14,7 @@ from torch.nn.functional import batch_norm, linear
 from pixprompt.adapters import Coordinator, CoordinatorSpec, coordinator
 from pixprompt.canvas import Canvas, decode
 from pixprompt.core import ConfigError, PromptError, RangeError, ShapeError
-from pixprompt.models import Counted, as_model, load_model
+from pixprompt.models import DirectQuerier, as_model, load_model
 
 SIZE = (32, 32)
 FEATURES = 20
@@ -29,8 +29,8 @@ def pooled(images: Tensor) -> Tensor:
     return linear(torch.nn.functional.adaptive_avg_pool2d(images, 4).flatten(1) - 0.5, WEIGHT)
 
 
-def encoder(name: str = "pooled", num_features: int = FEATURES, size: tuple[int, int] = SIZE) -> Counted:
-    return Counted(
+def encoder(name: str = "pooled", num_features: int = FEATURES, size: tuple[int, int] = SIZE) -> DirectQuerier:
+    return DirectQuerier(
         as_model(lambda images: pooled(images)[:, :num_features], image_size=size, name=name, takes="tensor")
     )
 
@@ -157,9 +157,9 @@ def test_candidates_on_the_same_images_ask_the_encoder_once() -> None:
     x = found.start(generator=seeded())
     for scale in (1.0, 1.1, 1.2):
         found(images, scale * x)
-    assert asked.requests == 1
+    assert asked.num_requests == 1
     found(images.clone(), x)
-    assert asked.requests == 2
+    assert asked.num_requests == 2
 
 
 def test_images_that_were_written_to_are_asked_about_again() -> None:
@@ -210,7 +210,7 @@ def test_comes_back_from_its_file(tmp_path: Path) -> None:
         (encoder(), "b" * 64, "with the weights aaaaaaaaaaaa, got bbbbbbbbbbbb"),
     ],
 )
-def test_refuses_another_encoder(other: Counted, digest: str, message: str) -> None:
+def test_refuses_another_encoder(other: DirectQuerier, digest: str, message: str) -> None:
     spec = Coordinator.beside(encoder(), SIZE, weights_sha256="a" * 64).spec
     with pytest.raises(PromptError, match=message):
         Coordinator(other, spec, weights_sha256=digest)
@@ -267,7 +267,7 @@ def test_sizes(num_features: int, size: tuple[int, int], trigger: int, doublings
 
 @pytest.mark.assets
 def test_reads_a_real_encoder(assets: Path) -> None:
-    model = Counted(load_model("torchvision:resnet18", weights=assets / "weights/resnet18.safetensors"))
+    model = DirectQuerier(load_model("torchvision:resnet18", weights=assets / "weights/resnet18.safetensors"))
     found = Coordinator.beside(model, (224, 224))
     assert found.num_params == 2834
     files = sorted((assets / "data/imagenet-samples").glob("*.jpg"))[::250]
@@ -275,7 +275,7 @@ def test_reads_a_real_encoder(assets: Path) -> None:
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
     x = found.start(generator=seeded())
     deltas, prompted = found.deltas(images, x), found(images, x)
-    assert model.requests == 1
+    assert model.num_requests == 1
     assert 0.5 < float(deltas.square().mean().sqrt()) * 255 < 5
     assert float((deltas - deltas.mean(dim=0)).square().mean().sqrt()) * 255 > 0.5
     alone = torch.cat([found(images[i : i + 1], x) for i in range(len(images))])

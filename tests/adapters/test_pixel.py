@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pixprompt.adapters import METHODS, PixelPrompt
 from pixprompt.core import Access, ConfigError, ModelSpec
-from pixprompt.models import Counted, as_model
+from pixprompt.models import DirectQuerier, as_model
 from pixprompt.outputs import make_output
 from pixprompt.templates import TEMPLATES, Add, Over, make_template
 
@@ -23,11 +23,11 @@ def weights() -> Tensor:
 
 
 @pytest.fixture
-def model(weights: Tensor) -> Counted:
+def model(weights: Tensor) -> DirectQuerier:
     def scores(images: Tensor) -> Tensor:
         return images.flatten(1) @ weights.T
 
-    return Counted(as_model(scores, image_size=SIZE, name="linear"))
+    return DirectQuerier(as_model(scores, image_size=SIZE, name="linear"))
 
 
 def adapter(model, blend=None, template: str = "padding", space: str = "pixel") -> PixelPrompt:
@@ -86,7 +86,7 @@ def test_constrain_brings_theta_back_and_changes_no_answer(template, blend, mode
 def test_normalized_space_is_free_and_needs_the_inside() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     model = as_model(net, image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
-    found = adapter(Counted(model), Add(unit=(0.25,) * 3), space="normalized")
+    found = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="normalized")
     assert found.requires is Access.INTERNALS
     with torch.no_grad():
         found.theta.fill_(40.0)
@@ -96,7 +96,7 @@ def test_normalized_space_is_free_and_needs_the_inside() -> None:
     plane = torch.zeros(3, 64)
     plane[:, found.template.geometry.pixels(None)] = 40.0
     torch.testing.assert_close(found.outputs(images), net(plane.view(1, 3, *SIZE)))
-    assert found.model.images == 1
+    assert found.model.num_images == 1
 
 
 def test_normalized_space_refuses_over(model) -> None:

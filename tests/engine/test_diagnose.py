@@ -21,7 +21,7 @@ from pixprompt.diagnose.run import NONE, diagnose, evidence_from
 from pixprompt.diagnostics.gain import published_diversity
 from pixprompt.diagnostics.measure import Settings
 from pixprompt.engine import Silent
-from pixprompt.models import as_model
+from pixprompt.models import DirectQuerier, as_model
 
 from ..diagnostics.toy import toy_extractor
 
@@ -80,7 +80,7 @@ def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_model_is_asked_about_as_many_images_as_reported(data: Any) -> None:
     model = Scores()
-    check = check_model(model, data, labelled=4, reporter=Silent())
+    check = check_model(DirectQuerier(model), data, labelled=4, reporter=Silent())
     assert model.asked == check.asked == check.images == 12
     assert (check.classes, check.train, check.gradients) == (3, 60, False)
     assert check.ci95[0] <= check.accuracy <= check.ci95[1]
@@ -97,9 +97,11 @@ def test_the_head_is_scored_on_images_that_it_has_not_seen(data: Any) -> None:
             seeds = (images.double().sum((1, 2, 3)) * 1e4).long().tolist()
             return torch.stack([torch.randn(6, generator=torch.Generator().manual_seed(seed)) for seed in seeds])
 
-    check = check_model(Noise(), data, labelled=15, reporter=Silent())
+    check = check_model(DirectQuerier(Noise()), data, labelled=15, reporter=Silent())
     assert check.head < 0.6
-    assert check_model(Scores(), data, labelled=4, reporter=Silent()).head > 0.8  # there is something to learn there
+    assert (
+        check_model(DirectQuerier(Scores()), data, labelled=4, reporter=Silent()).head > 0.8
+    )  # there is something to learn there
 
 
 @pytest.mark.usefixtures("quick_heads")
@@ -107,7 +109,7 @@ def test_seeds_choose_the_images(data: Any) -> None:
     seen = []
     for seed in (0, 0, 1):
         model = Scores()
-        check_model(model, data, labelled=2, seed=seed, reporter=Silent())
+        check_model(DirectQuerier(model), data, labelled=2, seed=seed, reporter=Silent())
         seen.append(model.pixels)
     assert seen[0] == seen[1]
     assert seen[0] != seen[2]
@@ -126,7 +128,7 @@ def test_too_few_images_are_refused_before_anything_is_asked(
 ) -> None:
     model = Scores()
     with pytest.raises(ConfigError, match=rf"{words}.* 6 queries"):
-        check_model(model, data, labelled=labelled, budget=budget, reporter=Silent())
+        check_model(DirectQuerier(model), data, labelled=labelled, budget=budget, reporter=Silent())
     assert model.asked == 0
 
 
@@ -145,21 +147,23 @@ def test_names_that_the_model_knows(labels: tuple[str, ...], share: float, data:
 
 @pytest.mark.usefixtures("quick_heads")
 def test_a_torch_model_has_gradients_and_a_callable_without_tensors_counts_its_probes(model: Any, data: Any) -> None:
-    assert check_model(model, data, labelled=2, reporter=Silent()).gradients
+    assert check_model(DirectQuerier(model), data, labelled=2, reporter=Silent()).gradients
 
     def answer(image: Image.Image) -> dict[str, float]:
         red, green, _ = np.asarray(image).reshape(-1, 3).mean(0) / 255
         return {"red": red, "green": green, "other": 1 - red - green}
 
     opaque = as_model(answer, image_size=16, takes="image", name="answer")
-    check = check_model(opaque, data, labelled=4, reporter=Silent())
+    check = check_model(DirectQuerier(opaque), data, labelled=4, reporter=Silent())
     assert not check.gradients
     assert check.images == 12
     assert check.asked == 12 + opaque.probe_queries
     assert opaque.probe_queries == 1
-    assert check_model(opaque, data, labelled=4, budget=12, reporter=Silent()).asked == 9 + 1  # not 12 + 1
+    assert (
+        check_model(DirectQuerier(opaque), data, labelled=4, budget=12, reporter=Silent()).asked == 9 + 1
+    )  # not 12 + 1
     with pytest.raises(ConfigError, match=r"budget of 6 queries, 1 of them spent .*, gives 1 images"):
-        check_model(opaque, data, labelled=4, budget=6, reporter=Silent())
+        check_model(DirectQuerier(opaque), data, labelled=4, budget=6, reporter=Silent())
 
 
 @pytest.mark.usefixtures("quick_heads")
@@ -172,9 +176,9 @@ def test_names_that_the_model_answers_with_compete(data: Any) -> None:
             stripes = (images[:, :, ::2] - images[:, :, 1::2]).mean((1, 2, 3))
             return 9 * torch.stack([red - (green + blue) / 2, green - blue, stripes, *(red - 9,) * 3], 1)
 
-    check = check_model(Named((*data.classes, "x", "y", "z")), data, labelled=2, reporter=Silent())
+    check = check_model(DirectQuerier(Named((*data.classes, "x", "y", "z"))), data, labelled=2, reporter=Silent())
     assert (check.output, check.known_names) == ("names", 1.0)
-    assert check_model(Named(tuple("abcdef")), data, labelled=2, reporter=Silent()).output != "names"
+    assert check_model(DirectQuerier(Named(tuple("abcdef"))), data, labelled=2, reporter=Silent()).output != "names"
 
 
 # The object ----------------------------------------------------------------------------------------------------------

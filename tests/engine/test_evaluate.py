@@ -83,7 +83,7 @@ def test_predictions_are_the_argmax_of_what_evaluate_scores(run, model, data: Da
     lines = list(pixprompt.predict(deployed, [str(path) for path in paths], batch_size=7, top=3))
     hits = [line["label"] == data.classes[label] for line, label in zip(lines, data.test.labels, strict=True)]
     assert sum(hits) / len(hits) == pytest.approx(result.accuracy["prompt_png"].test)
-    assert deployed.model.images == len(paths)
+    assert deployed.model.queries == len(paths)
     canvases = np.stack([deployed.prompt.apply(np.asarray(Image.open(path))) for path in paths])
     images = torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 255
     logits = deployed.output(model(images))
@@ -110,4 +110,4 @@ def test_nothing_is_asked_when_an_input_is_not_there(run, model, data: Data, tmp
     deployed = pixprompt.deploy(run[0] / "prompt.png", model=model)
     with pytest.raises(DataError, match="no images found"):
         list(pixprompt.predict(deployed, [str(tmp_path / "a.png"), str(tmp_path / "empty")]))
-    assert deployed.model.images == 0
+    assert deployed.model.queries == 0

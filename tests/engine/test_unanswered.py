@@ -42,7 +42,7 @@ class Teller:
         self.missing, self.chunk, self.budget = missing, chunk, budget
         self.asked = 0
 
-    def ask(self, images: torch.Tensor, replicate: int = 0) -> torch.Tensor:
+    def query(self, images: torch.Tensor, replicate: int = 0) -> torch.Tensor:
         if self.asked + len(images) > self.budget:
             raise BudgetError("no more")
         self.asked += len(images)
@@ -115,7 +115,7 @@ def test_what_is_missing_is_named_once_and_the_order_kept() -> None:
         assert answered.heard.tolist() == [False, True, False, True]
         assert answered.labels.tolist() == [1, 1, 0, 1]
     assert told.notes == ["left without an answer: image 5, image 2"]
-    everyone = ask_all(Teller(2, 5).ask, canvases(8))
+    everyone = ask_all(Teller(2, 5).query, canvases(8))
     assert everyone.known.outputs[:, 0].tolist() == [0, 1, 3, 4, 6, 7]
 
 

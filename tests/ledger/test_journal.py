@@ -1,4 +1,4 @@
-"""Journaled models: answers are kept bit by bit, asked once, and paid for before; test_kills.py kills such runs."""
+"""LocalJournal models: answers are kept bit by bit, asked once, and paid for before; test_kills.py kills such runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pixprompt.core import Access, BudgetError, Model, ModelError, ModelSpec, RangeError, ShapeError
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import Journaled
+from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger
 
 SIZE = (2, 3)
@@ -48,7 +48,7 @@ class Toy:
 
 
 def test_it_is_a_model_that_gives_scores_only() -> None:
-    journaled = Journaled(Toy(), None, Budget(None))
+    journaled = LocalJournal(Toy(), None, Budget(None))
     assert isinstance(journaled, Model)
     assert journaled.spec == Toy().spec
     assert journaled.access is Access.SCORES
@@ -61,23 +61,23 @@ def test_it_is_a_model_that_gives_scores_only() -> None:
 def test_answers_are_those_of_the_model_and_asked_once(tmp_path: Path, in_memory: bool, max_batch: int | None) -> None:
     model, budget = Toy(), Budget(100)
     with Ledger(None if in_memory else tmp_path / "l") as ledger:
-        journaled = Journaled(model, ledger, budget, max_batch=max_batch)
+        journaled = LocalJournal(model, ledger, budget, max_batch=max_batch)
         first = images(3, 1, 3, 2)
         assert torch.equal(journaled(first), Toy()(first))
         assert model.calls == ([3] if max_batch is None else [2, 1])
         second = images(5, 2, 4, 3, 5)
         assert torch.equal(journaled(second), Toy()(second))
-        assert model.asked == budget.spent == journaled.images == 5
-        assert (journaled.requests, journaled.cached) == (len(model.calls), 1 + 3)
+        assert model.asked == budget.spent == journaled.queries == 5
+        assert (journaled.totals().requests, journaled.totals().cached) == (len(model.calls), 1 + 3)
 
 
 def test_an_earlier_session_is_replayed_and_its_queries_are_spent(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l") as ledger:
-        before = Journaled(Toy(), ledger, Budget(9))(images(1, 2, 3))
+        before = LocalJournal(Toy(), ledger, Budget(9))(images(1, 2, 3))
     model, budget = Toy(), Budget(9)
     with Ledger(tmp_path / "l") as ledger:
-        journaled = Journaled(model, ledger, budget)
-        assert (budget.spent, journaled.images, journaled.distinct) == (3, 3, 0)
+        journaled = LocalJournal(model, ledger, budget)
+        assert (budget.spent, journaled.queries, journaled.distinct) == (3, 3, 0)
         assert torch.equal(journaled(images(3, 1, 3)), before[[2, 0, 2]])
         assert (model.calls, budget.spent, journaled.distinct) == ([], 3, 2)
 
@@ -86,14 +86,14 @@ def test_failed_requests_and_requests_in_doubt_are_spent(tmp_path: Path) -> None
     model, budget = Toy(), Budget(9)
     model.failing = True
     with Ledger(tmp_path / "l") as ledger:
-        journaled = Journaled(model, ledger, budget)
+        journaled = LocalJournal(model, ledger, budget)
         with pytest.raises(ConnectionError):
             journaled(images(1, 2))
         ledger.intend([b"never answered"] * 1)
         assert (budget.spent, ledger.totals().failed, ledger.totals().in_doubt) == (2, 1, 1)
     with Ledger(tmp_path / "l") as ledger:
         budget = Budget(9)
-        journaled = Journaled(Toy(), ledger, budget)
+        journaled = LocalJournal(Toy(), ledger, budget)
         assert budget.spent == 3
         assert torch.equal(journaled(images(1, 2)), Toy()(images(1, 2)))
         assert budget.spent == 5
@@ -102,7 +102,7 @@ def test_failed_requests_and_requests_in_doubt_are_spent(tmp_path: Path) -> None
 def test_an_answer_that_is_nonsense_is_paid_and_not_kept() -> None:
     model, budget = Toy(), Budget(9)
     model.spec = replace(model.spec, num_outputs=4)
-    journaled = Journaled(model, None, budget)
+    journaled = LocalJournal(model, None, budget)
     with pytest.raises(ModelError, match=r"returned a tensor \(1, 3\), expected \(1, 4\)"):
         journaled(images(1))
     assert (budget.spent, journaled.ledger.totals().failed) == (1, 1)
@@ -110,11 +110,11 @@ def test_an_answer_that_is_nonsense_is_paid_and_not_kept() -> None:
 
 def test_what_does_not_fit_the_budget_is_not_asked_at_all() -> None:
     model, budget = Toy(), Budget(4)
-    journaled = Journaled(model, None, budget, max_batch=1)
+    journaled = LocalJournal(model, None, budget, max_batch=1)
     journaled(images(1, 2))
     with pytest.raises(BudgetError, match="3 more queries were wanted, but 2 of 4 are left"):
         journaled(images(1, 3, 4, 5))
-    assert (model.asked, budget.spent, journaled.cached) == (2, 2, 0)
+    assert (model.asked, budget.spent, journaled.totals().cached) == (2, 2, 0)
     journaled(images(1, 3, 4, 4))
     assert (model.asked, budget.remaining) == (4, 0)
     journaled(images(4, 3, 2, 1))  # costs nothing
@@ -122,33 +122,33 @@ def test_what_does_not_fit_the_budget_is_not_asked_at_all() -> None:
 
 def test_replicates_ask_again_and_are_kept_apart() -> None:
     model = Toy()
-    journaled = Journaled(model, None, Budget(None))
+    journaled = LocalJournal(model, None, Budget(None))
     for replicate in (0, 1, 0, 1):
-        assert torch.equal(journaled.ask(images(1, 2), replicate), Toy()(images(1, 2)))
+        assert torch.equal(journaled.query(images(1, 2), replicate), Toy()(images(1, 2)))
     assert (model.calls, journaled.distinct) == ([2, 2], 4)
 
 
 def test_the_key_holds_pixels_shape_and_model() -> None:
     with Ledger(None) as ledger:
         model = Toy()
-        Journaled(model, ledger, Budget(None), identity="a")(images(1))
+        LocalJournal(model, ledger, Budget(None), identity="a")(images(1))
         for other, identity in ((Toy(), "b"), (Toy("another"), "a")):
-            Journaled(other, ledger, Budget(None), identity=identity)(images(1))
+            LocalJournal(other, ledger, Budget(None), identity=identity)(images(1))
             assert other.calls == [1]
         wide = Toy()
         wide.spec = replace(wide.spec, image_size=(3, 2))  # the same bytes, in another shape
-        Journaled(wide, ledger, Budget(None), identity="a")(images(1).reshape(1, 3, 3, 2))
+        LocalJournal(wide, ledger, Budget(None), identity="a")(images(1).reshape(1, 3, 3, 2))
         assert wide.calls == [1]
         again = Toy()
         noisy = images(1) + 1e-7  # float32 noise of a blend, the same 8-bit image
         noisy = noisy.clamp(0, 1).contiguous(memory_format=torch.channels_last)
-        assert torch.equal(Journaled(again, ledger, Budget(None), identity="a")(noisy), Toy()(images(1)))
+        assert torch.equal(LocalJournal(again, ledger, Budget(None), identity="a")(noisy), Toy()(images(1)))
         assert again.calls == []
 
 
 def test_images_between_8_bit_values_are_refused_before_anything_is_paid() -> None:
     model, budget = Toy(), Budget(9)
-    journaled = Journaled(model, None, budget)
+    journaled = LocalJournal(model, None, budget)
     for wrong, error in (
         (images(1) * 0.999, RangeError),
         (images(1) * 255, RangeError),
@@ -158,7 +158,7 @@ def test_images_between_8_bit_values_are_refused_before_anything_is_paid() -> No
             journaled(wrong)
     assert (model.calls, budget.spent) == ([], 0)
     with pytest.raises(RangeError, match="max_batch"):
-        Journaled(model, None, budget, max_batch=0)
+        LocalJournal(model, None, budget, max_batch=0)
 
 
 def test_queries_of_the_models_making_count_in_every_session(tmp_path: Path) -> None:
@@ -168,19 +168,19 @@ def test_queries_of_the_models_making_count_in_every_session(tmp_path: Path) -> 
     for session in range(2):
         with Ledger(tmp_path / "l") as ledger:
             budget = Budget(9)
-            journaled = Journaled(Probing(), ledger, budget)
+            journaled = LocalJournal(Probing(), ledger, budget)
             asked = 2 if session == 0 else 2 + 1 + 2
-            assert (budget.spent, journaled.images, journaled.requests) == (asked, asked, asked)
+            assert (budget.spent, journaled.queries, journaled.totals().requests) == (asked, asked, asked)
             journaled(images(session))
 
 
 def test_answers_of_another_width_are_refused() -> None:
     with Ledger(None) as ledger:
         model = Toy()
-        Journaled(model, ledger, Budget(None))(images(1))
+        LocalJournal(model, ledger, Budget(None))(images(1))
         model.spec = replace(model.spec, num_outputs=2)
         with pytest.raises(ModelError, match="an answer of 3 outputs, but 'toy' has 2"):
-            Journaled(model, ledger, Budget(None))(images(1))
+            LocalJournal(model, ledger, Budget(None))(images(1))
 
 
 # The budget holds ----------------------------------------------------------------------------------------------------
@@ -191,11 +191,11 @@ STEPS = st.lists(
     st.tuples(st.lists(st.integers(0, 5), min_size=1, max_size=5), st.integers(0, 1), st.booleans(), st.booleans()),
     max_size=8,
 )
-Make = Callable[[Model, Ledger, int, int | None], Journaled]
+Make = Callable[[Model, Ledger, int, int | None], LocalJournal]
 
 
-def honest(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> Journaled:
-    return Journaled(model, ledger, Budget(total), max_batch=max_batch)
+def honest(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> LocalJournal:
+    return LocalJournal(model, ledger, Budget(total), max_batch=max_batch)
 
 
 class Trusting(Budget):
@@ -207,28 +207,28 @@ class Trusting(Budget):
         self.charge(num_queries)
 
 
-class Late(Journaled):
-    """Reserves after asking."""
+class Late(LocalJournal):
+    """Reserves after its queries."""
 
-    def _asked(self, images, keys, replicate):
+    def query(self, images: Tensor, replicate: int = 0) -> Tensor:
+        before = self.queries
         budget, self.budget = self.budget, Budget(None)
         try:
-            outputs = super()._asked(images, keys, replicate)
+            outputs = super().query(images, replicate)
         finally:
             self.budget = budget
-        budget.reserve(len(keys))
+        budget.reserve(self.queries - before)
         return outputs
 
 
-def late(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> Journaled:
+def late(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> LocalJournal:
     return Late(model, ledger, Trusting(total), max_batch=max_batch)
 
 
-def forgetful(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> Journaled:
-    """Starts anew with what was answered only."""
-    journaled = Journaled(model, ledger, Budget(None), max_batch=max_batch)
-    answered = ledger._file.execute("SELECT count(outputs) FROM queries").fetchone()[0]
-    journaled.budget = Budget(total, answered)
+def forgetful(model: Model, ledger: Ledger, total: int, max_batch: int | None) -> LocalJournal:
+    """Forgets what earlier sessions spent."""
+    journaled = LocalJournal(model, ledger, Budget(None), max_batch=max_batch)
+    journaled.budget = Budget(total)
     return journaled
 
 
@@ -241,14 +241,14 @@ def check_budget(make: Make, steps: list[Step], total: int, max_batch: int | Non
                 journaled = make(model, ledger, total, max_batch)
             asked = model.asked
             try:
-                outputs = journaled.ask(images(*numbers), replicate)
+                outputs = journaled.query(images(*numbers), replicate)
             except BudgetError:
                 assert model.asked == asked
             except ConnectionError:
                 assert model.asked > asked
             else:
                 assert torch.equal(outputs, Toy()(images(*numbers)))
-            assert model.asked == journaled.budget.spent == journaled.images <= total
+            assert model.asked == journaled.budget.spent == journaled.queries <= total
 
 
 @given(STEPS, st.integers(0, 12), st.sampled_from([None, 1, 2]))

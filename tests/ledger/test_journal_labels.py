@@ -1,8 +1,8 @@
-"""Journaled models that answer in words: their labels are in the ledger with the answers."""
+"""Models that answer in words: their labels are in the ledger with the answers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,8 +12,9 @@ from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ModelError, ModelSpec
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import Journaled, OpenVocabulary, Probed
+from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger
+from pixprompt.ledger.querier import OpenVocabulary, Probed
 from pixprompt.models import as_model
 
 SIZE = (2, 3)
@@ -49,8 +50,14 @@ class Naming:
     def restore(self, labels: Sequence[str], closed: bool) -> None:
         self.vocabulary, self.open = tuple(labels), not closed
 
-    def close(self) -> None:
+    def close_vocabulary(self) -> None:
         self.open = False
+
+    def expect(self, classes: Iterable[str]) -> None:
+        pass
+
+    def assume(self, num_outputs: int, answer: AnswerKind) -> None:
+        pass
 
 
 class Silent:
@@ -65,18 +72,18 @@ class Silent:
 
 def test_an_open_vocabulary_grows_is_restored_and_closed(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l") as ledger:
-        journaled = Journaled(Naming(), ledger, Budget(None), max_batch=1)
+        journaled = LocalJournal(Naming(), ledger, Budget(None), max_batch=1)
         assert journaled(images(1, 2)).tolist() == [[0, 1, 0], [0, 0, 1]]  # asked one by one, of two lengths
     with Ledger(tmp_path / "l") as ledger:
         model = Naming()
-        journaled = Journaled(model, ledger, Budget(None))
+        journaled = LocalJournal(model, ledger, Budget(None))
         assert (model.vocabulary, model.open, model.asked) == (("(other)", "13", "26"), True, 0)
         assert journaled(images(3, 1)).tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]]
         journaled.close_vocabulary()
         assert journaled(images(4)).tolist() == [[1, 0, 0, 0]]
     with Ledger(tmp_path / "l") as ledger:
         model = Naming()
-        journaled = Journaled(model, ledger, Budget(None))
+        journaled = LocalJournal(model, ledger, Budget(None))
         assert (model.vocabulary, model.open) == (("(other)", "13", "26", "39"), False)
         assert journaled(images(1, 2, 3, 4)).argmax(1).tolist() == [1, 2, 3, 0]
         assert model.asked == 0
@@ -94,14 +101,14 @@ def test_a_callable_that_answers_in_words(tmp_path: Path) -> None:
         assert isinstance(model, OpenVocabulary)
         assert isinstance(model, Probed)
         with Ledger(tmp_path / "l") as ledger:
-            journaled = Journaled(model, ledger, Budget(model.probe_queries + 2))
+            journaled = LocalJournal(model, ledger, Budget(model.probe_queries + 2))
             answers.append((journaled(images(2, 1)).tolist(), model.vocabulary))
-            assert (journaled.budget.remaining, journaled.cached) == (0, 2 * session)
+            assert (journaled.budget.remaining, journaled.totals().cached) == (0, 2 * session)
     assert answers == [([[0, 1, 0], [0, 0, 1]], ("(other)", "cat", "dog"))] * 2
 
 
 def test_the_labels_of_another_model_are_refused() -> None:
     with Ledger(None) as ledger:
-        Journaled(Naming(), ledger, Budget(None))(images(1))
+        LocalJournal(Naming(), ledger, Budget(None))(images(1))
         with pytest.raises(ModelError, match="labels of another model than 'silent'"):
-            Journaled(Silent(), ledger, Budget(None))
+            LocalJournal(Silent(), ledger, Budget(None))

@@ -13,7 +13,7 @@ import torch
 import pixprompt
 from pixprompt.core import Access, BudgetError, ModelSpec
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import Journaled
+from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger, Totals
 
 TOTAL = 100_000
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from pixprompt.core import Access, ModelSpec
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import Journaled
+from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger
 
 folder, rounds, lazy, total = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
@@ -50,7 +50,7 @@ class Lazy(Ledger):
 def work(number):
     acks = os.open(folder / "acks", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     random.seed(number)
-    journaled = Journaled(Paid(), (Lazy if lazy else Ledger)(folder / "ledger"), Budget(total))
+    journaled = LocalJournal(Paid(), (Lazy if lazy else Ledger)(folder / "ledger"), Budget(total))
     while True:
         numbers = [random.randrange(1 << 24) for _ in range(random.randint(1, 3))]
         outputs = journaled(torch.cat([image(n) for n in numbers]))
@@ -104,7 +104,7 @@ def replayed(folder: Path, numbers: list[int]) -> torch.Tensor:
     pixels = torch.stack([places // 65536, places // 256 % 256, places % 256], 1)
     images = pixels.float()[:, :, None, None] / 255
     with Ledger(folder / "ledger") as ledger:
-        outputs = Journaled(Never(), ledger, Budget(None))(images)
+        outputs = LocalJournal(Never(), ledger, Budget(None))(images)
     assert torch.equal(outputs, images[:, :, 0, 0] * 3)
     return outputs
 
@@ -115,7 +115,7 @@ def check(folder: Path, rounds: int) -> Totals:
     with Ledger(folder / "ledger") as ledger:
         assert ledger._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         totals, budget = ledger.totals(), Budget(TOTAL)
-        Journaled(Never(), ledger, budget)
+        LocalJournal(Never(), ledger, budget)
         (kept,) = ledger._file.execute("SELECT count(outputs) FROM queries").fetchone()
     calls = (folder / "calls").stat().st_size
     assert totals.in_doubt <= rounds  # at most the one in flight
@@ -148,4 +148,4 @@ def test_a_budget_holds_over_kills(tmp_path: Path) -> None:
     with Ledger(tmp_path / "ledger") as ledger:
         ledger.intend([b"1", b"2", b"3"])
     with Ledger(tmp_path / "ledger") as ledger, pytest.raises(BudgetError, match=r"2 more .* but 1 of 4"):
-        Journaled(Never(), ledger, Budget(4))(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))
+        LocalJournal(Never(), ledger, Budget(4))(torch.tensor([0.0, 1.0]).view(2, 1, 1, 1).expand(2, 3, 1, 1))

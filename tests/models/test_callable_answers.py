@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ConfigError, ModelError, ShapeError
-from pixprompt.models import Opaque, as_model, widened
+from pixprompt.models import CallableModel, as_model, widened
 from pixprompt.outputs import candidates, make_output, output_from_json
 from pixprompt.replies import OTHER
 
@@ -69,10 +69,10 @@ def test_top_k_rows_are_silent_where_the_answer_is() -> None:
     assert twice(photos(1)).tolist() == [[0.0, 0.75]], "two classes of one name"
 
 
-def told(replies: list[object]) -> Opaque:
+def told(replies: list[object]) -> CallableModel:
     queue = iter([replies[0], *replies])
     model = as_model(lambda image: next(queue), takes="image", image_size=SIZE, name="told")
-    assert isinstance(model, Opaque)
+    assert isinstance(model, CallableModel)
     return model
 
 
@@ -86,7 +86,7 @@ def test_rows_grow_until_the_vocabulary_is_closed() -> None:
     with pytest.raises(ShapeError):
         widened(first, 2)
     assert widened(first, model.spec.num_outputs).tolist() == [[0, 0.5, 0, 0], [0, 0, 0.25, 0]]
-    model.close()
+    model.close_vocabulary()
     assert (model.open, model.spec.labels) == (False, (OTHER, "a", "b", "c"))
     assert model(photos(1)).tolist() == [[0.75, 0.125, 0, 0]], "later ones add up"
 
@@ -106,7 +106,7 @@ def test_a_prompt_file_brings_the_labels_back() -> None:
     replies: list[object] = ["cat", "dog", "cat", "stove", "dog", "bird"]
     model, classes = told(replies), ("wolf", "tiger")
     outputs = [model(photos(1)) for _ in range(5)]
-    model.close()
+    model.close_vocabulary()
     rows = torch.cat([widened(part, model.spec.num_outputs) for part in outputs])
     fitted = make_output("blm", classes=classes, spec=model.spec).refit(rows, torch.tensor([1, 0, 1, 0, 0]))
     values = json.loads(json.dumps(fitted.to_json()))
@@ -118,20 +118,20 @@ def test_a_prompt_file_brings_the_labels_back() -> None:
     assert [int(again(anew(photos(1))).argmax()) for _ in range(4)] == [0, 0, 1, 0]
     other_order = told(list(reversed(replies)))
     other_order(photos(4))
-    other_order.close()
+    other_order.close_vocabulary()
     assert other_order.spec.num_outputs != len(values["labels"]) or other_order.spec.labels != model.spec.labels
 
 
 def test_fixed_labels_can_only_be_restored_as_they_are() -> None:
     plain = constant([0.1, 0.9], labels=("a", "b"))
-    assert isinstance(plain, Opaque)
+    assert isinstance(plain, CallableModel)
     plain.restore(("a", "b"), closed=True)
-    plain.close()
+    plain.close_vocabulary()
     plain.expect(("c",))
     assert (plain.vocabulary, plain.open) == (("a", "b"), False)
     with pytest.raises(ModelError, match="not the 1 that were recorded"):
         plain.restore(("a",), closed=True)
     nameless = constant([0.1, 0.9])
-    assert isinstance(nameless, Opaque)
+    assert isinstance(nameless, CallableModel)
     assert nameless.vocabulary == ()
     assert nameless.spec == replace(nameless.spec, labels=None)

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixprompt.core import AnswerKind, ConfigError, ModelError
-from pixprompt.models import Opaque, as_model
+from pixprompt.models import CallableModel, as_model
 
 from .services import FORMS, SIZE, callable_of, photos
 
@@ -135,7 +135,7 @@ def test_a_parameter_called_image_is_tried_with_an_image_first() -> None:
         return "dark" if np.asarray(image).mean() < 100 else "light"  # works on an array of any shape
 
     model = as_model(answer, image_size=SIZE)
-    assert isinstance(model, Opaque)
+    assert isinstance(model, CallableModel)
     assert (model.takes, model.probe_queries) == ("image", 1)
 
 
@@ -144,7 +144,7 @@ def test_what_leaves_torch_is_tried_with_an_image_before_a_second_tensor() -> No
         return np.asarray(x, dtype=np.float64).mean((0, 1)).tolist()
 
     model = as_model(through_numpy, image_size=SIZE)
-    assert isinstance(model, Opaque)
+    assert isinstance(model, CallableModel)
     assert (model.takes, model.probe_queries) == ("image", 2)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.core import Access, AccessError, Model, ModelError, ModelSpec, RangeError, ShapeError
-from pixprompt.models import Counted, TorchModel, frozen
+from pixprompt.models import DirectQuerier, TorchModel, frozen
 from pixprompt.tensor_checks import check_outputs
 
 SPEC = ModelSpec("tiny", (8, 8), 5)
@@ -125,14 +125,14 @@ def test_a_rounding_error_is_no_violation() -> None:
 
 
 def test_unclamped_images_pass_where_the_model_is_a_torch_model() -> None:
-    images, counted = make_images() * 3 - 1, Counted(TorchModel(make_net(), SPEC, mean=MEAN, std=STD))
+    images, counted = make_images() * 3 - 1, DirectQuerier(TorchModel(make_net(), SPEC, mean=MEAN, std=STD))
     with pytest.raises(RangeError):
         counted.model(images)
     model = TorchModel(make_net(), SPEC, mean=MEAN, std=STD)
     assert torch.equal(counted.unclamped(images), model.answer(model.normalize(images)))
-    assert (counted.images, counted.requests) == (3, 1)
+    assert (counted.num_images, counted.num_requests) == (3, 1)
     with pytest.raises(AccessError, match="only images in"):
-        Counted(Counted(model)).unclamped(images)
+        DirectQuerier(DirectQuerier(model)).unclamped(images)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (2, 1, 8, 8), (2, 3, 8, 9), (2, 8, 8, 3), (0, 3, 8, 8)])
@@ -177,7 +177,7 @@ def test_outputs_become_float32() -> None:
 
 def test_counted_equals_the_model() -> None:
     model = TorchModel(make_net(), SPEC)
-    counted = Counted(model)
+    counted = DirectQuerier(model)
     assert isinstance(counted, Model)
     assert (counted.spec, counted.access) == (model.spec, model.access)
     one, other = (make_images(4).requires_grad_() for _ in range(2))
@@ -187,7 +187,7 @@ def test_counted_equals_the_model() -> None:
     expected.sum().backward()
     assert torch.equal(one.grad, other.grad)
     counted(make_images(3))
-    assert (counted.images, counted.requests) == (7, 2)
+    assert (counted.num_images, counted.num_requests) == (7, 2)
     with pytest.raises(RangeError):
         counted(make_images(2) + 1)
-    assert (counted.images, counted.requests) == (9, 3)
+    assert (counted.num_images, counted.num_requests) == (9, 3)

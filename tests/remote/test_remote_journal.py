@@ -39,7 +39,7 @@ def test_it_is_a_model_and_asks_each_image_once() -> None:
     assert rows.tolist() == [[0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0.75, 0], [0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0, 0.75]]
     assert torch.equal(asked(images(2, 3)), rows[[3, 0]])
     assert sorted(desk.asked) == [1, 2, 3]
-    assert (asked.images, asked.budget.spent, asked.cached, asked.distinct) == (3, 3, 1 + 2, 3)
+    assert (asked.queries, asked.budget.spent, asked.totals().cached, asked.distinct) == (3, 3, 1 + 2, 3)
 
 
 def test_the_first_request_ever_is_about_one_image_alone(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_what_is_wrong_shows_at_the_first_image() -> None:
     asked = journal(desk)
     with pytest.raises(EndpointError, match="Check the credentials"):
         asked(SEVEN)
-    assert (desk.batches, asked.budget.spent, asked.requests) == ([[0]], 0, 1)
+    assert (desk.batches, asked.budget.spent, asked.totals().requests) == ([[0]], 0, 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
@@ -88,14 +88,14 @@ def test_an_earlier_session_is_replayed_bit_by_bit(tmp_path: Path) -> None:
     assert (again.budget.spent, again.distinct) == (7, 0)
     assert torch.equal(again(SEVEN), before)
     assert (desk.batches, again.budget.spent, again.distinct) == ([], 7, 7)
-    anew = journal(desk, tmp_path / "l", budget=20, anew=True)
+    anew = journal(desk, tmp_path / "l", budget=20, session_only=True)
     assert anew.budget.spent == 0
 
 
 def test_replicates_ask_again() -> None:
     desk = Desk()
     asked = journal(desk)
-    assert torch.equal(asked.ask(images(1), 0)[:, :3], asked.ask(images(1), 1)[:, :3])
+    assert torch.equal(asked.query(images(1), 0)[:, :3], asked.query(images(1), 1)[:, :3])
     assert (desk.asked, asked.distinct) == ([1, 1], 2)
 
 
@@ -151,7 +151,7 @@ def test_of_a_batch_that_failed_in_part_only_the_rest_is_asked_again() -> None:
     asked = journal(desk, concurrency=1)
     asked(images(0, 1, 2, 3))
     assert desk.batches == [[0], [1, 2], [2], [3]]
-    assert (asked.images, asked.ledger.totals().retried) == (5, 1)
+    assert (asked.queries, asked.ledger.totals().retried) == (5, 1)
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -236,7 +236,7 @@ def test_asking_again_is_named_and_spent(tmp_path: Path) -> None:
     asked = journal(desk, tmp_path / "l", in_doubt="retry")
     rows = asked(images(*range(5)))
     assert torch.equal(rows, journal(Desk())(images(*range(5))))
-    assert (desk.asked, asked.budget.spent, asked.images) == ([3, 4], 7, 7)
+    assert (desk.asked, asked.budget.spent, asked.queries) == ([3, 4], 7, 7)
     assert "asked again, and perhaps billed twice" in asked.notes[0]
     asked.ledger.close()
     assert "asked again" in journal(Desk(), tmp_path / "l").notes[0]  # it is decided, and stays named

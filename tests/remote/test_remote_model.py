@@ -80,7 +80,7 @@ def test_expected_names_are_heard_in_sentences() -> None:
     model = made(lambda number: "I see a zebra")
     model.expect(["brick", "zebra"])
     assert model(images(1)).tolist() == [[0, 0, 1]]
-    model.close()
+    model.close_vocabulary()
     assert not model.open
 
 

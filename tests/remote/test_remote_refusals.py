@@ -86,19 +86,19 @@ def test_too_many_are_an_error_even_apart(tmp_path: Path) -> None:
 def test_those_who_want_to_ask_again_some_time_are_told_which() -> None:
     desk = Picky(0, 3)
     asked = journal(desk, concurrency=1)
-    rows, refused = asked.ask_each(images(*range(6)))
+    rows, refused = asked.query_each(images(*range(6)))
     assert sorted(refused) == rows.isnan().any(1).nonzero().flatten().tolist() == [0, 3]
     assert "too dark" in refused[3]
     desk.script.clear()
-    rows, refused = asked.ask_each(images(*range(6)))
+    rows, refused = asked.query_each(images(*range(6)))
     assert (refused, bool(rows.isnan().any())) == ({}, False)
 
 
 def test_answers_of_nobody_are_as_wide_as_others() -> None:
     asked = journal(Picky(0, 1, 2), concurrency=1)
-    rows, _ = asked.ask_each(images(0, 1, 2))
+    rows, _ = asked.query_each(images(0, 1, 2))
     assert rows.isnan().tolist() == [[True]] * 3
-    rows, _ = asked.ask_each(images(2, 4))
+    rows, _ = asked.query_each(images(2, 4))
     assert rows.isnan().any(1).tolist() == [True, False]
 
 

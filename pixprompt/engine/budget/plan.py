@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 from ...core import ConfigError
-from ...ledger import Journal, Totals, probe_queries
-from ...models import Counted
-from ...remote import RemoteJournal, RemoteModel
+from ...ledger import Querier, probe_queries
+from ...remote import RemoteModel
 from ..config.methods import INSIDE, grids, make_adapter
 from ..config.presets import query_budget
 from ..config.train_config import TrainConfig
@@ -110,25 +109,12 @@ def _calls(model: RemoteModel, total: int, config: TrainConfig) -> dict[str, Any
     }
 
 
-def query_counts(
-    counted: Counted | Journal, price_per_1000: float | None, *, before: Totals | None = None
-) -> dict[str, Any]:
-    """Returns the `queries` of a result object.
-
-    Args:
-        counted: What was asked.
-        price_per_1000: Of queries.
-        before: What its ledger had seen before that; None for nothing.
-    """
-    if isinstance(counted, Journal):
-        totals = counted.ledger.totals()
-        if before is not None:
-            totals = totals.since(before)
-    else:
-        totals = Totals(counted.images, counted.requests, 0, 0, 0, 0)
+def query_counts(querier: Querier, price_per_1000: float | None) -> dict[str, Any]:
+    """Returns the `queries` of a result object."""
+    totals = querier.totals()
     names = ("images", "requests", "cached", "retried")
     counts = {**{name: getattr(totals, name) for name in names}, "cost": cost(totals.images, price_per_1000)}
-    if isinstance(counted, RemoteJournal) and totals.in_doubt:
+    if totals.in_doubt:
         counts |= {"in_doubt": totals.images_in_doubt, "skipped": totals.skipped}
     return counts
 

@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 
 from ...adapters import PixelPrompt, WhiteBox
 from ...core import ModelError, OutputTransform
-from ...models import Counted
+from ...models import DirectQuerier
 from ...optimizers import OPTIMIZERS, warmup_cosine
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
@@ -149,7 +149,7 @@ def fit(
     *,
     checkpoint: Path | None,
     revive: Callable[[dict[str, Any]], OutputTransform],
-    counted: Counted,
+    counted: DirectQuerier,
     on_epoch: Callable[[Fit], None],
 ) -> Fit:
     """Trains until the last epoch, from the checkpoint where there is one.
@@ -163,7 +163,7 @@ def fit(
     """
     state = _restore(work, checkpoint, revive) or Fit()
     if state.epoch:
-        counted.images, counted.requests = state.images, state.requests
+        counted.num_images, counted.num_requests = state.images, state.requests
     epochs = work.config.epochs or 0
     num_val = 0 if work.val is None else len(work.val.labels)
     work.reporter.stage("train", (epochs - state.epoch) * (len(work.train.labels) + num_val))
@@ -178,7 +178,7 @@ def fit(
         state.epoch += 1
         state.train_seconds += trained - began
         state.seconds += time.perf_counter() - began
-        state.images, state.requests = counted.images, counted.requests
+        state.images, state.requests = counted.num_images, counted.num_requests
         if work.val is not None:
             line |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
         state.history.append(line | {"images": state.images, "seconds": round(state.seconds, 2)})

@@ -95,13 +95,13 @@ def _trials(parts: Parts, folder: Path, train: Feed, val: Feed, reporter: Report
     if path.exists():
         kept = json.loads(path.read_text())
         trials, earlier = kept["trials"], kept["seconds"]
-        counted.images, counted.requests = kept["images"], kept["requests"]
+        counted.num_images, counted.num_requests = kept["images"], kept["requests"]
     known = {(trial["lr"], trial["weight_decay"]) for trial in trials}
     for rate in rates:
         for decay in decays:
             if (rate, decay) not in known:
                 trials.append(_trial(parts, rate, decay, train, val, reporter))
-                asked = {"images": counted.images, "requests": counted.requests}
+                asked = {"images": counted.num_images, "requests": counted.num_requests}
                 spent = earlier + time.perf_counter() - began
                 write_json(path, {"trials": trials, "seconds": spent, **asked})
     return _Tried(trials, earlier)

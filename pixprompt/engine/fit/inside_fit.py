@@ -30,8 +30,8 @@ def counter(parts: Parts) -> Callable[[int], None]:
     """Returns what counts the images that went through the backbone."""
 
     def count(num_images: int) -> None:
-        parts.counted.images += num_images
-        parts.counted.requests += 1
+        parts.counted.num_images += num_images
+        parts.counted.num_requests += 1
 
     return count
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...adapters import BarPrompter, InBasis, Prompter
 from ...core import BudgetError, ConfigError
+from ...ledger import OpenVocabulary
 from ...optimizers import AskTell, make_query_optimizer
 from ...outputs import OUTPUTS
 from ...templates import make_basis
@@ -18,7 +19,6 @@ from ..asking import ask_some
 from ..budget.allocation import Allocation
 from ..config.train_config import TrainConfig
 from ..initial_prompts import Start, starts_of
-from ..opening import Finding
 from ..parts import Parts
 from ..saved.per_image_prompt import coordinator_of
 from ..seeds import stream
@@ -52,7 +52,7 @@ def check_search(parts: Parts, plan: Allocation) -> None:
         ConfigError: Settings do not go together, or the budget does not pay for one answer.
     """
     model, kind = parts.model, parts.config.output or ""
-    closed = not (isinstance(model, Finding) and model.open)
+    closed = not (isinstance(model, OpenVocabulary) and model.open)
     if not closed and not plan.head:
         raise ConfigError("the budget does not pay for one labelled answer, and without any the labels are not known.")
     known = parts.spec.num_outputs > 0  # or else its first answer will say

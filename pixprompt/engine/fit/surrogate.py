@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate, log_softmax
 
 from ...adapters import PixelPrompt
 from ...core import Access, AccessError, AnswerKind, Model, ModelSpec
-from ...models import Counted, load_model
+from ...models import DirectQuerier, load_model
 from ..answers import ask_all
 from ..config.presets import DEFAULTS
 from ..initial_prompts import SURROGATE_SHARES, Start
@@ -127,7 +127,7 @@ def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> T
         epochs=session.parts.config.epochs or DEFAULTS["epochs"],
         output="linear",
     )
-    parts = replace(session.parts, model=local, counted=Counted(local), config=config, floor=None)
+    parts = replace(session.parts, model=local, counted=DirectQuerier(local), config=config, floor=None)
     parts = replace(parts, canvas=parts.fitted(shrink))
     train = session.canvases("train", shrink=shrink)()
     first = parts.data.train.subset([0])
@@ -139,7 +139,7 @@ def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> T
         read = plain.heads.logits(session.head.outputs, session.folds[chosen])
         weight, bias = ridge(features, log_softmax(read, dim=1))
         mimic = Mimic(local, weight.to(parts.device), bias.to(parts.device))
-        parts = replace(parts, model=mimic, counted=Counted(mimic))
+        parts = replace(parts, model=mimic, counted=DirectQuerier(mimic))
         output = parts.output("first-k")  # its outputs are the classes, in their order
     else:
         answered = ask_all(local, train, device=parts.device, reporter=session.reporter)

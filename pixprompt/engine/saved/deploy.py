@@ -9,14 +9,13 @@ from typing import Any
 
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
 from ...files import file_sha256
-from ...ledger import Totals
-from ...models import Counted
+from ...ledger import OpenVocabulary, Querier
+from ...models import DirectQuerier
 from ...outputs import output_from_json
 from ...prompt import Prompt, load
-from ...remote import RemoteJournal, RemoteModel
 from ..config.methods import INSIDE
 from ..config.train_config import TrainConfig, run_config
-from ..opening import Calls, Finding, is_remote, open_journal, open_model
+from ..opening import Calls, is_remote, open_model, open_querier
 from ..parts import device_of, pick_device
 from .adapter_file import NoPrompt, load_tuned
 from .per_image_prompt import ADAPTER_FILE, PerImagePrompt, load_per_image
@@ -29,21 +28,18 @@ class Deployed:
     """A saved prompt with the model that it is for and the transform of its answers.
 
     Attributes:
-        model: A remote one has a ledger, which `close` closes.
-        before: What that ledger had seen before.
+        model: Queries the model; a remote one has a ledger, which `close` closes.
     """
 
     prompt: Prompt | PerImagePrompt | NoPrompt
-    model: Counted | RemoteJournal
+    model: Querier
     output: OutputTransform
     config: TrainConfig | None
     device: str
-    before: Totals | None = None
 
     def close(self) -> None:
         """Closes the ledger of a remote model."""
-        if isinstance(self.model, RemoteJournal):
-            self.model.ledger.close()
+        self.model.close()
 
 
 def deploy(
@@ -95,17 +91,16 @@ def deploy(
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
     _assume(model, prompt.output)
     output = output_from_json(prompt.output, spec=model.spec).to(device)
-    journal = open_journal(model, calls or Calls())
-    before = journal.ledger.totals() if isinstance(journal, RemoteJournal) else None
-    return Deployed(prompt, journal, output, config, device, before)
+    return Deployed(prompt, open_querier(model, calls or Calls()), output, config, device)
 
 
 def _assume(model: Model, output: dict[str, Any]) -> None:
     """Tells a model that does not know its outputs what they were when the prompt was learned."""
+    if not isinstance(model, OpenVocabulary):
+        return
     try:
-        if isinstance(model, RemoteModel):  # its first answer is checked for that
-            model.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
-        if isinstance(model, Finding) and output.get("labels"):
+        model.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
+        if output.get("labels"):
             model.restore(output["labels"], closed=True)
     except (KeyError, TypeError, ValueError) as error:
         raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
@@ -120,7 +115,7 @@ def _deploy_inside(
         model = open_model(model or config.model, weights=file, device=pick_device(device))
     place = device_of(model, device)
     plain, tuned = load_tuned(path / ADAPTER_FILE, model)
-    return Deployed(plain, Counted(tuned), tuned.adapter.output, config, place)
+    return Deployed(plain, DirectQuerier(tuned), tuned.adapter.output, config, place)
 
 
 def _load_model(

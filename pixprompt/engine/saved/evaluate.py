@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,8 @@ import numpy as np
 
 from ...core import ConfigError, Model
 from ...data import CanvasSet, Data, load_data
-from ...remote import RemoteJournal
 from ..answers import Answered, Pixels, ask_all, batches, reproducible, score
 from ..budget.plan import query_counts
-from ..budget.preflight import announce, notes_of
 from ..config.train_config import TrainConfig
 from ..opening import Calls
 from ..parts import canvases_of, plain_canvas
@@ -111,11 +109,11 @@ def _evaluate(
         parameters=int(str(prompt.template.get("num_params", 0))),
         seed=prompt.seed,
         accuracy=rungs,
-        queries=query_counts(deployed.model, price_per_1000, before=deployed.before),
+        queries=query_counts(deployed.model, price_per_1000),
         best="adapter" if inside else "none" if prompt.template["name"] == "none" else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
-        notes=[*notes, *notes_of(deployed.model)],
+        notes=[*notes, *deployed.model.notes],
         adapter=saved.adapter if saved else None,
     )
 
@@ -155,15 +153,16 @@ def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, a
 def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:
     """Makes sure, of a remote model, that all of it can be asked, before anything is; says how much that is."""
     model = deployed.model
-    if not isinstance(model, RemoteJournal):
-        return
-    new: set[bytes] = set()
-    for job in jobs:
-        for part in batches(len(job.canvases.labels), model.chunk):
-            block = np.asarray(job.canvases.pixels[part])
-            new |= model.new_keys(job.overlay(block) if job.overlay else block)
-    announce(model, len(new), reporter)
-    model.budget.require(len(new), model.num_requests(len(new)))
+
+    def prompted() -> Iterator[Pixels]:
+        for job in jobs:
+            for part in batches(len(job.canvases.labels), model.chunk):
+                block = np.asarray(job.canvases.pixels[part])
+                yield job.overlay(block) if job.overlay else block
+
+    num_new = model.new_queries(prompted())
+    model.announce(num_new, reporter.note)
+    model.require(num_new)
 
 
 def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[dict[str, Score | None], dict[str, int]]:
@@ -173,7 +172,12 @@ def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[di
     for job in jobs:
         reporter.stage(f"score {job.split}", len(job.canvases.labels))
         answered.setdefault(job.rung, {})[job.split] = ask_all(
-            deployed.model, job.canvases, device=deployed.device, overlay=job.overlay, reporter=reporter
+            deployed.model,
+            job.canvases,
+            device=deployed.device,
+            batch_size=deployed.model.chunk,
+            overlay=job.overlay,
+            reporter=reporter,
         ).known
     for rung, found in answered.items():
         rungs[rung] = score(deployed.output, found["val"], found["test"])

@@ -12,9 +12,7 @@ from torch import Tensor
 
 from ...core import ImageError
 from ...data import ImageSet, join, load_images
-from ...remote import RemoteJournal
 from ..answers import Pixels, batches, reproducible, to_images
-from ..budget.preflight import UNANSWERED, announce
 from ..report import Reporter, Silent
 from .deploy import Deployed
 
@@ -26,7 +24,7 @@ def predict(
     inputs: list[str],
     *,
     top: int = 5,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     workers: int = 2,
     reporter: Reporter | None = None,
 ) -> Iterator[dict[str, Any]]:
@@ -39,7 +37,7 @@ def predict(
         deployed: From `deploy`.
         inputs: Image files and folders; all are found before the model is asked anything.
         top: How many classes to list.
-        batch_size: Images per request of a local model.
+        batch_size: Images per call; None for what suits the model.
         workers: Threads that decode images.
         reporter: Hears who is asked.
 
@@ -48,11 +46,9 @@ def predict(
         EndpointError: It refuses several images in a row, or does not answer.
     """
     images = join([load_images(name) for name in inputs])
-    if isinstance(deployed.model, RemoteJournal):
-        announce(deployed.model, len(images), reporter or Silent())
+    deployed.model.announce(len(images), (reporter or Silent()).note)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        size = deployed.model.chunk if isinstance(deployed.model, RemoteJournal) else batch_size
-        for part in batches(len(images), size):
+        for part in batches(len(images), batch_size or deployed.model.chunk):
             yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
 
 
@@ -87,10 +83,7 @@ def _predict_batch(
 
 def _answers(deployed: Deployed, prompted: Pixels) -> Sequence[Tensor | str]:
     """Asks about prompted canvases (N, H, W, 3); returns the answers, or why there is none."""
-    images, model = to_images(prompted, deployed.device), deployed.model
     with reproducible():
-        if not isinstance(model, RemoteJournal):
-            return list(model(images))
-        rows, refused = model.ask_each(images)
+        rows, refused = deployed.model.query_each(to_images(prompted, deployed.device))
     missing = rows.isnan().any(1).tolist()
-    return [refused.get(i, UNANSWERED) if missing[i] else row for i, row in enumerate(rows)]
+    return [refused.get(i, "left without an answer") if missing[i] else row for i, row in enumerate(rows)]

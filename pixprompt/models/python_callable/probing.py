@@ -15,8 +15,8 @@ from ...replies.readers import is_distribution, reader_for
 from ...tensor_checks import check_outputs
 from ..frozen import frozen
 from ..torch_model import TorchModel
+from .callable_model import CallableModel, query_callable
 from .input_forms import likely_forms
-from .opaque import Opaque, ask_callable
 
 __all__ = ["probe"]
 
@@ -74,7 +74,7 @@ def probe(
         model = prober.attempt(step)
         if model is None:
             continue
-        if form is None and isinstance(model, Opaque) and model.takes == "tensor":
+        if form is None and isinstance(model, CallableModel) and model.takes == "tensor":
             _log.warning(
                 "%s answered a float tensor (N, 3, H, W), so it is asked with such tensors; if it takes PIL images or "
                 "arrays, say takes='image', 'images' or 'array'",
@@ -123,7 +123,7 @@ class _Prober:
                 return self._with_tensor(step == "tensor")
             grey = torch.full((1, 3, *self.spec.image_size), _GREY)
             self.asked += 1
-            return self._opaque(ask_callable(self.function, grey, step, self.spec.name)[0], step)
+            return self._opaque(query_callable(self.function, grey, step, self.spec.name)[0], step)
         except _Final as error:
             raise error.reason from error.reason.__cause__
         except (ConfigError, ModelError) as error:
@@ -185,7 +185,7 @@ class _Prober:
         reader = reader_for(
             first, answer=self.answer, labels=spec.labels, num_outputs=spec.num_outputs or None, name=spec.name
         )
-        return Opaque(
+        return CallableModel(
             self.function, spec, takes=takes, reader=reader, prepare=self.model.normalize, probe_queries=self.asked
         )
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ConfigError, Model, ModelError, RangeError, ShapeError
-from pixprompt.models import Opaque, as_model, load_model
+from pixprompt.models import CallableModel, as_model, load_model
 from pixprompt.replies import OTHER
 
 from .services import FORMS, RETURNS, SIZE, callable_of, constant, photos, pixels_of, shares
@@ -92,7 +92,7 @@ def test_takers_of_tensors_are_normalised_others_are_not() -> None:
         return [{"a": 1.0} for _ in images]
 
     model = as_model(named, takes="tensor", image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
-    assert isinstance(model, Opaque)
+    assert isinstance(model, CallableModel)
     model(torch.ones(1, 3, *SIZE))
     assert [float(given.mean()) for given in calls] == [0.0, 2.0]
 

@@ -15,14 +15,14 @@ from ...replies.readers import Reader
 from ...tensor_checks import check_images
 from .input_forms import hand_over
 
-__all__ = ["Opaque", "ask_callable", "widened"]
+__all__ = ["CallableModel", "query_callable", "widened"]
 
 
-class Opaque:
+class CallableModel:
     """A callable of any form as a model: images (N, 3, H, W) in [0, 1] -> rows (N, S), float32; scores only.
 
     What the numbers of a row are is said by `spec.answer`. Labels that are found as answers arrive make the rows
-    wider, at their end, until `close` is called; see `Vocabulary`.
+    wider, at their end, until `close_vocabulary` is called; see `Vocabulary`.
 
     Args:
         function: Asked with images in the form `takes`.
@@ -71,7 +71,7 @@ class Opaque:
         """The labels so far; none where the outputs have no names."""
         return self._reader.labels or ()
 
-    def close(self) -> None:
+    def close_vocabulary(self) -> None:
         """Ends the growth of the vocabulary: labels that are new from now on count as "(other)"."""
         if self._reader.vocabulary is not None:
             self._reader.vocabulary.close()
@@ -80,6 +80,9 @@ class Opaque:
         """Adds names that sentences may mention to an open vocabulary of texts; otherwise does nothing."""
         if self._reader.vocabulary is not None and self._reader.answer is AnswerKind.LABEL:
             self._reader.vocabulary.expect(classes)
+
+    def assume(self, num_outputs: int, answer: AnswerKind) -> None:
+        """Does nothing: what the answers are was seen when it was probed."""
 
     def restore(self, labels: Sequence[str], closed: bool) -> None:
         """Takes over the labels of an earlier run, so that the indices mean the same again.
@@ -116,7 +119,7 @@ class Opaque:
         check_images(images, self._spec.image_size)
         given = self._prepare(images.detach()) if self.takes == "tensor" else images
         try:
-            found = ask_callable(self.function, given, self.takes, self._spec.name)
+            found = query_callable(self.function, given, self.takes, self._spec.name)
         except ModelError:
             raise
         except Exception as error:
@@ -126,7 +129,7 @@ class Opaque:
         return torch.from_numpy(self._reader.rows(found)).to(images.device)
 
 
-def ask_callable(function: Callable[..., object], images: Tensor, takes: str, name: str) -> list[Reply]:
+def query_callable(function: Callable[..., object], images: Tensor, takes: str, name: str) -> list[Reply]:
     """Asks a callable about images (N, 3, H, W) in the form that it takes, and reads its answers.
 
     Raises:

@@ -1,0 +1,160 @@
+"""What queries a model: with or without a ledger, here or over a network. The one interface that runs know."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+
+from ..core import Access, AnswerKind, Model, ModelSpec
+from .ledger import Totals
+
+__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "probe_queries"]
+
+Canvases = npt.NDArray[np.uint8]
+"""Images as they are sent, (N, H, W, 3)."""
+
+
+@runtime_checkable
+class OpenVocabulary(Protocol):
+    """A model that learns the names of its outputs from its answers: new ones come at the end until it is closed."""
+
+    @property
+    def open(self) -> bool:
+        """Whether outputs may still be added."""
+        ...
+
+    @property
+    def vocabulary(self) -> Sequence[str]:
+        """The names of the outputs so far, in order."""
+        ...
+
+    def expect(self, classes: Iterable[str]) -> None:
+        """Adds names that sentences may mention."""
+        ...
+
+    def assume(self, num_outputs: int, answer: AnswerKind) -> None:
+        """Takes over what the answers were when a prompt was learned."""
+        ...
+
+    def restore(self, labels: Sequence[str], closed: bool) -> None:
+        """Continues with the outputs of an earlier session."""
+        ...
+
+    def close_vocabulary(self) -> None:
+        """Adds no further outputs."""
+        ...
+
+
+@runtime_checkable
+class Probed(Protocol):
+    """A model that was queried while it was built."""
+
+    @property
+    def probe_queries(self) -> int:
+        """Images of those queries."""
+        ...
+
+
+def probe_queries(model: Model) -> int:
+    """Returns how many images a model was queried about while it was built."""
+    return model.probe_queries if isinstance(model, Probed) else 0
+
+
+class Querier(ABC):
+    """A model whose queries are counted, with or without a budget and a ledger.
+
+    Args:
+        model: The model to query.
+
+    Attributes:
+        model: As given.
+        chunk: Images per call that suit it best.
+    """
+
+    chunk: int = 32
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @abstractmethod
+    def __call__(self, images: Tensor, /) -> Tensor:
+        """Answers images (N, 3, H, W) in [0, 1] with outputs (N, S)."""
+
+    @property
+    def spec(self) -> ModelSpec:
+        """Of the wrapped model; `num_outputs` grows while its vocabulary is open."""
+        return self.model.spec
+
+    @property
+    def access(self) -> Access:
+        """Of the wrapped model."""
+        return self.model.access
+
+    @property
+    def identity(self) -> str:
+        """What, besides the image, its answers depend on."""
+        return self.model.spec.name
+
+    @abstractmethod
+    def totals(self) -> Totals:
+        """Returns what was queried, over all sessions of its ledger unless it counts its own session alone."""
+
+    @property
+    def queries(self) -> int:
+        """Images queried so far; those of failed requests and in doubt included."""
+        return self.totals().images
+
+    @property
+    def remaining(self) -> int | None:
+        """Queries that it may still send; None for no limit."""
+        return None
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know about images without an answer."""
+        return []
+
+    def new_queries(self, canvases: Iterable[Canvases]) -> int:
+        """Returns how many images among batches (n, H, W, 3) it would have to pay for, each once."""
+        return 0
+
+    @abstractmethod
+    def require(self, num_queries: int) -> None:
+        """Makes sure that so many new images can be paid for.
+
+        Raises:
+            BudgetError: The images do not fit into its budget.
+            LimitError: The requests that carry them do not.
+        """
+
+    @abstractmethod
+    def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
+        """Says who will be queried about how much, where that costs something.
+
+        Args:
+            num_queries: The most that it will be queried about.
+            tell: Is given one line at a time, the last one after the first answer.
+            rate: The most images per second.
+        """
+
+    def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
+        """Answers images; returns outputs (N, S), and which images were refused and why, whose rows are NaN."""
+        return self(images), {}
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes its ledger; a second time does nothing."""
