@@ -16,7 +16,7 @@ from ..core import PixpromptError
 from ..replies.parse import Reply
 from .ledger import IN_DOUBT, Doubt, Ledger
 
-__all__ = ["SKIPPED", "Kept", "Received", "ReplyLedger", "Skipped", "from_bytes", "to_bytes"]
+__all__ = ["SKIPPED", "Received", "ReplyLedger", "Skipped", "StoredReply", "from_bytes", "to_bytes"]
 
 _FAST = 1
 """Compression level: a thousand probabilities as text shrink to half in a tenth of a millisecond."""
@@ -28,7 +28,7 @@ class Skipped:
 
 
 SKIPPED = Skipped()
-Kept: TypeAlias = Reply | Skipped
+StoredReply: TypeAlias = Reply | Skipped
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class ReplyLedger(Ledger):
         super().__init__(path)
         self.endpoint = ""
 
-    def find_replies(self, keys: Sequence[bytes], replicate: int = 0) -> list[Kept | None]:
+    def find_replies(self, keys: Sequence[bytes], replicate: int = 0) -> list[StoredReply | None]:
         """Returns the reply about each key, or None where there is none yet."""
         return [None if each is None else from_bytes(each) for each in self._find(keys, replicate)]
 
@@ -227,7 +227,7 @@ def to_bytes(reply: Reply) -> bytes:
     return _SCORES + np.ascontiguousarray(reply, "<f8").tobytes()
 
 
-def from_bytes(content: bytes) -> Kept:
+def from_bytes(content: bytes) -> StoredReply:
     """Reads what `to_bytes` made.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Models behind an API: protocols, transport, pace, retry. The only place that imports requests."""
+"""Models behind an API: protocols, transport, rate limit, retry. The only place that imports requests."""
 
 from .connection import connect
 from .journal import POLICIES, RemoteJournal

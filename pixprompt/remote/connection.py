@@ -8,8 +8,8 @@ from typing import Any
 
 from ..core import EndpointError
 from .calls.clock import Clock
-from .calls.rate_limit import Pace
-from .calls.retry import Patience, Sender
+from .calls.rate_limit import RateLimit
+from .calls.retry import RetryPolicy, Sender
 from .endpoint_file import read_endpoint
 from .http.secrets import plain_url
 from .http.transport import Transport
@@ -67,8 +67,8 @@ def connect(
         spoken,
         transport,
         declared,
-        pace=Pace(rate, burst, clock=clock),
-        patience=Patience(timeout=timeout, deadline=deadline),
+        rate_limit=RateLimit(rate, burst, clock=clock),
+        retry_policy=RetryPolicy(timeout=timeout, deadline=deadline),
         clock=clock,
     )
 

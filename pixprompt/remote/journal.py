@@ -16,14 +16,14 @@ from ..ledger.budget import Budget
 from ..ledger.journal import Journal, to_pixels
 from ..ledger.ledger import PRICE, Doubt, Totals
 from ..ledger.querier import Canvases
-from ..ledger.reply_ledger import SKIPPED, Kept, ReplyLedger, Skipped
+from ..ledger.reply_ledger import SKIPPED, ReplyLedger, Skipped, StoredReply
 from ..tensor_checks import check_images
-from .calls.attempts import Attempts
+from .calls.attempts import LedgerAttempts
 from .calls.retry import Final
-from .calls.thread_pool import side_by_side
+from .calls.thread_pool import run_concurrently
 from .http.secrets import plain_url
 from .model import RemoteModel
-from .refusals import IN_A_ROW, ImageRefused, Insistence
+from .refusals import IN_A_ROW, ImageRefused, RefusalPolicy
 
 __all__ = ["POLICIES", "RemoteJournal"]
 
@@ -102,7 +102,7 @@ class RemoteJournal(Journal):
         self._known = f"endpoint_{model.digest}"
         self.proven = self.ledger.read_meta(self._known) is not None
         self._on_first: Callable[[float], None] = lambda seconds: None
-        self._insistence = Insistence()
+        self._refusals = RefusalPolicy()
 
     @property
     def identity(self) -> str:
@@ -177,7 +177,9 @@ class RemoteJournal(Journal):
         alone = min(num_images, 0 if self.proven else 1)
         return alone - (alone - num_images) // self.model.max_batch
 
-    def replies(self, canvases: Canvases, replicate: int = 0, *, refused: dict[bytes, str] | None = None) -> list[Kept]:
+    def replies(
+        self, canvases: Canvases, replicate: int = 0, *, refused: dict[bytes, str] | None = None
+    ) -> list[StoredReply]:
         """Returns what was replied about images (N, H, W, 3), querying where that is not known yet; see `query`.
 
         Args:
@@ -187,7 +189,7 @@ class RemoteJournal(Journal):
         """
         keys = self.model.keys(canvases)
         found = dict(zip(keys, self.ledger.find_replies(keys, replicate), strict=True))
-        self.model.heed(found.values())
+        self.model.learn_form(found.values())
         first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
         new = sorted(first.values())
         self.require(len(new))
@@ -207,7 +209,7 @@ class RemoteJournal(Journal):
         """Asks about images that are new, and yields those that are refused for good."""
         while new and not self.proven:
             begun = time.perf_counter()
-            yield from self._insist(asking, [new[:1]], strict=strict)
+            yield from self._send_around_refusals(asking, [new[:1]], strict=strict)
             if self._answered(asking, new[:1]):
                 self.ledger.write_meta(**{self._known: self.model.identity})
                 self.proven = True
@@ -215,14 +217,14 @@ class RemoteJournal(Journal):
             new = new[1:]
         size = self.model.max_batch
         parts = [new[start : start + size] for start in range(0, len(new), size)]
-        yield from self._insist(asking, parts, strict=strict and not self.leave_refused)
+        yield from self._send_around_refusals(asking, parts, strict=strict and not self.leave_refused)
 
-    def _insist(self, asking: _Asking, parts: list[list[int]], *, strict: bool) -> list[tuple[int, str]]:
+    def _send_around_refusals(self, asking: _Asking, parts: list[list[int]], *, strict: bool) -> list[tuple[int, str]]:
         """Sends requests; returns the images that are refused for good, and why, unless that is an error."""
         if strict:
             self._send(parts, asking)
             return []
-        return self._insistence.ask(
+        return self._refusals.ask(
             parts, lambda some: self._send(some, asking), lambda part: self._answered(asking, part)
         )
 
@@ -244,22 +246,22 @@ class RemoteJournal(Journal):
             pictures = [self.model.picture(asking.canvases[index]) for index in part]
             digests = [hashlib.sha256(picture.content).digest() for picture in pictures if picture.content]
             wanted = [asking.keys[index] for index in part]
-            attempts = Attempts(self.ledger, self.budget, wanted, digests, asking.replicate, self.model.sender)
+            attempts = LedgerAttempts(self.ledger, self.budget, wanted, digests, asking.replicate, self.model.sender)
             try:
-                caller.ask(pictures, attempts)
+                caller.query(pictures, attempts)
             except BaseException as error:
                 caller.stop()
                 if isinstance(error, Final) and attempts.about_images:
                     raise ImageRefused(str(error), part) from None
                 raise
 
-        side_by_side(one, parts, at_once=self.concurrency, stop=caller.stop, timeout=caller.timeout)
+        run_concurrently(one, parts, at_once=self.concurrency, stop=caller.stop, timeout=caller.timeout)
 
     def _canvases(self, images: Tensor) -> Canvases:
         check_images(images, self.spec.image_size)
         return to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy()
 
-    def _rows(self, images: Tensor, replies: list[Kept]) -> Tensor:
+    def _rows(self, images: Tensor, replies: list[StoredReply]) -> Tensor:
         rows = torch.from_numpy(self.model.read(replies)).to(images.device)
         missing = torch.tensor([isinstance(reply, Skipped) for reply in replies], device=images.device)
         if bool(missing.any()):
@@ -308,7 +310,7 @@ def _described(doubt: Doubt) -> str:
     return f"request {doubt.request} of {when} UTC, {doubt.images} images"
 
 
-def _there(reply: Kept | None, refused: bool) -> Kept:
+def _there(reply: StoredReply | None, refused: bool) -> StoredReply:
     if refused:
         return SKIPPED
     if reply is None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+import threading
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,22 +17,20 @@ from torch import Tensor
 from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
 from ..encoding import JPEG_QUALITY, encoder_of
 from ..ledger.journal import keys_of, to_pixels
-from ..ledger.reply_ledger import Kept, Skipped
+from ..ledger.reply_ledger import Skipped, StoredReply
 from ..outputs.base import NamedSpec
 from ..replies.parse import Reply
 from ..replies.readers import Reader, Rows, is_distribution, reader_for
 from ..replies.vocabulary import OTHER
 from ..tensor_checks import check_images
-from .calls.attempts import Metered, Unwritten
+from .calls.attempts import MeteredSender, UnloggedAttempts
 from .calls.clock import Clock
-from .calls.quota import Quota
-from .calls.rate_limit import Pace
-from .calls.retry import Caller, Patience, Sender
-from .forms import KeptForm
-from .messages import Picture
+from .calls.rate_limit import RateLimit
+from .calls.retry import Caller, Quota, RetryPolicy, Sender
+from .messages import FaultKind, Incoming, ItemFault, Outgoing, Picture
 from .protocol import Declared, Protocol
 
-__all__ = ["RemoteModel"]
+__all__ = ["AnswerForm", "RemoteModel"]
 
 _SIDE = 224
 _LOSSLESS = "png"
@@ -51,8 +50,8 @@ class RemoteModel:
         protocol: Knows the form of requests and replies, and the endpoint.
         sender: A transport.
         declared: What the endpoint says about itself.
-        pace: How fast; None for no limit until there is a throttle.
-        patience: How long a batch is asked again.
+        rate_limit: How fast; None for no limit until there is a throttle.
+        retry_policy: How long a batch is asked again.
         clock: The time.
 
     Raises:
@@ -71,13 +70,13 @@ class RemoteModel:
         sender: Sender,
         declared: Declared,
         *,
-        pace: Pace | None = None,
-        patience: Patience | None = None,
+        rate_limit: RateLimit | None = None,
+        retry_policy: RetryPolicy | None = None,
         clock: Clock | None = None,
     ) -> None:
         endpoint = protocol.endpoint
-        self.protocol, self.sender = protocol, Metered(sender)
-        self._pace, self._patience = pace or Pace(clock=clock), patience or Patience()
+        self.protocol, self.sender = protocol, MeteredSender(sender)
+        self._rate_limit, self._retry_policy = rate_limit or RateLimit(clock=clock), retry_policy or RetryPolicy()
         self._quota, self._clock = Quota(), clock or Clock()
         # For the waits between retries alone: clients that fail together must not come back together.
         self._generator = np.random.default_rng(int.from_bytes(os.urandom(8), "big"))
@@ -95,7 +94,7 @@ class RemoteModel:
         self._given = labels
         self._spec = ModelSpec(name, endpoint.image_size or declared.image_size or (_SIDE, _SIDE), 0)
         self._reader: Reader | None = None
-        self._form = KeptForm(self._reader_for)
+        self._form = AnswerForm(self._reader_for)
         self._expected: list[str] = []
         self._earlier: tuple[tuple[str, ...], bool] | None = None
         self._assumed: AnswerKind | None = None
@@ -177,14 +176,14 @@ class RemoteModel:
         """Takes over what the answers were when a prompt was learned, before the first answer; it is checked then."""
         self._num_outputs, self._assumed = num_outputs, answer
 
-    def heed(self, replies: Iterable[Kept | None]) -> None:
+    def learn_form(self, replies: Iterable[StoredReply | None]) -> None:
         """Learns the form of answers from some that are there already, so that new ones have to keep to it."""
         for reply in replies:
             if reply is not None and not isinstance(reply, Skipped):
                 self._form.fault(reply)
 
     def caller(self) -> Caller:
-        """Returns what asks: a new one, so that it can be stopped, with the pace and the quota of this model.
+        """Returns a new caller, so that it can be stopped, with the rate limit and the quota of this model.
 
         What comes in another form than the first answer counts as failed, and is asked again.
         """
@@ -192,8 +191,8 @@ class RemoteModel:
             self._form.of(self.protocol),
             self.sender,
             generator=self._generator,
-            pace=self._pace,
-            patience=self._patience,
+            rate_limit=self._rate_limit,
+            retry_policy=self._retry_policy,
             quota=self._quota,
             clock=self._clock,
         )
@@ -207,7 +206,7 @@ class RemoteModel:
         """Returns the keys of images (N, H, W, 3): of what is sent, whatever version of an encoder packs it."""
         return keys_of(self.identity, canvases)
 
-    def read(self, replies: Sequence[Kept]) -> Rows:
+    def read(self, replies: Sequence[StoredReply]) -> Rows:
         """Returns replies as rows (N, S); zeros where there is none.
 
         The order counts where labels are found as they come.
@@ -216,13 +215,17 @@ class RemoteModel:
             ModelError: A reply has another form than the first one, or does not go with what is known.
         """
         said = [index for index, reply in enumerate(replies) if not isinstance(reply, Skipped)]
-        heard = [reply for reply in replies if not isinstance(reply, Skipped)]
-        if self._reader is None and heard:
-            self._reader = self._reader_of(heard[0])
-            if isinstance(heard[0], dict):
+        answered = [reply for reply in replies if not isinstance(reply, Skipped)]
+        if self._reader is None and answered:
+            self._reader = self._reader_of(answered[0])
+            if isinstance(answered[0], dict):
                 self._spec = NamedSpec(**vars(self._spec))
             self._tell_expected()
-        rows = self._reader.rows(heard) if self._reader and heard else np.zeros((0, self.spec.num_outputs), np.float32)
+        rows = (
+            self._reader.rows(answered)
+            if self._reader and answered
+            else np.zeros((0, self.spec.num_outputs), np.float32)
+        )
         found = np.zeros((len(replies), self.spec.num_outputs), np.float32)
         found[said] = rows
         return found
@@ -239,7 +242,7 @@ class RemoteModel:
         caller = self.caller()
         for start in range(0, len(canvases), self.max_batch):
             pictures = [self.picture(canvas) for canvas in canvases[start : start + self.max_batch]]
-            replies += caller.ask(pictures, Unwritten())
+            replies += caller.query(pictures, UnloggedAttempts())
         return torch.from_numpy(self.read(replies)).to(images.device)
 
     def _reader_of(self, first: Reply) -> Reader:
@@ -275,3 +278,50 @@ class RemoteModel:
         if reader is not None and reader.vocabulary is not None and reader.answer is AnswerKind.LABEL:
             reader.vocabulary.expect(self._expected)
             self._expected = []
+
+
+class AnswerForm:
+    """What is known about the form of answers; for any number of threads.
+
+    Args:
+        reader_for: Chooses how to read answers by the first one.
+    """
+
+    def __init__(self, reader_for: Callable[[Reply], Reader]) -> None:
+        self._reader_for = reader_for
+        self._reader: Reader | None = None
+        self._lock = threading.Lock()
+
+    def of(self, protocol: Protocol) -> Protocol:
+        """Returns a protocol by which answers of another form are failures of their image."""
+        return _FormChecked(protocol, self)
+
+    def fault(self, reply: Reply) -> ItemFault | None:
+        """Says what is wrong with the form of an answer; the first one tells it."""
+        try:
+            with self._lock:
+                if self._reader is None:
+                    self._reader = self._reader_for(reply)
+            self._reader.check(reply)
+        except ConfigError:
+            return None  # what was said about the endpoint is wrong, not the answer; whoever reads it will say so
+        except ModelError as error:
+            return ItemFault(str(error), FaultKind.GARBLED)
+        return None
+
+
+class _FormChecked(Protocol):
+    """A protocol whose answers keep to a form."""
+
+    def __init__(self, protocol: Protocol, form: AnswerForm) -> None:
+        super().__init__(protocol.endpoint)
+        self._protocol, self._form = protocol, form
+
+    def request(self, pictures: Sequence[Picture]) -> Outgoing:
+        return self._protocol.request(pictures)
+
+    def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
+        found = self._protocol.read(incoming, count)
+        if len(found) != count:
+            return found  # none of it will be kept
+        return [item if isinstance(item, ItemFault) else self._form.fault(item) or item for item in found]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..core import EndpointError
 
-__all__ = ["IN_A_ROW", "ImageRefused", "Insistence"]
+__all__ = ["IN_A_ROW", "ImageRefused", "RefusalPolicy"]
 
 IN_A_ROW = 5
 """So many refused images, and none between them that was answered, are not the fault of the images."""
@@ -27,7 +27,7 @@ class ImageRefused(EndpointError):
         self.part = part
 
 
-class Insistence:
+class RefusalPolicy:
     """Asks around the images that an endpoint refuses, and remembers how many those were in a row."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.methods import INSIDE, grids
 from pixprompt.engine.fit.checkpoint import load_state, save_state
-from pixprompt.engine.fit.inputs import Images, Kept, feed_of
+from pixprompt.engine.fit.inputs import Images, StoredReply, feed_of
 from pixprompt.engine.fit.inside_fit import new_adapter
 from pixprompt.engine.parts import build
 from pixprompt.engine.report import Silent
@@ -168,7 +168,7 @@ def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -
     adapter = new_adapter(parts, 0)
     canvases = parts.split("train", Silent()).plain
     kept = feed_of(adapter, canvases, "cpu")
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, StoredReply)
     chosen = torch.tensor([3, 1, 59])
     generator = torch.Generator().manual_seed(0)
     plain = Images(adapter, canvases, "cpu")

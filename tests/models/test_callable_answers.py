@@ -14,7 +14,7 @@ from pixprompt.models import CallableModel, as_model, widened
 from pixprompt.outputs import candidates, make_output, output_from_json
 from pixprompt.replies import OTHER
 
-from .services import SIZE, constant, photos
+from .toy_callables import SIZE, constant, photos
 
 
 @pytest.mark.parametrize(

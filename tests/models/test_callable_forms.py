@@ -14,7 +14,7 @@ from torch import Tensor
 from pixprompt.core import AnswerKind, ConfigError, ModelError
 from pixprompt.models import CallableModel, as_model
 
-from .services import FORMS, SIZE, callable_of, photos
+from .toy_callables import FORMS, SIZE, callable_of, photos
 
 
 def annotated(annotation: object) -> Callable[[object], object]:

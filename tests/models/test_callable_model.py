@@ -12,7 +12,7 @@ from pixprompt.core import Access, AnswerKind, ConfigError, Model, ModelError, R
 from pixprompt.models import CallableModel, as_model, load_model
 from pixprompt.replies import OTHER
 
-from .services import FORMS, RETURNS, SIZE, callable_of, constant, photos, pixels_of, shares
+from .toy_callables import FORMS, RETURNS, SIZE, callable_of, constant, photos, pixels_of, shares
 
 
 @pytest.mark.parametrize("returns", RETURNS)

@@ -6,8 +6,8 @@ import pytest
 
 from pixprompt.remote.http.transport import Transport
 
-from .sending import KEY
-from .waiting import Strikes
+from .events import ManualTimers
+from .one_request import KEY
 
 
 @pytest.fixture(autouse=True)
@@ -25,5 +25,5 @@ def transport() -> Iterator[Transport]:
 
 
 @pytest.fixture
-def strikes(monkeypatch: pytest.MonkeyPatch) -> Strikes:
-    return Strikes(monkeypatch)
+def timers(monkeypatch: pytest.MonkeyPatch) -> ManualTimers:
+    return ManualTimers(monkeypatch)

@@ -4,7 +4,7 @@
         ...  # the first request is dropped, the second one throttled, all others get the right answer
     server.received  # what came, what was played, and whether the answer was sent to its end
 
-The plays are in `fault_plays`. A play takes the place of the right answer for one request. `answer(body, headers) ->
+The plays are in `fault_scripts`. A play takes the place of the right answer for one request. `answer(body, headers) ->
 (status, headers, body)` is called for plays that need the right answer only, so what it counts is what was worked out;
 `Received.billed` is the same thing for the books. Plays that fail after the request was read are made so that the
 client cannot know whether it was billed.

@@ -15,7 +15,7 @@ from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.protocols import PROTOCOLS
 
-from .pictures import picture
+from .protocol_helpers import picture
 
 LABELS = ("cat", "dog", "a: b")
 JSON_OPTIONS: dict[str, Any] = {

@@ -15,7 +15,7 @@ from pixprompt.remote.messages import ItemFault
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.protocols import PROTOCOLS
 
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 FILLED: dict[str, dict[str, Any]] = {
     "google-vision": {},

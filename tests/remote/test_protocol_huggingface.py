@@ -13,11 +13,10 @@ import pytest
 from pixprompt.core import AnswerKind, ConfigError
 from pixprompt.remote.messages import Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.protocols.huggingface import HuggingFace
-from pixprompt.remote.protocols.huggingface_zero_shot import HuggingFaceZeroShot
+from pixprompt.remote.protocols.huggingface import HuggingFace, HuggingFaceZeroShot
 from pixprompt.replies.readers import reader_for
 
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 LABELS = ("cat", "dog", "crab")
 LOGITS = (2.0, -1.0, 0.5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixprompt.remote.protocols.letters import letter_of_text, letter_of_token
+from pixprompt.remote.protocols.openai import letter_of_text, letter_of_token
 
 
 @pytest.mark.parametrize(

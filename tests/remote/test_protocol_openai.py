@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from pixprompt.core import AnswerKind, ConfigError
 from pixprompt.remote.messages import Incoming, ItemFault, Outgoing
 from pixprompt.remote.protocol import Endpoint
-from pixprompt.remote.protocols.letters import letter_of_token
-from pixprompt.remote.protocols.openai import OpenAI
+from pixprompt.remote.protocols.openai import OpenAI, letter_of_token
 from pixprompt.replies import OTHER
 from pixprompt.replies.readers import reader_for
 
-from .chats import API, LABELS, MANY, body_of, chat, reply, scores_of, tokens
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .chat_replies import API, LABELS, MANY, body_of, chat, reply, scores_of, tokens
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 # What is sent --------------------------------------------------------------------------------------------------------
 

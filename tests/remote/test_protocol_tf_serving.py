@@ -16,7 +16,7 @@ from pixprompt.remote.messages import Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Declared, Endpoint
 from pixprompt.remote.protocols.tf_serving import TFServing
 
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 URL = "http://host:8501/v1/models/m:predict"
 TWO = [picture(0), picture(1)]

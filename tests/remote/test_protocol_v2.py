@@ -16,7 +16,7 @@ from pixprompt.remote.messages import Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.v2.protocol import V2
 
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 URL = "http://host:8000/v2/models/m"
 GIVEN: dict[str, Any] = {"input": "x", "output": "y"}

@@ -12,7 +12,7 @@ from pixprompt.remote.messages import Incoming, Outgoing
 from pixprompt.remote.protocol import Declared, Endpoint
 from pixprompt.remote.protocols.v2.protocol import V2
 
-from .pictures import answer, picture
+from .protocol_helpers import answer, picture
 
 TRITON = ["classification", "model_configuration", "binary_tensor_data"]
 ROWS = {"name": "y", "datatype": "FP32", "shape": [-1, 10]}

@@ -23,7 +23,7 @@ import pixprompt
 from pixprompt.ledger.summary import read_ledger
 
 from ..cli.toy import write_toy
-from .shop import KEY, describe
+from .paid_server import KEY, describe
 
 HERE = Path(__file__).parent
 ROUNDS = 60
@@ -93,7 +93,7 @@ def history(folder: Path) -> list[dict[str, Any]]:
 def seller(tmp_path: Path) -> Any:
     """The paid model in a process of its own, which outlives the runs."""
     (tmp_path / "sold").touch()
-    process = subprocess.Popen([sys.executable, str(HERE / "shop.py"), str(tmp_path)], env=environment())
+    process = subprocess.Popen([sys.executable, str(HERE / "paid_server.py"), str(tmp_path)], env=environment())
     end = time.monotonic() + 30
     while not (tmp_path / "port").exists() and time.monotonic() < end:
         time.sleep(0.02)
@@ -108,7 +108,7 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     options = ("--size", "4", "--basis", "blocks", "--basis-size", "4", "--output", "blm", "--json")
     given = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
     (tmp_path / "arguments.json").write_text(json.dumps([*given, "--budget", "2400", "--concurrency", "2"]))
-    program = [sys.executable, str(HERE / "killing.py"), str(tmp_path), str(ROUNDS)]
+    program = [sys.executable, str(HERE / "kill_runs.py"), str(tmp_path), str(ROUNDS)]
     subprocess.run(program, check=True, timeout=900, env=environment())
     done = json.loads((tmp_path / "rounds.json").read_text())
     assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]

@@ -23,13 +23,13 @@ from pixprompt.core import EndpointError
 from pixprompt.ledger import Budget
 from pixprompt.ledger.reply_ledger import ReplyLedger
 from pixprompt.remote import RemoteJournal, connect
-from pixprompt.remote.calls.retry import Patience
+from pixprompt.remote.calls.retry import RetryPolicy
 
 from ..cli.toy import write_toy
-from . import fault_plays as plays
+from . import fault_scripts as plays
+from .events import ManualTimers
 from .fault_server import FaultServer, Play, refuse
-from .shop import KEY, answer, describe
-from .waiting import Strikes
+from .paid_server import KEY, answer, describe
 
 OTHER_ORDER = plays.edited(lambda body: {"answers": [_turned(item) for item in body["answers"]]}, "another order")
 ONE_FAILS = plays.edited(lambda body: {"answers": [{"code": 9, "error": "busy"}, *body["answers"][1:]]}, "one fails")
@@ -81,10 +81,10 @@ REFUSED: dict[str, tuple[tuple[Play, ...], str]] = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    def patience(timeout: float, deadline: float) -> Patience:
-        return Patience(timeout=timeout, deadline=deadline, first_wait=0.01, longest_wait=0.02)
+    def retry_policy(timeout: float, deadline: float) -> RetryPolicy:
+        return RetryPolicy(timeout=timeout, deadline=deadline, first_wait=0.01, longest_wait=0.02)
 
-    monkeypatch.setattr("pixprompt.remote.connection.Patience", patience)
+    monkeypatch.setattr("pixprompt.remote.connection.RetryPolicy", retry_policy)
     monkeypatch.setenv("SHOP_KEY", KEY)
 
 
@@ -130,13 +130,13 @@ def report(fault: str, outcome: str, server: FaultServer, journal: RemoteJournal
 
 @pytest.mark.parametrize("fault", HELPED)
 def test_the_answers_are_the_right_ones_and_the_books_are_honest(
-    fault: str, images: Tensor, strikes: Strikes, opened: Callable[[FaultServer], RemoteJournal]
+    fault: str, images: Tensor, timers: ManualTimers, opened: Callable[[FaultServer], RemoteJournal]
 ) -> None:
     with FaultServer(answer) as server:
         right = opened(server)
         expected = by_name(right, right(images))
     with FaultServer(answer, [None, *HELPED[fault]]) as server:
-        server.on_pause = strikes.strike
+        server.on_pause = timers.expire
         journal = opened(server)
         assert by_name(journal, journal(images)) == expected
         totals = journal.ledger.totals()

@@ -15,7 +15,7 @@ from pixprompt.remote import RemoteModel
 from pixprompt.remote.protocol import Declared, Endpoint
 from pixprompt.replies import OTHER
 
-from .desk import Desk, Pixels, images, journal
+from .scripted_sender import Pixels, ScriptedSender, images, journal
 from .toy_endpoint import QUICK, URL, FakeClock
 
 SCORES, NAMED = [0.1, 0.7, 0.2], {"cat": 0.75, "dog": 0.25}
@@ -33,9 +33,9 @@ STRANGE = {
 each = pytest.mark.parametrize(("right", "wrong", "given"), STRANGE.values(), ids=STRANGE)
 
 
-def model(desk: Desk, /, declared: Declared | None = None, **given: Any) -> RemoteModel:
+def model(sender: ScriptedSender, /, declared: Declared | None = None, **given: Any) -> RemoteModel:
     endpoint = Endpoint(URL, "pixels", image_size=(1, 1), max_batch=2, **given)
-    return RemoteModel(URL, Pixels(endpoint), desk, declared or Declared(), patience=QUICK, clock=FakeClock())
+    return RemoteModel(URL, Pixels(endpoint), sender, declared or Declared(), retry_policy=QUICK, clock=FakeClock())
 
 
 def once(wrong: object, right: object, at: int) -> Callable[[int], Any]:
@@ -48,13 +48,13 @@ def once(wrong: object, right: object, at: int) -> Callable[[int], Any]:
 def test_an_answer_of_another_form_is_asked_again_and_does_not_spoil_the_ledger(
     right: Any, wrong: Any, given: dict[str, Any], tmp_path: Path
 ) -> None:
-    desk = Desk(answer=once(wrong, right, at=2))
-    asked = journal(desk, tmp_path / "l", model=model(desk, **given), concurrency=1)
+    sender = ScriptedSender(answer=once(wrong, right, at=2))
+    asked = journal(sender, tmp_path / "l", model=model(sender, **given), concurrency=1)
     rows = asked(images(0, 1, 2, 3, 4))
-    assert desk.batches == [[0], [1, 2], [2], [3, 4]]
+    assert sender.batches == [[0], [1, 2], [2], [3, 4]]
     assert (rows == rows[0]).all()
     assert (asked.budget.spent, asked.ledger.totals().retried) == (6, 1)
-    again = Desk()
+    again = ScriptedSender()
     assert torch.equal(journal(again, tmp_path / "l", model=model(again, **given))(images(0, 1, 2, 3, 4)), rows)
     assert again.batches == []
 
@@ -63,31 +63,31 @@ def test_an_answer_of_another_form_is_asked_again_and_does_not_spoil_the_ledger(
 def test_an_endpoint_that_changes_for_good_is_given_up_and_what_was_right_stays(
     right: Any, wrong: Any, given: dict[str, Any], tmp_path: Path
 ) -> None:
-    desk = Desk(answer=lambda number: right if number < 2 else wrong)
+    sender = ScriptedSender(answer=lambda number: right if number < 2 else wrong)
     with pytest.raises(EndpointError, match=r"returned|left out|has no label"):
-        journal(desk, tmp_path / "l", model=model(desk, **given), concurrency=1)(images(0, 1, 2))
-    again = Desk(answer=lambda number: right)
+        journal(sender, tmp_path / "l", model=model(sender, **given), concurrency=1)(images(0, 1, 2))
+    again = ScriptedSender(answer=lambda number: right)
     rows = journal(again, tmp_path / "l", model=model(again, **given))(images(0, 1, 2))
     assert again.asked == [2]
     assert (rows == rows[0]).all()
 
 
 def test_what_an_earlier_session_was_answered_tells_the_form(tmp_path: Path) -> None:
-    desk = Desk(answer=once("words", SCORES, at=1))
-    asked = model(desk)
-    asked.heed([None, torch.tensor(SCORES, dtype=torch.float64).numpy()])
+    sender = ScriptedSender(answer=once("words", SCORES, at=1))
+    asked = model(sender)
+    asked.learn_form([None, torch.tensor(SCORES, dtype=torch.float64).numpy()])
     assert asked(images(1)).shape == (1, 3)
-    assert desk.asked == [1, 1]
+    assert sender.asked == [1, 1]
 
 
 def test_a_wrong_description_costs_no_answer(tmp_path: Path) -> None:
     """What the user said is wrong, not what came: it is kept, and read when the description is right."""
-    desk = Desk(answer=lambda number: SCORES)
+    sender = ScriptedSender(answer=lambda number: SCORES)
     with pytest.raises(ConfigError, match="2 labels for 3 outputs"):
-        journal(desk, tmp_path / "l", model=model(desk, labels=("a", "b")))(images(1))
-    assert desk.asked == [1]
-    assert journal(desk, tmp_path / "l", model=model(desk))(images(1)).shape == (1, 3)
-    assert desk.asked == [1]
+        journal(sender, tmp_path / "l", model=model(sender, labels=("a", "b")))(images(1))
+    assert sender.asked == [1]
+    assert journal(sender, tmp_path / "l", model=model(sender))(images(1)).shape == (1, 3)
+    assert sender.asked == [1]
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.PROBABILITIES, AnswerKind.LOGITS])
@@ -95,13 +95,13 @@ def test_the_order_of_named_answers_is_that_of_the_prompt(kind: AnswerKind) -> N
     def play(number: int) -> dict[str, float]:
         return {"cat": 0.25, "zebra": 0.75}
 
-    learned = model(Desk(answer=play), labels=("zebra", "cat"), answer=kind)
+    learned = model(ScriptedSender(answer=play), labels=("zebra", "cat"), answer=kind)
     rows = learned(images(1))
     assert rows.tolist() == [[0.75, 0.25]]
     values = make_output("first-k", classes=("Z", "C"), spec=learned.spec).to_json()
     assert values["labels"] == ["zebra", "cat"]
 
-    used = model(Desk(answer=play))  # its description names no labels
+    used = model(ScriptedSender(answer=play))  # its description names no labels
     used.assume(values["num_outputs"], AnswerKind(values["answer"]))
     used.restore(values["labels"], closed=True)
     output = output_from_json(values, spec=used.spec)
@@ -110,17 +110,17 @@ def test_the_order_of_named_answers_is_that_of_the_prompt(kind: AnswerKind) -> N
 
 
 def test_labels_in_another_order_than_those_of_the_prompt_are_refused_before_anything_is_asked() -> None:
-    desk = Desk(answer=lambda number: NAMED)
-    other = model(desk, labels=("cat", "dog"), answer=AnswerKind.PROBABILITIES)
+    sender = ScriptedSender(answer=lambda number: NAMED)
+    other = model(sender, labels=("cat", "dog"), answer=AnswerKind.PROBABILITIES)
     with pytest.raises(ModelError, match=r"2 labels, and not the 2 that were recorded.*same order"):
         other.restore(("dog", "cat"), closed=True)
     other.restore(("cat", "dog"), closed=True)
     other.restore(("cat", "dog", OTHER), closed=True)  # as a vocabulary names them
-    assert desk.batches == []
+    assert sender.batches == []
 
 
 def test_answers_in_an_array_leave_no_labels_in_the_prompt() -> None:
     """Their order is the endpoint's own, and names may be given or not."""
-    plain = model(Desk(answer=lambda number: SCORES), labels=("a", "b", "c"))
+    plain = model(ScriptedSender(answer=lambda number: SCORES), labels=("a", "b", "c"))
     plain(images(1))
     assert "labels" not in make_output("first-k", classes=("A",), spec=plain.spec).to_json()

@@ -16,11 +16,11 @@ from pixprompt.core import PixpromptError
 from pixprompt.ledger import ReplyLedger
 from pixprompt.ledger.ledger import Totals
 from pixprompt.ledger.summary import read_ledger
-from pixprompt.remote.calls.thread_pool import side_by_side
+from pixprompt.remote.calls.thread_pool import run_concurrently
 
-from .desk import Desk, images, journal
+from .events import LONG, count_stops, until
+from .scripted_sender import ScriptedSender, images, journal
 from .toy_endpoint import FakeClock
-from .waiting import LONG, count_stops, until
 
 
 def test_a_second_ctrl_c_loses_no_answer_that_is_under_way(
@@ -37,11 +37,11 @@ def test_a_second_ctrl_c_loses_no_answer_that_is_under_way(
         until(lambda: len(stops) >= heard)
 
     stops = count_stops(monkeypatch)
-    desk = Desk(None, interrupt)
-    asked = journal(desk, tmp_path / "l", concurrency=1)
+    sender = ScriptedSender(None, interrupt)
+    asked = journal(sender, tmp_path / "l", concurrency=1)
     with caplog.at_level(logging.WARNING, "pixprompt"), pytest.raises(KeyboardInterrupt), asked.ledger:
         asked(images(*range(9)))  # the ledger is closed as soon as this is left, as a run does
-    assert len(desk.batches) == 2
+    assert len(sender.batches) == 2
     with ReplyLedger(tmp_path / "l") as ledger:
         assert ledger.totals() == Totals(3, 2, 0, 0, 0, 0)
     (told,) = [record.getMessage() for record in caplog.records]
@@ -64,7 +64,7 @@ def test_ctrl_c_while_requests_are_handed_out_waits_for_those_that_began() -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        side_by_side(work, Parts([1, 2]), at_once=2, stop=stopped.set, timeout=1.0)
+        run_concurrently(work, Parts([1, 2]), at_once=2, stop=stopped.set, timeout=1.0)
     assert (done, stopped.is_set()) == ([1], True)
 
 
@@ -88,7 +88,7 @@ def test_an_answer_waits_for_a_full_disk(
 ) -> None:
     clock = FakeClock()
     monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", lambda: clock)
-    asked = journal(Desk())
+    asked = journal(ScriptedSender())
     monkeypatch.setattr(asked.ledger, "keep", FullDisk(asked.ledger, failures).keep)
     if failures == 3:
         assert asked(images(1)).shape[0] == 1
@@ -102,7 +102,7 @@ def test_an_answer_waits_for_a_full_disk(
 
 
 def test_what_is_wrong_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = journal(Desk())
+    asked = journal(ScriptedSender())
 
     def keep(*given: Any) -> None:
         raise PixpromptError("request 1 does not wait for 1 answers.")

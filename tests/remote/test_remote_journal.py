@@ -24,48 +24,48 @@ from pixprompt.ledger.ledger import Totals
 from pixprompt.ledger.summary import read_ledger
 from pixprompt.remote.refusals import ImageRefused
 
-from .desk import Desk, fault, images, journal, remote, some_fail
-from .waiting import LONG, count_stops, until
+from .events import LONG, count_stops, until
+from .scripted_sender import ScriptedSender, fault, images, journal, remote, some_fail
 
 SEVEN = images(*range(7))
 
 
 def test_it_is_a_model_and_asks_each_image_once() -> None:
-    desk = Desk()
-    asked = journal(desk, budget=9)
+    sender = ScriptedSender()
+    asked = journal(sender, budget=9)
     assert isinstance(asked, Model)
     rows = asked(images(3, 1, 3, 2))
     assert asked.spec.labels == ("(other)", "label 3", "common", "label 1", "label 2")
     assert rows.tolist() == [[0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0.75, 0], [0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0, 0.75]]
     assert torch.equal(asked(images(2, 3)), rows[[3, 0]])
-    assert sorted(desk.asked) == [1, 2, 3]
+    assert sorted(sender.asked) == [1, 2, 3]
     assert (asked.queries, asked.budget.spent, asked.totals().cached, asked.distinct) == (3, 3, 1 + 2, 3)
 
 
 def test_the_first_request_ever_is_about_one_image_alone(tmp_path: Path) -> None:
-    desk = Desk()
-    with journal(desk, tmp_path / "l").ledger:
-        journal(desk, tmp_path / "l")(SEVEN)
-        assert desk.batches[0] == [0]
-        assert sorted(map(len, desk.batches)) == [1, 2, 2, 2]
-    desk = Desk()
-    journal(desk, tmp_path / "l")(images(7, 8, 9))
-    assert sorted(map(len, desk.batches)) == [1, 2]  # the endpoint is known now
-    assert desk.batches != [[7], [8, 9]] or desk.batches[0] == [7, 8]
+    sender = ScriptedSender()
+    with journal(sender, tmp_path / "l").ledger:
+        journal(sender, tmp_path / "l")(SEVEN)
+        assert sender.batches[0] == [0]
+        assert sorted(map(len, sender.batches)) == [1, 2, 2, 2]
+    sender = ScriptedSender()
+    journal(sender, tmp_path / "l")(images(7, 8, 9))
+    assert sorted(map(len, sender.batches)) == [1, 2]  # the endpoint is known now
+    assert sender.batches != [[7], [8, 9]] or sender.batches[0] == [7, 8]
 
 
 def test_what_is_wrong_shows_at_the_first_image() -> None:
-    desk = Desk(fault("refused", 401))
-    asked = journal(desk)
+    sender = ScriptedSender(fault("refused", 401))
+    asked = journal(sender)
     with pytest.raises(EndpointError, match="Check the credentials"):
         asked(SEVEN)
-    assert (desk.batches, asked.budget.spent, asked.totals().requests) == ([[0]], 0, 1)
+    assert (sender.batches, asked.budget.spent, asked.totals().requests) == ([[0]], 0, 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
 def test_rows_do_not_hang_on_which_answer_comes_first(concurrency: int) -> None:
     """Later images are answered sooner; labels are found in the order of the images all the same."""
-    expected = journal(Desk(), concurrency=1)(SEVEN)
+    expected = journal(ScriptedSender(), concurrency=1)(SEVEN)
     answered = {number: threading.Event() for number in range(7)}
 
     def after_the_next(number: int) -> float:
@@ -74,83 +74,83 @@ def test_rows_do_not_hang_on_which_answer_comes_first(concurrency: int) -> None:
         answered[number].set()
         return 0.0
 
-    desk = Desk(slow=after_the_next)
-    asked = journal(desk, concurrency=concurrency)
+    sender = ScriptedSender(slow=after_the_next)
+    asked = journal(sender, concurrency=concurrency)
     assert torch.equal(asked(SEVEN), expected)
-    assert desk.most_under_way == min(concurrency, 3)
+    assert sender.most_under_way == min(concurrency, 3)
 
 
 def test_an_earlier_session_is_replayed_bit_by_bit(tmp_path: Path) -> None:
-    scores = Desk(answer=lambda number: [number + 1 / 3, -number / 7, 1e-9])
+    scores = ScriptedSender(answer=lambda number: [number + 1 / 3, -number / 7, 1e-9])
     before = journal(scores, tmp_path / "l", budget=20)(SEVEN)
-    desk = Desk()
-    again = journal(desk, tmp_path / "l", budget=20)
+    sender = ScriptedSender()
+    again = journal(sender, tmp_path / "l", budget=20)
     assert (again.budget.spent, again.distinct) == (7, 0)
     assert torch.equal(again(SEVEN), before)
-    assert (desk.batches, again.budget.spent, again.distinct) == ([], 7, 7)
-    anew = journal(desk, tmp_path / "l", budget=20, session_only=True)
+    assert (sender.batches, again.budget.spent, again.distinct) == ([], 7, 7)
+    anew = journal(sender, tmp_path / "l", budget=20, session_only=True)
     assert anew.budget.spent == 0
 
 
 def test_replicates_ask_again() -> None:
-    desk = Desk()
-    asked = journal(desk)
+    sender = ScriptedSender()
+    asked = journal(sender)
     assert torch.equal(asked.query(images(1), 0)[:, :3], asked.query(images(1), 1)[:, :3])
-    assert (desk.asked, asked.distinct) == ([1, 1], 2)
+    assert (sender.asked, asked.distinct) == ([1, 1], 2)
 
 
 def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> None:
-    asked = journal(Desk(), tmp_path / "l")
+    asked = journal(ScriptedSender(), tmp_path / "l")
     asked(images(1))
-    other = remote(Desk())
+    other = remote(ScriptedSender())
     other.protocol.endpoint = type(other.protocol.endpoint)(
         "http://127.0.0.1:9/other", "pixels", image_size=(1, 1), max_batch=2
     )
-    desk = Desk()
-    other.sender._sender = desk
-    journal(desk, tmp_path / "l", model=other)(images(1))
-    assert desk.asked == [1]
+    sender = ScriptedSender()
+    other.sender._sender = sender
+    journal(sender, tmp_path / "l", model=other)(images(1))
+    assert sender.asked == [1]
 
 
 # Budgets -------------------------------------------------------------------------------------------------------------
 
 
 def test_what_does_not_fit_is_not_asked_at_all() -> None:
-    desk = Desk()
-    asked = journal(desk, budget=3)
+    sender = ScriptedSender()
+    asked = journal(sender, budget=3)
     with pytest.raises(BudgetError, match="7 more queries were wanted, but 3 of 3"):
         asked(SEVEN)
-    assert desk.batches == []
-    few = journal(desk, max_requests=3)
+    assert sender.batches == []
+    few = journal(sender, max_requests=3)
     with pytest.raises(LimitError, match=r"4 more requests were wanted, but 3 of 3 .*--max-requests"):
         few(SEVEN)
-    assert desk.batches == []
-    journal(desk, max_requests=4)(SEVEN)
+    assert sender.batches == []
+    journal(sender, max_requests=4)(SEVEN)
 
 
 def test_failures_that_may_be_billed_are_spent_and_others_are_released() -> None:
-    desk = Desk(None, fault("lost"), fault("throttled", 429), fault("unsent"))
-    asked = journal(desk, budget=9, concurrency=1)
+    sender = ScriptedSender(None, fault("lost"), fault("throttled", 429), fault("unsent"))
+    asked = journal(sender, budget=9, concurrency=1)
     asked(images(0, 1, 2))
-    assert desk.batches == [[0], [1, 2], [1, 2], [1, 2], [1, 2]]
+    assert sender.batches == [[0], [1, 2], [1, 2], [1, 2], [1, 2]]
     totals = asked.ledger.totals()
     assert asked.budget.spent == totals.images == 1 + 2 + 2
     assert (totals.requests, totals.failed, totals.retried, totals.in_doubt) == (5, 3, 3, 0)
 
 
 def test_a_retry_that_does_not_fit_ends_the_asking() -> None:
-    desk = Desk(None, fault("lost"))
-    asked = journal(desk, budget=4, concurrency=1)
+    sender = ScriptedSender(None, fault("lost"))
+    asked = journal(sender, budget=4, concurrency=1)
     with pytest.raises(BudgetError):
         asked(images(0, 1, 2))
-    assert (desk.batches, asked.budget.spent) == ([[0], [1, 2]], 3)
+    assert (sender.batches, asked.budget.spent) == ([[0], [1, 2]], 3)
 
 
 def test_of_a_batch_that_failed_in_part_only_the_rest_is_asked_again() -> None:
-    desk = Desk(None, some_fail(2))
-    asked = journal(desk, concurrency=1)
+    sender = ScriptedSender(None, some_fail(2))
+    asked = journal(sender, concurrency=1)
     asked(images(0, 1, 2, 3))
-    assert desk.batches == [[0], [1, 2], [2], [3]]
+    assert sender.batches == [[0], [1, 2], [2], [3]]
     assert (asked.queries, asked.ledger.totals().retried) == (5, 1)
 
 
@@ -169,16 +169,16 @@ def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path, m
         return [{"late": 1.0} for _ in numbers]
 
     together, stops = threading.Barrier(2), count_stops(monkeypatch)
-    desk = Desk(None, bad, good)
-    asked = journal(desk, tmp_path / "l", concurrency=2)
+    sender = ScriptedSender(None, bad, good)
+    asked = journal(sender, tmp_path / "l", concurrency=2)
     with pytest.raises(EndpointError, match="refuses"):
         asked(images(*range(20)))
-    assert len(desk.batches) == 3  # nothing new was begun
+    assert len(sender.batches) == 3  # nothing new was begun
     totals = asked.ledger.totals()
     assert (totals.failed, totals.in_doubt, totals.images) == (1, 0, 1 + 2)
-    desk = Desk()
-    journal(desk, tmp_path / "l")(images(*range(20)))
-    assert len(desk.asked) == 20 - 3
+    sender = ScriptedSender()
+    journal(sender, tmp_path / "l")(images(*range(20)))
+    assert len(sender.asked) == 20 - 3
 
 
 def test_ctrl_c_finishes_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,22 +189,22 @@ def test_ctrl_c_finishes_what_is_under_way(tmp_path: Path, monkeypatch: pytest.M
         return [{"late": 1.0} for _ in numbers]
 
     stops = count_stops(monkeypatch)
-    desk = Desk(None, interrupt)
-    asked = journal(desk, tmp_path / "l", concurrency=1)
+    sender = ScriptedSender(None, interrupt)
+    asked = journal(sender, tmp_path / "l", concurrency=1)
     with pytest.raises(KeyboardInterrupt):
         asked(images(*range(9)))
-    assert len(desk.batches) == 2
+    assert len(sender.batches) == 2
     assert asked.ledger.totals() == Totals(3, 2, 0, 0, 0, 0)
     assert asked(images(0, 1, 2)).shape[0] == 3  # and the journal can be used again
 
 
 def test_an_image_that_is_refused_is_told_from_an_endpoint_that_is() -> None:
     for play, error in ((fault("refused", 400), ImageRefused), (fault("refused", 404), EndpointError)):
-        asked = journal(Desk(None, play), concurrency=1)
+        asked = journal(ScriptedSender(None, play), concurrency=1)
         with pytest.raises(error) as raised:
             asked(images(0, 1))
         assert isinstance(raised.value, ImageRefused) is (error is ImageRefused)
-    asked = journal(Desk(None, some_fail(1, kind="refused")), concurrency=1)
+    asked = journal(ScriptedSender(None, some_fail(1, kind="refused")), concurrency=1)
     with pytest.raises(ImageRefused):
         asked(images(0, 1))
 
@@ -214,7 +214,7 @@ def test_an_image_that_is_refused_is_told_from_an_endpoint_that_is() -> None:
 
 def crashed(path: Path) -> None:
     """Leaves three answers, and a request about two images on its way."""
-    asked = journal(Desk(), path, concurrency=1)
+    asked = journal(ScriptedSender(), path, concurrency=1)
     asked(images(0, 1, 2))
     keys = asked.model.keys((images(3, 4) * 255).byte().permute(0, 2, 3, 1).contiguous().numpy())
     asked.ledger.send(keys, 0, [])
@@ -225,30 +225,30 @@ def test_requests_in_doubt_need_a_policy(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
     for policy in (None, "ask"):
         with pytest.raises(DoubtError, match=r"1 requests about 2 images .*request 3 of 20.*--in-doubt retry"):
-            journal(Desk(), tmp_path / "l", in_doubt=policy)
+            journal(ScriptedSender(), tmp_path / "l", in_doubt=policy)
     with pytest.raises(ConfigError, match="ask, retry, skip"):
-        journal(Desk(), tmp_path / "l", in_doubt="hope")
+        journal(ScriptedSender(), tmp_path / "l", in_doubt="hope")
 
 
 def test_asking_again_is_named_and_spent(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
-    desk = Desk()
-    asked = journal(desk, tmp_path / "l", in_doubt="retry")
+    sender = ScriptedSender()
+    asked = journal(sender, tmp_path / "l", in_doubt="retry")
     rows = asked(images(*range(5)))
-    assert torch.equal(rows, journal(Desk())(images(*range(5))))
-    assert (desk.asked, asked.budget.spent, asked.queries) == ([3, 4], 7, 7)
+    assert torch.equal(rows, journal(ScriptedSender())(images(*range(5))))
+    assert (sender.asked, asked.budget.spent, asked.queries) == ([3, 4], 7, 7)
     assert "asked again, and perhaps billed twice" in asked.notes[0]
     asked.ledger.close()
-    assert "asked again" in journal(Desk(), tmp_path / "l").notes[0]  # it is decided, and stays named
+    assert "asked again" in journal(ScriptedSender(), tmp_path / "l").notes[0]  # it is decided, and stays named
 
 
 def test_skipping_leaves_rows_of_nan_for_good(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
     for policy in ("skip", None):
-        desk = Desk()
-        asked = journal(desk, tmp_path / "l", in_doubt=policy)
+        sender = ScriptedSender()
+        asked = journal(sender, tmp_path / "l", in_doubt=policy)
         rows = asked(images(*range(5)))
-        assert (desk.batches, rows.isnan().all(1).tolist()) == ([], [False, False, False, True, True])
+        assert (sender.batches, rows.isnan().all(1).tolist()) == ([], [False, False, False, True, True])
         assert torch.equal(rows.isnan().any(1), rows.isnan().all(1))
         assert "left without an answer" in asked.notes[0]
         assert asked.ledger.totals().skipped == 2
@@ -258,17 +258,17 @@ def test_skipping_leaves_rows_of_nan_for_good(tmp_path: Path) -> None:
 
 def test_doubts_about_another_endpoint_are_left_alone(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
-    other = remote(Desk())
+    other = remote(ScriptedSender())
     other.protocol.endpoint = type(other.protocol.endpoint)("http://127.0.0.1:9/b", "pixels", image_size=(1, 1))
-    journal(Desk(), tmp_path / "l", model=other, in_doubt="skip").ledger.close()
+    journal(ScriptedSender(), tmp_path / "l", model=other, in_doubt="skip").ledger.close()
     with pytest.raises(DoubtError):
-        journal(Desk(), tmp_path / "l")
+        journal(ScriptedSender(), tmp_path / "l")
 
 
 def test_ledgers_of_local_and_of_remote_models_are_not_mixed(tmp_path: Path) -> None:
-    journal(Desk(), tmp_path / "remote").ledger.close()
+    journal(ScriptedSender(), tmp_path / "remote").ledger.close()
     with pytest.raises(PixpromptError, match="holds replies and not rows"):
         Ledger(tmp_path / "remote")
     Ledger(tmp_path / "local").close()
     with pytest.raises(PixpromptError, match="holds rows and not replies"):
-        journal(Desk(), tmp_path / "local")
+        journal(ScriptedSender(), tmp_path / "local")

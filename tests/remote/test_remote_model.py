@@ -14,7 +14,7 @@ from pixprompt.ledger.reply_ledger import SKIPPED
 from pixprompt.remote import RemoteModel
 from pixprompt.remote.protocol import Declared, Endpoint
 
-from .desk import Desk, Pixels, fault, images, remote
+from .scripted_sender import Pixels, ScriptedSender, fault, images, remote
 from .toy_endpoint import QUICK, URL, FakeClock, ToyProtocol
 
 
@@ -22,7 +22,7 @@ def made(
     reply: Callable[[int], Any] = lambda number: [0.1, 0.7, 0.2], /, declared: Declared | None = None, **given: Any
 ) -> RemoteModel:
     endpoint = Endpoint(URL, "pixels", **{"image_size": (1, 1), **given})
-    return RemoteModel(URL, Pixels(endpoint), Desk(answer=reply), declared or Declared(), patience=QUICK)
+    return RemoteModel(URL, Pixels(endpoint), ScriptedSender(answer=reply), declared or Declared(), retry_policy=QUICK)
 
 
 @pytest.mark.parametrize(
@@ -106,10 +106,10 @@ def test_the_identity_holds_what_an_answer_depends_on() -> None:
     base = made().identity
     for given in ({"options": {"top": 5}}, {"url": "http://127.0.0.1:9/b"}):
         endpoint = Endpoint(**{"url": URL, "protocol": "pixels", **given})
-        assert RemoteModel("x", Pixels(endpoint), Desk(), Declared()).identity != base
+        assert RemoteModel("x", Pixels(endpoint), ScriptedSender(), Declared()).identity != base
     assert made(max_batch=7).identity == base  # how many go together changes no answer
     endpoint = Endpoint(URL, "toy", encoding="jpeg")
-    assert "jpeg 95" in RemoteModel("x", ToyProtocol(endpoint), Desk(), Declared()).identity
+    assert "jpeg 95" in RemoteModel("x", ToyProtocol(endpoint), ScriptedSender(), Declared()).identity
 
 
 def test_an_encoding_of_files_is_refused_where_numbers_are_sent() -> None:
@@ -119,9 +119,9 @@ def test_an_encoding_of_files_is_refused_where_numbers_are_sent() -> None:
 
 
 def test_without_a_ledger_it_asks_and_raises_all_the_same() -> None:
-    desk = Desk(fault("refused", 401))
-    model = remote(desk)
+    sender = ScriptedSender(fault("refused", 401))
+    model = remote(sender)
     with pytest.raises(EndpointError, match="Check the credentials"):
         model(images(1))
-    assert torch.equal(model(images(1)), remote(Desk())(images(1)))
+    assert torch.equal(model(images(1)), remote(ScriptedSender())(images(1)))
     assert FakeClock().now() == 0

@@ -20,10 +20,10 @@ from pixprompt.remote.messages import Incoming
 from pixprompt.remote.refusals import ImageRefused
 
 from ..cli.toy import Toy, write_toy
-from .desk import Desk, images, journal, named, remote
+from .events import LONG
 from .fault_server import FaultServer
-from .shop import answer, describe, images_of
-from .waiting import LONG
+from .paid_server import answer, describe, images_of
+from .scripted_sender import ScriptedSender, images, journal, named, remote
 
 
 def picky(*bad: int, status: int = 400) -> Any:
@@ -36,24 +36,24 @@ def picky(*bad: int, status: int = 400) -> Any:
     return play
 
 
-class Picky(Desk):
+class Picky(ScriptedSender):
     def __init__(self, *bad: int, status: int = 400) -> None:
         super().__init__(*[picky(*bad, status=status)] * 1000)
 
 
 def test_a_refused_image_is_left_without_an_answer_for_good(tmp_path: Path) -> None:
-    desk = Picky(3, 6)
-    asked = journal(desk, tmp_path / "l", leave_refused=True, concurrency=1)
+    sender = Picky(3, 6)
+    asked = journal(sender, tmp_path / "l", leave_refused=True, concurrency=1)
     rows = asked(images(*range(9)))
     assert rows.isnan().any(1).nonzero().flatten().tolist() == [3, 6]
     assert asked.notes == [
         "2 images were refused for good, and left without an answer; 'pixprompt ledger --requests' says why."
     ]
     asked.ledger.close()
-    desk = Desk()
-    again = journal(desk, tmp_path / "l")
+    sender = ScriptedSender()
+    again = journal(sender, tmp_path / "l")
     assert again(images(*range(9))).isnan().any(1).sum() == 2
-    assert (desk.batches, len(again.notes), again.ledger.refused) == ([], 1, 2)
+    assert (sender.batches, len(again.notes), again.ledger.refused) == ([], 1, 2)
     assert read_ledger(tmp_path / "l")["answers"] == 7
 
 
@@ -67,13 +67,13 @@ def test_where_that_is_not_wished_a_refused_image_is_an_error() -> None:
 @pytest.mark.parametrize("status", [400, 500])
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_five_in_a_row_are_not_the_fault_of_the_images(status: int, concurrency: int, tmp_path: Path) -> None:
-    desk = Picky(*range(10, 200), status=status)
-    asked = journal(desk, tmp_path / "l", leave_refused=True, concurrency=concurrency)
+    sender = Picky(*range(10, 200), status=status)
+    asked = journal(sender, tmp_path / "l", leave_refused=True, concurrency=concurrency)
     asked(images(*range(10)))
     with pytest.raises(EndpointError, match="5 images in a row") as raised:
         asked(images(*range(10, 120)))
     assert not isinstance(raised.value, ImageRefused)
-    assert len(desk.batches) < 60  # and not one by one through all of them
+    assert len(sender.batches) < 60  # and not one by one through all of them
     assert asked.ledger.refused == 0  # an outage marks no image
 
 
@@ -84,12 +84,12 @@ def test_too_many_are_an_error_even_apart(tmp_path: Path) -> None:
 
 
 def test_those_who_want_to_ask_again_some_time_are_told_which() -> None:
-    desk = Picky(0, 3)
-    asked = journal(desk, concurrency=1)
+    sender = Picky(0, 3)
+    asked = journal(sender, concurrency=1)
     rows, refused = asked.query_each(images(*range(6)))
     assert sorted(refused) == rows.isnan().any(1).nonzero().flatten().tolist() == [0, 3]
     assert "too dark" in refused[3]
-    desk.script.clear()
+    sender.script.clear()
     rows, refused = asked.query_each(images(*range(6)))
     assert (refused, bool(rows.isnan().any())) == ({}, False)
 
@@ -106,23 +106,23 @@ def test_answers_of_nobody_are_as_wide_as_others() -> None:
     ("size", "chunk"), [(1, 64), (2, 128), (8, 512), (16, 1024), (32, 1024), (128, 1024), (256, 2048)]
 )
 def test_a_chunk_is_worth_many_requests_whatever_the_concurrency(size: int, chunk: int) -> None:
-    model = remote(Desk())
+    model = remote(ScriptedSender())
     model.max_batch = size
-    assert {journal(Desk(), model=model, concurrency=number).chunk for number in (1, 64)} == {chunk}
+    assert {journal(ScriptedSender(), model=model, concurrency=number).chunk for number in (1, 64)} == {chunk}
 
 
 def test_the_concurrency_that_is_wished_is_reached() -> None:
     def until_all_are_there(number: int) -> float:
         end = time.monotonic() + (LONG if number else 0)  # but for the first image, which is asked alone
-        while desk.most_under_way < 24 and time.monotonic() < end:
+        while sender.most_under_way < 24 and time.monotonic() < end:
             time.sleep(0.005)
         return 0.0
 
-    desk = Desk(slow=until_all_are_there)
-    asked = journal(desk, concurrency=24)
+    sender = ScriptedSender(slow=until_all_are_there)
+    asked = journal(sender, concurrency=24)
     asked(images(0))
     asked(images(*range(1, 1 + asked.chunk)))
-    assert desk.most_under_way == 24
+    assert sender.most_under_way == 24
 
 
 # Commands ------------------------------------------------------------------------------------------------------------

@@ -22,9 +22,9 @@ from pixprompt.serving import Request, Response, Server, Service
 
 from ..cli.toy import Toy, write_pictures, write_toy
 from ..images import make_prompt
-from .desk import Desk, remote
 from .fault_server import FaultServer
-from .shop import answer, describe, images_of
+from .paid_server import answer, describe, images_of
+from .scripted_sender import ScriptedSender, remote
 
 
 class Counting(Service):
@@ -195,7 +195,7 @@ def test_what_is_sent_is_what_apply_writes(name: str, encode: Any, tmp_path: Pat
     prompt.save(tmp_path / "prompt.png")
     out = tmp_path / "out"
     assert main(["apply", str(tmp_path / "prompt.png"), str(tmp_path / "in"), "--out", str(out), "--format", name]) == 0
-    model = remote(Desk())
+    model = remote(ScriptedSender())
     model.protocol.sends_files, model._encode = True, encode
     for source in sorted((tmp_path / "in").rglob("*.png")):
         (written,) = (out / source.parent.name).glob(f"{source.stem}.*")

@@ -10,14 +10,24 @@ import pytest
 
 from pixprompt.core import ConfigError
 from pixprompt.remote.calls.clock import Clock, Stopped
-from pixprompt.remote.calls.quota import Quota
-from pixprompt.remote.calls.rate_limit import Pace
-from pixprompt.remote.calls.retry import Patience
+from pixprompt.remote.calls.rate_limit import RateLimit
+from pixprompt.remote.calls.retry import Quota, RetryPolicy
 from pixprompt.remote.messages import Incoming, Outgoing
 
-from .asking import LOST, UNSENT, ask, reply, unlike
-from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores
-from .waiting import LONG, until
+from .events import LONG, until
+from .one_batch import LOST, UNSENT, ask, reply, unlike
+from .toy_endpoint import (
+    AttemptRecorder,
+    BudgetSpent,
+    FakeClock,
+    FakeSender,
+    Step,
+    caller,
+    failing,
+    pictures,
+    right,
+    scores,
+)
 
 
 def test_right_answers_come_in_order_with_one_request() -> None:
@@ -66,7 +76,7 @@ def test_what_is_refused_is_not_retried(code: int) -> None:
 )
 def test_how_often_a_lasting_failure_is_tried(step: Step, requests: int) -> None:
     sender = FakeSender(for_ever=step)
-    found, book = ask(sender, patience=Patience(deadline=1e6))
+    found, book = ask(sender, retry_policy=RetryPolicy(deadline=1e6))
     assert len(sender.bodies) == requests == len(book.asked)
     assert f"{requests} requests were sent" in str(found[0])
 
@@ -137,10 +147,10 @@ def test_only_what_failed_is_asked_again() -> None:
 
 def test_what_brings_some_answers_does_not_count_against_the_attempts() -> None:
     sender = FakeSender([failing(*range(number), kind="throttled") for number in range(5, 0, -1)])
-    found, book = ask(sender, 6, patience=Patience(attempts=1))
+    found, book = ask(sender, 6, retry_policy=RetryPolicy(attempts=1))
     assert found == [scores(number) for number in range(6)]
     assert len(book.asked) == 6
-    assert "does not answer" in str(ask(FakeSender([failing(0, 1)]), 2, patience=Patience(attempts=1))[0][0])
+    assert "does not answer" in str(ask(FakeSender([failing(0, 1)]), 2, retry_policy=RetryPolicy(attempts=1))[0][0])
 
 
 def test_an_image_that_fails_twice_in_the_same_way_is_final() -> None:
@@ -162,20 +172,20 @@ def test_an_image_that_is_refused_is_not_asked_again() -> None:
 
 def test_throttled_images_slow_the_pace_down() -> None:
     clock = FakeClock()
-    pace = Pace(8.0, burst=4, clock=clock)
-    ask(FakeSender([failing(0, kind="throttled")]), 4, clock, pace=pace)
-    assert pace.rate == pytest.approx(4.0, abs=0.2)
+    rate_limit = RateLimit(8.0, burst=4, clock=clock)
+    ask(FakeSender([failing(0, kind="throttled")]), 4, clock, rate_limit=rate_limit)
+    assert rate_limit.rate == pytest.approx(4.0, abs=0.2)
 
 
 # Waits ----------------------------------------------------------------------------------------------------------------
 
 
 def test_waits_are_full_jitter_and_double_up_to_the_cap() -> None:
-    patience = Patience(attempts=9, deadline=1e6)
+    retry_policy = RetryPolicy(attempts=9, deadline=1e6)
     waits = []
     for seed in range(200):
         clock = FakeClock()
-        ask(FakeSender(for_ever=LOST), clock=clock, patience=patience, seed=seed)
+        ask(FakeSender(for_ever=LOST), clock=clock, retry_policy=retry_policy, seed=seed)
         waits.append(clock.waits)
     table = np.array(waits)
     bounds = np.array([0.5, 1, 2, 4, 8, 16, 20, 20])
@@ -193,13 +203,13 @@ def test_retry_after_is_the_least_that_is_waited(code: int) -> None:
     for seed in range(20):
         clock = FakeClock()
         ask(FakeSender([reply(code, retry_after="7")]), clock=clock, seed=seed)
-        assert 7.0 <= clock.time <= 7.5 + 2.0  # the pace is slower after a throttle
+        assert 7.0 <= clock.time <= 7.5 + 2.0  # the rate_limit is slower after a throttle
 
 
 def test_no_request_is_begun_after_the_deadline() -> None:
     clock = FakeClock()
     sender = FakeSender(for_ever=reply(503, retry_after="50"))
-    found, _ = ask(sender, clock=clock, patience=Patience(deadline=120.0))
+    found, _ = ask(sender, clock=clock, retry_policy=RetryPolicy(deadline=120.0))
     assert "does not answer within 120 s" in str(found[0])
     assert len(sender.bodies) == 3  # at 0, 50 and 100 seconds
     assert clock.time < 105  # and it does not wait for the end to come
@@ -207,10 +217,12 @@ def test_no_request_is_begun_after_the_deadline() -> None:
 
 def test_the_deadline_starts_with_the_first_request_not_in_the_queue() -> None:
     clock = FakeClock()
-    pace = Pace(0.01, burst=2, clock=clock)
-    asker = caller(FakeSender([None or right, LOST]), clock, pace=pace, patience=Patience(deadline=250.0))
+    rate_limit = RateLimit(0.01, burst=2, clock=clock)
+    asker = caller(
+        FakeSender([None or right, LOST]), clock, rate_limit=rate_limit, retry_policy=RetryPolicy(deadline=250.0)
+    )
     for _ in range(2):
-        asker.ask(pictures(2), Book())
+        asker.query(pictures(2), AttemptRecorder())
     assert clock.time > 250
 
 
@@ -242,9 +254,9 @@ def test_throttles_cost_less() -> None:
 
 
 def test_a_budget_that_is_spent_ends_it_before_anything_is_sent() -> None:
-    sender, book = FakeSender(for_ever=LOST), Book(budget=5)
+    sender, book = FakeSender(for_ever=LOST), AttemptRecorder(budget=5)
     with pytest.raises(BudgetSpent):
-        caller(sender, FakeClock()).ask(pictures(2), book)
+        caller(sender, FakeClock()).query(pictures(2), book)
     assert (len(sender.bodies), len(book.asked), book.budget) == (2, 2, 1)
     assert book.is_legal
 
@@ -253,9 +265,9 @@ def test_a_budget_that_is_spent_ends_it_before_anything_is_sent() -> None:
     ("error", "kind"), [(ConfigError("KEY is missing"), "unsent"), (KeyboardInterrupt(), "lost"), (OSError(), "lost")]
 )
 def test_whatever_breaks_the_sending_is_written_down(error: BaseException, kind: str) -> None:
-    book = Book()
+    book = AttemptRecorder()
     with pytest.raises(type(error)):
-        caller(FakeSender([error]), FakeClock()).ask(pictures(1), book)
+        caller(FakeSender([error]), FakeClock()).query(pictures(1), book)
     assert book.is_legal
     assert book.kinds == [kind]
 
@@ -268,13 +280,13 @@ def test_a_stop_ends_waiting_threads_and_lets_a_request_finish() -> None:
         go.wait(LONG)
         return right(outgoing)
 
-    patience = Patience(first_wait=1e6, longest_wait=1e6, deadline=1e9)
-    asker = caller(FakeSender([LOST, slow]), Clock(), patience=patience)
-    books, ends = [Book(), Book()], ["", ""]
+    retry_policy = RetryPolicy(first_wait=1e6, longest_wait=1e6, deadline=1e9)
+    asker = caller(FakeSender([LOST, slow]), Clock(), retry_policy=retry_policy)
+    books, ends = [AttemptRecorder(), AttemptRecorder()], ["", ""]
 
     def run(number: int) -> None:
         try:
-            asker.ask(pictures(1), books[number])
+            asker.query(pictures(1), books[number])
             ends[number] = "answered"
         except Stopped:
             ends[number] = "stopped"
@@ -291,5 +303,5 @@ def test_a_stop_ends_waiting_threads_and_lets_a_request_finish() -> None:
     threads[1].join(LONG)
     assert ends == ["stopped", "answered"]
     with pytest.raises(Stopped):
-        asker.ask(pictures(1), books[0])
+        asker.query(pictures(1), books[0])
     assert [book.events for book in books] == [[("begin", 0), ("failed", 0)], [("begin", 0), ("received", 0)]]

@@ -13,15 +13,15 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from pixprompt.core import EndpointError
-from pixprompt.remote.calls.rate_limit import Pace
+from pixprompt.remote.calls.rate_limit import RateLimit
 from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import FaultKind
 
-from . import fault_plays as plays
+from . import fault_scripts as plays
+from .events import ManualTimers, nobody_there
 from .fault_server import FaultServer, Play, refuse
-from .sending import KEY, post
-from .toy_endpoint import QUICK, Book, answer, caller, pictures, scores
-from .waiting import Strikes, nobody_there
+from .one_request import KEY, post
+from .toy_endpoint import QUICK, AttemptRecorder, answer, caller, pictures, scores
 
 
 def first_failed(reply: dict[str, Any]) -> dict[str, Any]:
@@ -69,12 +69,14 @@ ONE_FAULT: dict[str, tuple[Play, list[str], int]] = {
 
 
 @pytest.mark.parametrize("name", ONE_FAULT)
-def test_one_fault_is_survived(name: str, transport: Transport, strikes: Strikes) -> None:
+def test_one_fault_is_survived(name: str, transport: Transport, timers: ManualTimers) -> None:
     play, kinds, billed = ONE_FAULT[name]
-    book = Book()
+    book = AttemptRecorder()
     with FaultServer(answer, [play]) as server:
-        server.on_pause = strikes.strike
-        found = caller(transport, url=server.url, patience=QUICK, pace=Pace(1000.0, burst=2)).ask(pictures(2), book)
+        server.on_pause = timers.expire
+        found = caller(transport, url=server.url, retry_policy=QUICK, rate_limit=RateLimit(1000.0, burst=2)).query(
+            pictures(2), book
+        )
         assert found == [scores(0), scores(1)]
         assert (book.kinds, server.num_billed) == (kinds, billed)
     assert book.is_legal
@@ -87,14 +89,14 @@ def test_one_fault_is_survived(name: str, transport: Transport, strikes: Strikes
 def test_what_cannot_help_is_asked_once(play: Play, transport: Transport) -> None:
     with FaultServer(answer, [play] * 3) as server:
         with pytest.raises(EndpointError, match="refuses"):
-            caller(transport, url=server.url, patience=QUICK).ask(pictures(2), Book())
+            caller(transport, url=server.url, retry_policy=QUICK).query(pictures(2), AttemptRecorder())
         assert len(server.received) == 1
 
 
 def test_nobody_there_is_an_error_that_costs_nothing(transport: Transport) -> None:
-    book = Book()
+    book = AttemptRecorder()
     with nobody_there() as port, pytest.raises(EndpointError, match=r"6 x unsent.*Check the address"):
-        caller(transport, url=f"http://127.0.0.1:{port}/model", patience=QUICK).ask(pictures(2), book)
+        caller(transport, url=f"http://127.0.0.1:{port}/model", retry_policy=QUICK).query(pictures(2), book)
     assert not any(fault.billed for fault in book.faults)
 
 
@@ -108,10 +110,10 @@ def test_the_key_is_nowhere(transport: Transport, caplog: pytest.LogCaptureFixtu
         plays.edited(lambda reply: {"answers": [{"error": f"no {KEY}"}, reply["answers"][1]]}),
         plays.status(401, f"Incorrect API key provided: {KEY}".encode()),
     ]
-    book = Book()
+    book = AttemptRecorder()
     with FaultServer(answer, quoting) as server:
         with pytest.raises(EndpointError) as caught:
-            caller(transport, url=server.url, patience=QUICK).ask(pictures(2), book)
+            caller(transport, url=server.url, retry_policy=QUICK).query(pictures(2), book)
         assert all(KEY in received.headers["authorization"] for received in server.received)
     assert book.kinds == ["busy", "busy", "garbled", "refused"]
     written = [str(caught.value), caplog.text, str(caught.value.__context__)]
@@ -129,9 +131,9 @@ def test_a_client_that_retries_everything_below_the_ledger_is_caught_buying_more
     """Negative control: the same server, and the retries that are usual elsewhere."""
     script = [plays.drop(), plays.drop(), plays.truncated(), None]
     with FaultServer(answer, script) as server:
-        book = Book()
+        book = AttemptRecorder()
         if patient:
-            caller(transport, url=server.url, patience=QUICK).ask(pictures(2), book)
+            caller(transport, url=server.url, retry_policy=QUICK).query(pictures(2), book)
         else:
             retries = Retry(4, allowed_methods=None, status_forcelist=[429, 500, 503], backoff_factor=0)
             with requests.Session() as session:

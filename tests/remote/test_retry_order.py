@@ -10,11 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixprompt.core import EndpointError
-from pixprompt.remote.calls.quota import Quota
-from pixprompt.remote.calls.retry import Patience
+from pixprompt.remote.calls.retry import Quota, RetryPolicy
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 
-from .toy_endpoint import Book, BudgetSpent, FakeClock, FakeSender, Step, caller, failing, pictures, right, scores
+from .toy_endpoint import (
+    AttemptRecorder,
+    BudgetSpent,
+    FakeClock,
+    FakeSender,
+    Step,
+    caller,
+    failing,
+    pictures,
+    right,
+    scores,
+)
 
 STEPS: list[Step] = [
     right,
@@ -33,7 +43,7 @@ SCRIPTS = st.lists(st.sampled_from(STEPS), max_size=12)
 class Watched(FakeSender):
     """Sees to it that every request that is sent was begun, and that nothing else is open."""
 
-    def __init__(self, script: list[Step], book: Book) -> None:
+    def __init__(self, script: list[Step], book: AttemptRecorder) -> None:
         super().__init__(script)
         self.book = book
 
@@ -46,10 +56,10 @@ class Watched(FakeSender):
 
 @given(SCRIPTS, st.integers(1, 4), st.integers(0, 20))
 def test_each_request_is_begun_before_it_is_sent_and_ended_once(script: list[Step], count: int, budget: int) -> None:
-    book = Book(budget=budget)
+    book = AttemptRecorder(budget=budget)
     sender = Watched(script, book)
     with contextlib.suppress(EndpointError, BudgetSpent):
-        assert caller(sender, FakeClock()).ask(pictures(count), book) == [scores(number) for number in range(count)]
+        assert caller(sender, FakeClock()).query(pictures(count), book) == [scores(number) for number in range(count)]
     assert book.is_legal
     assert [request for _, request in book.events] == sorted(request for _, request in book.events)
     assert len(sender.bodies) == len(book.asked)
@@ -68,8 +78,8 @@ def test_an_illegal_book_is_seen() -> None:
         [("begin", 0), ("received", 0), ("failed", 0)],
         [("failed", 0), ("begin", 0)],
     ):
-        assert not Book(events=wrong).is_legal  # negative controls
-    assert Book(events=[("begin", 0), ("begin", 1), ("received", 1), ("failed", 0)]).is_legal
+        assert not AttemptRecorder(events=wrong).is_legal  # negative controls
+    assert AttemptRecorder(events=[("begin", 0), ("begin", 1), ("received", 1), ("failed", 0)]).is_legal
 
 
 class OwnFaults(FakeSender):
@@ -90,13 +100,13 @@ def test_many_threads_share_one_caller() -> None:
     sender = OwnFaults()
     quota = Quota(10_000)
     # One thread's waits are hours to the others, while the clock is made up: no request may be too late for that.
-    shared = caller(sender, FakeClock(), quota=quota, patience=Patience(deadline=math.inf))
-    book = Book()
+    shared = caller(sender, FakeClock(), quota=quota, retry_policy=RetryPolicy(deadline=math.inf))
+    book = AttemptRecorder()
     found: list[object] = []
 
     def run() -> None:
         for _ in range(25):
-            found.append(shared.ask(pictures(4), book))
+            found.append(shared.query(pictures(4), book))
 
     threads = [threading.Thread(target=run) for _ in range(6)]
     for thread in threads:

@@ -10,11 +10,11 @@ from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
 
-from . import fault_plays as plays
+from . import fault_scripts as plays
+from .events import LONG, ManualTimers, nobody_there, until
 from .fault_server import Exchange, FaultServer, Play, head, refuse
-from .sending import BODY, KEY, post, send
+from .one_request import BODY, KEY, post, send
 from .toy_endpoint import ToyProtocol, answer, pictures
-from .waiting import LONG, Strikes, nobody_there, until
 
 AFTER_SENDING = {
     "refused before it is read": refuse,  # something of it may have been read, for all that we know
@@ -40,8 +40,10 @@ def test_a_reply_comes_whole(transport: Transport) -> None:
 
 
 @pytest.mark.parametrize("play", AFTER_SENDING.values(), ids=AFTER_SENDING)
-def test_what_breaks_after_sending_is_lost_and_not_repeated(transport: Transport, strikes: Strikes, play: Play) -> None:
-    fault, server = send(transport, play, on_pause=strikes.strike)
+def test_what_breaks_after_sending_is_lost_and_not_repeated(
+    transport: Transport, timers: ManualTimers, play: Play
+) -> None:
+    fault, server = send(transport, play, on_pause=timers.expire)
     assert isinstance(fault, Fault)
     assert fault.kind is FaultKind.LOST
     assert fault.billed
@@ -140,9 +142,9 @@ def test_connections_stay_open_and_closed_ones_are_noticed(transport: Transport)
         assert (server.num_connections, server.num_billed) == (2, 5)
 
 
-def test_a_connection_that_was_cut_is_not_used_again(transport: Transport, strikes: Strikes) -> None:
+def test_a_connection_that_was_cut_is_not_used_again(transport: Transport, timers: ManualTimers) -> None:
     with FaultServer(answer, [None, plays.drip(0.05), plays.large(8 << 20)]) as server:
-        server.on_pause = strikes.strike
+        server.on_pause = timers.expire
         transport.send(post(server.url), timeout=LONG)
         for kind in (FaultKind.LOST, FaultKind.GARBLED):
             with pytest.raises(Fault) as caught:

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.http.deadline import Line
+from pixprompt.remote.http.deadline import Deadline
 from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import Fault, FaultKind, Outgoing
 
-from . import fault_plays as plays
+from . import fault_scripts as plays
+from .events import LONG, ManualTimers
 from .fault_server import FaultServer
-from .sending import BODY, KEY, post, send
+from .one_request import BODY, KEY, post, send
 from .toy_endpoint import answer
-from .waiting import LONG, Strikes
 
 
 def test_redirects_are_followed_at_home_only(transport: Transport) -> None:
@@ -119,7 +119,7 @@ def test_credentials_over_plain_http_are_warned_about_once(caplog: pytest.LogCap
     "words", [b"HTTP/1.1 403 Forbidden\r\n\r\n", b"HTTP/1.1 407 Proxy\r\n\r\n", b""], ids=["403", "407", "hangs"]
 )
 def test_a_proxy_that_makes_no_tunnel_is_unsent(
-    transport: Transport, strikes: Strikes, monkeypatch: pytest.MonkeyPatch, words: bytes
+    transport: Transport, timers: ManualTimers, monkeypatch: pytest.MonkeyPatch, words: bytes
 ) -> None:
     seen: list[bytes] = []
 
@@ -129,7 +129,7 @@ def test_a_proxy_that_makes_no_tunnel_is_unsent(
             seen.append(connection.recv(1 << 16))
             connection.sendall(words)
             if not words:
-                strikes.strike()
+                timers.expire()
                 connection.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -152,12 +152,12 @@ class Ended:
 
     status_code = 200
 
-    def __init__(self, line: Line, headers: dict[str, str]) -> None:
-        self.raw, self.line, self.headers = self, line, headers
+    def __init__(self, deadline: Deadline, headers: dict[str, str]) -> None:
+        self.raw, self.deadline, self.headers = self, deadline, headers
 
     def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
         yield b"{}"
-        self.line.cut = True
+        self.deadline.cut = True
 
     def close(self) -> None:
         pass
@@ -169,11 +169,11 @@ class Ended:
 def test_a_reply_that_says_its_end_is_whole_though_the_time_is_over_then(
     transport: Transport, headers: dict[str, str]
 ) -> None:
-    line = Line(60.0)
-    assert transport._read(Ended(line, headers), line).body == b"{}"
+    deadline = Deadline(60.0)
+    assert transport._read(Ended(deadline, headers), deadline).body == b"{}"
 
 
 def test_a_reply_that_ends_with_the_connection_may_have_been_cut(transport: Transport) -> None:
-    line = Line(60.0)
+    deadline = Deadline(60.0)
     with pytest.raises(TimeoutError):
-        transport._read(Ended(line, {}), line)
+        transport._read(Ended(deadline, {}), deadline)

@@ -14,10 +14,10 @@ import pytest
 from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import Fault, FaultKind
 
+from .events import LONG, ManualTimers
 from .fault_server import FaultServer
-from .sending import post
+from .one_request import post
 from .toy_endpoint import answer
-from .waiting import LONG, Strikes
 
 
 def test_a_server_that_speaks_no_tls_is_unsent(transport: Transport) -> None:
@@ -78,7 +78,7 @@ def test_certificates_are_checked(
 
 
 def test_the_end_of_the_time_holds_under_tls_as_well(
-    transport: Transport, certificate: Path, strikes: Strikes, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, certificate: Path, timers: ManualTimers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
 
@@ -90,7 +90,7 @@ def test_the_end_of_the_time_holds_under_tls_as_well(
             with context.wrap_socket(plain, server_side=True) as connection:
                 connection.recv(1 << 16)
                 connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n ")
-                strikes.strike()
+                timers.expire()
                 connection.recv(1)
         except OSError:
             plain.close()

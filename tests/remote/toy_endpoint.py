@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from pixprompt.remote.calls.clock import Clock, Stopped
-from pixprompt.remote.calls.retry import Caller, Patience
+from pixprompt.remote.calls.retry import Caller, RetryPolicy
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.replies.parse import Reply
 
 URL = "http://127.0.0.1:9/model"
-QUICK = Patience(timeout=60.0, first_wait=0.01, longest_wait=0.02)
+QUICK = RetryPolicy(timeout=60.0, first_wait=0.01, longest_wait=0.02)
 
 
 class ToyProtocol(Protocol):
@@ -121,7 +121,7 @@ def failing(*numbers: int, kind: str = "busy") -> Callable[[Outgoing], Incoming]
 
 
 @dataclass
-class Book:
+class AttemptRecorder:
     """A ledger that remembers, and knows what is legal."""
 
     budget: int | None = None

@@ -15,7 +15,7 @@ from ..messages import Fault, FaultKind, Incoming, ItemFault, Outgoing
 from .clock import Clock
 from .retry import Sender
 
-__all__ = ["Attempts", "Metered", "Unwritten"]
+__all__ = ["LedgerAttempts", "MeteredSender", "UnloggedAttempts"]
 
 _LOG = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -28,7 +28,7 @@ _OF_THE_ENDPOINT = (401, 402, 403, 404, 405, 407, 429, 503, 504)
 """Statuses that are about whoever asks, or about the endpoint, and not about what is asked."""
 
 
-class Metered:
+class MeteredSender:
     """A sender that remembers how long the last request of each thread was.
 
     Args:
@@ -50,7 +50,7 @@ class Metered:
         return self._sender.send(outgoing, timeout=timeout)
 
 
-class Attempts:
+class LedgerAttempts:
     """Where the requests of one batch are written down.
 
     Args:
@@ -73,7 +73,7 @@ class Attempts:
         keys: Sequence[bytes],
         digests: Sequence[bytes],
         replicate: int,
-        meter: Metered,
+        meter: MeteredSender,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or Clock()
@@ -136,7 +136,7 @@ class Attempts:
             self._budget.release(self._num_images)
 
 
-class Unwritten:
+class UnloggedAttempts:
     """Attempts that nobody keeps."""
 
     def begin(self, positions: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""Time, as pace and retry see it: a value that is passed in, so that nothing has to wait in a test."""
+"""Time, as rate limit and retry see it: a value that is passed in, so that nothing has to wait in a test."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from collections import deque
 from ...core import ConfigError
 from .clock import Clock
 
-__all__ = ["Pace"]
+__all__ = ["RateLimit"]
 
 _FLOOR = 0.05
 _RECOVERY = 60.0
@@ -22,7 +22,7 @@ _UNMEASURED = 1.0
 _CLOSE = 1e-9
 
 
-class Pace:
+class RateLimit:
     """Lets images through at a rate; for any number of threads.
 
     The bucket holds `burst` images and fills at the rate; whoever wants to send takes its images out, and waits while

@@ -1,4 +1,4 @@
-"""The loop around one batch: wait for the pace, write the intent down, send, write down what came, ask for the rest.
+"""The loop around one batch: wait for the rate limit, write the intent down, send, write down what came, ask for the rest.
 
 It stands above the ledger on purpose: every attempt is begun and ended there, and nothing below repeats a request.
 """
@@ -20,10 +20,9 @@ from ..protocol import Protocol
 from .batch import Batch, Trouble
 from .clock import Clock, Stopped
 from .faults import fault_of
-from .quota import Quota
-from .rate_limit import Pace
+from .rate_limit import RateLimit
 
-__all__ = ["Attempts", "Caller", "Final", "Patience", "Sender"]
+__all__ = ["Attempts", "Caller", "Final", "Quota", "RetryPolicy", "Sender"]
 
 _LOG = logging.getLogger(__name__)
 _HOPELESS = ("refuses", "fails in the same way each time")
@@ -66,7 +65,7 @@ class Sender(Shape):
 
 
 @dataclass(frozen=True)
-class Patience:
+class RetryPolicy:
     """How long one batch is asked again.
 
     Attributes:
@@ -91,8 +90,8 @@ class Caller:
         protocol: What the endpoint speaks.
         sender: How requests get there.
         generator: For the waits, which are random so that clients do not come back all at once.
-        pace: How fast; shared by all threads. None for no limit until there is a throttle.
-        patience: How long.
+        rate_limit: How fast; shared by all threads. None for no limit until there is a throttle.
+        retry_policy: How long.
         quota: Retries that all threads together may spend.
         clock: The time.
     """
@@ -103,15 +102,15 @@ class Caller:
         sender: Sender,
         *,
         generator: np.random.Generator,
-        pace: Pace | None = None,
-        patience: Patience | None = None,
+        rate_limit: RateLimit | None = None,
+        retry_policy: RetryPolicy | None = None,
         quota: Quota | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._protocol, self._sender, self._generator = protocol, sender, generator
         self._clock = Clock() if clock is None else clock
-        self._pace = Pace(clock=self._clock) if pace is None else pace
-        self._patience = Patience() if patience is None else patience
+        self._rate_limit = RateLimit(clock=self._clock) if rate_limit is None else rate_limit
+        self._retry_policy = RetryPolicy() if retry_policy is None else retry_policy
         self._quota = Quota() if quota is None else quota
         self._stop = threading.Event()
         self._gate = threading.RLock()  # a signal may stop the very thread that holds it
@@ -119,14 +118,14 @@ class Caller:
     @property
     def timeout(self) -> float:
         """Seconds that one request may take."""
-        return self._patience.timeout
+        return self._retry_policy.timeout
 
     def stop(self) -> None:
         """Ends all waiting, and begins no request any more; what is under way is finished and written down."""
         with self._gate:
             self._stop.set()
 
-    def ask(self, pictures: Sequence[Picture], attempts: Attempts) -> list[Reply]:
+    def query(self, pictures: Sequence[Picture], attempts: Attempts) -> list[Reply]:
         """Asks one batch until all of it is answered.
 
         Args:
@@ -145,7 +144,7 @@ class Caller:
         batch = Batch(len(pictures), self._protocol.endpoint.url)
         while missing := batch.missing:
             outgoing = self._protocol.request([pictures[position] for position in missing])
-            since = self._pace.admit(len(missing), self._stop)
+            since = self._rate_limit.admit(len(missing), self._stop)
             try:
                 found = self._attempt(outgoing, batch, attempts)
             except Fault as fault:
@@ -165,7 +164,7 @@ class Caller:
             request = attempts.begin(missing)
         batch.begin(self._clock.now())
         try:
-            incoming = self._sender.send(outgoing, timeout=self._patience.timeout)
+            incoming = self._sender.send(outgoing, timeout=self._retry_policy.timeout)
             fault = fault_of(incoming, self._clock.date())
             if fault is not None:
                 raise fault
@@ -198,7 +197,7 @@ class Caller:
 
     def _count_success(self, num_answered: int, batch: Batch) -> None:
         if num_answered:
-            self._pace.answered(num_answered)
+            self._rate_limit.answered(num_answered)
             self._quota.give_back(batch.paid or _REFUND)
             batch.paid = 0
 
@@ -207,19 +206,48 @@ class Caller:
         fault = trouble.fault
         throttled = fault.kind is FaultKind.THROTTLED
         if throttled:
-            self._pace.throttled(since, fault.retry_after)
+            self._rate_limit.throttled(since, fault.retry_after)
         if trouble.final is not None:
             error = batch.error(trouble.final, fault)
             raise Final(str(error)) if trouble.final in _HOPELESS else error
-        if batch.effort >= self._patience.attempts:
+        if batch.effort >= self._retry_policy.attempts:
             raise batch.error("does not answer", fault)
-        longest = min(self._patience.first_wait * 2.0 ** (len(batch.faults) - 1), self._patience.longest_wait)
+        longest = min(self._retry_policy.first_wait * 2.0 ** (len(batch.faults) - 1), self._retry_policy.longest_wait)
         delay = (fault.retry_after or 0.0) + float(self._generator.uniform(0.0, longest))
-        if self._clock.now() + delay > batch.begun + self._patience.deadline:
-            raise batch.error(f"does not answer within {self._patience.deadline:g} s", fault)
+        if self._clock.now() + delay > batch.begun + self._retry_policy.deadline:
+            raise batch.error(f"does not answer within {self._retry_policy.deadline:g} s", fault)
         cost = _COST_OF_THROTTLE if throttled else _COST
         if not self._quota.take(cost):
             raise batch.error("fails too often, for all images asked lately", fault)
         batch.paid += cost
         _LOG.info("%s; asking again for %d images in %.1f s.", fault.reason, len(batch.missing), delay)
         self._clock.wait(delay, self._stop)
+
+
+class Quota:
+    """A number of tokens that retries cost and successes give back; for any number of threads.
+
+    Args:
+        capacity: Tokens at the start, and the most there ever are.
+    """
+
+    def __init__(self, capacity: int = 500) -> None:
+        self._capacity = self._left = capacity
+        self._lock = threading.Lock()
+
+    @property
+    def left(self) -> int:
+        """Tokens that may be taken."""
+        return self._left
+
+    def take(self, tokens: int) -> bool:
+        """Takes tokens, all or none; returns whether there were enough."""
+        with self._lock:
+            enough = tokens <= self._left
+            self._left -= tokens if enough else 0
+            return enough
+
+    def give_back(self, tokens: int) -> None:
+        """Returns tokens."""
+        with self._lock:
+            self._left = min(self._left + tokens, self._capacity)

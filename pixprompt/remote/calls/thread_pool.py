@@ -10,13 +10,13 @@ from typing import TypeVar
 
 from .clock import Stopped
 
-__all__ = ["side_by_side"]
+__all__ = ["run_concurrently"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
 
 
-def side_by_side(
+def run_concurrently(
     work: Callable[[T], None], parts: Sequence[T], *, at_once: int, stop: Callable[[], None], timeout: float
 ) -> None:
     """Does work on every part; after the first error, or Ctrl-C, what is under way is finished and nothing is begun.

@@ -17,12 +17,12 @@ from typing import Any, Self
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-__all__ = ["POOLS", "Line"]
+__all__ = ["POOLS", "Deadline"]
 
 _THREAD = threading.local()
 
 
-class Line:
+class Deadline:
     """The request that this thread is sending, from `with` to its end.
 
     Args:
@@ -42,7 +42,7 @@ class Line:
         self._timer.daemon = True
 
     def __enter__(self) -> Self:
-        _THREAD.line = self
+        _THREAD.deadline = self
         self._timer.start()
         return self
 
@@ -52,9 +52,9 @@ class Line:
         with self._lock:  # from here on the socket may belong to the next request
             self._socket = None
         self._timer.cancel()
-        _THREAD.line = None
+        _THREAD.deadline = None
 
-    def use(self, used: Any, *, begins: bool = True) -> None:
+    def attach(self, used: Any, *, begins: bool = True) -> None:
         """Takes note that something is about to be written to a socket.
 
         Args:
@@ -108,12 +108,12 @@ class _EncryptedPool(HTTPSConnectionPool):
 
 
 POOLS = {"http": _PlainPool, "https": _EncryptedPool}
-"""For a pool manager of urllib3: pools whose connections belong to a `Line`."""
+"""For a pool manager of urllib3: pools whose connections belong to a `Deadline`."""
 
 
 def _show(connection: HTTPConnection, *, begins: bool = True) -> None:
     if connection.sock is None:
         connection.connect()
-    line: Line | None = getattr(_THREAD, "line", None)
-    if line is not None:
-        line.use(connection.sock, begins=begins)
+    deadline: Deadline | None = getattr(_THREAD, "deadline", None)
+    if deadline is not None:
+        deadline.attach(connection.sock, begins=begins)

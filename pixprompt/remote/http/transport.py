@@ -24,7 +24,7 @@ from urllib3.exceptions import DecodeError, HTTPError
 
 from ...core import ConfigError
 from ..messages import Fault, FaultKind, Incoming, Outgoing
-from .deadline import POOLS, Line
+from .deadline import POOLS, Deadline
 from .secrets import Secrets, check_url, plain_url
 
 __all__ = ["Transport"]
@@ -126,16 +126,16 @@ class Transport:
         proxies = self._proxies(url)
         bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
         limits = (min(self._connect_seconds, seconds), seconds)
-        with Line(seconds) as line:
+        with Deadline(seconds) as deadline:
             try:
                 request = requests.Request(outgoing.method, url, headers, data=outgoing.body or None).prepare()
                 response: Any = self._adapter.send(request, stream=True, timeout=limits, verify=bundle, proxies=proxies)
-                return self._read(response, line)
+                return self._read(response, deadline)
             except (requests.RequestException, HTTPError, OSError) as error:
                 # Without the chain: exceptions of requests carry the request, and with it the credentials.
-                raise self._fault(url, line, error, seconds) from None
+                raise self._fault(url, deadline, error, seconds) from None
 
-    def _read(self, response: Any, line: Line) -> Incoming:
+    def _read(self, response: Any, deadline: Deadline) -> Incoming:
         raw, status = response.raw, int(response.status_code)
         headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
         fine = 200 <= status < 300
@@ -149,11 +149,11 @@ class Transport:
             if not whole:
                 raw.close()
             raw.release_conn()
-        if line.cut and fine and not _says_its_end(headers):
+        if deadline.cut and fine and not _says_its_end(headers):
             raise TimeoutError
         if fine and not whole:
             raise self._garbled(f"the reply is longer than {self._max_bytes} bytes", status, headers)
-        incoming = Incoming(status, headers, body, time.monotonic() - (line.started or 0.0))
+        incoming = Incoming(status, headers, body, time.monotonic() - (deadline.started or 0.0))
         cleaned = self.secrets.clean(incoming)
         if whole or not self.secrets.longest:
             return cleaned
@@ -164,12 +164,12 @@ class Transport:
         incoming = self._kept(self.secrets.clean(Incoming(status, headers, b"")))
         return Fault(FaultKind.GARBLED, self.secrets.redact(reason), incoming=incoming)
 
-    def _fault(self, url: str, line: Line, error: Exception, seconds: float) -> Fault:
+    def _fault(self, url: str, deadline: Deadline, error: Exception, seconds: float) -> Fault:
         if isinstance(error, DecodeError):
             kind, reason = FaultKind.GARBLED, "the reply cannot be decompressed"
-        elif line.started is None:
+        elif deadline.started is None:
             kind, reason = FaultKind.UNSENT, f"no connection: {_innermost(error)}"
-        elif line.cut or isinstance(error, requests.Timeout):
+        elif deadline.cut or isinstance(error, requests.Timeout):
             kind, reason = FaultKind.LOST, f"no whole answer within {seconds:.3g} s"
         else:
             kind, reason = FaultKind.LOST, f"the connection broke after the request was sent: {_innermost(error)}"

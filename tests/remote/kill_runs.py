@@ -1,4 +1,4 @@
-"""As a program, `killing.py FOLDER ROUNDS`: runs `pixprompt train` in forked processes and kills them with SIGKILL.
+"""As a program, `kill_runs.py FOLDER ROUNDS`: runs `pixprompt train` in forked processes and kills them with SIGKILL.
 
 One process imports everything and forks one child per round, so that a round costs no start. The child is a real run:
 the command line, the ledger, the sockets. Writes FOLDER/rounds.json, with what the ledger held after each kill.

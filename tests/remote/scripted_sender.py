@@ -50,7 +50,7 @@ def named(number: int) -> dict[str, float]:
     return {f"label {number}": 0.75, "common": 0.25}
 
 
-class Desk:
+class ScriptedSender:
     """Answers requests, after the plays of a script are used up.
 
     Args:
@@ -116,13 +116,15 @@ def images(*numbers: int) -> Tensor:
     return pixels / 255
 
 
-def remote(desk: Desk, *, answer: AnswerKind | None = None, labels: tuple[str, ...] | None = None) -> RemoteModel:
+def remote(
+    sender: ScriptedSender, *, answer: AnswerKind | None = None, labels: tuple[str, ...] | None = None
+) -> RemoteModel:
     endpoint = Endpoint(URL, "pixels", image_size=(1, 1), max_batch=2, answer=answer, labels=labels)
-    return RemoteModel(URL, Pixels(endpoint), desk, Declared(), patience=QUICK, clock=FakeClock())
+    return RemoteModel(URL, Pixels(endpoint), sender, Declared(), retry_policy=QUICK, clock=FakeClock())
 
 
 def journal(
-    desk: Desk,
+    sender: ScriptedSender,
     ledger: Path | None = None,
     *,
     budget: int | None = None,
@@ -132,4 +134,4 @@ def journal(
 ) -> RemoteJournal:
     kept = None if ledger is None else ReplyLedger(ledger)
     spent = Budget(budget, max_requests=max_requests)
-    return RemoteJournal(model or remote(desk), kept, spent, **options)
+    return RemoteJournal(model or remote(sender), kept, spent, **options)

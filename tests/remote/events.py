@@ -39,7 +39,7 @@ def count_stops(monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
     return stops
 
 
-class Strikes:
+class ManualTimers:
     """The timers of lines, whose time is over when a test says so.
 
     Args:
@@ -61,7 +61,7 @@ class Strikes:
 
         return SimpleNamespace(start=start, cancel=cancel)
 
-    def strike(self) -> None:
+    def expire(self) -> None:
         """The time of every request that is under way is over, the first time; that of later ones never is."""
         ends, self._struck = [] if self._struck else list(self._ends), True
         for end in ends:

@@ -1,8 +1,8 @@
 """A paid model in a few lines: its answers, the description of its endpoint, and a server that keeps books.
 
-As a program, `shop.py FOLDER`: serves until it is killed, writes its port to FOLDER/port and the SHA-256 of every image
-that it answered to FOLDER/sold, before the answer leaves. Where there is a FOLDER/limit, it waits when FOLDER/sold has
-so many bytes.
+As a program, `paid_server.py FOLDER`: serves until it is killed, writes its port to FOLDER/port and the SHA-256 of
+every image that it answered to FOLDER/sold, before the answer leaves. Where there is a FOLDER/limit, it waits when
+FOLDER/sold has so many bytes.
 """
 
 from __future__ import annotations

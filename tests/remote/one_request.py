@@ -8,9 +8,9 @@ from collections.abc import Callable
 from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import Fault, Incoming, Outgoing
 
+from .events import LONG
 from .fault_server import FaultServer, Play
 from .toy_endpoint import answer
-from .waiting import LONG
 
 KEY = "sk-test-0123456789abcdef"
 BODY = json.dumps({"images": ["00", "01"]}).encode()

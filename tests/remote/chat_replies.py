@@ -10,7 +10,7 @@ from pixprompt.remote.messages import Outgoing
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.openai import OpenAI
 
-from .pictures import answer
+from .protocol_helpers import answer
 
 LABELS = ("cat", "dog", "crab")
 MANY = tuple(f"kind {number}" for number in range(27))

@@ -8,7 +8,7 @@ from pixprompt.core import EndpointError
 from pixprompt.remote.calls.clock import Clock
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 
-from .toy_endpoint import Book, FakeClock, FakeSender, caller, pictures
+from .toy_endpoint import AttemptRecorder, FakeClock, FakeSender, caller, pictures
 
 LOST = Fault(FaultKind.LOST, "the connection broke")
 UNSENT = Fault(FaultKind.UNSENT, "no connection")
@@ -24,10 +24,12 @@ def unlike() -> Callable[[Outgoing], Incoming]:
     return lambda _: reply(500, b"request" + b"!" * next(bodies))
 
 
-def ask(sender: FakeSender, count: int = 2, clock: Clock | None = None, **given: object) -> tuple[list[object], Book]:
-    book = Book()
+def ask(
+    sender: FakeSender, count: int = 2, clock: Clock | None = None, **given: object
+) -> tuple[list[object], AttemptRecorder]:
+    book = AttemptRecorder()
     try:
-        return list(caller(sender, clock or FakeClock(), **given).ask(pictures(count), book)), book
+        return list(caller(sender, clock or FakeClock(), **given).query(pictures(count), book)), book
     except EndpointError as error:
         return [str(error)], book
     finally:

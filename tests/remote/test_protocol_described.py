@@ -19,7 +19,7 @@ from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.described.json_paths import MISSING, JsonPath
 from pixprompt.remote.protocols.described.protocol import DescribedJson
 
-from .pictures import FaultKind, answer, ask, fault, garbled, picture
+from .protocol_helpers import FaultKind, answer, ask, fault, garbled, picture
 
 ABC = Picture(np.zeros((1, 1, 3), np.uint8), b"ABC", "image/jpeg")
 TWO = [picture(0), picture(1)]
