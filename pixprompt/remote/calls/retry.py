@@ -1,4 +1,4 @@
-"""The loop around one batch: wait for the rate limit, write the intent down, send, write down what came, ask for the rest.
+"""The loop around one batch: wait for the rate limit, write the intent down, send, write down the reply, go on.
 
 It stands above the ledger on purpose: every attempt is begun and ended there, and nothing below repeats a request.
 """
