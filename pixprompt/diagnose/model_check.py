@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,12 @@ from ..data import Data
 from ..data.splits import few
 from ..engine.answers import Answered, ask_all
 from ..engine.fit.cross_fit import choose, stratified_folds
-from ..engine.parts import canvases_of, plain_canvas
+from ..engine.parts import canvases_of, model_output, plain_canvas
 from ..engine.report import Reporter
 from ..engine.result import wilson
-from ..engine.seeds import stream
 from ..ledger import OpenVocabulary, Querier, probe_queries
 from ..models import DualEncoder
-from ..outputs import candidates, make_output, pretty, texts_for, words_for
+from ..outputs import candidates, pretty
 
 __all__ = ["ModelCheck", "check_model", "images_per_class"]
 
@@ -43,7 +43,7 @@ class ModelCheck:
         ci95: Wilson interval of it.
         output: Kind of that transform.
         head: With a linear head on the same answers.
-        head_ci95: Likewise.
+        head_ci95: Wilson interval of it.
         known_names: Share of the classes whose name the model knows; None where it has neither labels nor texts.
         names_by: How that was found out.
         gradients: Whether a prompt can be learned with gradients.
@@ -113,7 +113,7 @@ def check_model(
         seed: Decides which images, and the folds of the head.
         device: Where the model is.
         workers: Threads that decode images.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
 
     Raises:
         ConfigError: See `images_per_class`.
@@ -128,7 +128,9 @@ def check_model(
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("ask the model", len(canvases.labels))
     answered = ask_all(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).known
-    tried = choose(_maker(model, data, seed), _kinds(model, data), answered, stratified_folds(answered.labels, _FOLDS))
+    kinds = candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
+    make = partial(_output, model=model, data=data, seed=seed)
+    tried = choose(make, kinds, answered, stratified_folds(answered.labels, _FOLDS))
     fixed = next((kind for kind in tried if kind != "linear"), None)
     total = len(answered.labels)
     known, by = _known_names(model, data, answered)
@@ -150,33 +152,16 @@ def check_model(
     )
 
 
-def _kinds(model: Model, data: Data) -> tuple[str, ...]:
-    return candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
-
-
-def _maker(model: Model, data: Data, seed: int) -> Callable[[str], OutputTransform]:
-    """Returns what builds an output transform by its kind, on the CPU."""
-    dual = model if isinstance(model, DualEncoder) else None
-
-    def make(kind: str) -> OutputTransform:
-        return make_output(
-            kind,
-            classes=data.classes,
-            spec=model.spec,
-            seed=stream(seed, "output").initial_seed(),
-            texts=texts_for(data.name),
-            words=words_for(data.name, data.classes),
-            encode_text=dual.encode_text if dual else None,
-            logit_scale=dual.logit_scale if dual else 100.0,
-        ).to("cpu")
-
-    return make
+def _output(kind: str, model: Model, data: Data, seed: int) -> OutputTransform:
+    """Builds an output transform on the CPU, where the answers are."""
+    encode_text = model.encode_text if isinstance(model, DualEncoder) else None
+    return model_output(kind, model, data, seed=seed, encode_text=encode_text).to("cpu")
 
 
 def _known_names(model: Model, data: Data, answered: Answered) -> tuple[float | None, str]:
     """Returns the share of classes that the model knows by name, and how that was found out."""
     if isinstance(model, DualEncoder):
-        logits = _maker(model, data, 0)("text")(answered.outputs)
+        logits = _output("text", model, data, 0)(answered.outputs)
         return _found_by_text(logits, answered.labels, len(data.classes)), (
             "classes whose images, averaged, are closest to the text of their own name"
         )

@@ -75,7 +75,7 @@ def diagnose(
         device: Where the networks run.
         workers: Threads that decode.
         out: File for the diagnosis object.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
         calls: How a remote model is called; what its ledger holds is not asked again.
 
     Returns:

@@ -24,10 +24,10 @@ class Advice:
     """The advice of the diagnosis object.
 
     Attributes:
-        verdict: "go", "try" (with `queries`) or "no-go".
+        verdict: "go", "try" (both with `queries`), "no-go", or "unknown": what was measured does not decide it.
         expected_gain: Points over the model without a prompt.
-        interval: Of the gain, at `level`.
-        queries: To spend on it; None for "no-go".
+        interval: Of the gain, at `level`; the expected gain lies inside.
+        queries: To spend on it; None for "no-go" and "unknown".
         line: Of the rule that was used.
         reasons: Sentences, the decisive one first.
         missing: What was not measured. Without an accuracy or a head the interval is wider.
@@ -49,7 +49,7 @@ class Advice:
 
 
 def advise(evidence: Evidence) -> Advice:
-    """Says go, try or no-go, with reasons.
+    """Says go, try, no-go or unknown, with reasons.
 
     Args:
         evidence: What was measured.
@@ -71,7 +71,7 @@ def advise(evidence: Evidence) -> Advice:
         expected_gain=round(gain.value, 1),
         interval=(round(gain.low, 1), round(gain.high, 1)),
         level=rule()["level"],
-        queries=None if verdict == "no-go" else queries,
+        queries=queries if verdict in ("go", "try") else None,
         line=gain.line,
         reasons=tuple(reasons),
         missing=_missing(evidence),
@@ -96,44 +96,58 @@ def _search_length(gain: Gain, budget: int | None) -> int:
 def _verdict(gain: Gain, rival: float, queries: int | None, evidence: Evidence) -> tuple[str, str]:
     """Returns the verdict and the sentence that decides it; `rival` is what a head gains, in points.
 
-    A prompt is worth its queries where it may gain WORTH points, and as many more than a head, which costs none.
+    A prompt is worth its queries where it is expected to gain more than a head, which costs none, and may gain WORTH
+    points. A verdict that rests on an extrapolation is lowered by one step, to "try" or to "unknown".
     """
+    verdict, why = _refusal(gain, rival, queries, evidence) or _prospect(gain, rival, evidence)
+    if gain.outside and verdict in ("go", "try"):
+        return ("try", why) if verdict == "go" else ("unknown", f"{gain.outside} {_to_measure(evidence)}")
+    return verdict, why
+
+
+def _refusal(gain: Gain, rival: float, queries: int | None, evidence: Evidence) -> tuple[str, str] | None:
+    """Returns "no-go" with its reason where the queries are too few or cannot pay off; otherwise None."""
+    if evidence.accuracy is None and evidence.gradients is None:
+        return None  # without a model the rule errs by too much to refuse
     search = evidence.gradients is False
+    why = None
     if queries == 0 and not search:
-        return "no-go", "No queries are left to learn a prompt with. Train the output transform on the answers."
-    if search and (queries or 0) <= rule()["search"]["start"]:
-        return "no-go", (
+        why = "No queries are left to learn a prompt with. Train the output transform on the answers."
+    elif search and (queries or 0) <= rule()["search"]["start"]:
+        why = (
             f"{queries} queries are too few to search a prompt: no search is known to find anything within "
             f"{rule()['search']['start']:,}. Spend them on labelled answers and train the output transform."
         )
-    if gain.high < WORTH:
-        return "no-go", (
+    elif gain.high < WORTH:
+        why = (
             f"Even at the upper end a prompt gains {gain.high:+.1f} points, less than the {WORTH:.0f} that are worth "
             f"it.{f' Train the output transform: a linear head gains {rival:+.1f}.' if rival >= WORTH else ''}"
         )
-    if gain.high < rival + WORTH:
-        return "no-go", (
+    elif gain.high < rival + WORTH or gain.value <= 0:
+        why = (
             f"Train the output transform, skip the prompt: a linear head on the same answers gains {rival:+.1f} "
-            f"points, a prompt at best {gain.high:+.1f}."
+            f"points, a prompt is expected to gain {gain.value:+.1f}, at best {gain.high:+.1f}."
         )
-    if search and evidence.budget is None and (queries or 0) > _MOST_SEARCH:
-        return "no-go", f"A search that has a chance to gain {WORTH:.0f} points takes {queries:,} queries."
-    return _open_verdict(gain, rival, measured=evidence.accuracy is not None)
+    elif search and evidence.budget is None and (queries or 0) > _MOST_SEARCH:
+        why = f"A search that has a chance to gain {WORTH:.0f} points takes {queries:,} queries."
+    return None if why is None else ("no-go", why)
 
 
-def _open_verdict(gain: Gain, rival: float, *, measured: bool) -> tuple[str, str]:
-    """Decides between go and try, where the upper end of the gain is worth it."""
-    if not measured:
+def _prospect(gain: Gain, rival: float, evidence: Evidence) -> tuple[str, str]:
+    """Decides between go, try and unknown, where the upper end of the gain is worth it."""
+    if evidence.accuracy is None:
+        if evidence.diversity is None or gain.value <= 0:
+            return "unknown", f"Nothing was measured that says what a prompt would gain. {_to_measure(evidence)}"
         return "try", (
-            f"A gain of {gain.value:+.1f} points is usual for such data, but no model was asked; measure one on a few "
-            "labelled images before more is spent."
+            f"A gain of {gain.value:+.1f} points is usual for such data, but no model was asked. "
+            f"{_to_measure(evidence)}"
         )
     if gain.low >= max(WORTH, rival):
         return "go", f"A gain of {gain.value:+.1f} points is expected, and at least {gain.low:+.1f} is likely."
     if gain.value <= rival:
         return "try", (
-            f"Train the output transform, skip the prompt, unless it is needed: a linear head on the same answers "
-            f"gains {rival:+.1f} points, a prompt is expected to gain {gain.value:+.1f}, at best {gain.high:+.1f}."
+            f"Train the output transform first: a linear head on the same answers gains {rival:+.1f} points, for no "
+            f"further query. A prompt is expected to gain {gain.value:+.1f}, and at best {gain.high:+.1f}."
         )
     if rival >= WORTH:
         return "try", (
@@ -141,6 +155,15 @@ def _open_verdict(gain: Gain, rival: float, *, measured: bool) -> tuple[str, str
             f"is expected to gain {gain.value:+.1f}, which is more, but not by more than the error of the estimate."
         )
     return "try", f"A gain of {gain.value:+.1f} points is expected, but it may be as little as {gain.low:+.1f}."
+
+
+def _to_measure(evidence: Evidence) -> str:
+    """Says what would settle it."""
+    if evidence.accuracy is None:
+        return "Measure the model on a few labelled images before more is spent: --model NAME --labelled 10."
+    if evidence.head is None:
+        return "Measure a linear head on the same labelled answers."
+    return "Train a prompt on a few images per class, and score it, before more is spent."
 
 
 def _reasons(evidence: Evidence, white: Gain, gain: Gain, queries: int | None) -> list[str]:

@@ -19,6 +19,8 @@ from ..core import RangeError
 __all__ = ["Evidence", "Gain", "expected_gain", "published_diversity", "rule", "searched"]
 
 _Z80 = 1.2815515655446004
+_MARGIN = 0.2
+"""Points: what an interval reaches beyond its value at the least."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,8 @@ def expected_gain(evidence: Evidence) -> Gain:
     wobble = _wobble(evidence, name)
     most = 100.0 if evidence.accuracy is None else 100 * (1 - evidence.accuracy)
     spread = math.hypot(half, wobble)
-    low, high = (min(most, max(rule()["least"], value + sign * spread)) for sign in (-1, 1))
+    least = -100.0 if evidence.accuracy is None else -100 * evidence.accuracy
+    low, high = (min(most, max(least, value + sign * spread)) for sign in (-1, 1))
     outside = ""
     if not line["low"] - 0.05 <= x <= line["high"] + 0.05:
         meaning = {"head": "the gain of the head", "accuracy": "the room left", "diversity": "the diversity"}[name]
@@ -115,7 +118,7 @@ def expected_gain(evidence: Evidence) -> Gain:
             f"{meaning[0].upper()}{meaning[1:]} is {x:.1f}, outside the {line['low']:.1f} to {line['high']:.1f} that "
             "the rule was fitted on: this is an extrapolation."
         )
-    return Gain(value, low, high, name, outside)
+    return _gain(value, low, high, name, outside)
 
 
 def searched(gain: Gain, images: int) -> Gain:
@@ -133,8 +136,13 @@ def searched(gain: Gain, images: int) -> Gain:
     outside = gain.outside
     if images > search["high"]:
         outside = f"{outside} No search of more than {search['high']:,.0f} images is known.".strip()
-    low = max(0.0, share - half) * gain.low if gain.low > 0 else min(1.0, share + half) * gain.low
-    return Gain(share * gain.value, low, min(1.0, share + half) * gain.high, gain.line, outside)
+    ends = [part * end for part in (max(0.0, share - half), min(1.0, share + half)) for end in (gain.low, gain.high)]
+    return _gain(share * gain.value, min(ends), max(ends), gain.line, outside)
+
+
+def _gain(value: float, low: float, high: float, line: str, outside: str) -> Gain:
+    """Returns a gain whose interval holds the value inside, and not at an end that a limit has cut off."""
+    return Gain(value, min(low, value - _MARGIN), max(high, value + _MARGIN), line, outside)
 
 
 def _line_of(evidence: Evidence) -> tuple[str, float]:

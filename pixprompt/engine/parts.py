@@ -33,6 +33,7 @@ __all__ = [
     "build",
     "canvases_of",
     "device_of",
+    "model_output",
     "pick_autocast",
     "pick_device",
     "plain_canvas",
@@ -92,18 +93,17 @@ class Parts:
 
     def output(self, kind: str | None = None) -> OutputTransform:
         """Builds an output transform, not yet fitted; the one that the configuration names by default."""
-        config, dual = self.config, self.model if isinstance(self.model, DualEncoder) else None
+        config = self.config
         kind = kind or config.output or ""
-        return make_output(
+        return model_output(
             kind,
-            classes=self.data.classes,
+            self.model,
+            self.data,
             spec=self.spec,
-            seed=stream(config.seed, "output").initial_seed(),
+            seed=config.seed,
+            text=config.text,
             mapping_file=Path(config.mapping) if config.mapping and kind == config.output else None,
-            texts=texts_for(self.data.name, config.text),
-            words=words_for(self.data.name, self.data.classes, config.text),
             encode_text=self._encode_text if kind in ("text", "semantic") else None,
-            logit_scale=dual.logit_scale if dual else 100.0,
         ).to(self.device)
 
     @cached_property
@@ -175,6 +175,42 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         device=device,
         weights_sha256=file_sha256(config.weights) if config.weights else "",
         by_answers=by_answers,
+    )
+
+
+def model_output(
+    kind: str,
+    model: Model,
+    data: Data,
+    *,
+    spec: ModelSpec | None = None,
+    seed: int = 0,
+    text: str | None = None,
+    mapping_file: Path | None = None,
+    encode_text: Callable[[Sequence[str]], Tensor] | None = None,
+) -> OutputTransform:
+    """Builds an output transform, not yet fitted, from a model's answers to the classes of a data set.
+
+    Args:
+        kind: A name of `outputs.OUTPUTS`.
+        model: Whose text side, if it has one, gives the scale of the similarities.
+        data: Whose classes, and the texts and words written for them, are used.
+        spec: Instead of the model's own.
+        seed: Of the run.
+        text: Template or file of texts, instead of those written for the data.
+        mapping_file: Of the kind "given".
+        encode_text: T texts -> (T, D) embeddings.
+    """
+    return make_output(
+        kind,
+        classes=data.classes,
+        spec=spec or model.spec,
+        seed=stream(seed, "output").initial_seed(),
+        mapping_file=mapping_file,
+        texts=texts_for(data.name, text),
+        words=words_for(data.name, data.classes, text),
+        encode_text=encode_text,
+        logit_scale=model.logit_scale if isinstance(model, DualEncoder) else 100.0,
     )
 
 

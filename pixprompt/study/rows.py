@@ -23,7 +23,7 @@ from ..outputs import texts_for
 from ..registry import suggest
 from ..templates import TEMPLATES, Over, make_template
 
-__all__ = ["ROWS", "Row", "Setup"]
+__all__ = ["ROWS", "Row", "StudySettings"]
 
 _TEXTS = (
     "This is a photo of a {}",
@@ -54,8 +54,17 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Setup:
-    """What a study was asked for; see `study`."""
+class StudySettings:
+    """The arguments of `study`.
+
+    Attributes:
+        config: All settings that are not varied.
+        values: What is varied; empty for the study's own values.
+        folder: Where the study writes.
+        reporter: Receives the progress.
+        model: Instead of the one that `config` names.
+        data: Instead of the one that `config` names.
+    """
 
     config: TrainConfig
     values: tuple[str, ...]
@@ -69,45 +78,45 @@ class Setup:
         return build(self.config.with_values(**changes), model=self.model, data=self.data)
 
 
-def _text(setup: Setup) -> list[Row]:
-    for value in setup.values:
-        texts_for(setup.config.data, value)
-    return [Row(value, {"output": "text", "text": value}) for value in _distinct(setup.values or _TEXTS)]
+def _text(study: StudySettings) -> list[Row]:
+    for value in study.values:
+        texts_for(study.config.data, value)
+    return [Row(value, {"output": "text", "text": value}) for value in _distinct(study.values or _TEXTS)]
 
 
-def _mapping(setup: Setup) -> list[Row]:
-    for value in setup.values:
+def _mapping(study: StudySettings) -> list[Row]:
+    for value in study.values:
         if value not in _MAPPINGS:
             raise ConfigError(f"no mapping {value!r} in this study.{suggest(value, _MAPPINGS)} Known: kept, swapped, "
                               "random.")  # fmt: skip
-    parts = setup.parts()
-    kept = _kept_mapping(parts, setup)
+    parts = study.parts()
+    kept = _kept_mapping(parts, study)
     rows, draws = [], 0
-    for value in setup.values or _MAPPINGS:
+    for value in study.values or _MAPPINGS:
         name, mapping = value, kept
         if value == "swapped":
             mapping = [*kept[1:], kept[0]]
         elif value == "random":
             draws += 1
             name, mapping = f"random {draws}", _random(parts, draws)
-        settings, named = _given(setup.folder, name, parts.data.classes, mapping)
-        rows.append(Row(name, settings, named))
-    return _once(rows)
+        settings, entries = _write_mapping(study.folder, name, parts.data.classes, mapping)
+        rows.append(Row(name, settings, entries))
+    return _distinct_names(rows)
 
 
-def _kept_mapping(parts: Parts, setup: Setup) -> list[list[int]]:
+def _kept_mapping(parts: Parts, study: StudySettings) -> list[list[int]]:
     """Returns the sources of each class under the configured mapping, asking the model where it must be fitted."""
     if parts.spec.answer is AnswerKind.EMBEDDINGS:
         raise ConfigError(f"{parts.spec.name} answers with embeddings: there is no mapping to vary; study its texts.")
     identity = json.dumps([parts.config.to_json(), parts.data.classes, parts.spec.name])
-    path = setup.folder / "mappings" / f"kept-{hashlib.sha256(identity.encode()).hexdigest()[:10]}.json"
+    path = study.folder / "mappings" / f"kept-{hashlib.sha256(identity.encode()).hexdigest()[:10]}.json"
     if not path.exists():
         output = parts.output()
         if output.fits:
-            plain = parts.split("train", setup.reporter).plain
-            setup.reporter.stage("first mapping", len(plain.labels))
+            plain = parts.split("train", study.reporter).plain
+            study.reporter.stage("first mapping", len(plain.labels))
             with reproducible():
-                answered = ask_all(parts.counted, plain, device=parts.device, reporter=setup.reporter)
+                answered = ask_all(parts.counted, plain, device=parts.device, reporter=study.reporter)
             output = output.refit(answered.outputs, answered.labels)
         mapping = output.to_json().get("mapping")
         if mapping is None:
@@ -117,8 +126,8 @@ def _kept_mapping(parts: Parts, setup: Setup) -> list[list[int]]:
             )
         make_folder(path.parent)
         write_json(path, mapping)
-    found: list[list[int]] = json.loads(path.read_text())
-    return found
+    mapping = json.loads(path.read_text())
+    return [[int(index) for index in sources] for sources in mapping]
 
 
 def _random(parts: Parts, number: int) -> list[list[int]]:
@@ -130,7 +139,7 @@ def _random(parts: Parts, number: int) -> list[list[int]]:
     return [[int(index)] for index in drawn]
 
 
-def _given(
+def _write_mapping(
     folder: Path, name: str, classes: Sequence[str], mapping: Sequence[Sequence[int]]
 ) -> tuple[dict[str, Any], Any]:
     """Writes a mapping file and returns the settings that read it."""
@@ -141,25 +150,25 @@ def _given(
     return {"output": "given", "mapping": str(path), "text_encoder": None}, entries
 
 
-def _templates(setup: Setup) -> list[Row]:
+def _templates(study: StudySettings) -> list[Row]:
     """Every template with about as many learned numbers as a padding of the configured size; "full" has all."""
-    for value in setup.values:
+    for value in study.values:
         TEMPLATES[value]
-    if setup.config.fit == "shrink":
+    if study.config.fit == "shrink":
         raise ConfigError("fit 'shrink' is for paddings only; study the templates with --fit resize.")
-    frame = setup.parts(template="padding", place=None).template.geometry
+    frame = study.parts(template="padding", place=None).template.geometry
     side = min(*frame.size, max(1, round(math.sqrt(frame.num_pixels))))
     rows = []
-    for value in setup.values or tuple(TEMPLATES):
+    for value in study.values or tuple(TEMPLATES):
         patch = value not in ("padding", "full")
-        place = {} if patch or setup.config.place is None else {"place": None}
-        rows.append(Row(value, {"template": value, "size": side if patch else setup.config.size, **place}))
-    return _once(rows)
+        place = {} if patch or study.config.place is None else {"place": None}
+        rows.append(Row(value, {"template": value, "size": side if patch else study.config.size, **place}))
+    return _distinct_names(rows)
 
 
-def _sizes(setup: Setup) -> list[Row]:
-    config, values = setup.config, setup.values
-    canvas_size = setup.parts().template.geometry.size
+def _sizes(study: StudySettings) -> list[Row]:
+    config, values = study.config, study.values
+    canvas_size = study.parts().template.geometry.size
     sizes = []
     for value in _distinct(values or _SIZES):
         if not value.isdecimal():
@@ -178,11 +187,11 @@ def _distinct(values: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(values))
 
 
-def _once(rows: Sequence[Row]) -> list[Row]:
+def _distinct_names(rows: Sequence[Row]) -> list[Row]:
     return list({row.name: row for row in rows}.values())
 
 
-ROWS: dict[str, Callable[[Setup], list[Row]]] = {
+ROWS: dict[str, Callable[[StudySettings], list[Row]]] = {
     "text": _text,
     "mapping": _mapping,
     "templates": _templates,

@@ -23,7 +23,7 @@ from ..engine.report import Reporter, Silent
 from ..engine.run import train
 from ..files import make_folder, write_bytes
 from ..plots.study import Point, draw_study
-from .rows import ROWS, Row, Setup
+from .rows import ROWS, Row, StudySettings
 
 __all__ = ["KINDS", "machine", "points", "study", "table", "table_row"]
 
@@ -56,7 +56,7 @@ def study(
         out: Folder of the study; one that holds a part of it is continued.
         values: What is varied, as texts: text templates; "kept", "swapped" and "random"; names of templates; sizes in
             pixels. None of them takes the study's own.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
         model: Used instead of `config.model`.
         data: Used instead of `config.data`.
 
@@ -69,7 +69,7 @@ def study(
     if kind not in ROWS:
         raise ConfigError(f"no study {kind!r}; known: {', '.join(KINDS)}.")
     folder, reporter = make_folder(Path(out)), reporter or Silent()
-    rows = ROWS[kind](Setup(config, tuple(values), folder, reporter, model, data))
+    rows = ROWS[kind](StudySettings(config, tuple(values), folder, reporter, model, data))
     lines: list[dict[str, Any]] = []
     for number, row in enumerate(rows, 1):
         reporter.note(f"run {number} of {len(rows)}: {row.name}")

@@ -154,7 +154,11 @@ UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=Tr
     [
         (Evidence(accuracy=0.1, scored=200, classes=10, gradients=True, run=6000), "go", "at least"),
         (Evidence(accuracy=0.1, head=0.88, scored=200, gradients=True, run=6000), "try", "Train the output transform"),
-        (Evidence(accuracy=0.33, head=0.74, scored=200, gradients=True, run=6000), "try", "skip the prompt"),
+        (
+            Evidence(accuracy=0.33, head=0.74, scored=200, gradients=True, run=6000),
+            "try",
+            "Train the output transform first",
+        ),
         (Evidence(accuracy=0.75, head=0.9, scored=200, gradients=True, run=6000), "no-go", "skip the prompt"),
         (Evidence(accuracy=0.8, head=0.85, scored=100, gradients=True, run=6000), "no-go", "skip the prompt"),
         (Evidence(accuracy=0.9, head=0.8, scored=100, gradients=True, run=6000), "no-go", "upper end"),
@@ -164,17 +168,42 @@ UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=Tr
         (Evidence(accuracy=0.1, scored=200, gradients=False, budget=900), "no-go", "too few"),
         (Evidence(accuracy=0.9, scored=200, gradients=False), "no-go", "upper end"),
         (Evidence(diversity=62.0), "try", "no model was asked"),
-        (Evidence(), "try", "no model was asked"),
+        (Evidence(diversity=78.0), "unknown", "--model"),
+        (Evidence(diversity=36.0), "unknown", "extrapolation"),
+        (Evidence(), "unknown", "--model"),
+        (Evidence(accuracy=0.94, head=0.5, scored=20, gradients=True, run=6000), "no-go", ""),
+        (Evidence(accuracy=0.005, scored=2000, gradients=True, run=6000), "try", "at least"),
     ],
 )
 def test_verdicts(evidence: Evidence, verdict: str, words: str) -> None:
     advice = advise(evidence)
     assert advice.verdict == verdict
     assert words in advice.reasons[0]
-    assert advice.interval[0] <= advice.expected_gain <= advice.interval[1]
-    assert (advice.queries is None) == (verdict == "no-go" or (evidence.run is None and evidence.gradients is None))
+    assert advice.interval[0] < advice.expected_gain < advice.interval[1]
+    assert (advice.queries is None) == (verdict in ("no-go", "unknown") or evidence.run is evidence.gradients is None)
     assert all(reason.endswith(".") for reason in advice.reasons)
     assert not re.search(r"\bNone\b|nan|inf\b", " ".join(advice.reasons))
+
+
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("budget", [None, 0, 900, 50_000, 10**8])
+def test_no_verdict_contradicts_its_expectation(gradients: bool, budget: int | None) -> None:
+    verdicts = set()
+    for accuracy in (None, 0.0, 0.02, 0.3, 0.6, 0.9, 1.0):
+        for head in (None, 0.0, 0.02, 0.35, 0.7, 1.0):
+            known = gradients if accuracy is not None else None
+            found = advise(Evidence(accuracy, head, 50, 10, gradients=known, run=6000, budget=budget))
+            verdicts.add(found.verdict)
+            assert found.interval[0] < found.expected_gain < found.interval[1]
+            if found.verdict in ("go", "try"):
+                assert found.expected_gain > 0
+                assert found.interval[1] >= WORTH
+                assert "skip the prompt" not in " ".join(found.reasons)
+            if found.verdict == "go":
+                assert not any("extrapolation" in reason for reason in found.reasons)
+            if accuracy is None:
+                assert found.verdict == "unknown"
+    assert "no-go" in verdicts
 
 
 def test_the_advice_is_json_of_the_interface() -> None:

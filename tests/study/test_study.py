@@ -18,7 +18,7 @@ from pixprompt.core import AnswerKind, ConfigError, ModelSpec, UnknownName
 from pixprompt.engine import Silent
 from pixprompt.models import DualEncoder
 from pixprompt.plots.study import Point, study_figure
-from pixprompt.study.rows import ROWS, Setup
+from pixprompt.study.rows import ROWS, StudySettings
 from pixprompt.study.run import KINDS, points, study, table
 
 
@@ -55,7 +55,7 @@ def quick(config: Any) -> Any:
 
 
 def rows(kind: str, config: Any, values: Sequence[str], folder: Path, model: Any, data: Any) -> list[Any]:
-    return ROWS[kind](Setup(config, tuple(values), folder, Silent(), model, data))
+    return ROWS[kind](StudySettings(config, tuple(values), folder, Silent(), model, data))
 
 
 # What is varied ------------------------------------------------------------------------------------------------------

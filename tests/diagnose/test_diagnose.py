@@ -202,7 +202,7 @@ def test_the_object_has_the_form_of_the_interface(folder: str, tmp_path: Path, m
     assert found["lpips"] is None
     assert found["reasons"].keys() == {"cmmd", "lpips"}
     assert found["model"]["asked"] == 30
-    assert found["advice"]["verdict"] in ("go", "try", "no-go")
+    assert found["advice"]["verdict"] in ("go", "try", "no-go", "unknown")
     assert any("KID" in reason for reason in found["advice"]["reasons"])
     # Scores only, and 70 queries left: nothing can be searched.
     assert found["advice"]["reasons"][0].startswith("70 queries are too few")
@@ -245,7 +245,9 @@ def test_without_a_model_the_sets_need_no_labels(tmp_path: Path) -> None:
     found = diagnose(str(tmp_path / "a"), f"folder:{tmp_path / 'b'}", **NOTHING)
     assert (found["data"]["n"], found["reference"]["n"], found["model"]) == (3, 4, None)
     assert {"fid", "kid", "cmmd", "lpips", "coverage", "model"} == found["reasons"].keys()
-    assert found["advice"]["verdict"] == "try"
+    assert found["advice"]["verdict"] == "unknown"
+    assert found["advice"]["queries"] is None
+    assert "--model NAME" in found["advice"]["reasons"][0]
     assert found["advice"]["line"] == "prior"
 
 
