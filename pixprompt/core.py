@@ -22,18 +22,16 @@ The error tree::
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 __all__ = [
     "Access",
     "AccessError",
-    "Adapter",
     "AnswerKind",
     "BudgetError",
     "ConfigError",
@@ -48,10 +46,8 @@ __all__ = [
     "OutputTransform",
     "PixpromptError",
     "PromptError",
-    "QueryOptimizer",
     "RangeError",
     "ShapeError",
-    "Template",
     "UnknownName",
 ]
 
@@ -182,23 +178,6 @@ class Model(Protocol):
         ...
 
 
-class Template(Protocol):
-    """The geometry, the blend and the parameters of a pixel prompt; never writes to `images`."""
-
-    @property
-    def num_params(self) -> int:
-        """P, the number of learned numbers."""
-        ...
-
-    def init(self, *, generator: Generator) -> Tensor:
-        """Returns the first theta, (P,)."""
-        ...
-
-    def __call__(self, images: Tensor, theta: Tensor, /) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> prompted images, the same shape and range."""
-        ...
-
-
 class OutputTransform(Protocol):
     """Source outputs (N, S) -> target logits (N, K). An immutable value: `refit` returns a new one."""
 
@@ -236,42 +215,4 @@ class OutputTransform(Protocol):
 
     def refit(self, outputs: Tensor, labels: Tensor) -> OutputTransform:
         """Learns from answers already received, outputs (M, S) and labels (M,); the fixed ones return self."""
-        ...
-
-
-class QueryOptimizer(Protocol):
-    """Zeroth order, ask and tell: nothing but numbers in and out."""
-
-    @property
-    def center(self) -> Tensor:
-        """The present estimate, (D,): what is validated and kept."""
-        ...
-
-    def ask(self) -> Tensor:
-        """Returns the candidates of one generation, (M, D), to be scored on the same images."""
-        ...
-
-    def tell(self, losses: Sequence[float]) -> None:
-        """Takes the M losses of the last `ask`, in its order."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]:
-        """Returns everything that the next `ask` depends on, its generator included: tensors and what JSON holds."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from what `state_dict` returned."""
-        ...
-
-
-class Adapter(Protocol):
-    """What is fitted and evaluated: images (N, 3, H, W) in [0, 1] -> target logits (N, K)."""
-
-    @property
-    def requires(self) -> Access:
-        """The access that its forward pass needs; an engine may need more."""
-        ...
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Returns target logits."""
         ...

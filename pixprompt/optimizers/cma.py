@@ -18,10 +18,6 @@ __all__ = ["MAX_FULL", "Cma", "SepCma"]
 MAX_FULL = 1000
 """The most numbers that full CMA-ES takes: a generation costs 1 s and 0.5 GB there, and ten times that at twice it."""
 
-_PREFIX = "library."
-# Of criteria for stopping and of the learning-rate adaptation, neither of which is used; one is D^2 long.
-_UNUSED = {"_funhist_values", "_Emean", "_ESigma"}
-
 
 class _Library(AskTell):
     """What both have in common: candidates and losses go to the library, its mean comes back.
@@ -55,18 +51,6 @@ class _Library(AskTell):
         library._p_sigma = np.zeros_like(library._p_sigma)
         library._pc = np.zeros_like(library._pc)
 
-    def _library_state(self) -> dict[str, Any]:
-        state = {}
-        for name, value in vars(self._library).items():
-            if name not in _UNUSED:
-                state.update(_pack(_PREFIX + name.lstrip("_"), value))
-        return state
-
-    def _load_library_state(self, state: dict[str, Any]) -> None:
-        for name, value in vars(self._library).items():
-            if name not in _UNUSED:
-                setattr(self._library, name, _unpack(_PREFIX + name.lstrip("_"), value, state))
-
 
 @QUERY_OPTIMIZERS.register("cma", "CMA-ES, learns the shape of the loss; at most 1000 numbers; needs answers only")
 class Cma(_Library):
@@ -99,39 +83,3 @@ class SepCma(_Library):
             raise ConfigError("sep-cma needs 2 numbers or more, got 1; use cma.")
         mean = self._center.numpy().copy()
         return SepCMA(mean=mean, sigma=self._sigma, seed=seed, population_size=self.num_candidates)
-
-
-def _pack(name: str, value: Any) -> dict[str, Any]:
-    """An attribute of the library as tensors and plain values; arrays of 32-bit words become int64."""
-    if isinstance(value, np.ndarray) and value.dtype == np.float64:
-        return {name: torch.from_numpy(value.copy())}
-    if isinstance(value, np.random.RandomState):
-        state: Any = value.get_state(legacy=False)
-        return {
-            f"{name}.key": torch.from_numpy(state["state"]["key"].astype(np.int64)),
-            f"{name}.pos": int(state["state"]["pos"]),
-            f"{name}.has_gauss": int(state["has_gauss"]),
-            f"{name}.gauss": float(state["gauss"]),
-        }
-    if isinstance(value, float):  # numpy's float64 is one, too
-        return {name: float(value)}
-    if value is None or isinstance(value, (bool, int)):
-        return {name: value}
-    raise ConfigError(f"cannot save {name} of type {type(value).__name__}; install a version of cmaes known to work.")
-
-
-def _unpack(name: str, present: Any, state: dict[str, Any]) -> Any:
-    """What `_pack` packed; `present` is the attribute's value in a new object."""
-    if isinstance(present, np.random.RandomState):
-        words = {"key": state[f"{name}.key"].numpy().astype(np.uint32), "pos": state[f"{name}.pos"]}
-        present.set_state(
-            {
-                "bit_generator": "MT19937",
-                "state": words,
-                "has_gauss": state[f"{name}.has_gauss"],
-                "gauss": state[f"{name}.gauss"],
-            }
-        )
-        return present
-    value = state[name]
-    return value.numpy().copy() if isinstance(value, Tensor) else value

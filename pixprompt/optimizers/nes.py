@@ -47,7 +47,6 @@ class Nes(AskTell):
     """
 
     DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.03, sigma=0.05, population=10, paired=True)
-    STATE: ClassVar[tuple[str, ...]] = ("_first", "_second", "_steps")
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)

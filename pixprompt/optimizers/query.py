@@ -28,8 +28,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from operator import attrgetter
-from typing import Any, ClassVar, Required, TypedDict
+from typing import ClassVar, Required, TypedDict
 
 import torch
 from torch import Generator, Tensor
@@ -73,7 +72,7 @@ class Options(TypedDict, total=False):
 
 
 class AskTell(ABC):
-    """Ask and tell by turns: the checks, the guard and the state that all zeroth-order optimisers share.
+    """Ask and tell by turns: the checks and the guard that all zeroth-order optimisers share.
 
     Losses that are not finite count as the worst finite one of their generation; `Guard` says when the optimiser goes
     back to its last good center at half the step.
@@ -93,12 +92,6 @@ class AskTell(ABC):
     """
 
     DEFAULTS: ClassVar[Defaults]
-    STATE: ClassVar[tuple[str, ...]] = ()
-    _SHARED: ClassVar[tuple[str, ...]] = (
-        *("_center", "_pending", "_told"),
-        *("_guard.start", "_guard.good", "_guard.levels", "_guard.first"),
-        *("_guard.alarms", "_guard.damping", "_guard.returns"),
-    )
 
     def __init__(
         self,
@@ -169,30 +162,6 @@ class AskTell(ABC):
             self._center = self._guard.good
             self._retreat()
 
-    def state_dict(self) -> dict[str, Any]:
-        """Returns everything that the next `ask` depends on, its generator included: tensors and what JSON holds."""
-        state = {name.lstrip("_"): _copy(attrgetter(name)(self)) for name in (*self._SHARED, *self.STATE)}
-        return {**state, "generator": self._generator.get_state(), **self._library_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continues from what `state_dict` returned, in an optimiser made with the same options.
-
-        Raises:
-            ConfigError: The state is another optimiser's.
-            ShapeError: A tensor of the state has another shape.
-        """
-        present = self.state_dict()
-        if state.keys() != present.keys():
-            odd = ", ".join(sorted(state.keys() ^ present.keys()))
-            raise ConfigError(f"the state is not one of this optimizer ({odd}); take the optimizer that saved it.")
-        for name, value in state.items():
-            _check_shape(name, value, present[name])
-        for name in (*self._SHARED, *self.STATE):
-            owner, _, attribute = name.rpartition(".")
-            setattr(attrgetter(owner)(self) if owner else self, attribute, _copy(state[name.lstrip("_")]))
-        self._generator.set_state(state["generator"])
-        self._load_library_state(state)
-
     @abstractmethod
     def _propose(self) -> tuple[Tensor, Tensor]:
         """Returns what `_learn` needs to know of this generation, and its candidates (M, D)."""
@@ -204,14 +173,6 @@ class AskTell(ABC):
     @abstractmethod
     def _retreat(self) -> None:
         """Forgets what led away from `_center`, which has been put back."""
-
-    def _library_state(self) -> dict[str, Any]:
-        """Returns the state of an object that is not ours."""
-        return {}
-
-    def _load_library_state(self, state: dict[str, Any]) -> None:
-        """Restores what `_library_state` returned."""
-        del state  # there is no such object here
 
     def _step_size(self, lr: float | None) -> float:
         if self.DEFAULTS.lr is None and lr is not None:
@@ -267,14 +228,3 @@ def _positive(name: str, value: float | None) -> float:
     if value is None or not (0 < value < math.inf):
         raise ConfigError(f"expected {name} above 0, got {value}.")
     return value
-
-
-def _copy(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.clone()
-    return list(value) if isinstance(value, list) else value
-
-
-def _check_shape(name: str, value: Any, present: Any) -> None:
-    if isinstance(value, Tensor) and isinstance(present, Tensor) and value.shape != present.shape:
-        raise ShapeError(f"expected {name!r} of shape {tuple(present.shape)}, got {tuple(value.shape)}.")

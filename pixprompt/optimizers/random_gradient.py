@@ -40,7 +40,6 @@ class RandomGradient(AskTell):
     """
 
     DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.03, population=11)
-    STATE: ClassVar[tuple[str, ...]] = ("_calibration.sizes",)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)

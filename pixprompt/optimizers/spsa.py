@@ -53,7 +53,6 @@ class Spsa(AskTell):
     """
 
     DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.05, population=10, paired=True)
-    STATE: ClassVar[tuple[str, ...]] = ("_calibration.sizes",)
     DRAW: ClassVar[Draw] = staticmethod(rademacher)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:

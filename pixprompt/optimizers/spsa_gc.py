@@ -37,7 +37,6 @@ class SpsaGc(AskTell):
     """
 
     DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.02, sigma=0.05, population=10, paired=True)
-    STATE: ClassVar[tuple[str, ...]] = ("_calibration.sizes", "_momentum")
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)

@@ -7,7 +7,7 @@ intermediate values are integers below 2**24, which float32 holds without error,
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Generator, Tensor
@@ -74,8 +74,8 @@ class Add:
     unit: tuple[float, float, float] = (1.0, 1.0, 1.0)
     start: str = "flat"
     delta_scale: float = 1.0
-    name: str = "add"
-    channels: int = 3
+    name: ClassVar[str] = "add"
+    channels: ClassVar[int] = 3
 
     def __post_init__(self) -> None:
         _check_start(self.start)
@@ -131,9 +131,9 @@ class Over:
 
     opacity: float | None = 1.0
     start: str = "flat"
-    name: str = "over"
-    delta_scale: None = None
-    starts_blank: bool = False
+    name: ClassVar[str] = "over"
+    delta_scale: ClassVar[None] = None
+    starts_blank: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_start(self.start)

@@ -98,31 +98,6 @@ def test_it_is_the_library_step_by_step(name: str, library: Any) -> None:
         assert np.array_equal(optimizer.center.numpy(), plain.mean)
 
 
-@pytest.mark.parametrize("name", ["cma", "sep-cma"])
-def test_the_state_holds_every_attribute_of_the_library(name: str) -> None:
-    optimizer = make(name)
-    optimizer.tell(askew(optimizer.ask()).tolist())
-    unused = {"_funhist_values", "_Emean", "_ESigma"}
-    held = {key.split(".")[1] for key in optimizer.state_dict() if key.startswith("library.")}
-    library = optimizer._library  # type: ignore[attr-defined]
-    assert held == {key.lstrip("_") for key in set(vars(library)) - unused}
-    library._surprise = object()
-    with pytest.raises(ConfigError, match=r"cannot save library\.surprise of type object"):
-        optimizer.state_dict()
-
-
-def test_what_is_left_out_of_the_state_is_not_used() -> None:
-    """Two runs differ in those attributes only; their candidates do not."""
-    first, second = make("cma"), make("cma")
-    for name in ("_funhist_values", "_Emean", "_ESigma"):
-        setattr(second._library, name, getattr(second._library, name) + 7)  # type: ignore[attr-defined]
-    for _ in range(5):
-        candidates = [first.ask(), second.ask()]
-        assert torch.equal(*candidates)
-        first.tell(askew(candidates[0]).tolist())
-        second.tell(askew(candidates[1]).tolist())
-
-
 def test_full_cma_has_a_limit_and_says_what_to_do() -> None:
     with pytest.raises(ConfigError, match="use sep-cma, or a smaller basis"):
         make("cma", size=MAX_FULL + 1)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
-from pixprompt.core import ConfigError, QueryOptimizer, RangeError, ShapeError, UnknownName
+from pixprompt.core import ConfigError, RangeError, ShapeError, UnknownName
 from pixprompt.optimizers import OPTIMIZERS, QUERY_OPTIMIZERS, AskTell, make_query_optimizer
 
 NAMES = sorted(QUERY_OPTIMIZERS)
@@ -29,19 +27,12 @@ def quadratic(candidates: Tensor) -> list[float]:
     return values
 
 
-def advance(optimizer: QueryOptimizer, generations: int, sign: float = 1.0, factor: float = 1.0) -> list[Tensor]:
+def advance(optimizer: AskTell, generations: int, sign: float = 1.0, factor: float = 1.0) -> list[Tensor]:
     asked = []
     for _ in range(generations):
         asked.append(optimizer.ask())
         optimizer.tell([sign * factor * loss for loss in quadratic(asked[-1])])
     return asked
-
-
-def round_trip(state: dict[str, Any]) -> dict[str, Any]:
-    """Through a safetensors file and JSON, as a checkpoint goes."""
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    plain = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
-    return {**load(save(tensors)), **json.loads(json.dumps(plain, allow_nan=False))}
 
 
 def same(first: list[Tensor], second: list[Tensor]) -> bool:
@@ -89,56 +80,6 @@ def test_the_generator_decides_and_global_seeds_do_not(name: str) -> None:
         assert np.array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002
     assert same(runs[0], runs[1])
     assert not same(runs[0], runs[2])  # negative control: another generator does change the run
-
-
-@pytest.mark.parametrize("between", [False, True], ids=["after tell", "between ask and tell"])
-@pytest.mark.parametrize("name", NAMES)
-def test_a_saved_run_goes_on_as_if_it_had_not_stopped(name: str, between: bool) -> None:
-    whole = make(name)
-    advance(whole, 13)
-    asked = whole.ask() if between else None
-    state = round_trip(whole.state_dict())
-    resumed, forgetful = make(name, seed=5), make(name, seed=5)
-    resumed.load_state_dict(state)
-    randomness = [key for key in state if key in ("generator", "library.rng.key")]
-    forgetful.load_state_dict({**state, **{key: forgetful.state_dict()[key] for key in randomness}})
-    for optimizer in (whole, resumed, forgetful):
-        if asked is not None:
-            optimizer.tell(quadratic(asked))
-    assert torch.equal(whole.center, resumed.center)
-    expected = advance(whole, 6)
-    assert same(advance(resumed, 6), expected)
-    assert torch.equal(whole.center, resumed.center)
-    assert not same(advance(forgetful, 6), expected)  # negative control: a resume that forgets the generator
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_state_is_a_copy(name: str) -> None:
-    optimizer = make(name)
-    advance(optimizer, 3)
-    state = optimizer.state_dict()
-    kept = {key: value.clone() if isinstance(value, Tensor) else value for key, value in state.items()}
-    advance(optimizer, 3)
-    for key, value in state.items():
-        equal = torch.equal(value, kept[key]) if isinstance(value, Tensor) else value == kept[key]
-        assert equal, key
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_a_state_holds_all_that_the_guard_remembers(name: str) -> None:
-    optimizer = make(name)
-    held = {key.removeprefix("guard.") for key in optimizer.state_dict() if key.startswith("guard.")}
-    assert held == set(vars(optimizer._guard))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_states_of_others_are_refused(name: str) -> None:
-    other = "nes" if name.startswith("spsa") or name == "bar" else "spsa"
-    if name != other:
-        with pytest.raises(ConfigError, match="not one of this optimizer"):
-            make(name).load_state_dict(make(other).state_dict())
-    with pytest.raises(ShapeError, match="'center' of shape"):
-        make(name).load_state_dict(make(name, size=13).state_dict())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -82,9 +82,9 @@ def test_honest_noise_is_left_alone(spread: float) -> None:
     assert sum(level > limit for level in levels) > 45
 
 
-def make(name: str) -> AskTell:
+def make(name: str, *, sigma: float = 0.05) -> AskTell:
     generator = torch.Generator().manual_seed(0)
-    return make_query_optimizer(name, torch.zeros(20), generator=generator, generations=60, sigma=0.05)
+    return make_query_optimizer(name, torch.zeros(20), generator=generator, generations=60, sigma=sigma)
 
 
 def blow_up(optimizer: AskTell) -> None:
@@ -129,23 +129,18 @@ def test_after_a_blow_up_the_step_is_half_and_the_way_is_forgotten(name: str, wh
 
 
 @pytest.mark.parametrize("name", ["cma", "sep-cma"])
-def test_after_a_blow_up_cma_is_half_as_wide_and_the_paths_are_forgotten(name: str) -> None:
-    optimizer = make(name)
-    blow_up(optimizer)
-    state = optimizer.state_dict()
-    assert not state["library.p_sigma"].any()
-    assert not state["library.pc"].any()
-    assert torch.equal(state["library.mean"], optimizer.center)
-    calm = make(name)
+def test_after_a_blow_up_cma_is_half_as_wide_round_the_last_good_center(name: str) -> None:
+    diverged, calm = make(name), make(name)
+    blow_up(diverged)
     for _ in range(8):
         calm.tell((2 + 0.1 * calm.ask().sum(1)).tolist())
-    assert state["library.sigma"] < 0.8 * calm.state_dict()["library.sigma"]
+    spreads = [float((optimizer.ask() - optimizer.center).std()) for optimizer in (diverged, calm)]
+    assert spreads[0] < 0.8 * spreads[1]
 
 
 @pytest.mark.parametrize("name", ["cma", "sep-cma"])
 def test_the_width_of_cma_stays_inside_the_radius(name: str) -> None:
-    optimizer = make(name)
-    optimizer.load_state_dict({**optimizer.state_dict(), "library.sigma": 50.0})
+    optimizer = make(name, sigma=50.0)
     assert float(optimizer.ask().std()) > 10
     optimizer.tell([float(index) for index in range(optimizer.num_candidates)])
     assert float(optimizer.ask().std()) < 2 * RADIUS

@@ -221,3 +221,11 @@ def test_unclamped_leaves_the_range_and_needs_add() -> None:
     over = make_template("full", canvas_size=SIZE, size=0, blend=Over())
     with pytest.raises(ConfigError, match="blend 'add'"):
         over.unclamped(torch.ones(1, 3, *SIZE), torch.ones(over.num_params))
+
+
+@pytest.mark.parametrize(
+    ("blend", "constant"), [(Add, {"channels": 4}), (Add, {"name": "over"}), (Over, {"starts_blank": True})]
+)
+def test_what_follows_from_the_blend_is_no_argument(blend: type[Add] | type[Over], constant: dict[str, object]) -> None:
+    with pytest.raises(TypeError, match=next(iter(constant))):
+        blend(**constant)
