@@ -7,8 +7,8 @@ is scaled to 8 bits, CMYK and palettes become RGB, the first frame of an animati
 from __future__ import annotations
 
 import io
-import struct
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,24 @@ import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from .core import ConfigError, ImageError, PromptError, RangeError, ShapeError
+from .files import open_regular
 from .registry import suggest
 
-__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_PIXELS", "Canvas", "Pixels", "decode", "from_array", "to_rgb"]
+__all__ = [
+    "ASPECTS",
+    "FILTERS",
+    "FITS",
+    "FORMATS",
+    "MAX_CANVAS_PIXELS",
+    "MAX_PIXELS",
+    "Canvas",
+    "Pixels",
+    "decode",
+    "from_array",
+    "num_pixels",
+    "open_image",
+    "to_rgb",
+]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -36,19 +51,11 @@ FITS = ("resize", "shrink")
 ASPECTS = ("crop", "squash", "letterbox")
 MAX_PIXELS = 178_956_970
 """A larger image is taken for a decompression bomb (the limit at which Pillow refuses)."""
+MAX_CANVAS_PIXELS = 2**24
+"""Of a canvas before its centre is cut out: what a prompt file may ask of the machine that applies it."""
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+"""What is decoded; Pillow knows more formats, some of which start other programs."""
 
-_UNREADABLE = (
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    struct.error,
-    zlib.error,
-    IndexError,
-    TypeError,
-    KeyError,
-    RuntimeError,
-)
 _EXTREME_ASPECT = 16
 
 
@@ -86,6 +93,11 @@ class Canvas:
             raise ConfigError(f"a canvas needs at least 1x1 pixels, got {self.size[0]}x{self.size[1]}.")
         if not 0 < self.crop_pct <= 1:
             raise ConfigError(f"crop_pct must lie in (0, 1], got {self.crop_pct}.")
+        if self.size[0] * self.size[1] > MAX_CANVAS_PIXELS * self.crop_pct**2:
+            raise ConfigError(
+                f"a canvas of {self.size[0]}x{self.size[1]} pixels with crop_pct {self.crop_pct:g} asks for more than "
+                f"{MAX_CANVAS_PIXELS} pixels; the sides divided by crop_pct must stay below."
+            )
         if (self.fit == "resize") != (self.frame == 0):
             raise ConfigError(f"fit={self.fit!r} does not go with a frame of {self.frame} pixels.")
         if 2 * self.frame >= min(self.size):
@@ -156,21 +168,61 @@ def decode(source: str | Path | bytes) -> Image.Image:
     """Reads an image file, or the bytes of one, as an upright RGB image.
 
     Raises:
-        ImageError: It cannot be read; the message names the file and the reason.
+        ImageError: It is of no format in FORMATS, or cannot be read; the message names the file and the reason.
     """
+    with _named_failure(source), open_image(source) as image:
+        return to_rgb(image)
+
+
+def num_pixels(source: str | Path | bytes) -> int:
+    """Returns the number of pixels that decoding an image would give, from its header alone.
+
+    Raises:
+        ImageError: As `decode`.
+    """
+    with _named_failure(source), open_image(source) as image:
+        return image.width * image.height
+
+
+@contextmanager
+def _named_failure(source: str | Path | bytes) -> Iterator[None]:
+    """Makes every failure within an ImageError that names the file."""
     name = "image" if isinstance(source, bytes) else str(source)
     try:
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise ImageError(f"{name}: {image.width}x{image.height} pixels, more than {MAX_PIXELS}.")
-            return to_rgb(image)
+        yield
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
         raise ImageError(f"{name}: too large to decode safely ({error}). Scale it down first.") from error
-    except _UNREADABLE as error:
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except Exception as error:  # decoders fail in whatever way they like; it is the failure of this file alone
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         if isinstance(error, UnidentifiedImageError):
             reason = "of no known format"  # Pillow would say the name a second time
         raise ImageError(f"{name}: not a readable image ({reason.rstrip('.')}).") from error
+
+
+@contextmanager
+def open_image(
+    source: str | Path | bytes, *, formats: tuple[str, ...] = FORMATS, max_pixels: int = MAX_PIXELS
+) -> Iterator[Image.Image]:
+    """Opens an image file, or the bytes of one, without decoding its pixels yet.
+
+    Args:
+        source: A regular file, or bytes.
+        formats: Names of FORMATS that may be opened.
+        max_pixels: A larger image is refused.
+
+    Raises:
+        ImageError: The image is too large.
+        OSError: It cannot be opened, or is of another format.
+    """
+    with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
+        Image.init()
+        known = [name for name in formats if name in Image.OPEN]
+        with Image.open(file, formats=known) as image:
+            if image.width * image.height > max_pixels:
+                raise ImageError(f"{image.width}x{image.height} pixels, more than {max_pixels}.")
+            yield image
 
 
 def from_array(array: npt.NDArray[Any]) -> Image.Image:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import io
 import json
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from .core import PixpromptError
 
-__all__ = ["file_sha256", "make_folder", "write_bytes", "write_json"]
+__all__ = ["file_sha256", "make_folder", "open_regular", "write_bytes", "write_json"]
 
 
 def make_folder(path: Path) -> Path:
@@ -29,6 +32,22 @@ def make_folder(path: Path) -> Path:
     if not os.access(path, os.W_OK):
         raise PixpromptError(f"the folder {path} is not writable. Choose another place with --out.")
     return path
+
+
+def open_regular(path: str | Path) -> io.BufferedReader:
+    """Opens a file for reading; a pipe, socket or device of that name is refused at once, where reading could hang.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    raise OSError(errno.EINVAL, "not a regular file but a pipe, socket or device", str(path))
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
@@ -71,7 +90,7 @@ def file_sha256(path: str | Path) -> str:
         PixpromptError: The file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise PixpromptError(f"cannot read {path}: {error.strerror}.") from error

@@ -17,10 +17,10 @@ from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
-from .canvas import Canvas, decode, from_array, to_rgb
+from .canvas import MAX_CANVAS_PIXELS, Canvas, from_array, open_image, to_rgb
 from .core import ImageError, PromptError, RangeError, ShapeError
 from .files import write_bytes
 
@@ -194,13 +194,20 @@ def load(path: str | Path) -> Prompt:
         if not isinstance(values[name], types):
             raise PromptError(f"{path}: the metadata field {name!r} is a {type(values[name]).__name__}.")
     fields = {name: values[name] for name in _FIELDS}
-    fields["canvas"] = Canvas.from_json(values["canvas"])
+    fields["canvas"] = _canvas(path, values["canvas"])
     return Prompt(rgba=pixels, **fields)
 
 
 def pixel_delta(codes: npt.NDArray[Any], delta_scale: float) -> npt.NDArray[np.int32]:
     """Turns codes -127..127 of blend "add" into whole pixel steps -255..255, the same on every machine."""
     return np.rint(codes.astype(np.float64) * (delta_scale * 255.0) / 127.0).astype(np.int32)
+
+
+def _canvas(path: str | Path, values: dict[str, Any]) -> Canvas:
+    try:
+        return Canvas.from_json(values)
+    except PromptError as error:
+        raise PromptError(f"{path}: {error}") from error
 
 
 def _digest(values: dict[str, Any]) -> str:
@@ -210,19 +217,23 @@ def _digest(values: dict[str, Any]) -> str:
 
 def _read_png(path: Path) -> tuple[Pixels, str]:
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise PromptError(f"{path}: cannot be read ({error.strerror}).") from error
-    try:
-        decode(content)  # refuses what is no image at all, bombs included
+        with open_image(path, formats=("PNG",), max_pixels=MAX_CANVAS_PIXELS) as image:
+            if not isinstance(image, PngImageFile) or image.mode != "RGBA":
+                raise PromptError(f"{path}: a prompt is an RGBA PNG, got {image.format} {image.mode}.")
+            image.load()
+            text = image.text
+            pixels = np.array(image)
+    except PromptError:
+        raise
     except ImageError as error:
-        raise PromptError(f"{path}: {str(error).removeprefix('image: ')}") from error
-    with Image.open(io.BytesIO(content)) as image:
-        if not isinstance(image, PngImageFile) or image.mode != "RGBA":
-            raise PromptError(f"{path}: a prompt is an RGBA PNG, got {image.format} {image.mode}.")
-        image.load()
-        if _CHUNK not in image.text:
-            raise PromptError(
-                f"{path}: no {_CHUNK!r} metadata. It is not a prompt, or an image tool dropped it while saving."
-            )
-        return np.array(image), image.text[_CHUNK]
+        raise PromptError(f"{path}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise PromptError(f"{path}: a prompt is an RGBA PNG, this file is none.") from error
+    except Exception as error:  # decoders fail in whatever way they like
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise PromptError(f"{path}: cannot be read ({reason}).") from error
+    if _CHUNK not in text:
+        raise PromptError(
+            f"{path}: no {_CHUNK!r} metadata. It is not a prompt, or an image tool dropped it while saving."
+        )
+    return pixels, text[_CHUNK]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator, Sequence
@@ -16,6 +18,7 @@ import click
 from ..core import BudgetError, ConfigError, DoubtError, EndpointError, LimitError, PixpromptError
 from ..registry import suggest
 from ..version import __version__
+from .terminal import echo, printable
 
 __all__ = ["commands", "main"]
 
@@ -90,13 +93,14 @@ def commands() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code: 0 done, 1 failed, 2 wrong usage, 3 budget used up,
-    4 the endpoint refuses, 5 answers in doubt, 130 interrupted.
+    4 the endpoint refuses, 5 answers in doubt, 130 interrupted, 143 terminated.
 
     Args:
         argv: The arguments after the program's name; by default those of the process.
     """
+    terminated = threading.Event()
     try:
-        with _warnings_shown():
+        with _warnings_shown(), _interrupted_by_sigterm(terminated):
             code = commands.main(argv, prog_name="pixprompt", standalone_mode=False)
         sys.stdout.flush()  # here, where a full disk or a closed pipe can still be reported
         return code if isinstance(code, int) else 0
@@ -104,12 +108,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read stdout has left. The interpreter flushes once more at its end: give it a place to write to.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
-        if os.environ.get("PIXPROMPT_DEBUG") == "1":
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("PIXPROMPT_DEBUG") == "1" and not isinstance(error, KeyboardInterrupt):
             traceback.print_exc()
-        return _report(error)
-    except KeyboardInterrupt as error:
-        return _interrupted(error)
+        code = _report(error)
+        return 143 if code == 130 and terminated.is_set() else code
 
 
 class _Stderr(logging.Handler):
@@ -117,7 +120,7 @@ class _Stderr(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         bars = getattr(sys.modules.get("tqdm"), "tqdm", None)
-        line = f"{record.levelname.lower()}: {record.getMessage()}"
+        line = printable(f"{record.levelname.lower()}: {record.getMessage()}")
         with suppress(OSError):  # a warning that cannot be written must not end what it warns about
             click.echo(line, err=True) if bars is None else bars.write(line, file=sys.stderr)
 
@@ -135,7 +138,27 @@ def _warnings_shown() -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _report(error: Exception) -> int:
+@contextmanager
+def _interrupted_by_sigterm(terminated: threading.Event) -> Iterator[None]:
+    """Within, SIGTERM does what Ctrl-C does, and sets the event: batch systems and service managers send it."""
+
+    def interrupt(number: int, frame: object) -> None:
+        terminated.set()
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, KeyboardInterrupt):
+        return _interrupted(error)
     if isinstance(error, click.Abort):  # how click passes on a Ctrl-C, and an EOFError too
         if not isinstance(error.__cause__, EOFError):
             return _interrupted(error.__cause__)
@@ -144,15 +167,13 @@ def _report(error: Exception) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, PixpromptError):
-        click.echo(f"Error: {error}", err=True)
+        echo(f"Error: {error}", err=True)
         return _CODES.get(next((kind for kind in _CODES if isinstance(error, kind)), PixpromptError), 1)
     text = " ".join(str(error).split())
-    click.echo(
-        f"Error: unexpected {type(error).__name__}: {text} (set PIXPROMPT_DEBUG=1 to see the traceback).", err=True
-    )
+    echo(f"Error: unexpected {type(error).__name__}: {text} (set PIXPROMPT_DEBUG=1 to see the traceback).", err=True)
     return 1
 
 
 def _interrupted(error: BaseException | None) -> int:
-    click.echo(str(error or "") or "interrupted", err=True)
+    echo(str(error or "") or "interrupted", err=True)
     return 130

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +20,14 @@ from typing import Protocol
 
 import click
 
-from ..canvas import Canvas, Pixels, decode
+from ..canvas import MAX_PIXELS, Canvas, Pixels, decode, num_pixels
 from ..core import ConfigError, DataError, ImageError, PromptError
 from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ..files import make_folder, write_bytes
 from ..image_files import IMAGE_SUFFIXES, walk
 from ..prompt import load
 from .options import json_option, print_json
+from .terminal import echo, printable
 
 __all__ = ["Job", "apply", "find_jobs", "put_prompt"]
 
@@ -202,10 +204,10 @@ def put_prompt(
         PixpromptError: A result cannot be written; no further job is begun.
     """
     waiting: deque[tuple[Job, Future[str | None]]] = deque()
-    pool = ThreadPoolExecutor(workers)
+    pool, room = ThreadPoolExecutor(workers), PixelRoom(MAX_PIXELS)
     try:
         for job in jobs:
-            waiting.append((job, pool.submit(_work, prompt, job, encode)))
+            waiting.append((job, pool.submit(_work, prompt, job, encode, room)))
             if len(waiting) >= 8 * workers:
                 done, future = waiting.popleft()
                 yield done, future.result()
@@ -217,12 +219,33 @@ def put_prompt(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _work(prompt: Overlay, job: Job, encode: Callable[[Pixels], bytes]) -> str | None:
+class PixelRoom:
+    """Bounds the pixels that all threads decode at the same time; one image alone may always be decoded."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._used, self._changed = limit, 0, threading.Condition()
+
+    @contextmanager
+    def take(self, pixels: int) -> Iterator[None]:
+        """Waits until there is room for an image of so many pixels."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._used == 0 or self._used + pixels <= self._limit)
+            self._used += pixels
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._used -= pixels
+                self._changed.notify_all()
+
+
+def _work(prompt: Overlay, job: Job, encode: Callable[[Pixels], bytes], room: PixelRoom) -> str | None:
     try:
-        image = decode(job.source)
+        with room.take(num_pixels(job.source)):
+            canvas = prompt.canvas.make(decode(job.source))
     except ImageError as error:
         return str(error).removeprefix(f"{job.source}: ")
-    content = encode(prompt.overlay(prompt.canvas.make(image)))
+    content = encode(prompt.overlay(canvas))
     make_folder(job.target.parent)
     write_bytes(job.target, content, durable=False)
     return None
@@ -252,12 +275,12 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _progress(total: int) -> Iterator[tuple[Callable[[], object], Callable[[str], object]]]:
     """Gives (step, say): count one image, print one line on stderr; with a bar only on a terminal."""
     if not sys.stderr.isatty():
-        yield (lambda: None), partial(click.echo, err=True)
+        yield (lambda: None), partial(echo, err=True)
         return
     from tqdm import tqdm
 
     with tqdm(total=total, unit="image", file=sys.stderr) as bar:
-        yield bar.update, partial(tqdm.write, file=sys.stderr)
+        yield bar.update, lambda text: tqdm.write(printable(text), file=sys.stderr)
 
 
 def _cores() -> int:

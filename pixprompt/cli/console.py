@@ -8,6 +8,8 @@ from collections.abc import Mapping
 import click
 from tqdm import tqdm
 
+from .terminal import printable
+
 __all__ = ["Console"]
 
 
@@ -54,6 +56,6 @@ class Console:
 
     def _write(self, text: str) -> None:
         if self._bar is not None:
-            tqdm.write(text, file=sys.stderr)
+            tqdm.write(printable(text), file=sys.stderr)
         else:
-            click.echo(text, err=True)
+            click.echo(printable(text), err=True)

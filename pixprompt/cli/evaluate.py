@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled
 from .console import Console
 from .options import json_option, print_json
+from .terminal import echo, json_line
 from .train import format_ladder
 
 __all__ = ["evaluate", "predict"]
@@ -101,9 +101,9 @@ def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int
         if as_json:
             lines.append(line)
         else:
-            click.echo(json.dumps(line, ensure_ascii=False))
+            click.echo(json_line(line))
     for note in deployed.model.notes:
-        click.echo(note, err=True)
+        echo(note, err=True)
     if as_json:
         print_json({"predictions": lines, "queries": deployed.model.queries})
     if failed:

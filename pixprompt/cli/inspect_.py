@@ -10,6 +10,7 @@ import click
 
 from ..prompt import SCHEMA, Prompt, load
 from .options import json_option, print_json
+from .terminal import echo
 
 __all__ = ["inspect"]
 
@@ -31,9 +32,9 @@ def inspect(prompt_file: Path, as_json: bool) -> None:
         return
     rows = list(_rows(prompt, covered))
     width = max(len(name) for name, _ in rows)
-    click.echo(_printable(f"{prompt_file}: a prompt of schema {SCHEMA}, its pixels and metadata match their digests"))
+    echo(f"{prompt_file}: a prompt of schema {SCHEMA}, its pixels and metadata match their digests")
     for name, value in rows:
-        click.echo(_printable(f"{name:{width}}  {value}"))
+        echo(f"{name:{width}}  {value}".replace("\n", "?"))
 
 
 def _rows(prompt: Prompt, covered: float) -> Iterator[tuple[str, str]]:
@@ -73,8 +74,3 @@ def _number(value: Any) -> str:
 def _some(values: Any) -> str:
     shown = ", ".join(_number(value) for value in values[:_MANY])
     return f"{shown}, ..." if len(values) > _MANY else shown
-
-
-def _printable(line: str) -> str:
-    """Replaces control characters: a file from elsewhere must not move the cursor of the reader's terminal."""
-    return "".join(character if character.isprintable() else "?" for character in line)

@@ -21,6 +21,7 @@ __all__ = [
     "identity_of",
     "is_remote",
     "journal_of",
+    "names_hub",
     "open_ledger",
     "open_model",
     "open_querier",
@@ -89,6 +90,14 @@ class Calls:
 def is_remote(name: str) -> bool:
     """Whether a name of a model is a URL, or endpoint:DESCRIPTION, which holds one."""
     return name.lower().startswith(("http://", "https://", _DESCRIBED))
+
+
+def names_hub(name: str) -> bool:
+    """Whether a model name leads to a repository of somebody's choice on a hub."""
+    prefix, _, target = name.partition(":")
+    return prefix in ("timm", "open_clip") and (
+        target.startswith(("hf-hub:", "hf_hub:")) or (prefix == "timm" and "/" in target)
+    )
 
 
 def open_model(name: str, *, weights: str | None = None, device: str = "cpu", calls: Calls | None = None) -> Model:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from PIL import Image
 
-from ..canvas import decode
+from ..canvas import decode, open_image
 from ..core import ConfigError, DataError
 from ..data.splits import listed
 from ..engine.seeds import stream
@@ -169,14 +169,16 @@ def _files(folder: Path) -> list[Path]:
 
 def _read_labels(path: Path) -> Labels:
     try:
-        with Image.open(path) as picture:
+        with open_image(path, formats=("PNG",)) as picture:
             if picture.mode not in ("L", "P"):
                 raise DataError(
                     f"{path}: expected an 8-bit PNG with one label per pixel, this one is {picture.mode}. "
                     "Is it a picture of the labels instead of the labels?"
                 )
             return np.array(picture)
-    except (OSError, ValueError, SyntaxError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # decoders fail in whatever way they like
         raise DataError(f"{path}: not a readable annotation ({error}).") from error
 
 

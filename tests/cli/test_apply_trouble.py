@@ -124,7 +124,8 @@ def test_after_a_failed_write_no_further_image_is_begun(tmp_path: Path, monkeypa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-def test_ctrl_c_stops_on_the_way_with_130_and_leaves_whole_files_only(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_on_the_way_and_leaves_whole_files_only(tmp_path: Path, sent: int, code: int) -> None:
     prompt = make_prompt((224, 224))
     prompt.save(tmp_path / "p.png")
     (tmp_path / "in").mkdir()
@@ -136,9 +137,9 @@ def test_ctrl_c_stops_on_the_way_with_130_and_leaves_whole_files_only(tmp_path: 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (out.exists() and len(os.listdir(out)) > 40) and process.poll() is None:
         time.sleep(0.01)  # until more are written than the 16 that can be ahead of those that are told of
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     stdout, stderr = process.communicate(timeout=300)
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (code, "")
     said = re.search(r"^interrupted: (\d+) of 3000 images written to ", stderr, re.MULTILINE)
     assert said, stderr
     assert "Traceback" not in stderr

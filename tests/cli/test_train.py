@@ -190,13 +190,14 @@ def test_killed_at_any_moment_and_resumed_equals_never_stopped(toy: Toy) -> None
 
 
 @pytest.mark.slow
-def test_ctrl_c_is_130_says_how_to_go_on_and_going_on_works(toy: Toy) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_run_that_says_how_to_go_on_and_goes_on(toy: Toy, number: int, code: int) -> None:
     process = start(toy.train("my run", *_LONG, "--epochs", "4000", "--json"), toy.folder)
     wait_for(toy.folder / "my run/history.jsonl", process)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=300)
     assert len(history_of(Path("my run"))) < 4000
-    assert (process.returncode, stdout) == (130, "")
+    assert (process.returncode, stdout) == (code, "")
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1] == "interrupted; continue with: pixprompt train --resume 'my run'"
     config = Path("my run/config.json")

@@ -15,7 +15,7 @@ from ...outputs import output_from_json
 from ...prompt import Prompt, load
 from ..config.methods import INSIDE
 from ..config.train_config import TrainConfig, run_config
-from ..opening import Calls, is_remote, open_model, open_querier
+from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from ..parts import device_of, pick_device
 from .adapter_file import NoPrompt, load_tuned
 from .per_image_prompt import ADAPTER_FILE, PerImagePrompt, load_per_image
@@ -133,6 +133,11 @@ def _load_model(
         raise ConfigError(
             f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
             f"If you trust it: --model {shlex.quote(prompt.model)}"
+        )
+    if own and config is None and names_hub(prompt.model):
+        raise ConfigError(
+            f"the prompt was learned for {prompt.model}, a model from a hub, and a picture must not decide what is "
+            f"downloaded. If you trust it: --model {shlex.quote(prompt.model)}"
         )
     if own and config is None and is_remote(prompt.model):
         raise ConfigError(
