@@ -1,12 +1,12 @@
 """Adapt a vision model that you can only call: learn a visual prompt, save it as a PNG, put it on any image.
 
-`load` and `Prompt` need numpy and Pillow only; the other names import torch when they are first used.
+Prompts and what loads them need numpy and Pillow only; the other names import torch when they are first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from .prompt import Prompt, load
+from .prompt import Committee, Prompt, load, load_committee
 from .version import __version__
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .models import as_model, load_model
 
 __all__ = [
+    "Committee",
     "Data",
     "Prompt",
     "TrainConfig",
@@ -25,6 +26,7 @@ __all__ = [
     "from_arrays",
     "from_files",
     "load",
+    "load_committee",
     "load_data",
     "load_model",
     "predict",

@@ -132,10 +132,10 @@ def test_a_png_without_the_chunk_is_refused(tmp_path: Path) -> None:
         load(tmp_path / "p.png")
 
 
-@pytest.mark.parametrize("schema", [0, 2, "1", None, [1]])
+@pytest.mark.parametrize("schema", [0, 3, "1", None, [1]])
 def test_another_schema_is_refused(tmp_path: Path, schema: object) -> None:
     path = rewritten(make_prompt(), tmp_path / "p.png", lambda values: values.update(schema=schema), sign=True)
-    with pytest.raises(PromptError, match="this version reads schema 1"):
+    with pytest.raises(PromptError, match="this version reads schemas 1 to 2"):
         load(path)
 
 

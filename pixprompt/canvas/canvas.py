@@ -1,0 +1,243 @@
+"""How an image becomes the 8-bit canvas that a prompt is laid on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from ..core import ConfigError, PromptError
+from ..registry import suggest
+from .tone import Tone
+
+__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_CANVAS_PIXELS", "Canvas", "Pixels"]
+
+Pixels = npt.NDArray[np.uint8]
+
+FILTERS = {
+    "nearest": Image.Resampling.NEAREST,
+    "box": Image.Resampling.BOX,
+    "bilinear": Image.Resampling.BILINEAR,
+    "hamming": Image.Resampling.HAMMING,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+FITS = ("resize", "shrink")
+ASPECTS = ("crop", "squash", "letterbox")
+MAX_CANVAS_PIXELS = 2**24
+"""Of a canvas before its centre is cut out: what a prompt file may ask of the machine that applies it."""
+
+_PLACED = "place"
+_EXTREME_ASPECT = 16
+_LARGEST_BOX = 4
+"""Times the canvas, on each side; a larger box would show a few pixels of the image, at the price of a giant resize."""
+_QUARTER = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """How an image becomes the canvas that a prompt is laid on.
+
+    The image is flipped, turned, fitted into its box (the whole canvas, the inside of a frame, or a box of its own),
+    and toned; the box is then pasted on a canvas of the fill colour.
+
+    Attributes:
+        size: (height, width) in pixels.
+        fit: "resize" fills the canvas; "shrink" puts the image inside a free frame; "place" puts it in `box`.
+        frame: Width in pixels of the frame that "shrink" leaves free; 0 otherwise.
+        resample: A name of FILTERS.
+        crop_pct: Share of the resized image that the centre crop keeps, in (0, 1].
+        aspect: "crop" (shorter side fits, centre is kept), "squash" (stretched) or "letterbox" (all is kept).
+        fill: RGB of the free frame, of letterbox bars and of the corners that a rotation frees, each 0..255.
+        box: (top, left, height, width) in pixels with "place"; what lies outside the canvas is cut off.
+        flip: Whether left and right change places, before the rotation.
+        rotation: Degrees counter-clockwise, -180 to 180. Quarter turns are exact; what is left turns inside the box.
+        tone: The tone curve of the image.
+    """
+
+    size: tuple[int, int]
+    fit: str = "resize"
+    frame: int = 0
+    resample: str = "bicubic"
+    crop_pct: float = 1.0
+    aspect: str = "crop"
+    fill: tuple[int, int, int] = (0, 0, 0)
+    box: tuple[int, int, int, int] | None = None
+    flip: bool = False
+    rotation: float = 0.0
+    tone: Tone = field(default_factory=Tone)
+
+    def __post_init__(self) -> None:
+        for value, known, what in (
+            (self.fit, (*FITS, _PLACED), "fit"),
+            (self.resample, tuple(FILTERS), "resize filter"),
+            (self.aspect, ASPECTS, "aspect"),
+        ):
+            if value not in known:
+                raise ConfigError(f"unknown {what} {value!r}.{suggest(value, known)} Known: {', '.join(known)}.")
+        if min(self.size) < 1:
+            raise ConfigError(f"a canvas needs at least 1x1 pixels, got {self.size[0]}x{self.size[1]}.")
+        if not 0 < self.crop_pct <= 1:
+            raise ConfigError(f"crop_pct must lie in (0, 1], got {self.crop_pct}.")
+        height, width = max(self.size[0], self.image_box[2]), max(self.size[1], self.image_box[3])
+        if height * width > MAX_CANVAS_PIXELS * self.crop_pct**2:
+            raise ConfigError(
+                f"a canvas of {height}x{width} pixels with crop_pct {self.crop_pct:g} asks for more than "
+                f"{MAX_CANVAS_PIXELS} pixels; the sides divided by crop_pct must stay below."
+            )
+        if not -180 <= self.rotation <= 180:
+            raise ConfigError(f"a rotation must lie in -180 to 180 degrees, got {self.rotation}.")
+        if (self.fit == "shrink") != (self.frame != 0):
+            raise ConfigError(f"fit={self.fit!r} does not go with a frame of {self.frame} pixels.")
+        if 2 * self.frame >= min(self.size):
+            raise ConfigError(
+                f"a frame of {self.frame} pixels leaves no inside on a {self.size[0]}x{self.size[1]} canvas; "
+                f"the largest is {(min(self.size) - 1) // 2}."
+            )
+        self._check_box()
+
+    def _check_box(self) -> None:
+        if (self.fit == _PLACED) != (self.box is not None):
+            raise ConfigError(f"fit={self.fit!r} does not go with box={self.box}.")
+        if self.box is None:
+            return
+        (tall, wide), (top, left, height, width) = self.size, self.box
+        if not (1 <= height <= _LARGEST_BOX * tall and 1 <= width <= _LARGEST_BOX * wide):
+            raise ConfigError(
+                f"a box for the image must have 1x1 to {_LARGEST_BOX * tall}x{_LARGEST_BOX * wide} pixels on a "
+                f"{tall}x{wide} canvas, got {height}x{width}."
+            )
+        if top >= tall or left >= wide or top + height <= 0 or left + width <= 0:
+            raise ConfigError(
+                f"a box of {height}x{width} pixels at ({top}, {left}) leaves no image on a {tall}x{wide} canvas."
+            )
+
+    @property
+    def is_basic(self) -> bool:
+        """Whether files of the first schema, which know neither boxes, turns nor tones, can describe it."""
+        return self.box is None and not self.flip and not self.rotation and self.tone.is_plain
+
+    @property
+    def image_box(self) -> tuple[int, int, int, int]:
+        """Where the image lies: (top, left, height, width), in pixels; it may reach beyond the canvas."""
+        return self.box or (
+            self.frame,
+            self.frame,
+            self.size[0] - 2 * self.frame,
+            self.size[1] - 2 * self.frame,
+        )
+
+    def with_box(self, box: tuple[int, int, int, int]) -> Canvas:
+        """Returns a canvas that has the image in a box, said in the simplest way: as "resize", "shrink" or "place"."""
+        top, left, height, width = box
+        if (top, left, height, width) == (0, 0, *self.size):
+            return replace(self, fit="resize", frame=0, box=None)
+        if top == left > 0 and (height, width) == (self.size[0] - 2 * top, self.size[1] - 2 * top):
+            return replace(self, fit="shrink", frame=top, box=None)
+        return replace(self, fit=_PLACED, frame=0, box=box)
+
+    def make(self, image: Image.Image) -> Pixels:
+        """Returns the canvas of an RGB image, (H, W, 3) uint8."""
+        top, left, height, width = self.image_box
+        quarters = round(self.rotation / 90)
+        inside = self._fitted(_turned(image, self.flip, quarters % 4), height, width)
+        rest = self.rotation - 90 * quarters
+        if rest:
+            inside = inside.rotate(rest, _rotation_filter(self.resample), fillcolor=self.fill)
+        if inside.size == (self.size[1], self.size[0]) and (top, left) == (0, 0):
+            return np.array(inside)
+        canvas = Image.new("RGB", (self.size[1], self.size[0]), self.fill)
+        canvas.paste(inside, (left, top))
+        return np.array(canvas)
+
+    def _fitted(self, image: Image.Image, height: int, width: int) -> Image.Image:
+        resample = FILTERS[self.resample]
+        if self.aspect == "squash":
+            tall, wide = int(height / self.crop_pct), int(width / self.crop_pct)
+            return self.tone.apply(_centre(image.resize((wide, tall), resample), height, width))
+        if self.aspect == "letterbox":
+            scale = min(height / image.height, width / image.width)
+            tall, wide = max(1, round(image.height * scale)), max(1, round(image.width * scale))
+            boxed = Image.new("RGB", (width, height), self.fill)
+            inside = self.tone.apply(image.resize((wide, tall), resample))
+            boxed.paste(inside, ((width - wide) // 2, (height - tall) // 2))
+            return boxed
+        image = _tamed(image, height / width)
+        # The rounding of torchvision's and timm's Resize and CenterCrop, so that canvases equal theirs to the byte.
+        target_height, target_width = int(height / self.crop_pct), int(width / self.crop_pct)
+        if image.width * target_height <= image.height * target_width:
+            wide, tall = target_width, int(target_width * image.height / image.width)
+        else:
+            wide, tall = int(target_height * image.width / image.height), target_height
+        if (wide, tall) != image.size:
+            image = image.resize((wide, tall), resample)
+        return self.tone.apply(_centre(image, height, width))
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the `canvas` object of a prompt file; boxes, turns and tones only where there are any."""
+        values = asdict(self)
+        values["filter"] = values.pop("resample")
+        plain = Canvas(self.size)
+        for name in ("box", "flip", "rotation", "tone"):
+            if getattr(self, name) == getattr(plain, name):
+                del values[name]
+        if "tone" in values:
+            values["tone"] = self.tone.to_json()
+        return {**values, "orientation": "exif"}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Canvas:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            PromptError: A field is missing, unknown or out of range.
+        """
+        try:
+            known = dict(values)
+            if known.pop("orientation") != "exif":
+                raise PromptError(f"orientation must be 'exif', got {values['orientation']!r}.")
+            known["resample"] = known.pop("filter")
+            known["size"], known["fill"] = tuple(known["size"]), tuple(known["fill"])
+            if [type(value) for value in (*known["size"], *known["fill"], known["frame"])] != 6 * [int]:
+                raise PromptError("size, fill and frame must be 2, 3 and 1 whole numbers.")
+            if "box" in known:
+                known["box"] = tuple(known["box"])
+                if [type(value) for value in known["box"]] != 4 * [int]:
+                    raise PromptError("a box must be 4 whole numbers.")
+            if type(known.get("flip", False)) is not bool:
+                raise PromptError(f"flip must be true or false, got {known['flip']!r}.")
+            if "tone" in known:
+                known["tone"] = Tone.from_json(known["tone"])
+            return cls(**known)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise PromptError(f"the prompt file describes no usable canvas: {error}") from error
+
+
+def _turned(image: Image.Image, flip: bool, quarters: int) -> Image.Image:
+    if flip:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    turn = _QUARTER[quarters]
+    return image if turn is None else image.transpose(turn)
+
+
+def _rotation_filter(resample: str) -> Image.Resampling:
+    """Returns the nearest of the three filters that Pillow can rotate with."""
+    if resample == "nearest":
+        return Image.Resampling.NEAREST
+    return Image.Resampling.BICUBIC if resample in ("bicubic", "lanczos") else Image.Resampling.BILINEAR
+
+
+def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
+    top, left = round((image.height - height) / 2), round((image.width - width) / 2)
+    return image.crop((left, top, left + width, top + height))
+
+
+def _tamed(image: Image.Image, aspect: float) -> Image.Image:
+    """Cuts a panorama before the resize, which would otherwise build a giant image to throw most of it away."""
+    limit_tall = round(image.width * aspect * _EXTREME_ASPECT)
+    limit_wide = round(image.height / aspect * _EXTREME_ASPECT)
+    height, width = min(image.height, max(1, limit_tall)), min(image.width, max(1, limit_wide))
+    return image if (width, height) == image.size else _centre(image, height, width)

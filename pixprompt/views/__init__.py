@@ -1,0 +1,7 @@
+"""Views: changes of images in a few numbers, each a prompt of its own. No torch import."""
+
+from .catalogue import catalogue
+from .pattern import PATTERNS, Color, Pattern
+from .view import Patch, View
+
+__all__ = ["PATTERNS", "Color", "Patch", "Pattern", "View", "catalogue"]
