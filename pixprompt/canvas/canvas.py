@@ -82,14 +82,18 @@ class Canvas:
             raise ConfigError(f"a canvas needs at least 1x1 pixels, got {self.size[0]}x{self.size[1]}.")
         if not 0 < self.crop_pct <= 1:
             raise ConfigError(f"crop_pct must lie in (0, 1], got {self.crop_pct}.")
+        if not -180 <= self.rotation <= 180:
+            raise ConfigError(f"a rotation must lie in -180 to 180 degrees, got {self.rotation}.")
+        self._check_frame()
+        self._check_box()
         height, width = max(self.size[0], self.image_box[2]), max(self.size[1], self.image_box[3])
         if height * width > MAX_CANVAS_PIXELS * self.crop_pct**2:
             raise ConfigError(
                 f"a canvas of {height}x{width} pixels with crop_pct {self.crop_pct:g} asks for more than "
                 f"{MAX_CANVAS_PIXELS} pixels; the sides divided by crop_pct must stay below."
             )
-        if not -180 <= self.rotation <= 180:
-            raise ConfigError(f"a rotation must lie in -180 to 180 degrees, got {self.rotation}.")
+
+    def _check_frame(self) -> None:
         if (self.fit == "shrink") != (self.frame != 0):
             raise ConfigError(f"fit={self.fit!r} does not go with a frame of {self.frame} pixels.")
         if 2 * self.frame >= min(self.size):
@@ -97,7 +101,6 @@ class Canvas:
                 f"a frame of {self.frame} pixels leaves no inside on a {self.size[0]}x{self.size[1]} canvas; "
                 f"the largest is {(min(self.size) - 1) // 2}."
             )
-        self._check_box()
 
     def _check_box(self) -> None:
         if (self.fit == _PLACED) != (self.box is not None):

@@ -52,8 +52,8 @@ class Committee:
         height, width = self.pages[0].canvas.size
         if len(self.pages) * height * width > MAX_CANVAS_PIXELS:
             raise PromptError(
-                f"{len(self.pages)} prompts of {height}x{width} pixels are more than the {MAX_CANVAS_PIXELS} pixels that "
-                "a prompt file may have."
+                f"{len(self.pages)} prompts of {height}x{width} pixels are more than the {MAX_CANVAS_PIXELS} pixels "
+                "that a prompt file may have."
             )
         pages = tuple(replace(page, output={}, metrics={}, **self._origin) for page in self.pages)
         object.__setattr__(self, "pages", pages)
