@@ -32,7 +32,7 @@ from sweep import machine
 from pixprompt.data import Data, join, load_data
 from pixprompt.engine import TrainConfig
 from pixprompt.engine.answers import accuracy
-from pixprompt.engine.fit.inputs import feed_of
+from pixprompt.engine.fit.inputs import inputs_of
 from pixprompt.engine.fit.inside_fit import ask_adapter, fit_adapter, new_adapter
 from pixprompt.engine.parts import Parts, build
 from pixprompt.engine.report import Silent
@@ -149,7 +149,7 @@ class Bench:
         splits = {name: parts.split(name, Silent()).plain for name in ("train", "val", "test")}
         self.test = splits["test"]
         adapter = new_adapter(parts, 0)
-        self.train, self.val = (feed_of(adapter, splits[name], "cpu") for name in ("train", "val"))
+        self.train, self.val = (inputs_of(adapter, splits[name], "cpu") for name in ("train", "val"))
 
     def parts(self, config: TrainConfig) -> Parts:
         """Builds the parts of a run."""
@@ -160,7 +160,7 @@ class Bench:
         parts = self.parts(self.config.with_values(lr=rate, epochs=epochs))
         adapter = new_adapter(parts, seed)
         config, began, busy = parts.config.with_values(seed=seed), time.perf_counter(), time.process_time()
-        state = fit_adapter(parts, config, adapter, self.train.onto(adapter), self.val.onto(adapter), Silent())
+        state = fit_adapter(parts, config, adapter, self.train.rebind(adapter), self.val.rebind(adapter), Silent())
         seconds, busy = time.perf_counter() - began, time.process_time() - busy
         test = ask_adapter(parts, adapter, self.test, Silent())
         return {
@@ -168,7 +168,7 @@ class Bench:
             "epochs": epochs,
             "optimizer": parts.config.optimizer,
             "seed": seed,
-            "val": state.best.val_accuracy if state.best else None,
+            "val": state.best.scores["val_accuracy"] if state.best else None,
             "best_epoch": state.best.epoch if state.best else None,
             "test": accuracy(test.outputs, test.labels),
             "tuned": adapter.num_tuned,

@@ -88,9 +88,10 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
     """Keeps the trained prompt if its file, read back, validates better than no prompt; else an empty one."""
     parts, exported = end.parts, None
     if best is not None:
+        output = best.output or end.own
         # Not under its final name: an interrupted run must not leave a prompt there that was not chosen.
         path = end.folder / "checkpoint" / "candidate.png"
-        prompt = trained_prompt(parts, end.adapter.theta, best.output)
+        prompt = trained_prompt(parts, end.adapter.theta, output)
         prompt.save(path)
         reread = load(path)
 
@@ -98,12 +99,12 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
             return ask_all(parts.counted, split, device=parts.device, reporter=end.reporter, overlay=reread.overlay)
 
         val, none = ask(end.val.prompt), score(end.own, end.plain_val, None).val or 0.0
-        better, lossy = (score(best.output, val, None).val or 0.0) > none, parts.config.space == "normalized"
+        better, lossy = (score(output, val, None).val or 0.0) > none, parts.config.space == "normalized"
         if better or lossy:
             test = ask(end.test.prompt)
-            exported = score(best.output, val, test) if lossy else None
+            exported = score(output, val, test) if lossy else None
             if better:
-                return _Saved(prompt, best.output, val, test, exported)
+                return _Saved(prompt, output, val, test, exported)
     # An empty prompt leaves every pixel as it is, so the plain answers are its answers.
     return _Saved(empty_prompt(parts, end.own), end.own, end.plain_val, plain_test, exported)
 
@@ -111,7 +112,7 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
 def _score_float(end: Ending, best: Best) -> Score:
     """Scores the prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped either)."""
     end.adapter.load_state_dict(best.state)
-    end.adapter.output = best.output
+    end.adapter.output = best.output or end.own
 
     def ask(images: torch.Tensor) -> torch.Tensor:
         return end.adapter.outputs(images, quantize=False)
@@ -119,7 +120,7 @@ def _score_float(end: Ending, best: Best) -> Score:
     answered = [
         ask_all(ask, split.prompt, device=end.parts.device, reporter=end.reporter) for split in (end.val, end.test)
     ]
-    return score(best.output, *answered)
+    return score(end.adapter.output, *answered)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from .baseline import best_without_prompt, identity_of, plain_answers
 from .budget.plan import query_counts
 from .fit.gradient import Fit
 from .fit.grid_search import search
-from .fit.inputs import feed_of
+from .fit.inputs import inputs_of
 from .fit.inside_fit import ask_adapter, counter, fit_adapter, new_adapter
 from .parts import Parts, Split
 from .report import Reporter
@@ -100,7 +100,7 @@ def _ask_plain(parts: Parts, folder: Path, splits: dict[str, Split], reporter: R
 def _fitted(parts: Parts, folder: Path, splits: dict[str, Split], reporter: Reporter) -> _Learned:
     adapter = new_adapter(parts, parts.config.seed)
     train, val = (
-        feed_of(adapter, splits[name].plain, parts.device, on_images=counter(parts), reporter=reporter)
+        inputs_of(adapter, splits[name].plain, parts.device, on_images=counter(parts), reporter=reporter)
         for name in ("train", "val")
     )
     place, fitting = folder / "checkpoint" / "state.safetensors", time.perf_counter()

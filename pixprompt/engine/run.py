@@ -138,20 +138,20 @@ def _fit(
         start = ask_all(adapter.outputs, train_split.prompt, device=parts.device, reporter=reporter)
         adapter.output = adapter.output.refit(start.outputs, start.labels)
     adapter.output = adapter.output.to(parts.device)
-    work = GradientFit(
-        adapter=adapter,
-        train=Images(adapter, train_split.prompt, parts.device),
-        val=Images(adapter, val_split.prompt, parts.device),
-        config=parts.config,
+    work = GradientFit.of(
+        parts.config,
+        adapter,
+        Images(adapter, train_split.prompt, parts.device),
+        Images(adapter, val_split.prompt, parts.device),
+        reporter,
         device=parts.device,
         autocast=pick_autocast(parts.config.precision, parts.device),
-        reporter=reporter,
     )
 
     def on_epoch(state: Fit) -> None:
         write_history(folder, state.history)
         reporter.epoch(state.history[-1])
 
-    state = fit(work, checkpoint=path, revive=parts.revive, counted=parts.counted, on_epoch=on_epoch)
+    state = fit(work, epochs=work.epochs, checkpoint=path, counted=parts.counted, on_epoch=on_epoch)
     write_history(folder, state.history)  # once more: a kill between a checkpoint and its line must not lose the line
     return state

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
+from ..engine.fit.gradient import Best, Fit, fit
 from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
@@ -22,7 +23,7 @@ from ..version import __version__
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
 from .artefact import Saved, load_segmenter, save_segmenter
 from .config import SegmentConfig, run_config, with_absolute_paths
-from .fitting import Fit, Fitting, fit
+from .fitting import SegmenterFit
 from .inference import SCALES, Windows, confusion_of
 from .pictures import draw_curves
 from .segmenter import Design, Segmenter
@@ -36,11 +37,13 @@ class Prepared:
     """What a run works with.
 
     Attributes:
+        identity: Digest of what the numbers depend on.
         model: The backbone, as it came.
         digest: Of its weights.
     """
 
-    work: Fitting
+    work: SegmenterFit
+    identity: str
     data: SegmentationData
     model: TorchModel
     digest: str
@@ -91,7 +94,8 @@ def train(
             reporter.epoch(done.history[-1])
 
         fitting = time.perf_counter()
-        done = fit(ready.work, folder / "checkpoint" / "state.safetensors", on_epoch=on_epoch)
+        path = folder / "checkpoint" / "state.safetensors"
+        done = fit(ready.work, epochs=config.epochs, checkpoint=path, identity=ready.identity, on_epoch=on_epoch)
         began += time.perf_counter() - fitting - done.seconds  # the epochs of earlier sessions count, too
         return _finish(folder, ready, done, began)
 
@@ -106,17 +110,16 @@ def _prepared(config: SegmentConfig, reporter: Reporter) -> Prepared:
     design = Design(len(data.classes), crop, config.method, config.tokens, config.channels, config.auxiliary)
     segmenter = Segmenter(view.model, design, generator=stream(config.seed, "init"))
     digest = backbone_sha256(view)
-    work = Fitting(
-        segmenter=segmenter,
+    work = SegmenterFit(
+        module=segmenter,
         train=data.train,
         val=data.val,
         config=config,
         device=device,
         autocast=pick_autocast(config.precision, device),
-        identity=_identity(data, digest),
         reporter=reporter,
     )
-    return Prepared(work, data, view.model, digest)
+    return Prepared(work, _identity(data, digest), data, view.model, digest)
 
 
 def _identity(data: SegmentationData, backbone: str) -> str:
@@ -128,7 +131,9 @@ def _identity(data: SegmentationData, backbone: str) -> str:
 
 def _finish(folder: Path, ready: Prepared, done: Fit, began: float) -> dict[str, Any]:
     work, data = ready.work, ready.data
-    config, segmenter = work.config, work.segmenter
+    config, segmenter = work.config, work.module
+    best = done.best or Best(0, (), {}, segmenter.state_dict())
+    segmenter.load_state_dict(best.state)
     write_history(folder, done.history)  # once more: a kill between a checkpoint and its line must not lose the line
     draw_curves(folder / "curves.png", done.history)
     segmenter.eval()
@@ -155,7 +160,7 @@ def _finish(folder: Path, ready: Prepared, done: Fit, began: float) -> dict[str,
             "share": tuned / segmenter.num_backbone,
         },
         "seed": config.seed,
-        "best": done.best,
+        "best": {"epoch": best.epoch, **best.scores},
         "test": test,
         "train_images_per_second": len(data.train) * done.epoch / max(done.train_seconds, 1e-9),
         "seconds": round(time.perf_counter() - began, 2),

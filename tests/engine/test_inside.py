@@ -13,7 +13,7 @@ from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.methods import INSIDE, grids
 from pixprompt.engine.fit.checkpoint import load_state, save_state
-from pixprompt.engine.fit.inputs import Images, StoredReply, feed_of
+from pixprompt.engine.fit.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.fit.inside_fit import new_adapter
 from pixprompt.engine.parts import build
 from pixprompt.engine.report import Silent
@@ -167,16 +167,16 @@ def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -
     parts = build(configured(inside, "partial"), model=vit, data=data)
     adapter = new_adapter(parts, 0)
     canvases = parts.split("train", Silent()).plain
-    kept = feed_of(adapter, canvases, "cpu")
-    assert isinstance(kept, StoredReply)
+    kept = inputs_of(adapter, canvases, "cpu")
+    assert isinstance(kept, CachedFeatures)
     chosen = torch.tensor([3, 1, 59])
     generator = torch.Generator().manual_seed(0)
     plain = Images(adapter, canvases, "cpu")
     pairs = zip(kept.supervised(chosen, generator), plain.supervised(chosen, generator), strict=True)
     assert all(share == other and torch.allclose(logits, more) for (share, logits), (other, more) in pairs)
     torch.testing.assert_close(kept.answered(Silent()).outputs, plain.answered(Silent()).outputs)
-    assert isinstance(feed_of(new_adapter(build(configured(inside, "full"), model=vit, data=data), 0), canvases, "cpu"),
-                      Images)  # fmt: skip
+    full = new_adapter(build(configured(inside, "full"), model=vit, data=data), 0)
+    assert isinstance(inputs_of(full, canvases, "cpu"), Images)
 
 
 # The search -----------------------------------------------------------------------------------------------------------

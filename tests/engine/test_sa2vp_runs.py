@@ -16,7 +16,7 @@ from pixprompt.engine import TrainConfig, train
 from pixprompt.engine.config.methods import grids
 from pixprompt.engine.config.presets import resolve
 from pixprompt.engine.fit.gradient import GradientFit
-from pixprompt.engine.fit.inputs import feed_of
+from pixprompt.engine.fit.inputs import inputs_of
 from pixprompt.engine.fit.inside_fit import new_adapter
 from pixprompt.engine.parts import build
 from pixprompt.engine.report import Silent
@@ -56,8 +56,8 @@ def test_the_loss_is_that_of_both_pathways(vit: TorchModel, data: Data, balance:
     assert isinstance(adapter, SA2VP)
     features = adapter.features(adapter.frozen(images), both=True)
     image, prompt = (float(cross_entropy(adapter.head(part), labels).detach()) for part in features)
-    feed = feed_of(adapter, canvases, "cpu")
-    work = GradientFit(adapter, feed, None, parts.config.with_values(batch_size=count), "cpu", None, Silent())
+    inputs = inputs_of(adapter, canvases, "cpu")
+    work = GradientFit.of(parts.config.with_values(batch_size=count), adapter, inputs, None, Silent(), device="cpu")
     line = work.run_epoch(0)
     assert line["train_loss"] == pytest.approx(balance * image + (1 - balance) * prompt, rel=1e-5)
     assert image != pytest.approx(prompt, rel=1e-3)
@@ -66,15 +66,8 @@ def test_the_loss_is_that_of_both_pathways(vit: TorchModel, data: Data, balance:
 def test_without_supervision_the_maps_learn_through_the_image_alone(vit: TorchModel, data: Data) -> None:
     parts = build(settings(balance=1.0, epochs=5), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    work = GradientFit(
-        adapter,
-        feed_of(adapter, parts.split("train", Silent()).plain, "cpu"),
-        None,
-        parts.config,
-        "cpu",
-        None,
-        Silent(),
-    )
+    inputs = inputs_of(adapter, parts.split("train", Silent()).plain, "cpu")
+    work = GradientFit.of(parts.config, adapter, inputs, None, Silent(), device="cpu")
     before = {name: value.clone() for name, value in adapter.state_dict().items()}
     for epoch in range(4):  # what one pathway gives to the other starts at 0, so what is deep inside follows later
         work.run_epoch(epoch)
@@ -84,8 +77,8 @@ def test_without_supervision_the_maps_learn_through_the_image_alone(vit: TorchMo
 def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> None:
     parts = build(settings(batch_size=20, epochs=9, warmup_epochs=2), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    feed = feed_of(adapter, parts.split("train", Silent()).plain, "cpu")
-    work = GradientFit(adapter, feed, None, parts.config, "cpu", None, Silent())
+    inputs = inputs_of(adapter, parts.split("train", Silent()).plain, "cpu")
+    work = GradientFit.of(parts.config, adapter, inputs, None, Silent(), device="cpu")
     assert (parts.config.warmup, work.warmup) == (None, 2 * work.steps)
     assert work.steps > 1
 

@@ -1,47 +1,68 @@
-"""The gradient engine: epochs over canvases, selection on the validation split, a checkpoint after every epoch."""
+"""Fitting by gradients: epochs, selection on the validation split, a checkpoint after every epoch."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ...adapters import PixelPrompt, WhiteBox
-from ...core import ModelError, OutputTransform
+from ...core import ConfigError, ModelError, OutputTransform
 from ...models import DirectQuerier
 from ...optimizers import OPTIMIZERS, warmup_cosine
+from ...outputs import output_from_json
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..losses import loss_of
 from ..report import Reporter
 from ..seeds import stream
 from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
-from .inputs import Feed
+from .inputs import TrainInputs
 
-__all__ = ["Best", "Fit", "GradientFit", "fit"]
+__all__ = ["Best", "Fit", "GradientFit", "Validated", "Work", "check_finite", "fit"]
+
+Validated = tuple[tuple[float, ...], dict[str, float]]
+"""How an epoch ranks, larger is better, and what the history says of it."""
 
 
 @dataclass
 class Best:
-    """The candidate that validated best so far, after `epoch` epochs."""
+    """The epoch that ranked highest so far.
+
+    Attributes:
+        epoch: From 1.
+        rank: Its rank; () where nothing is validated, and the last epoch is kept.
+        scores: What it validated, by the names in the history.
+        state: The learned tensors.
+        output: The output transform that was learned with them; None where there is none.
+    """
 
     epoch: int
-    val_accuracy: float
-    val_loss: float
+    rank: tuple[float, ...]
+    scores: dict[str, float]
     state: dict[str, Tensor]
-    output: OutputTransform
+    output: OutputTransform | None = None
 
 
 @dataclass
 class Fit:
-    """Where a fit stands; what is written to and read from a checkpoint."""
+    """Where a fit stands; what is written to and read from a checkpoint.
+
+    Attributes:
+        epoch: Epochs that are done.
+        best: The one that is kept.
+        history: A line per epoch.
+        train_seconds: Seconds of training, without validation.
+        seconds: Seconds of both, over all sessions.
+        images: Images that the model has answered.
+        requests: Requests that carried them.
+    """
 
     epoch: int = 0
     best: Best | None = None
@@ -52,182 +73,286 @@ class Fit:
     requests: int = 0
 
 
+class Work(Protocol):
+    """What is fitted, and how one epoch of it is trained and validated."""
+
+    @property
+    def module(self) -> nn.Module:
+        """Its state dict holds what is learned."""
+        ...
+
+    @property
+    def optimizer(self) -> torch.optim.Optimizer:
+        """Moves the parameters of the module."""
+        ...
+
+    @property
+    def num_images(self) -> int:
+        """Images of one epoch, those to validate on included."""
+        ...
+
+    @property
+    def reporter(self) -> Reporter:
+        """Receives the progress."""
+        ...
+
+    def run_epoch(self, epoch: int) -> dict[str, float]:
+        """Trains epoch number `epoch`, from 0, and returns its part of a line of history."""
+        ...
+
+    def validate(self) -> Validated | None:
+        """Ranks the module as it stands; None keeps the last epoch."""
+        ...
+
+
 @dataclass
 class GradientFit:
-    """One fit of an adapter by gradients; `fit` is its entry point.
+    """An adapter, its images and its recipe: the `Work` of `fit`.
 
     Attributes:
-        val: What candidates are chosen on; None keeps the last one.
+        module: The adapter.
+        train: The images to learn from.
+        val: The images on which the best epoch is chosen; None keeps the last one.
+        optimizer: Over the adapter's parameters; its learning rates are those after the warm-up.
+        epochs: Planned, for the decay of the learning rate.
+        batch_size: Images per step.
+        loss: Of LOSSES.
+        warmup: Steps of linear warm-up, at most half of all.
+        seed: Of the order of images, the places of a random patch and dropout.
+        device: Where the adapter works.
+        autocast: Type of training steps; None for float32.
+        reporter: Receives the progress.
     """
 
-    adapter: PixelPrompt | WhiteBox
-    train: Feed
-    val: Feed | None
-    config: TrainConfig
-    device: str
-    autocast: torch.dtype | None
+    module: PixelPrompt | WhiteBox
+    train: TrainInputs
+    val: TrainInputs | None
+    optimizer: torch.optim.Optimizer
     reporter: Reporter
+    epochs: int
+    batch_size: int = 32
+    loss: str = "cross-entropy"
+    warmup: int = 0
+    seed: int = 0
+    device: str = "cpu"
+    autocast: torch.dtype | None = None
 
     def __post_init__(self) -> None:
-        config = self.config
-        self.optimizer = OPTIMIZERS[config.optimizer or "adam"](
-            self.adapter.parameters(),
+        count = len(self.train.labels)
+        self.steps = max(1, -(-count // self.batch_size) - (count % self.batch_size == 1))
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    @classmethod
+    def of(
+        cls,
+        config: TrainConfig,
+        adapter: PixelPrompt | WhiteBox,
+        train: TrainInputs,
+        val: TrainInputs | None,
+        reporter: Reporter,
+        *,
+        device: str,
+        autocast: torch.dtype | None = None,
+    ) -> GradientFit:
+        """Takes the recipe of a configuration; see the attributes for the rest."""
+        optimizer = OPTIMIZERS[config.optimizer or "adam"](
+            adapter.parameters(),
             lr=config.lr or 0.0,
             momentum=config.momentum,
             weight_decay=config.weight_decay or 0.0,
         )
-        self.batch = config.batch_size or 32
-        count = len(self.train.labels)
-        self.steps = max(1, -(-count // self.batch) - (count % self.batch == 1))
-        self.total = self.steps * (config.epochs or 0)
-        self.warmup = config.warmup or self.steps * (config.warmup_epochs or 0)
+        work = cls(
+            adapter,
+            train,
+            val,
+            optimizer,
+            reporter,
+            epochs=config.epochs or 0,
+            batch_size=config.batch_size or 32,
+            loss=config.loss or "cross-entropy",
+            seed=config.seed,
+            device=device,
+            autocast=autocast,
+        )
+        work.warmup = config.warmup or work.steps * (config.warmup_epochs or 0)
+        return work
+
+    @property
+    def num_images(self) -> int:
+        """Images of one epoch."""
+        return len(self.train.labels) + (0 if self.val is None else len(self.val.labels))
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
-        order = torch.randperm(len(self.train.labels), generator=stream(self.config.seed, "order", epoch))
-        places = stream(self.config.seed, "places", epoch)
+        order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
+        places = stream(self.seed, "places", epoch)
         seen: list[tuple[Tensor, Tensor]] = []
-        self.adapter.train()
+        self.module.train()
         losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
         for step, chosen in enumerate(self._batches(order), epoch * self.steps):
             labels = torch.from_numpy(self.train.labels[chosen.numpy()]).to(self.device)
-            for group in self.optimizer.param_groups:
-                group["lr"] = (self.config.lr or 0.0) * self._rate(step)
+            for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
+                group["lr"] = rate * self._share(step)
             outputs, logits, loss = self._step(chosen, labels, places)
             losses, hits = losses + loss * len(chosen), hits + (logits.argmax(1) == labels).sum()
-            if self.adapter.output.refits_in_training:
+            if self.module.output.refits_in_training:
                 seen.append((outputs, labels))
             self.reporter.advance(len(chosen))
-        if not torch.isfinite(losses):
-            raise ModelError(
-                f"the loss of epoch {epoch + 1} is not finite; a lower --lr than {self.config.lr} may help."
-            )
+        check_finite(losses, epoch, max(self.rates))
         if seen:
             outputs, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
-            self.adapter.output = self.adapter.output.refit(outputs, labels)
+            self.module.output = self.module.output.refit(outputs, labels)
         count = len(self.train.labels)
         return {"train_loss": float(losses) / count, "train_accuracy": float(hits) / count}
 
     def _batches(self, order: Tensor) -> tuple[Tensor, ...]:
         """Splits an order into steps; one image left over joins the step before, since it has no batch statistics."""
-        parts = torch.split(order, self.batch)
+        parts = torch.split(order, self.batch_size)
         return (*parts[:-2], torch.cat(parts[-2:])) if len(parts) > self.steps else parts
 
-    def _rate(self, step: int) -> float:
-        return warmup_cosine(step, total=self.total, warmup=min(self.warmup, self.total // 2))
+    def _share(self, step: int) -> float:
+        total = self.steps * self.epochs
+        return warmup_cosine(step, total=total, warmup=min(self.warmup, total // 2))
 
     def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
-            found = self.train.supervised(chosen, places)
-        name = self.config.loss or "cross-entropy"
-        read = [(share, self.adapter.output(outputs.float())) for share, outputs in found]
-        loss = torch.stack([share * loss_of(name, logits, labels) for share, logits in read]).sum()
+            supervised = self.train.supervised(chosen, places)
+        read = [(share, self.module.output(outputs.float())) for share, outputs in supervised]
+        loss = torch.stack([share * loss_of(self.loss, logits, labels) for share, logits in read]).sum()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
-        self.adapter.constrain()
-        return found[0][1].detach().float(), read[0][1].detach(), loss.detach()
+        self.module.constrain()
+        return supervised[0][1].detach().float(), read[0][1].detach(), loss.detach()
 
-    def validate(self) -> tuple[float, float]:
-        """Returns accuracy and loss on the validation split, of the 8-bit prompt and in float32; NaN without one."""
+    def validate(self) -> Validated | None:
+        """Ranks by accuracy, then by loss, of the 8-bit prompt and in float32."""
         if self.val is None:
-            return math.nan, math.nan
-        self.adapter.eval()
-        found = self.val.answered(self.reporter)
-        logits = self.adapter.output.to("cpu")(found.outputs)
-        return accuracy(logits, found.labels), float(cross_entropy(logits, found.labels))
+            return None
+        self.module.eval()
+        answered = self.val.answered(self.reporter)
+        logits = self.module.output.to("cpu")(answered.outputs)
+        right, loss = accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels))
+        return (right, -loss), {"val_loss": loss, "val_accuracy": right}
 
-    def candidate(self, epoch: int, val_accuracy: float, val_loss: float) -> Best:
-        """Returns the adapter as it stands, with what it validated."""
-        state = {name: value.detach().clone() for name, value in self.adapter.state_dict().items()}
-        return Best(epoch, val_accuracy, val_loss, state, self.adapter.output)
+
+def check_finite(losses: Tensor, epoch: int, rate: float) -> None:
+    """Refuses to go on after an epoch, counted from 0, whose losses are not finite.
+
+    Raises:
+        ModelError: They are not.
+    """
+    if not torch.isfinite(losses):
+        raise ModelError(f"the loss of epoch {epoch + 1} is not finite; a lower --lr than {rate} may help.")
 
 
 def fit(
-    work: GradientFit,
+    work: Work,
     *,
-    checkpoint: Path | None,
-    revive: Callable[[dict[str, Any]], OutputTransform],
-    counted: DirectQuerier,
-    on_epoch: Callable[[Fit], None],
+    epochs: int,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    counted: DirectQuerier | None = None,
+    on_epoch: Callable[[Fit], None] = lambda _: None,
 ) -> Fit:
     """Trains until the last epoch, from the checkpoint where there is one.
 
     Args:
-        work: What is fitted, on what.
+        work: What is fitted, on what; its module ends as it was after the last epoch.
+        epochs: In all.
         checkpoint: File to resume from and to write after every epoch; None keeps no state on disk.
-        revive: Builds an output transform from its JSON.
+        identity: Digest of what the numbers depend on; a checkpoint of another one is refused.
         counted: The counting model of the adapter; its counts are saved and restored with the state.
         on_epoch: Called after every checkpoint.
+
+    Raises:
+        ConfigError: The checkpoint belongs to other images, classes or weights.
+        ModelError: The loss is no longer finite.
     """
-    state = _restore(work, checkpoint, revive) or Fit()
-    if state.epoch:
+    state = _restore(work, checkpoint, identity) or Fit()
+    if state.epoch and counted is not None:
         counted.num_images, counted.num_requests = state.images, state.requests
-    epochs = work.config.epochs or 0
-    num_val = 0 if work.val is None else len(work.val.labels)
-    work.reporter.stage("train", (epochs - state.epoch) * (len(work.train.labels) + num_val))
+    work.reporter.stage("train", (epochs - state.epoch) * work.num_images)
     while state.epoch < epochs:
         began = time.perf_counter()
         line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
         trained = time.perf_counter()
-        val_accuracy, val_loss = work.validate()
-        rank = (val_accuracy, -val_loss)
-        if work.val is None or state.best is None or rank > (state.best.val_accuracy, -state.best.val_loss):
-            state.best = work.candidate(state.epoch + 1, val_accuracy, val_loss)
+        rank, scores = work.validate() or ((), {})
+        if not rank or state.best is None or rank > state.best.rank:
+            state.best = _candidate(work.module, state.epoch + 1, rank, scores)
         state.epoch += 1
         state.train_seconds += trained - began
         state.seconds += time.perf_counter() - began
-        state.images, state.requests = counted.num_images, counted.num_requests
-        if work.val is not None:
-            line |= {"val_loss": val_loss, "val_accuracy": val_accuracy}
-        state.history.append(line | {"images": state.images, "seconds": round(state.seconds, 2)})
+        line |= scores
+        if counted is not None:
+            state.images, state.requests = counted.num_images, counted.num_requests
+            line["images"] = state.images
+        state.history.append(line | {"seconds": round(state.seconds, 2)})
         if checkpoint is not None:
-            _save(work, state, checkpoint)
+            _save(work, state, checkpoint, identity)
         on_epoch(state)
     return state
 
 
-def _save(work: GradientFit, state: Fit, path: Path) -> None:
+def _candidate(module: nn.Module, epoch: int, rank: tuple[float, ...], scores: dict[str, float]) -> Best:
+    state = {name: value.detach().clone() for name, value in module.state_dict().items()}
+    return Best(epoch, rank, scores, state, _output_of(module))
+
+
+def _output_of(module: nn.Module) -> OutputTransform | None:
+    """The output transform that is learned beside a module: that of a pixel prompt."""
+    return module.output if isinstance(module, PixelPrompt) else None
+
+
+def _save(work: Work, state: Fit, path: Path, identity: str) -> None:
     tensors, numbers = pack_optimizer(work.optimizer)
-    tensors |= {f"adapter/{name}": value for name, value in work.adapter.state_dict().items()}
-    values = {
-        "epoch": state.epoch,
-        "history": state.history,
-        "train_seconds": state.train_seconds,
-        "seconds": state.seconds,
-        "images": state.images,
-        "requests": state.requests,
-        "optimizer": numbers,
-        "output": work.adapter.output.to_json(),
-    }
-    if state.best is not None:
-        tensors |= {f"best/{name}": value for name, value in state.best.state.items()}
+    tensors |= {f"now/{name}": value for name, value in work.module.state_dict().items()}
+    values = {name: getattr(state, name) for name in ("epoch", "history", *_COUNTS)}
+    output, best = _output_of(work.module), state.best
+    values |= {"identity": identity, "optimizer": numbers, "output": output and output.to_json()}
+    if best is not None:
+        tensors |= {f"best/{name}": value for name, value in best.state.items()}
         values["best"] = {
-            "epoch": state.best.epoch,
-            "val_accuracy": state.best.val_accuracy,
-            "val_loss": state.best.val_loss,
-            "output": state.best.output.to_json(),
+            "epoch": best.epoch,
+            "rank": best.rank,
+            "scores": best.scores,
+            "output": best.output and best.output.to_json(),
         }
     save_state(path, tensors, values)
 
 
-def _restore(work: GradientFit, path: Path | None, revive: Callable[[dict[str, Any]], OutputTransform]) -> Fit | None:
-    found = load_state(path) if path else None
-    if found is None:
+_COUNTS = ("train_seconds", "seconds", "images", "requests")
+
+
+def _restore(work: Work, path: Path | None, identity: str) -> Fit | None:
+    saved = load_state(path) if path else None
+    if path is None or saved is None:
         return None
-    tensors, values = found
-    work.adapter.load_state_dict(_under("adapter/", tensors, work.device))
-    work.adapter.output = revive(values["output"]).to(work.device)
+    tensors, values = saved
+    if values["identity"] != identity:
+        raise ConfigError(
+            f"{path.parent.parent} was started with other images, classes or weights than these. "
+            "Bring those back, or start a new run."
+        )
+    module, best = work.module, values.pop("best", None)
+    device = next(module.parameters()).device
+    module.load_state_dict(_under("now/", tensors, device))
     unpack_optimizer(work.optimizer, tensors, values["optimizer"])
-    best = values.pop("best", None)
-    kept = {name: values[name] for name in ("epoch", "history", "train_seconds", "seconds", "images", "requests")}
-    state = Fit(**kept)
+    state = Fit(**{name: values[name] for name in ("epoch", "history", *_COUNTS)})
+
+    def revived(output: dict[str, Any]) -> OutputTransform | None:
+        if not isinstance(module, PixelPrompt):
+            return None
+        return output_from_json(output, spec=module.model.spec).to(str(device))
+
+    if isinstance(module, PixelPrompt):
+        module.output = revived(values["output"]) or module.output
     if best is not None:
-        best["output"] = revive(best["output"]).to(work.device)
-        state.best = Best(**best, state=_under("best/", tensors, work.device))
+        best |= {"rank": tuple(best["rank"]), "output": revived(best["output"])}
+        state.best = Best(**best, state=_under("best/", tensors, device))
     return state
 
 
-def _under(prefix: str, tensors: dict[str, Tensor], device: str) -> dict[str, Tensor]:
+def _under(prefix: str, tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value.to(device) for name, value in tensors.items() if name.startswith(prefix)}

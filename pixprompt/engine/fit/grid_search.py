@@ -24,7 +24,7 @@ from ..parts import Parts, Split, canvases_of
 from ..report import Reporter
 from ..result import Score
 from .gradient import Fit
-from .inputs import Feed, feed_of
+from .inputs import TrainInputs, inputs_of
 from .inside_fit import ask_adapter, counter, fit_adapter, new_adapter
 
 __all__ = ["Found", "search"]
@@ -65,7 +65,7 @@ def search(parts: Parts, folder: Path, splits: dict[str, Split], reporter: Repor
     """
     adapter = new_adapter(parts, parts.config.seed)
     train, val = (
-        feed_of(adapter, splits[name].plain, parts.device, on_images=counter(parts), reporter=reporter)
+        inputs_of(adapter, splits[name].plain, parts.device, on_images=counter(parts), reporter=reporter)
         for name in ("train", "val")
     )
     tried = _trials(parts, folder, train, val, reporter)
@@ -81,7 +81,7 @@ def search(parts: Parts, folder: Path, splits: dict[str, Split], reporter: Repor
     return _final(parts, folder, chosen, tried, splits, reporter)
 
 
-def _trials(parts: Parts, folder: Path, train: Feed, val: Feed, reporter: Reporter) -> _Tried:
+def _trials(parts: Parts, folder: Path, train: TrainInputs, val: TrainInputs, reporter: Reporter) -> _Tried:
     """Tries every pair of the grids, smallest first, and keeps each trial's outcome at once."""
     config, path, began = parts.config, make_folder(folder / "checkpoint") / "search.json", time.perf_counter()
     rates, decays = grids(config)
@@ -107,12 +107,14 @@ def _trials(parts: Parts, folder: Path, train: Feed, val: Feed, reporter: Report
     return _Tried(trials, earlier)
 
 
-def _trial(parts: Parts, rate: float, decay: float, train: Feed, val: Feed, reporter: Reporter) -> dict[str, Any]:
+def _trial(
+    parts: Parts, rate: float, decay: float, train: TrainInputs, val: TrainInputs, reporter: Reporter
+) -> dict[str, Any]:
     config = parts.config.with_values(lr=rate, weight_decay=decay)
     adapter = new_adapter(parts, config.seed)
     trial: dict[str, Any] = {"lr": rate, "weight_decay": decay, "val_accuracy": None, "val_loss": None}
     try:
-        state = fit_adapter(parts, config, adapter, train.onto(adapter), val.onto(adapter), reporter)
+        state = fit_adapter(parts, config, adapter, train.rebind(adapter), val.rebind(adapter), reporter)
     except ModelError as error:  # it diverged, which is an outcome, too
         reporter.note(f"learning rate {rate:g}, weight decay {decay:g}: {error}")
         return trial
@@ -136,17 +138,17 @@ def _final(
     both = canvases_of(join([data.train, data.val]), parts.plain, config.workers, reporter, "read train and val")
     kept: list[tuple[WhiteBox, Fit, Answered]] = []  # of the first seed alone: adapters may be as large as the model
     scores: list[Score] = []
-    feed: Feed | None = None
+    inputs: TrainInputs | None = None
     earlier = tried.earlier
     for seed in range(config.seed, config.seed + config.seeds):
         adapter = new_adapter(parts, seed)
-        if feed is None:
-            feed = feed_of(adapter, both, parts.device, on_images=counter(parts), reporter=reporter)
-        feed = feed.onto(adapter)
+        if inputs is None:
+            inputs = inputs_of(adapter, both, parts.device, on_images=counter(parts), reporter=reporter)
+        inputs = inputs.rebind(adapter)
         own = config.with_values(seed=seed, lr=chosen["lr"], weight_decay=chosen["weight_decay"])
         place = folder / "checkpoint" / f"seed-{seed}.safetensors"
         history, fitting = None if kept else folder, time.perf_counter()
-        state = fit_adapter(parts, own, adapter, feed, None, reporter, checkpoint=place, folder=history)
+        state = fit_adapter(parts, own, adapter, inputs, None, reporter, checkpoint=place, folder=history)
         earlier += max(0.0, state.seconds - (time.perf_counter() - fitting))
         test = ask_adapter(parts, adapter, splits["test"].plain, reporter)
         kept = kept or [(adapter, state, test)]

@@ -1,4 +1,4 @@
-"""Where a fit gets an adapter's outputs from: the images of a split, or what the frozen part made of them once."""
+"""Where a fit gets an adapter's outputs from: the images of a split, or cached features of the frozen part."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from ...data import CanvasSet
 from ..answers import Answered, ask_all, batches, to_images
 from ..report import Reporter, Silent
 
-__all__ = ["Feed", "Images", "Kept", "feed_of"]
+__all__ = ["CachedFeatures", "Images", "TrainInputs", "inputs_of"]
 
 _MOST_BYTES = 2**31
-"""What the frozen part made of a split is kept in memory up to this size."""
+"""Features of a split are cached in memory up to this size."""
 
 
-class Feed(Protocol):
+class TrainInputs(Protocol):
     """One split, as a fit sees it."""
 
     @property
@@ -32,7 +32,7 @@ class Feed(Protocol):
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """Returns the adapter's outputs for images chosen by position, (n,), to be differentiated.
 
-        The first are those that it answers with; of others that training looks at, each has its share of the loss.
+        The first are its answer; others that training compares with the labels have their own share of the loss.
         """
         ...
 
@@ -40,7 +40,7 @@ class Feed(Protocol):
         """Returns the adapter's outputs for all images."""
         ...
 
-    def onto(self, adapter: WhiteBox) -> Feed:
+    def rebind(self, adapter: WhiteBox) -> TrainInputs:
         """Returns the same split for another adapter with the same frozen part."""
         ...
 
@@ -49,10 +49,10 @@ class Images:
     """Every image goes through the whole adapter each time.
 
     Args:
-        adapter: What is fitted.
+        adapter: To be fitted.
         canvases: Of the split.
         device: Where it works.
-        on_images: Told of the number of images that a backbone of an open model has answered.
+        on_images: Receives the number of images that went through the backbone.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class Images:
         return self.canvases.labels
 
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
-        """See `Feed`."""
+        """See `TrainInputs`."""
         self.on_images(len(chosen))
         images = to_images(self.canvases.pixels[chosen.numpy()], self.device)
         if isinstance(self.adapter, WhiteBox):
@@ -79,21 +79,21 @@ class Images:
         return ((1.0, self.adapter.outputs(images, generator=generator)),)
 
     def answered(self, reporter: Reporter) -> Answered:
-        """See `Feed`."""
+        """See `TrainInputs`."""
         self.on_images(len(self.labels))
         return ask_all(self.adapter.outputs, self.canvases, device=self.device, reporter=reporter)
 
-    def onto(self, adapter: WhiteBox) -> Feed:
-        """See `Feed`."""
+    def rebind(self, adapter: WhiteBox) -> TrainInputs:
+        """See `TrainInputs`."""
         return Images(adapter, self.canvases, self.device, on_images=self.on_images)
 
 
-class Kept:
-    """Only the tuned part runs; the frozen part has run once for each image.
+class CachedFeatures:
+    """The tuned part alone, on features of the frozen part, which has run once for each image.
 
     Args:
-        adapter: What is fitted.
-        parts: What its frozen part made of the N images, on the CPU.
+        adapter: To be fitted.
+        parts: Results of its frozen part for the N images, on the CPU.
         labels: (N,).
         device: Where it works.
     """
@@ -104,61 +104,61 @@ class Kept:
         self.adapter, self.parts, self.labels, self.device = adapter, parts, labels, device
 
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
-        """See `Feed`."""
+        """See `TrainInputs`."""
         return self.adapter.supervised(tuple(part[chosen].to(self.device) for part in self.parts), generator=generator)
 
     @torch.no_grad()
     def answered(self, reporter: Reporter) -> Answered:
-        """See `Feed`."""
+        """See `TrainInputs`."""
         found = []
         for place in batches(len(self.labels)):
             found.append(self.adapter.tuned(tuple(part[place].to(self.device) for part in self.parts)).float().cpu())
             reporter.advance(len(found[-1]))
         return Answered(torch.cat(found), torch.from_numpy(np.array(self.labels)))
 
-    def onto(self, adapter: WhiteBox) -> Feed:
-        """See `Feed`."""
-        return Kept(adapter, self.parts, self.labels, self.device)
+    def rebind(self, adapter: WhiteBox) -> TrainInputs:
+        """See `TrainInputs`."""
+        return CachedFeatures(adapter, self.parts, self.labels, self.device)
 
 
 @torch.no_grad()
-def feed_of(
+def inputs_of(
     adapter: WhiteBox,
     canvases: CanvasSet,
     device: str,
     *,
     on_images: Callable[[int], None] = lambda _: None,
     reporter: Reporter | None = None,
-) -> Feed:
-    """Runs the frozen part of an adapter over a split and keeps what it made, where that pays and is not too big.
+) -> TrainInputs:
+    """Returns the inputs of a split: cached features where that saves work and fits into memory, images elsewhere.
 
     Args:
-        adapter: What is to be fitted.
+        adapter: To be fitted.
         canvases: Of the split.
         device: Where it works.
         on_images: See `Images`.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
     """
     reporter, count = reporter or Silent(), len(canvases.labels)
     whole = Images(adapter, canvases, device, on_images=on_images)
     if not adapter.keeps:
         return whole
-    kept: tuple[Tensor, ...] = ()
+    cache: tuple[Tensor, ...] = ()
     for place in batches(count):
         images = to_images(np.asarray(canvases.pixels[place]), device)
         parts = adapter.frozen(images)
         bytes_each = sum(part.numel() * part.element_size() for part in parts) / len(images)
         if any(part is images for part in parts) or bytes_each * count > _MOST_BYTES:
             return whole
-        if not kept:
+        if not cache:
             reporter.stage("frozen part", count)
             # All at once: joining batches at the end would hold everything twice.
-            kept = tuple(_room(part, count) for part in parts)
-        for room, part in zip(kept, parts, strict=True):
+            cache = tuple(_room(part, count) for part in parts)
+        for room, part in zip(cache, parts, strict=True):
             room[place] = part.cpu()
         on_images(len(images))
         reporter.advance(len(images))
-    return Kept(adapter, kept, canvases.labels, device)
+    return CachedFeatures(adapter, cache, canvases.labels, device)
 
 
 def _room(part: Tensor, count: int) -> Tensor:

@@ -15,7 +15,7 @@ from ..report import Reporter
 from ..saved.prompt_png import write_history
 from ..seeds import stream
 from .gradient import Fit, GradientFit, fit
-from .inputs import Feed
+from .inputs import TrainInputs
 
 __all__ = ["ask_adapter", "counter", "fit_adapter", "new_adapter"]
 
@@ -40,8 +40,8 @@ def fit_adapter(
     parts: Parts,
     config: TrainConfig,
     adapter: WhiteBox,
-    train: Feed,
-    val: Feed | None,
+    train: TrainInputs,
+    val: TrainInputs | None,
     reporter: Reporter,
     *,
     checkpoint: Path | None = None,
@@ -52,30 +52,22 @@ def fit_adapter(
     Args:
         parts: Of the run.
         config: Of this fit: seed, learning rate and weight decay may be other ones than the run's.
-        adapter: What is fitted.
-        train: What it learns from.
-        val: What its best epoch is chosen on; None keeps the last one.
-        reporter: Hears about progress.
+        adapter: To be fitted.
+        train: The images that it learns from.
+        val: The images on which its best epoch is chosen; None keeps the last one.
+        reporter: Receives the progress.
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: Run directory whose history is written; None for none.
     """
-    work = GradientFit(
-        adapter=adapter,
-        train=train,
-        val=val,
-        config=config,
-        device=parts.device,
-        autocast=pick_autocast(config.precision, parts.device),
-        reporter=reporter,
-    )
+    autocast = pick_autocast(config.precision, parts.device)
+    work = GradientFit.of(config, adapter, train, val, reporter, device=parts.device, autocast=autocast)
 
     def on_epoch(state: Fit) -> None:
         if folder is not None:
             write_history(folder, state.history)
             reporter.epoch(state.history[-1])
 
-    output = adapter.output
-    state = fit(work, checkpoint=checkpoint, revive=lambda _: output, counted=parts.counted, on_epoch=on_epoch)
+    state = fit(work, epochs=work.epochs, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch)
     if folder is not None:
         write_history(folder, state.history)  # once more: a kill before the line must not lose it
     if state.best is not None:

@@ -148,8 +148,8 @@ def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> T
         parts.template, parts.counted, output.to(parts.device), generator=stream(config.seed, "init")
     ).to(parts.device)
     seen, shown = (Images(adapter, split, parts.device) for split in (train, glance))
-    work = GradientFit(adapter, seen, shown, config, parts.device, None, Silent())
-    fit(work, checkpoint=None, revive=parts.revive, counted=parts.counted, on_epoch=lambda _: None)
+    work = GradientFit.of(config, adapter, seen, shown, Silent(), device=parts.device)
+    fit(work, epochs=work.epochs)
     return adapter.theta.detach().cpu()
 
 
