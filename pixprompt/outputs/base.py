@@ -66,6 +66,7 @@ class Transform(ABC):
         floor: What a probability of 0 stands for; see `to_scores`.
         labels: S names of the source classes where answers are made of names, so that a model which finds its labels
             as it is asked can be given the same ones again; otherwise empty.
+        views: V, how many answers about each image stand side by side: one under each view of a committee.
     """
 
     classes: tuple[str, ...]
@@ -73,6 +74,7 @@ class Transform(ABC):
     answer: AnswerKind
     floor: float = field(default=1e-6, kw_only=True)
     labels: tuple[str, ...] = field(default=(), kw_only=True)
+    views: int = field(default=1, kw_only=True)
 
     kind: ClassVar[str]
     answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER
@@ -82,6 +84,8 @@ class Transform(ABC):
     """Gives every class a source of its own, so there must be as many sources as classes."""
     shift_invariant: ClassVar[bool] = True
     """Adding a constant to an answer moves all classes alike, so logits and log-probabilities are interchangeable."""
+    joint: ClassVar[bool] = False
+    """Reads the answers under several views together; the other kinds read each one alone and average the logits."""
 
     @classmethod
     @abstractmethod
@@ -96,12 +100,14 @@ class Transform(ABC):
         state = {name: _decoded(values[name]) for name in names}
         if not 0 < state.get("floor", 0.5) < 1:
             raise ConfigError(f"the floor of a probability lies in (0, 1), got {state['floor']}.")
+        if type(state.get("views", 1)) is not int or state.get("views", 1) < 1:
+            raise ConfigError(f"the number of views is a whole number from 1 on, got {state['views']!r}.")
         restored = cls(**{**state, "classes": setup.classes, "answer": setup.spec.answer})
         restored._check_fitted()
         return restored
 
     def __call__(self, outputs: Tensor) -> Tensor:
-        """Turns source outputs (N, S) into target logits (N, K), float32; gradients flow through.
+        """Turns source outputs (N, V * S) into target logits (N, K), float32; gradients flow through.
 
         Raises:
             ConfigError: The transform learns from answers and has seen none.
@@ -111,13 +117,14 @@ class Transform(ABC):
         device = outputs.device.type
         # Mixed precision of the model must not round what is compared and reported.
         with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
-            return self._logits(self._scores(outputs))
+            logits = self._logits(self._scores(outputs))
+            return logits if self.joint or self.views == 1 else logits.unflatten(0, (-1, self.views)).mean(1)
 
     def refit(self, outputs: Tensor, labels: Tensor) -> Self:
         """Learns from answers already received and returns a new transform; the fixed kinds return self.
 
         Args:
-            outputs: (M, S) source outputs.
+            outputs: (M, V * S) source outputs.
             labels: (M,) target classes, 0..K-1.
 
         Raises:
@@ -136,6 +143,7 @@ class Transform(ABC):
                 raise RangeError(f"labels must lie in 0..{len(self.classes) - 1}, got {int(targets.min())}.."
                                  f"{int(targets.max())}; leave out unlabelled images.")  # fmt: skip
             scores = self._scores(outputs.detach().to("cpu", torch.float32, copy=True))
+            targets = targets.repeat_interleave(len(scores) // len(targets))
             return self._fit(scores, targets).to(outputs.device)
 
     def to(self, device: torch.device | str) -> Self:
@@ -152,7 +160,8 @@ class Transform(ABC):
         """
         self._check_fitted()
         values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
-        return {"kind": self.kind, **{name: value for name, value in values.items() if name != "labels" or value}}
+        unsaid = {"labels": [], "views": 1}
+        return {"kind": self.kind, **{name: value for name, value in values.items() if value != unsaid.get(name, ...)}}
 
     @abstractmethod
     def _logits(self, scores: Tensor) -> Tensor: ...
@@ -163,9 +172,10 @@ class Transform(ABC):
         return self
 
     def _scores(self, outputs: Tensor) -> Tensor:
-        if outputs.ndim != 2 or outputs.shape[1] != self.num_outputs:
-            raise ShapeError(f"expected outputs (N, {self.num_outputs}), got {tuple(outputs.shape)}.")
-        return to_scores(outputs.float(), self.answer, self.floor)
+        if outputs.ndim != 2 or outputs.shape[1] != self.views * self.num_outputs:
+            raise ShapeError(f"expected outputs (N, {self.views * self.num_outputs}), got {tuple(outputs.shape)}.")
+        scores = to_scores(outputs.float().reshape(-1, self.num_outputs), self.answer, self.floor)
+        return scores.reshape(outputs.shape) if self.joint else scores
 
     def _check_fitted(self) -> None:
         if any(getattr(self, part.name) is None for part in fields(self)):

@@ -46,7 +46,7 @@ class LinearHead(Transform):
     Attributes:
         seed: Decides the held-out folds.
         present: Indices of the P classes that had examples.
-        weight: (S, P) float32, in units of the outputs as they come.
+        weight: (V * S, P) float32, in units of the outputs as they come.
         bias: (P,) float32.
         strength: Of the L2 penalty that was chosen; 0 before.
     """
@@ -62,11 +62,12 @@ class LinearHead(Transform):
     fits: ClassVar[bool] = True
     refits_in_training: ClassVar[bool] = True
     shift_invariant: ClassVar[bool] = False
+    joint: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.weight is None or self.bias is None or self.present is None:
             return
-        expected = (self.num_outputs, len(self.present))
+        expected = (self.views * self.num_outputs, len(self.present))
         if tuple(self.weight.shape) != expected or tuple(self.bias.shape) != expected[1:]:
             raise ShapeError(
                 f"expected a weight {expected} and a bias {expected[1:]}, got {tuple(self.weight.shape)} and "

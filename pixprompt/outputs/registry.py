@@ -31,6 +31,7 @@ def make_output(
     words: Sequence[str] | None = None,
     encode_text: Callable[[Sequence[str]], Tensor] | None = None,
     logit_scale: float = 100.0,
+    views: int = 1,
 ) -> Transform:
     """Builds an output transform by name.
 
@@ -44,6 +45,7 @@ def make_output(
         words: K words that stand for the classes in texts; see `words_for`.
         encode_text: T texts -> (T, D) embeddings, for "text" and "semantic".
         logit_scale: Factor on cosine similarities, for "text".
+        views: How many answers about each image stand side by side.
 
     Raises:
         ConfigError: The kind does not fit the model, or lacks something it needs.
@@ -67,7 +69,7 @@ def make_output(
         )
     )
     by_name = spec.answer in NAMED or isinstance(spec, NamedSpec)
-    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if by_name else ())
+    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if by_name else (), views=views)
 
 
 def output_from_json(
