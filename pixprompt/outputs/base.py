@@ -118,7 +118,7 @@ class Transform(ABC):
         # Mixed precision of the model must not round what is compared and reported.
         with torch.autocast(device, enabled=False) if torch.amp.is_autocast_available(device) else nullcontext():
             logits = self._logits(self._scores(outputs))
-            return logits if self.joint or self.views == 1 else logits.unflatten(0, (-1, self.views)).mean(1)
+            return logits if self.joint or self.views == 1 else logits.reshape(-1, self.views, logits.shape[1]).mean(1)
 
     def refit(self, outputs: Tensor, labels: Tensor) -> Self:
         """Learns from answers already received and returns a new transform; the fixed kinds return self.
