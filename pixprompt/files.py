@@ -14,7 +14,11 @@ from typing import Any
 
 from .core import PixpromptError
 
-__all__ = ["file_sha256", "make_folder", "open_regular", "write_bytes", "write_json"]
+__all__ = ["MAX_JSON_BYTES", "file_sha256", "make_folder", "open_regular", "read_json", "write_bytes", "write_json"]
+
+
+MAX_JSON_BYTES = 64 * 2**20
+"""A larger JSON file was not written by this package."""
 
 
 def make_folder(path: Path) -> Path:
@@ -48,6 +52,27 @@ def open_regular(path: str | Path) -> io.BufferedReader:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "not a regular file but a pipe, socket or device", str(path))
+
+
+def read_json(path: str | Path) -> Any:
+    """Reads a JSON file of at most MAX_JSON_BYTES.
+
+    Raises:
+        OSError: It cannot be opened, or is no regular file.
+        ValueError: It is larger, no JSON (NaN and infinity are none), or nested too deeply.
+    """
+
+    def refuse(name: str) -> None:
+        raise ValueError(f"{name} is no JSON")
+
+    with open_regular(path) as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"larger than {MAX_JSON_BYTES} bytes")
+    try:
+        return json.loads(content.decode("utf-8"), parse_constant=refuse)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import re
 import shlex
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from PIL import Image
 from ..canvas import decode
 from ..core import ConfigError, ImageError
 from ..engine.parts import pick_device
-from ..files import make_folder, write_bytes
+from ..files import make_folder, read_json, write_bytes
 from ..segmentation import SegmentConfig, load_segmenter, windows_of
 from ..segmentation import evaluate as score
 from ..segmentation import train as run
@@ -208,8 +207,8 @@ def _write(path: Path, picture: Image.Image) -> None:
 
 def _read(path: Path) -> SegmentConfig:
     try:
-        return SegmentConfig.from_json(json.loads(path.read_text("utf-8")), source=path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return SegmentConfig.from_json(read_json(path), source=path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shlex
 from datetime import datetime
@@ -17,6 +16,7 @@ from ..engine import train as run
 from ..engine.budget.allocation import PURPOSES
 from ..engine.config.train_config import FREE
 from ..engine.parts import build
+from ..files import read_json
 from .allocator import keep_freed_memory
 from .calls import settled
 from .console import Console
@@ -102,8 +102,8 @@ def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any],
 
 def _read(path: Path) -> TrainConfig:
     try:
-        return TrainConfig.from_json(json.loads(path.read_text()), source=path)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return TrainConfig.from_json(read_json(path), source=path)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
 
 

@@ -9,7 +9,6 @@ run gives the bits of an uninterrupted one.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import time
@@ -27,7 +26,7 @@ import PIL
 from ..core import DataError, ImageError, PixpromptError, ShapeError
 from ..data import ImageSet
 from ..data.cache import cache_folder
-from ..files import make_folder, write_json
+from ..files import make_folder, read_json, write_json
 from .features import Extractor, Features
 
 __all__ = ["FeatureSet", "diagnostics_folder", "extract"]
@@ -126,7 +125,7 @@ def _digest(images: ImageSet, extractor: Extractor) -> str:
 def _read(progress_file: Path, rows_file: Path, total: int, extractor: Extractor) -> _Progress:
     """Finds out how far an earlier call came; a damaged pair of files counts as nothing."""
     try:
-        told = json.loads(progress_file.read_text("utf-8"))
+        told = read_json(progress_file)
         progress = _Progress(int(told["done"]), int(told["rows"]), [(int(i), str(why)) for i, why in told["skipped"]])
         size = rows_file.stat().st_size
     except FileNotFoundError:

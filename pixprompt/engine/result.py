@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ..core import PixpromptError
+from ..files import read_json
 from ..version import __version__
 
 __all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "read_result", "wilson"]
@@ -82,7 +83,7 @@ def read_result(path: Path) -> Result:
         PixpromptError: It is damaged, or of another schema.
     """
     try:
-        values = json.loads(path.read_text())
+        values = read_json(path)
         if values.pop("schema") != 1:
             raise PixpromptError(f"{path} has another schema; this version reads schema 1. Update pixprompt.")
         values.pop("pixprompt_version")

@@ -13,6 +13,7 @@ from ..core import ConfigError, PixpromptError
 from ..engine import Result
 from ..engine.config.methods import INSIDE
 from ..engine.result import read_result
+from ..files import read_json
 from ..prompt import Prompt, load
 
 __all__ = ["RunFiles", "read_runs"]
@@ -123,7 +124,7 @@ def _checked(run: RunFiles) -> RunFiles:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    values = json.loads(path.read_text("utf-8"))
+    values = read_json(path)
     if not isinstance(values, dict):
         raise ValueError(f"expected a JSON object, got {type(values).__name__}")
     return values

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..core import ConfigError
 from ..engine.config.settings import Settings, option
+from ..files import read_json
 
 __all__ = ["METHODS", "SegmentConfig", "run_config", "with_absolute_paths"]
 
@@ -73,7 +73,7 @@ def run_config(folder: Path) -> SegmentConfig:
     """
     path = folder / "config.json"
     try:
-        return SegmentConfig.from_json(json.loads(path.read_text("utf-8")), source=path)
+        return SegmentConfig.from_json(read_json(path), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run of 'pixprompt segment train': {error}") from error
 

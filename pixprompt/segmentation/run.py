@@ -17,7 +17,7 @@ from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.saved.prompt_png import write_history
 from ..engine.seeds import stream
-from ..files import make_folder, write_json
+from ..files import make_folder, read_json, write_json
 from ..models import TorchModel, load_model
 from ..version import __version__
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
@@ -232,7 +232,7 @@ def _size(path: Path) -> int:
 
 def _result(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = read_json(path)
         if values["schema"] != 1 or values["task"] != "segmentation":
             raise KeyError("schema 1, task segmentation")
         return dict(values)

@@ -18,7 +18,7 @@ from ..engine.answers import ask_all, reproducible
 from ..engine.config.train_config import TrainConfig
 from ..engine.parts import Parts, build
 from ..engine.report import Reporter
-from ..files import make_folder, write_json
+from ..files import make_folder, read_json, write_json
 from ..outputs import texts_for
 from ..registry import suggest
 from ..templates import TEMPLATES, Over, make_template
@@ -126,7 +126,7 @@ def _kept_mapping(parts: Parts, study: StudySettings) -> list[list[int]]:
             )
         make_folder(path.parent)
         write_json(path, mapping)
-    mapping = json.loads(path.read_text())
+    mapping = read_json(path)
     return [[int(index) for index in sources] for sources in mapping]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from ...adapters import SA2VP_PRESETS, SPACES
 from ...adapters.sa2vp import ACTIVATIONS
 from ...canvas import ASPECTS, FITS
 from ...core import ConfigError
+from ...files import read_json
 from ...prompt import BLENDS
 from ...templates import BASES, STARTS
 from ..losses import LOSSES
@@ -165,7 +165,7 @@ def run_config(folder: Path) -> TrainConfig:
     """
     path = folder / "config.json"
     try:
-        return TrainConfig.from_json(json.loads(path.read_text()), source=path)
+        return TrainConfig.from_json(read_json(path), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run directory: {path.name} cannot be read ({error}).") from error
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ...adapters import PixelPrompt, WhiteBox
-from ...core import ConfigError, ModelError, OutputTransform
+from ...core import ConfigError, ModelError, OutputTransform, PixpromptError
 from ...models import DirectQuerier
 from ...optimizers import OPTIMIZERS, warmup_cosine
 from ...outputs import output_from_json
@@ -270,7 +270,13 @@ def fit(
         ConfigError: The checkpoint belongs to other images, classes or weights.
         ModelError: The loss is no longer finite.
     """
-    state = _restore(work, checkpoint, identity) or Fit()
+    try:
+        state = _restore(work, checkpoint, identity) or Fit()
+    except PixpromptError:
+        raise
+    except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        raise PixpromptError(f"{checkpoint} does not fit this run ({reason}). Delete it to start again.") from error
     if state.epoch and counted is not None:
         counted.num_images, counted.num_requests = state.images, state.requests
     work.reporter.stage("train", (epochs - state.epoch) * work.num_images)

@@ -6,7 +6,6 @@ smaller learning rate, then to the smaller weight decay.
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
 import time
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from ...adapters import WhiteBox
-from ...core import ModelError
+from ...core import ModelError, PixpromptError
 from ...data import join
-from ...files import make_folder, write_json
+from ...files import make_folder, read_json, write_json
 from ..answers import Answered, score
 from ..config.methods import grids, scales
 from ..parts import Parts, Split, canvases_of
@@ -93,9 +92,12 @@ def _trials(parts: Parts, folder: Path, train: TrainInputs, val: TrainInputs, re
     trials: list[dict[str, Any]] = []
     counted, earlier = parts.counted, 0.0
     if path.exists():
-        kept = json.loads(path.read_text())
-        trials, earlier = kept["trials"], kept["seconds"]
-        counted.num_images, counted.num_requests = kept["images"], kept["requests"]
+        try:
+            saved = read_json(path)
+            trials, earlier = list(saved["trials"]), float(saved["seconds"])
+            counted.num_images, counted.num_requests = int(saved["images"]), int(saved["requests"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PixpromptError(f"{path} is damaged ({error}). Delete it to search again.") from error
     known = {(trial["lr"], trial["weight_decay"]) for trial in trials}
     for rate in rates:
         for decay in decays:
