@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator
-from typing import Generic, TypeVar
+import importlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Generic, TypeVar
 
 from .core import ConfigError, UnknownName
 
@@ -24,11 +25,14 @@ class Registry(Generic[T]):
 
     Args:
         kind: What the things are, in the singular, for messages ("template").
+        entries: Name -> ("module:attribute", description) of things that are imported when they are first used.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, entries: Mapping[str, tuple[str, str]] | None = None) -> None:
         self.kind = kind
-        self._entries: dict[str, tuple[T, str]] = {}
+        self._entries: dict[str, tuple[Callable[[], T], str]] = {
+            name: (_importer(place), line) for name, (place, line) in (entries or {}).items()
+        }
 
     def register(self, name: str, description: str = "") -> Callable[[T], T]:
         """Returns a decorator that registers a thing; the description defaults to its docstring's first line.
@@ -41,7 +45,7 @@ class Registry(Generic[T]):
             if name in self._entries:
                 raise ConfigError(f"{self.kind} {name!r} is registered twice; choose another name.")
             line = description or (entry.__doc__ or "").strip().split("\n")[0]
-            self._entries[name] = (entry, line)
+            self._entries[name] = (lambda: entry, line)
             return entry
 
         return add
@@ -49,7 +53,7 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         if name not in self._entries:
             raise UnknownName(f"unknown {self.kind} {name!r}.{suggest(name, self._entries)} Known: {', '.join(self)}.")
-        return self._entries[name][0]
+        return self._entries[name][0]()
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -63,3 +67,8 @@ class Registry(Generic[T]):
     def describe(self) -> dict[str, str]:
         """Returns name -> one line, in alphabetical order."""
         return {name: self._entries[name][1] for name in self}
+
+
+def _importer(place: str) -> Callable[[], Any]:
+    module, attribute = place.split(":")
+    return lambda: getattr(importlib.import_module(module), attribute)

@@ -64,3 +64,13 @@ def test_a_taken_name_is_refused_and_the_first_stays(shapes: Registry[type]) -> 
     with pytest.raises(ConfigError, match="'circle' is registered twice"):
         shapes.register("circle")(int)
     assert shapes["circle"] is first
+
+
+def test_an_entry_by_its_place_is_described_at_once_and_imported_when_used() -> None:
+    registry: Registry[type] = Registry(
+        "number", {"exact": ("fractions:Fraction", "A ratio."), "no": ("no_such:x", "-")}
+    )
+    assert registry.describe() == {"exact": "A ratio.", "no": "-"}
+    assert registry["exact"](1, 2) == 0.5
+    with pytest.raises(ModuleNotFoundError, match="no_such"):
+        registry["no"]

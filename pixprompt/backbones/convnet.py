@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core import ConfigError
-from ..models import TorchModel, frozen
+from ..models import TorchModel
+from ..models.frozen import frozen
 
 __all__ = ["ConvNet", "ConvStage"]
 

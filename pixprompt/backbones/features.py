@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from ..core import ConfigError
-from ..models import DualEncoder, TorchModel, frozen
+from ..models import DualEncoder, TorchModel
+from ..models.frozen import frozen
 from .vit import ViT
 
 __all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..core import ConfigError
-from ..models import TorchModel, frozen
+from ..models import TorchModel
+from ..models.frozen import frozen
 
 __all__ = ["Merging", "Swin", "SwinBlock", "SwinStage"]
 

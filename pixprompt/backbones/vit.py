@@ -9,7 +9,8 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ..core import ConfigError
-from ..models import DualEncoder, TorchModel, frozen
+from ..models import DualEncoder, TorchModel
+from ..models.frozen import frozen
 from .anatomy import Anatomy, of_clip, of_timm
 from .layer import Layer
 

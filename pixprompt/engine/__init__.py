@@ -1,14 +1,19 @@
 """The engine: builds the parts of a run, fits, scores the ladder, writes the run directory."""
 
-from .budget.plan import plan
-from .config.train_config import TrainConfig
-from .opening import Calls
-from .report import Reporter, Silent
-from .result import RUNGS, Result, Score, wilson
-from .run import train
-from .saved.deploy import Deployed, deploy
-from .saved.evaluate import evaluate
-from .saved.predict import predict
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .budget.plan import plan
+    from .config.train_config import TrainConfig
+    from .opening import Calls
+    from .report import Reporter, Silent
+    from .result import RUNGS, Result, Score, wilson
+    from .run import train
+    from .saved.deploy import Deployed, deploy
+    from .saved.evaluate import evaluate
+    from .saved.predict import predict
 
 __all__ = [
     "RUNGS",
@@ -26,3 +31,18 @@ __all__ = [
     "train",
     "wilson",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "budget.plan": "plan",
+        "config.train_config": "TrainConfig",
+        "opening": "Calls",
+        "report": "Reporter Silent",
+        "result": "RUNGS Result Score wilson",
+        "run": "train",
+        "saved.deploy": "Deployed deploy",
+        "saved.evaluate": "evaluate",
+        "saved.predict": "predict",
+    },
+)

@@ -1,10 +1,15 @@
 """The record of every query and its answer, on disk before it is used; budgets."""
 
-from .budget import Budget
-from .journal import Journal, LocalJournal
-from .ledger import Ledger, Totals
-from .querier import OpenVocabulary, Querier, probe_queries
-from .reply_ledger import ReplyLedger
+from typing import TYPE_CHECKING
+
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .budget import Budget
+    from .journal import Journal, LocalJournal
+    from .ledger import Ledger, Totals
+    from .querier import OpenVocabulary, Querier, probe_queries
+    from .reply_ledger import ReplyLedger
 
 __all__ = [
     "Budget",
@@ -17,3 +22,14 @@ __all__ = [
     "Totals",
     "probe_queries",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "budget": "Budget",
+        "journal": "Journal LocalJournal",
+        "ledger": "Ledger Totals",
+        "querier": "OpenVocabulary Querier probe_queries",
+        "reply_ledger": "ReplyLedger",
+    },
+)

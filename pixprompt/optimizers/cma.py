@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ..core import ConfigError
 from .guard import RADIUS
-from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+from .query import AskTell, Defaults, Options
 
 __all__ = ["MAX_FULL", "Cma", "SepCma"]
 
@@ -52,7 +52,6 @@ class _Library(AskTell):
         library._pc = np.zeros_like(library._pc)
 
 
-@QUERY_OPTIMIZERS.register("cma", "CMA-ES, learns the shape of the loss; at most 1000 numbers; needs answers only")
 class Cma(_Library):
     """CMA-ES with the full covariance."""
 
@@ -70,7 +69,6 @@ class Cma(_Library):
         return CMA(mean=mean, sigma=self._sigma, seed=seed, population_size=self.num_candidates)
 
 
-@QUERY_OPTIMIZERS.register("sep-cma", "separable CMA-ES: a variance per number, no rotation; needs answers only")
 class SepCma(_Library):
     """CMA-ES with a diagonal covariance: linear in D, blind to valleys that lie askew."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .gains import polynomial_decay
-from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+from .query import AskTell, Defaults, Options
 
 __all__ = ["Nes", "adam_direction", "antithetic"]
 
@@ -39,7 +39,6 @@ def adam_direction(gradient: Tensor, first: Tensor, second: Tensor, step: int) -
     return first, second, first / (1 - _BETAS[0] ** step) / (root + _EPSILON)
 
 
-@QUERY_OPTIMIZERS.register("nes", "antithetic natural evolution strategy with Adam; needs answers only")
 class Nes(AskTell):
     """NES: mirrored Gaussian perturbations of pixel RMS sigma; Adam's step, whose first has pixel RMS `lr` by itself.
 

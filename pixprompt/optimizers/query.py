@@ -34,10 +34,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, RangeError, ShapeError
-from ..registry import Registry
+from .catalogue import QUERY_OPTIMIZERS
 from .guard import Guard, Verdict, replace_nonfinite
 
-__all__ = ["QUERY_OPTIMIZERS", "AskTell", "Defaults", "Options", "make_query_optimizer"]
+__all__ = ["AskTell", "Defaults", "Options", "make_query_optimizer"]
 
 _LOG = logging.getLogger(__name__)
 
@@ -187,9 +187,6 @@ class AskTell(ABC):
             even = "an even number of " if self.DEFAULTS.paired else ""
             raise ConfigError(f"expected {even}{least} or more candidates per generation, got {population}.")
         return population
-
-
-QUERY_OPTIMIZERS: Registry[type[AskTell]] = Registry("query optimizer")
 
 
 def make_query_optimizer(

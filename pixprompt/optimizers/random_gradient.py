@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .gains import Calibration, polynomial_decay
-from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+from .query import AskTell, Defaults, Options
 
 __all__ = ["RandomGradient", "one_sided"]
 
@@ -31,7 +31,6 @@ def one_sided(losses: Tensor, directions: Tensor, radius: float) -> Tensor:
     return directions.shape[1] * (slopes[:, None] * directions).mean(0)
 
 
-@QUERY_OPTIMIZERS.register("bar", "one-sided random gradient on the sphere (BAR), polynomial decay; needs answers only")
 class RandomGradient(AskTell):
     """BAR: q unit directions and one pivot per generation, x <- x - a_k ghat with polynomial decay of power 0.9.
 

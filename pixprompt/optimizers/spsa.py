@@ -10,7 +10,7 @@ import torch
 from torch import Generator, Tensor
 
 from .gains import Calibration, power_decay
-from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+from .query import AskTell, Defaults, Options
 
 __all__ = ["Spsa", "SpsaUniform", "rademacher", "segmented_uniform", "two_sided"]
 
@@ -45,7 +45,6 @@ def two_sided(losses: Tensor, steps: Tensor) -> Tensor:
     return ((plus - minus)[:, None] / (2 * steps)).mean(0)
 
 
-@QUERY_OPTIMIZERS.register("spsa", "SPSA with random signs, two-sided, Spall's gains; needs answers only")
 class Spsa(AskTell):
     """SPSA with Rademacher directions: x <- x - a_k ghat, a_k = a / (k + 1 + A)^0.602, c_k = c / (k + 1)^0.101.
 
@@ -74,7 +73,6 @@ class Spsa(AskTell):
         """Nothing but the center remembers the way."""
 
 
-@QUERY_OPTIMIZERS.register("spsa-uniform", "SPSA with sizes in [0.5, 1] and random signs; needs answers only")
 class SpsaUniform(Spsa):
     """SPSA with segmented-uniform directions."""
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .gains import Calibration, power_decay
-from .query import QUERY_OPTIMIZERS, AskTell, Defaults, Options
+from .query import AskTell, Defaults, Options
 from .spsa import segmented_uniform, two_sided
 
 __all__ = ["SpsaGc", "corrected"]
@@ -22,7 +22,6 @@ def corrected(momentum: Tensor, gradient: Tensor, beta: float) -> tuple[Tensor, 
     return momentum, gradient + beta * momentum
 
 
-@QUERY_OPTIMIZERS.register("spsa-gc", "SPSA with a look-ahead momentum (BlackVIP), two-sided; needs answers only")
 class SpsaGc(AskTell):
     """SPSA-GC: m <- b m + ghat(w), w <- w - a_t (ghat(w) + b m); a_t = a / (t + o)^0.4, c_t = c / t^0.1, t = 1, 2, ...
 

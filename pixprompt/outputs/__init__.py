@@ -1,17 +1,17 @@
-"""Output transforms: from what a model answers to logits of the classes that one wants.
+"""Output transforms: from what a model answers to logits of the classes that one wants."""
 
-A module of this folder that registers a class in OUTPUTS is found by itself.
-"""
+from typing import TYPE_CHECKING
 
-import importlib
-import pkgutil
+from ..lazy import lazy_names
+from .catalogue import OUTPUTS
 
-from .base import Transform, pretty
-from .direct import Direct
-from .head import LinearHead
-from .registry import OUTPUTS, candidates, make_output, output_from_json
-from .scores import decimals_of, floor_of
-from .templates import texts_for, words_for
+if TYPE_CHECKING:
+    from .base import Transform, pretty
+    from .direct import Direct
+    from .head import LinearHead
+    from .registry import candidates, make_output, output_from_json
+    from .scores import decimals_of, floor_of
+    from .templates import texts_for, words_for
 
 __all__ = [
     "OUTPUTS",
@@ -28,5 +28,14 @@ __all__ = [
     "words_for",
 ]
 
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "base": "Transform pretty",
+        "direct": "Direct",
+        "head": "LinearHead",
+        "registry": "candidates make_output output_from_json",
+        "scores": "decimals_of floor_of",
+        "templates": "texts_for words_for",
+    },
+)

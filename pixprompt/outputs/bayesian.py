@@ -14,7 +14,6 @@ from torch.nn.functional import one_hot
 from ..core import RangeError, ShapeError
 from .base import Setup, Transform
 from .mapping import count_answers
-from .registry import OUTPUTS
 
 __all__ = ["SMOOTHING", "posterior_matrix", "top_sums"]
 
@@ -64,7 +63,6 @@ class _Bayesian(Transform):
         return scores if self.matrix is None else scores @ self.matrix
 
 
-@OUTPUTS.register("blm")
 class BayesianMapping(_Bayesian):
     """Bayesian label mapping from counts of top answers.
 
@@ -78,7 +76,6 @@ class BayesianMapping(_Bayesian):
         return count_answers(scores, labels, num_classes)
 
 
-@OUTPUTS.register("blm+")
 class BayesianMappingPlus(_Bayesian):
     """Bayesian label mapping from summed probabilities of the top 15% of the sources.
 

@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from ..core import AnswerKind, ShapeError
 from .base import CLASSIFIER, Setup, Transform
-from .registry import OUTPUTS
 
 __all__ = ["STRENGTHS", "LinearHead", "logistic_regression"]
 
@@ -27,7 +26,6 @@ _FEW = 100
 """Answers below which a single fifth of them is too few to choose a strength by."""
 
 
-@OUTPUTS.register("linear")
 @dataclass(frozen=True, eq=False)
 class LinearHead(Transform):
     """Multinomial logistic regression on the outputs: the strongest transform, and one that learns most.

@@ -14,7 +14,6 @@ from torch import Tensor
 from ..core import ConfigError, RangeError
 from .base import Setup, Transform
 from .given import read_mapping
-from .registry import OUTPUTS
 
 __all__ = ["Mapping", "count_answers", "match_greedily"]
 
@@ -65,7 +64,6 @@ class Mapping(Transform):
         return (scores[:, index] * weight).sum(dim=2)
 
 
-@OUTPUTS.register("first-k")
 class FirstK(Mapping):
     """Class k reads source k: hard-coded, learns nothing."""
 
@@ -77,7 +75,6 @@ class FirstK(Mapping):
         return tuple((index,) for index in range(len(setup.classes)))
 
 
-@OUTPUTS.register("random")
 class RandomMapping(Mapping):
     """Each class reads a source drawn by the seed, none drawn twice."""
 
@@ -90,7 +87,6 @@ class RandomMapping(Mapping):
         return tuple((index,) for index in drawn[: len(setup.classes)].tolist())
 
 
-@OUTPUTS.register("given")
 class GivenMapping(Mapping):
     """The sources of each class as a JSON file of yours says, by index or by label."""
 
@@ -127,7 +123,6 @@ class _Counted(Mapping):
         return replace(self, mapping=tuple((index,) for index in sources))
 
 
-@OUTPUTS.register("frequency")
 class FrequencyMapping(_Counted):
     """Greedy matching of sources and classes by how often they meet, fitted once before training.
 
@@ -137,7 +132,6 @@ class FrequencyMapping(_Counted):
     kind: ClassVar[str] = "frequency"
 
 
-@OUTPUTS.register("iterative")
 class IterativeMapping(_Counted):
     """The frequency mapping, matched again from the prompted answers during training.
 

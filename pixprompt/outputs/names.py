@@ -7,13 +7,11 @@ from typing import ClassVar
 from ..core import ConfigError
 from .base import Setup
 from .mapping import Mapping
-from .registry import OUTPUTS
 from .sources import SourceNames
 
 __all__ = ["NamesMapping"]
 
 
-@OUTPUTS.register("names")
 class NamesMapping(Mapping):
     """Each class reads the source label of the same name; needs no labelled answers at all.
 

@@ -1,4 +1,4 @@
-"""The names of the output transforms, and how one is made, saved in a prompt file and read back."""
+"""How an output transform is made by name, saved in a prompt file and read back."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from typing import Any
 from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, UnknownName
-from ..registry import Registry
 from .base import NamedSpec, Setup, Transform
+from .catalogue import OUTPUTS
 from .scores import NAMED
 from .sources import SourceNames
 
-__all__ = ["OUTPUTS", "candidates", "make_output", "output_from_json"]
-
-OUTPUTS: Registry[type[Transform]] = Registry("output transform")
+__all__ = ["candidates", "make_output", "output_from_json"]
 
 
 def make_output(

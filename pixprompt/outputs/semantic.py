@@ -7,14 +7,12 @@ from typing import ClassVar
 from ..core import ConfigError
 from .base import Setup, pretty
 from .mapping import Mapping, match_greedily
-from .registry import OUTPUTS
 from .templates import DEFAULT, check_templates
 from .text import encode_words
 
 __all__ = ["SemanticMapping"]
 
 
-@OUTPUTS.register("semantic")
 class SemanticMapping(Mapping):
     """Each class reads the source with the nearest name in a text encoder, each source once.
 

@@ -12,13 +12,11 @@ from torch.nn.functional import normalize
 
 from ..core import AnswerKind, ConfigError, ModelError, ShapeError
 from .base import Setup, Transform, pretty
-from .registry import OUTPUTS
 from .templates import DEFAULT, check_templates, fill
 
 __all__ = ["TextPrompts", "encode_words"]
 
 
-@OUTPUTS.register("text")
 @dataclass(frozen=True, eq=False)
 class TextPrompts(Transform):
     """Cosine similarity to text embeddings, one template or an ensemble (dual encoders).

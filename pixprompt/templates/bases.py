@@ -14,11 +14,11 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, ShapeError
-from ..registry import Registry
 from .blends import Add
+from .catalogue import BASES
 from .template import PixelTemplate
 
-__all__ = ["BASES", "Basis", "Blocks", "Dct", "LowRank", "Pixels", "make_basis"]
+__all__ = ["Basis", "BasisMaker", "Blocks", "Dct", "LowRank", "Pixels", "make_basis"]
 
 _NEW = 0.3
 """A cosine joins the basis if at least this share of its length is not yet there.
@@ -48,11 +48,12 @@ class Basis(Protocol):
         ...
 
 
-class _Build(Protocol):
-    def __call__(self, template: PixelTemplate, size: int | None, generator: Generator, /) -> Basis: ...
+class BasisMaker(Protocol):
+    """What builds a basis: the class itself."""
 
-
-BASES: Registry[_Build] = Registry("basis")
+    def __call__(self, template: PixelTemplate, size: int | None, generator: Generator, /) -> Basis:
+        """Builds it for a template; see `make_basis`."""
+        ...
 
 
 def make_basis(name: str, template: PixelTemplate, *, size: int | None = None, generator: Generator) -> Basis:
@@ -71,7 +72,6 @@ def make_basis(name: str, template: PixelTemplate, *, size: int | None = None, g
     return BASES[name](template, size, generator)
 
 
-@BASES.register("pixels")
 class Pixels:
     """Every number of the prompt on its own: D = P.
 
@@ -95,7 +95,6 @@ class Pixels:
         return self._units(_checked(x, self.num_params).view(self._units.channels, -1))
 
 
-@BASES.register("dct")
 class Dct:
     """Low-frequency cosines over the template's rectangle, per channel.
 
@@ -130,7 +129,6 @@ class Dct:
         return self._units(weights @ self._columns.to(x).T)
 
 
-@BASES.register("blocks")
 class Blocks:
     """One colour per block of a grid over the template's rectangle, of those that touch the template.
 
@@ -162,7 +160,6 @@ class Blocks:
         return self._units(colours[:, self._block.to(x.device)])
 
 
-@BASES.register("low-rank")
 class LowRank:
     """A product B A of two factors per channel, over the template's rectangle: bilinear in x = (B, A).
 

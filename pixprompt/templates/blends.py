@@ -13,11 +13,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, RangeError
+from .catalogue import STARTS
 from .rounding import clamp_through, round_through
 
-__all__ = ["STARTS", "Add", "Blend", "Over"]
-
-STARTS = ("flat", "normal")
+__all__ = ["Add", "Blend", "Over"]
 
 
 class Blend(Protocol):

@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from .template import TEMPLATES, no_place
+from .template import no_place
 
 __all__ = ["Full"]
 
 
-@TEMPLATES.register("full")
 class Full:
     """Every pixel of the canvas, 3 H W numbers.
 

@@ -7,12 +7,11 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from .template import TEMPLATES, check_size, no_place
+from .template import check_size, no_place
 
 __all__ = ["Padding"]
 
 
-@TEMPLATES.register("padding")
 class Padding:
     """A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 numbers at p=30 on 224x224.
 

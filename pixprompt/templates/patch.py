@@ -8,14 +8,13 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError
-from .template import TEMPLATES, check_size
+from .template import check_size
 
 __all__ = ["Patch", "RandomPatch", "parse_place"]
 
 _PLACES = ("top-left", "top-right", "bottom-left", "bottom-right", "center")
 
 
-@TEMPLATES.register("patch")
 class Patch:
     """A square of `p`x`p` pixels at a chosen place.
 
@@ -65,7 +64,6 @@ class Patch:
         return (rows + torch.arange(left, left + self.width)).flatten()
 
 
-@TEMPLATES.register("random-patch")
 class RandomPatch(Patch):
     """A square of `p`x`p` pixels, at a new place for every training batch; the PNG shows it at `place`.
 

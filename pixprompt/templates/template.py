@@ -10,10 +10,10 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, ShapeError
-from ..registry import Registry
 from .blends import Add, Blend
+from .catalogue import TEMPLATES
 
-__all__ = ["TEMPLATES", "Geometry", "PixelTemplate", "check_size", "no_place"]
+__all__ = ["Geometry", "PixelTemplate", "check_size", "make_template", "no_place"]
 
 
 class Geometry(Protocol):
@@ -45,9 +45,6 @@ class Geometry(Protocol):
         Without a generator the place is the one that the PNG will show.
         """
         ...
-
-
-TEMPLATES: Registry[type[Geometry]] = Registry("template")
 
 
 class PixelTemplate:
@@ -130,3 +127,21 @@ def check_size(size: int, limit: int, what: str, advice: str) -> None:
     """Raises ConfigError unless 1 <= size <= limit."""
     if not 1 <= size <= limit:
         raise ConfigError(f"{what} must lie in 1..{limit} pixels, got {size}. {advice}".rstrip())
+
+
+def make_template(
+    name: str, *, canvas_size: tuple[int, int], size: int, blend: Blend, place: str | None = None
+) -> PixelTemplate:
+    """Builds a template from what users type.
+
+    Args:
+        name: A name of TEMPLATES.
+        canvas_size: (height, width) in pixels.
+        size: Width of the frame, or side of the patch, in pixels; "full" has none.
+        blend: How the prompt meets the canvas.
+        place: Where a patch lies (see `parse_place`); top-left by default, the centre for random patches.
+
+    Raises:
+        ConfigError: The size or the place does not fit the canvas.
+    """
+    return PixelTemplate(name, TEMPLATES[name].from_options(canvas_size, size, place), blend)

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.core import Access, AccessError, Model, ModelError, ModelSpec, RangeError, ShapeError
-from pixprompt.models import DirectQuerier, TorchModel, frozen
+from pixprompt.models import DirectQuerier, TorchModel
+from pixprompt.models.frozen import frozen
 from pixprompt.tensor_checks import check_outputs
 
 SPEC = ModelSpec("tiny", (8, 8), 5)

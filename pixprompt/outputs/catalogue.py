@@ -1,0 +1,55 @@
+"""The output transforms that have a name, described without importing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..registry import Registry
+
+if TYPE_CHECKING:
+    from .base import Transform
+
+__all__ = ["OUTPUTS"]
+
+_HERE = __name__.rpartition(".")[0]
+
+OUTPUTS: Registry[type[Transform]] = Registry(
+    "output transform",
+    {
+        "blm": (f"{_HERE}.bayesian:BayesianMapping", "Bayesian label mapping from counts of top answers."),
+        "blm+": (
+            f"{_HERE}.bayesian:BayesianMappingPlus",
+            "Bayesian label mapping from summed probabilities of the top 15% of the sources.",
+        ),
+        "first-k": (f"{_HERE}.mapping:FirstK", "Class k reads source k: hard-coded, learns nothing."),
+        "frequency": (
+            f"{_HERE}.mapping:FrequencyMapping",
+            "Greedy matching of sources and classes by how often they meet, fitted once before training.",
+        ),
+        "given": (
+            f"{_HERE}.mapping:GivenMapping",
+            "The sources of each class as a JSON file of yours says, by index or by label.",
+        ),
+        "iterative": (
+            f"{_HERE}.mapping:IterativeMapping",
+            "The frequency mapping, matched again from the prompted answers during training.",
+        ),
+        "linear": (
+            f"{_HERE}.head:LinearHead",
+            "Multinomial logistic regression on the outputs: the strongest transform, and one that learns most.",
+        ),
+        "names": (
+            f"{_HERE}.names:NamesMapping",
+            "Each class reads the source label of the same name; needs no labelled answers at all.",
+        ),
+        "random": (f"{_HERE}.mapping:RandomMapping", "Each class reads a source drawn by the seed, none drawn twice."),
+        "semantic": (
+            f"{_HERE}.semantic:SemanticMapping",
+            "Each class reads the source with the nearest name in a text encoder, each source once.",
+        ),
+        "text": (
+            f"{_HERE}.text:TextPrompts",
+            "Cosine similarity to text embeddings, one template or an ensemble (dual encoders).",
+        ),
+    },
+)
