@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from ..core import ConfigError, DataError, ImageError, PromptError
 from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ..files import make_folder, write_bytes
 from ..image_files import IMAGE_SUFFIXES, walk
-from ..prompt import load
+from ..prompt import load_committee
 from .options import json_option, print_json
 from .terminal import echo, printable
 
@@ -34,10 +34,10 @@ __all__ = ["Job", "apply", "find_jobs", "put_prompt"]
 
 @dataclass(frozen=True)
 class Job:
-    """One image to read and where its prompted canvas goes."""
+    """One image to read and where its prompted canvases go, one for each page of the prompt."""
 
     source: Path
-    target: Path
+    targets: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,8 @@ def apply(
     """Put PROMPT.png, or the prompt of a run, on images: files, and folders with all that is below them.
 
     An image of any size and mode becomes the canvas that the prompt was made for, the prompt is laid on it, and the
-    result is written below --out, at the image's path inside its folder. An image that cannot be read is named on
+    result is written below --out, at the image's path inside its folder; a prompt of several views writes one image for
+    each, below --out/view-1, --out/view-2 and so on. An image that cannot be read is named on
     stderr and left out; the exit code is then 1. Inside folders, hidden files and other files than images are
     passed over.
     """
@@ -85,7 +86,8 @@ def apply(
         raise click.UsageError("--quality goes with --format jpeg; a PNG keeps every pixel.")
     prompt = _load(prompt_file)
     own = prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file
-    jobs, failures = find_jobs(inputs, out, ".png" if file_format == "png" else ".jpg", keep=own)
+    suffix = ".png" if file_format == "png" else ".jpg"
+    jobs, failures = find_jobs(inputs, out, suffix, keep=own, views=len(prompt.pages))
     make_folder(out)
     encode = encode_png if file_format == "png" else partial(encode_jpeg, quality=quality or JPEG_QUALITY)
     start, written = time.perf_counter(), 0
@@ -107,6 +109,7 @@ def apply(
         print_json(
             {
                 "written": written,
+                "views": len(prompt.pages),
                 "failed": [{"path": str(failure.path), "reason": failure.reason} for failure in failures],
                 "out": str(out),
                 "seconds": round(seconds, 3),
@@ -114,14 +117,15 @@ def apply(
             }
         )
     else:
-        click.echo(f"{written} images written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
+        each = f", each under {len(prompt.pages)} views," if len(prompt.pages) > 1 else ""
+        click.echo(f"{written} images{each} written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
     if failures:
         click.echo(f"{len(failures)} could not be read", err=True)
         context.exit(1)
 
 
-class Overlay(Protocol):
-    """What can be put on images: a prompt file, or a prompt that differs from image to image."""
+class Page(Protocol):
+    """What can be put on an image."""
 
     @property
     def canvas(self) -> Canvas:
@@ -133,9 +137,18 @@ class Overlay(Protocol):
         ...
 
 
-def _load(path: Path) -> Overlay:
+class Pages(Protocol):
+    """A prompt, a committee of prompts, or a prompt that differs from image to image."""
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """What is put on every image, one result each."""
+        ...
+
+
+def _load(path: Path) -> Pages:
     if not (path / "adapter.safetensors").exists():
-        return load(path / "prompt.png" if path.is_dir() else path)
+        return load_committee(path / "prompt.png" if path.is_dir() else path)
     from ..engine.config.methods import INSIDE
     from ..engine.config.train_config import run_config
     from ..engine.saved.per_image_prompt import load_per_image  # such a prompt is a network: here only, torch is needed
@@ -148,7 +161,9 @@ def _load(path: Path) -> Overlay:
     return load_per_image(path, device="cpu")
 
 
-def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> tuple[list[Job], list[Failure]]:
+def find_jobs(
+    inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path, views: int = 1
+) -> tuple[list[Job], list[Failure]]:
     """Finds every image and where its result goes, before anything is written.
 
     Args:
@@ -156,6 +171,7 @@ def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> 
         out: The folder of the results; what lies below it is not taken for an input.
         suffix: Of the results, with its dot.
         keep: A further file that must not be overwritten.
+        views: How many results each image has; several go to folders of their own.
 
     Returns:
         The jobs in a fixed order, and the folders that cannot be listed.
@@ -168,11 +184,12 @@ def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> 
     jobs: dict[Path, Job] = {}
     for source, inside in _images(inputs, out, failures):
         name = inside.with_suffix("") if inside.suffix.lower() in IMAGE_SUFFIXES else inside
-        job = Job(source, out / f"{name}{suffix}")
-        other = jobs.setdefault(job.target, job)
+        folders = [out] if views == 1 else [out / f"view-{number}" for number in range(1, views + 1)]
+        job = Job(source, tuple(folder / f"{name}{suffix}" for folder in folders))
+        other = jobs.setdefault(job.targets[0], job)
         if other is not job and _identity(other.source) != _identity(source):
             raise ConfigError(
-                f"{other.source} and {source} would both be written to {job.target}. Rename one of them, "
+                f"{other.source} and {source} would both be written to {job.targets[0]}. Rename one of them, "
                 "put a prompt on them in two calls with different --out, or give the folder that holds both."
             )
     if not jobs:
@@ -180,14 +197,14 @@ def find_jobs(inputs: Iterable[Path], out: Path, suffix: str, *, keep: Path) -> 
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"no image in {', '.join(map(str, inputs))}.{told} In a folder, these are read: {known}.")
     protected = {_identity(path) for path in (keep, *(job.source for job in jobs.values()))} - {None}
-    for job in jobs.values():
-        if _identity(job.target) in protected:
-            raise ConfigError(f"{job.target} is an input and would be overwritten. Choose another folder with --out.")
+    for target in (target for job in jobs.values() for target in job.targets):
+        if _identity(target) in protected:
+            raise ConfigError(f"{target} is an input and would be overwritten. Choose another folder with --out.")
     return list(jobs.values()), failures
 
 
 def put_prompt(
-    prompt: Overlay, jobs: Iterable[Job], encode: Callable[[Pixels], bytes], workers: int
+    prompt: Pages, jobs: Iterable[Job], encode: Callable[[Pixels], bytes], workers: int
 ) -> Iterator[tuple[Job, str | None]]:
     """Works through the jobs on several threads and yields them in order.
 
@@ -239,15 +256,17 @@ class PixelRoom:
                 self._changed.notify_all()
 
 
-def _work(prompt: Overlay, job: Job, encode: Callable[[Pixels], bytes], room: PixelRoom) -> str | None:
+def _work(prompt: Pages, job: Job, encode: Callable[[Pixels], bytes], room: PixelRoom) -> str | None:
     try:
         with room.take(num_pixels(job.source)):
-            canvas = prompt.canvas.make(decode(job.source))
+            image = decode(job.source)
+            canvases = [page.canvas.make(image) for page in prompt.pages]
     except ImageError as error:
         return str(error).removeprefix(f"{job.source}: ")
-    content = encode(prompt.overlay(canvas))
-    make_folder(job.target.parent)
-    write_bytes(job.target, content, durable=False)
+    for page, canvas, target in zip(prompt.pages, canvases, job.targets, strict=True):
+        content = encode(page.overlay(canvas))
+        make_folder(target.parent)
+        write_bytes(target, content, durable=False)
     return None
 
 

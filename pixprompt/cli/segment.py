@@ -185,9 +185,9 @@ def predict(
             failed.append({"path": str(job.source), "reason": str(error)})
             continue
         picture = label_picture(windows.labels(image).numpy(), reduce_zero_label=saved.reduce_zero_label)
-        make_folder(job.target.parent)
-        _write(job.target, picture)
-        _write(other.target, overlay(image, picture, opacity=opacity))
+        make_folder(job.targets[0].parent)
+        _write(job.targets[0], picture)
+        _write(other.targets[0], overlay(image, picture, opacity=opacity))
     written = len(jobs) + len(unread) - len(failed)
     if as_json:
         print_json({"written": written, "failed": failed, "out": str(out), "classes": list(saved.classes)})

@@ -61,6 +61,11 @@ class Prompt:
         if (self.blend == "add") != (scale is not None) or (scale is not None and not 0 < scale <= 1):
             raise PromptError(f"blend {self.blend!r} does not go with delta_scale={scale}.")
 
+    @property
+    def pages(self) -> tuple[Prompt, ...]:
+        """Itself alone: a committee has several."""
+        return (self,)
+
     @overload
     def apply(self, image: Image.Image) -> Image.Image: ...
     @overload

@@ -20,7 +20,7 @@ from ..prompt import Prompt
 from ..registry import suggest
 from .pattern import Pattern
 
-__all__ = ["Patch", "View"]
+__all__ = ["Patch", "View", "view_name"]
 
 _SIZE = (1 / 16, 4.0)
 _ZOOM = (1.0, 8.0)
@@ -221,6 +221,18 @@ class View:
 
 
 _PLAIN = View()
+
+
+def view_name(prompt: Prompt) -> str:
+    """Returns a short description of a prompt in words, whether it is a view or holds learned pixels."""
+    if prompt.template.get("name") == "none":
+        return _PLAIN.name
+    if prompt.template.get("name") == "view":
+        try:
+            return View.from_json(prompt.template["params"]).name
+        except (ConfigError, KeyError):
+            return "view"
+    return f"{prompt.template.get('name', 'prompt')} with learned pixels"
 
 
 def _count(value: Any) -> int:

@@ -103,7 +103,7 @@ def test_results_come_in_the_order_of_the_inputs(tmp_path: Path) -> None:
     jobs = []
     for number, size in enumerate(sizes):
         picture(*size).save(tmp_path / f"{number}.png")
-        jobs.append(Job(tmp_path / f"{number}.png", tmp_path / f"out{number}.png"))
+        jobs.append(Job(tmp_path / f"{number}.png", (tmp_path / f"out{number}.png",)))
     done = [job for job, _ in put_prompt(make_prompt(), jobs, lambda pixels: pixels.tobytes(), workers=4)]
     assert done == jobs
 

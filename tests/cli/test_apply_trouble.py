@@ -117,7 +117,7 @@ def test_after_a_failed_write_no_further_image_is_begun(tmp_path: Path, monkeypa
 
     monkeypatch.setattr("pixprompt.cli.apply.write_bytes", full)
     picture().save(tmp_path / "a.png")
-    jobs = [Job(tmp_path / "a.png", tmp_path / f"{number}.png") for number in range(10_000)]
+    jobs = [Job(tmp_path / "a.png", (tmp_path / f"{number}.png",)) for number in range(10_000)]
     with pytest.raises(PixpromptError):
         list(put_prompt(make_prompt(), jobs, lambda pixels: b"", workers=2))
     assert len(begun) <= 16

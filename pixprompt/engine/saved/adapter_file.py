@@ -99,6 +99,11 @@ class NoPrompt:
         self.output: dict[str, Any] = {"kind": "head", "classes": values["classes"]}
         self.template = {"name": values["method"], "params": {}, "num_params": num_params}
 
+    @property
+    def pages(self) -> tuple[NoPrompt, ...]:
+        """Itself alone: a committee has several."""
+        return (self,)
+
     def overlay(self, pixels: Pixels) -> Pixels:
         """Returns canvases as they are."""
         return pixels

@@ -73,6 +73,11 @@ class PerImagePrompt:
         self.template = {"name": "blackvip", "params": {}, "num_params": coordinator.num_params}
         self._lock = Lock()
 
+    @property
+    def pages(self) -> tuple[PerImagePrompt, ...]:
+        """Itself alone: a committee has several."""
+        return (self,)
+
     def overlay(self, pixels: Pixels) -> Pixels:
         """Prompts canvases (H, W, 3) or (N, H, W, 3), uint8; one image at a time, so that none depends on others."""
         if pixels.ndim == 3:
