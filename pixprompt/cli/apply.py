@@ -104,12 +104,18 @@ def apply(
                     say(f"cannot read {job.source}: {reason}")
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted: {written} of {len(jobs)} images written to {out}") from None
-    seconds = time.perf_counter() - start
+    _report(out, written, len(prompt.pages), failures, time.perf_counter() - start, as_json=as_json)
+    if failures:
+        click.echo(f"{len(failures)} could not be read", err=True)
+        context.exit(1)
+
+
+def _report(out: Path, written: int, views: int, failures: list[Failure], seconds: float, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 "written": written,
-                "views": len(prompt.pages),
+                "views": views,
                 "failed": [{"path": str(failure.path), "reason": failure.reason} for failure in failures],
                 "out": str(out),
                 "seconds": round(seconds, 3),
@@ -117,11 +123,8 @@ def apply(
             }
         )
     else:
-        each = f", each under {len(prompt.pages)} views," if len(prompt.pages) > 1 else ""
+        each = f", each under {views} views," if views > 1 else ""
         click.echo(f"{written} images{each} written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
-    if failures:
-        click.echo(f"{len(failures)} could not be read", err=True)
-        context.exit(1)
 
 
 class Page(Protocol):
