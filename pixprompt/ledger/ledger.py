@@ -10,8 +10,9 @@ An answer is a row of little-endian float32 (`Ledger`), or what a remote model s
 
 from __future__ import annotations
 
+import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,8 @@ IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
 PRICE = "price_per_1000"
 """The name of the text that holds the price of 1000 queries."""
+_ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
+"""Bytes on the disk that an answer takes at most, besides twice the longest one so far."""
 _HITS = "cached_images"
 _FORM = "answers"
 
@@ -87,13 +90,16 @@ class Doubt:
 class Ledger:
     """A journal of queries in one SQLite file; for one process, from any of its threads.
 
-    What a method has written when it returns outlives the process, and a power cut as far as the disk keeps its word.
+    What a method has written when it returns outlives the process; intents and answers outlive a power cut as well, as
+    far as the disk keeps its word. Room for the answer is set aside with the intent. Once something could not be
+    written, no further intent is taken.
 
     Args:
         path: The file, made where it is missing, on a local file system; None keeps the ledger in memory.
 
     Attributes:
         form: What its answers are, and what must not be mixed in one file.
+        num_at_once: The most requests that are under way at the same time; room is set aside for so many answers.
 
     Raises:
         PixpromptError: The file is no ledger, of a newer schema or another form, or cannot be opened.
@@ -103,7 +109,9 @@ class Ledger:
 
     def __init__(self, path: str | Path | None) -> None:
         self.path = path if path is None else Path(path)
-        self._hits = 0
+        self.num_at_once = 1
+        self._hits = self._longest = 0
+        self._trouble: PixpromptError | None = None
         self._file = LedgerFile(self.path)
         try:
             self._check_form()
@@ -139,9 +147,13 @@ class Ledger:
             PixpromptError: It cannot be written, a key is there twice or answered, or another process writes to this
                 ledger: nothing may be asked.
         """
-        with self._file.transaction():
-            request = self._intend(keys, replicate)
-        self._last = request
+        self._reserve_room(len(keys))
+        with self._file.reported():
+            with self._file.transaction():
+                request = self._plan([keys], replicate)[0]
+                self._begin(request, len(keys))
+            self._last = request
+        self.flush()
         return request
 
     def answer(self, request: int, outputs: Answers, **meta: str) -> None:
@@ -156,7 +168,8 @@ class Ledger:
             PixpromptError: They cannot be written, are not one per key, or are there already.
         """
         rows = [np.ascontiguousarray(row, "<f4").tobytes() for row in outputs]
-        with self._file.transaction():
+
+        def write() -> None:
             cursor = self._file.execute(
                 f"UPDATE requests SET answered = ? WHERE id = ? AND images = ? AND {IN_DOUBT}",
                 (time.time(), request, len(rows)),
@@ -169,6 +182,9 @@ class Ledger:
             )
             self._write_meta(meta)
 
+        self._save(write, sum(map(len, rows)))
+        self.flush()
+
     def fail(self, request: int, reason: str, *, kind: str | None = None, billed: bool = True) -> None:
         """Writes down that a request ended with an error.
 
@@ -178,20 +194,19 @@ class Ledger:
             kind: A word for it, for tables.
             billed: Whether its images may have to be paid for, and hence count as asked.
         """
-        with self._file.transaction():
-            self._file.execute(
-                "UPDATE requests SET failure = ?, kind = ?, billed = ? WHERE id = ?", (reason, kind, billed, request)
-            )
+        statement = "UPDATE requests SET failure = ?, kind = ?, billed = ? WHERE id = ?"
+        self._save(lambda: self._file.execute(statement, (reason, kind, billed, request)))
 
     def charge(self, num_images: int) -> None:
         """Counts images that were asked one by one before the ledger was there."""
-        last = self._last
+        begun = range(self._last + 1, self._last + num_images + 1)
         with self._file.transaction():
             self._check_alone()
-            for _ in range(num_images):
-                last = self._begin(1)
-            self._file.execute("UPDATE requests SET answered = asked WHERE id > ?", (last - num_images,))
-        self._last = last
+            for request in begun:
+                self._begin(request, 1)
+            self._file.execute("UPDATE requests SET answered = asked WHERE id >= ?", (begun.start,))
+        self._last += num_images
+        self.flush()
 
     def count_hits(self, num_images: int) -> None:
         """Counts images that were answered without asking; written with the next answers, or on closing."""
@@ -207,6 +222,19 @@ class Ledger:
         """Writes texts, over those of the same names."""
         with self._file.transaction():
             self._write_meta(meta)
+        self._file.flush()
+
+    def flush(self) -> None:
+        """Waits until what was written is on the disk.
+
+        Raises:
+            PixpromptError: The disk does not take it; no further intent is taken.
+        """
+        try:
+            self._file.flush()
+        except PixpromptError as error:
+            self._trouble = error
+            raise
 
     def totals(self) -> Totals:
         """Returns what was asked so far, over all sessions."""
@@ -235,8 +263,6 @@ class Ledger:
 
     def _check_form(self) -> None:
         kept = self.read_meta(_FORM)
-        if kept is None and self._last_request():
-            kept = Ledger.form  # before there were others
         if kept is None:
             self.write_meta(**{_FORM: self.form})
         elif kept != self.form:
@@ -251,30 +277,63 @@ class Ledger:
             rows = [self._file.execute(query, (key, replicate)).fetchone() for key in keys]
         return [None if row is None else bytes(row[0]) for row in rows]
 
-    def _intend(self, keys: Sequence[bytes], replicate: int, **columns: object) -> int:
+    def _plan(self, requests: Sequence[Sequence[bytes]], replicate: int) -> range:
+        """Writes down which images requests will hold, each by its key; returns the numbers of the requests."""
         self._check_alone()
+        keys = [key for request in requests for key in request]
         if len(set(keys)) < len(keys) or any(each is not None for each in self._find(keys, replicate)):
             raise PixpromptError("an image is asked once per replicate; leave out those that are answered.")
-        request = self._begin(len(keys), **columns)
+        numbers = range(self._last + 1, self._last + 1 + len(requests))
         self._file.executemany(
             "INSERT INTO queries (request, position, key, replicate) VALUES (?, ?, ?, ?)",
-            [(request, position, key, replicate) for position, key in enumerate(keys)],
+            [
+                (number, position, key, replicate)
+                for number, keys in zip(numbers, requests, strict=True)
+                for position, key in enumerate(keys)
+            ],
         )
-        return request
+        return numbers
+
+    def _begin(self, request: int, num_images: int, **columns: object) -> None:
+        columns = {"id": request, "images": num_images, "asked": time.time(), **columns}
+        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
+        self._file.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", tuple(columns.values()))
 
     def _check_alone(self) -> None:
         if self._last_request() != self._last:
             raise PixpromptError(f"{self._file.name} is written to by another run. Let it finish, or stop it.")
 
-    def _begin(self, num_images: int, **columns: object) -> int:
-        columns = {"images": num_images, "asked": time.time(), **columns}
-        names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-        cursor = self._file.execute(f"INSERT INTO requests ({names}) VALUES ({marks})", tuple(columns.values()))
-        return int(cursor.lastrowid or 0)
-
     def _last_request(self) -> int:
+        last = (
+            "SELECT max(coalesce((SELECT max(id) FROM requests), 0), coalesce((SELECT max(request) FROM queries), 0))"
+        )
         with self._file.reported():
-            return int(self._file.execute("SELECT coalesce(max(id), 0) FROM requests").fetchone()[0])
+            return int(self._file.execute(last).fetchone()[0])
+
+    def _reserve_room(self, num_images: int) -> None:
+        """Sets room aside for the answers to requests of so many images, unless something could not be written."""
+        if self._trouble is not None:
+            raise PixpromptError(
+                f"nothing more was sent, since the ledger could not be written ({self._trouble}) What was answered is "
+                "kept. Mend that, and resume."
+            )
+        each = _ROOM_OF_REQUEST + _ROOM_OF_IMAGE * num_images + 2 * self._longest
+        self._file.reserve_room(self.num_at_once * each)
+
+    def _save(self, write: Callable[[], object], num_bytes: int = 0) -> None:
+        """Writes what was paid for; where the disk is full, into the room that was set aside."""
+        self._longest = max(self._longest, num_bytes)
+        try:
+            with self._file.transaction():
+                write()
+        except PixpromptError as error:
+            if not isinstance(error.__cause__, sqlite3.Error):
+                raise
+            self._trouble = error
+            if not self._file.give_up_room():
+                raise
+            with self._file.transaction():
+                write()
 
     def _write_meta(self, meta: dict[str, str]) -> None:
         if self._hits:

@@ -7,6 +7,7 @@ import time
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import ClassVar, TypeAlias
 
@@ -18,6 +19,10 @@ from .ledger import IN_DOUBT, Doubt, Ledger
 
 __all__ = ["SKIPPED", "Received", "ReplyLedger", "Skipped", "StoredReply", "from_bytes", "to_bytes"]
 
+_PLANNED = "planned"
+"""The text that says when, for whom and since which start of the machine requests were planned."""
+_UNSENT = "request NOT IN (SELECT id FROM requests)"
+"""The condition for a row of `queries` whose request was planned and not begun."""
 _FAST = 1
 """Compression level: a thousand probabilities as text shrink to half in a tenth of a millisecond."""
 
@@ -49,9 +54,10 @@ class Received:
 
 
 class ReplyLedger(Ledger):
-    """A ledger whose answers are replies: `send` before each attempt, `keep` or `give_up` after it.
+    """A ledger whose answers are replies, as they came and what was read out of them.
 
-    What came is written down as it came, beside what was read out of it.
+    Many requests are planned at once, and wait for the disk together; each is marked by `begin` when it is sent. A
+    planned request that was never begun is no request, and not in doubt, unless the power went: then marks may be lost.
 
     Args:
         path: As for `Ledger`.
@@ -65,35 +71,59 @@ class ReplyLedger(Ledger):
     def __init__(self, path: str | Path | None) -> None:
         super().__init__(path)
         self.endpoint = ""
+        self._settle_planned()
 
     def find_replies(self, keys: Sequence[bytes], replicate: int = 0) -> list[StoredReply | None]:
         """Returns the reply about each key, or None where there is none yet."""
         return [None if each is None else from_bytes(each) for each in self._find(keys, replicate)]
 
-    def send(
-        self, keys: Sequence[bytes], replicate: int, digests: Sequence[bytes], *, retry_of: int | None = None
-    ) -> int:
-        """Writes down that a request is about to be sent; see `intend`.
+    def plan(self, requests: Sequence[Sequence[bytes]], replicate: int = 0) -> range:
+        """Writes down that requests are about to be sent, and waits for the disk; see `Ledger.intend`.
 
         Args:
-            keys: Of its images.
+            requests: The keys of the images of each.
             replicate: Which asking of the same images this is.
+
+        Returns:
+            The numbers of the requests, for `begin`.
+        """
+        self._reserve_room(max(map(len, requests), default=0))
+        with self._file.reported():
+            with self._file.transaction():
+                numbers = self._plan(requests, replicate)
+                self._write_meta({_PLANNED: json.dumps([_boot(), self.endpoint, time.time()])})
+            self._last += len(numbers)
+        self.flush()
+        return numbers
+
+    def begin(
+        self, request: int, num_images: int, digests: Sequence[bytes] = (), *, retry_of: int | None = None
+    ) -> None:
+        """Writes down that a planned request is sent now; after `store` or `fail` it is over.
+
+        Args:
+            request: One of those that `plan` returned.
+            num_images: As they were planned.
             digests: SHA-256 of the image files as they are sent; none where numbers are sent.
             retry_of: The first request about these images, where this repeats it or a part of it.
 
-        Returns:
-            The number of the request, for `keep` or `give_up`.
+        Raises:
+            PixpromptError: It cannot be written, or something could not before: nothing may be sent.
         """
+        self._reserve_room(num_images)
+        sent = {"digests": b"".join(digests) or None, "endpoint": self.endpoint, "retry_of": retry_of}
         with self._file.transaction():
-            request = self._intend(keys, replicate, endpoint=self.endpoint, retry_of=retry_of)
-            self._file.executemany(
-                "UPDATE queries SET digest = ? WHERE request = ? AND position = ?",
-                [(digest, request, position) for position, digest in enumerate(digests)],
-            )
-        self._last = request
-        return request
+            self._begin(request, num_images, **sent)
 
-    def keep(
+    def withdraw(self, planned: range) -> None:
+        """Forgets those of some planned requests that were not begun."""
+        with self._file.transaction():
+            self._file.execute(
+                f"DELETE FROM queries WHERE request BETWEEN ? AND ? AND {_UNSENT}", (planned.start, planned.stop - 1)
+            )
+            self._last = self._last_request()
+
+    def store(
         self,
         request: int,
         replies: Sequence[Reply | None],
@@ -104,7 +134,7 @@ class ReplyLedger(Ledger):
         """Writes a reply down: as it came, and what it says about each image; all of it or nothing.
 
         Args:
-            request: What `send` returned.
+            request: One that was begun.
             replies: One per image, None where it failed.
             failures: Why, where it did.
             received: As it came.
@@ -113,47 +143,53 @@ class ReplyLedger(Ledger):
         Raises:
             PixpromptError: It cannot be written, or the request does not wait for so many replies.
         """
-        rows = list(zip(replies, failures, strict=True))
-        with self._file.transaction():
-            if not self._receive(request, received, bytes_sent, len(rows)):
-                raise PixpromptError(f"request {request} of {self._file.name} does not wait for {len(rows)} answers.")
-            self._file.executemany(
-                # Or ignore: another session may have been told to ask again while this one still waited.
-                "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE request = ? AND position = ?",
-                [
-                    (None if reply is None else to_bytes(reply), failure, request, position)
-                    for position, (reply, failure) in enumerate(rows)
-                ],
-            )
-            self._write_meta({})
+        rows = [
+            (None if reply is None else to_bytes(reply), failure, request, position)
+            for position, (reply, failure) in enumerate(zip(replies, failures, strict=True))
+        ]
+        values = _columns(received, bytes_sent)
 
-    def give_up(
+        def write() -> None:
+            if not self._receive(request, values, len(rows)):
+                raise PixpromptError(f"request {request} of {self._file.name} does not wait for {len(rows)} answers.")
+            # Or ignore: another session may have been told to ask again while this one still waited.
+            self._file.executemany(
+                "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE request = ? AND position = ?", rows
+            )
+
+        self._save(write, len(received.body) + sum(len(row[0] or b"") for row in rows))
+
+    def fail(
         self,
         request: int,
         reason: str,
         *,
-        kind: str,
-        billed: bool,
+        kind: str | None = None,
+        billed: bool = True,
         received: Received | None = None,
         bytes_sent: int = 0,
     ) -> None:
         """Writes down that a request brought no answer.
 
         Args:
-            request: What `send` returned.
+            request: One that was begun.
             reason: For a person.
             kind: How it failed.
             billed: Whether its images may have to be paid for, and hence count as asked.
             received: What came, if anything did.
             bytes_sent: Length of the request.
         """
-        with self._file.transaction():
-            if received is not None:
-                self._receive(request, received, bytes_sent, None)
+        values = None if received is None else _columns(received, bytes_sent)
+
+        def write() -> None:
+            if values is not None:
+                self._receive(request, values, None)
             self._file.execute(
                 "UPDATE requests SET failure = ?, kind = ?, billed = ?, bytes_sent = ? WHERE id = ?",
                 (reason, kind, billed, bytes_sent, request),
             )
+
+        self._save(write, 0 if received is None else len(received.body))
 
     def unresolved(self) -> list[Doubt]:
         """Returns the requests in doubt about which nothing was decided yet."""
@@ -174,8 +210,9 @@ class ReplyLedger(Ledger):
                     (_SKIPPED, self.endpoint),
                 )
             self._file.execute(f"UPDATE requests SET resolved = ? WHERE {doubtful}", (policy, self.endpoint))
+        self.flush()
 
-    def leave(self, key: bytes, replicate: int, reason: str) -> None:
+    def skip(self, key: bytes, replicate: int, reason: str) -> None:
         """Leaves an image without an answer for good, because it is refused.
 
         Args:
@@ -200,19 +237,47 @@ class ReplyLedger(Ledger):
         with self._file.reported():
             return int(self._file.execute(query, (_SKIPPED, self.endpoint)).fetchone()[0])
 
-    def _receive(self, request: int, received: Received, bytes_sent: int, images: int | None) -> bool:
-        body = zlib.compress(received.body, _FAST)
-        headers = json.dumps(dict(received.headers))
+    def _receive(self, request: int, values: tuple[object, ...], images: int | None) -> bool:
         return bool(
             self._file.execute(
                 "UPDATE requests SET answered = ?, status = ?, headers = ?, body = ?, seconds = ?, bytes_sent = ?,"
                 f" bytes_received = ? WHERE id = ? AND images = coalesce(?, images) AND {IN_DOUBT}",
-                (
-                    *(time.time(), received.status, headers, body, received.seconds),
-                    *(bytes_sent, len(received.body), request, images),
-                ),
+                (*values, request, images),
             ).rowcount
         )
+
+    def _settle_planned(self) -> None:
+        """Decides about requests that an earlier session planned and did not begin, as far as the ledger knows."""
+        planned = f"SELECT request, count(*) FROM queries WHERE {_UNSENT} GROUP BY request"
+        with self._file.reported():
+            rows = self._file.execute(planned).fetchall() if self._file.is_first else []
+        if not rows:
+            return
+        boot, endpoint, when = json.loads(self.read_meta(_PLANNED) or '["", "", 0]')
+        with self._file.transaction():
+            if boot and boot == _boot():  # what that session wrote is all there, although it may have been killed
+                self._file.execute(f"DELETE FROM queries WHERE {_UNSENT}")
+            else:
+                self._file.executemany(
+                    "INSERT INTO requests (id, images, asked, endpoint) VALUES (?, ?, ?, ?)",
+                    [(request, images, when, endpoint) for request, images in rows],
+                )
+            self._last = self._last_request()
+        self.flush()
+
+
+def _columns(received: Received, bytes_sent: int) -> tuple[object, ...]:
+    body, headers = zlib.compress(received.body, _FAST), json.dumps(dict(received.headers))
+    return time.time(), received.status, headers, body, received.seconds, bytes_sent, len(received.body)
+
+
+@cache
+def _boot() -> str:
+    """Returns what names the time since this machine was started; nothing where that is not known."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
 
 
 _SCORES, _NAMED, _WORDS, _SKIPPED = b"s", b"n", b"t", b"-"

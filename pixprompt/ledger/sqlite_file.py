@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,59 +18,60 @@ if sys.platform != "win32":
 
 __all__ = ["SCHEMA", "LedgerFile", "LedgerLock"]
 
-SCHEMA = 2
+SCHEMA = 3
 _APPLICATION = 0x7078_6C67
 """In the file's header: "pxlg"."""
 _BUSY_SECONDS = 10.0
-_STEPS: tuple[tuple[str, ...], ...] = (
-    (
-        "CREATE TABLE requests (id INTEGER PRIMARY KEY, images INTEGER NOT NULL, asked REAL NOT NULL,"
-        " answered REAL, failure TEXT)",
-        "CREATE TABLE queries (request INTEGER NOT NULL REFERENCES requests (id), position INTEGER NOT NULL,"
-        " key BLOB NOT NULL, replicate INTEGER NOT NULL, outputs BLOB, PRIMARY KEY (request, position))",
-        "CREATE UNIQUE INDEX answers ON queries (key, replicate) WHERE outputs IS NOT NULL",
-        "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
-    ),
-    (
-        # A retry is a request of its own; its images are those of the first attempt, `retry_of`.
-        "ALTER TABLE requests ADD COLUMN retry_of INTEGER REFERENCES requests (id)",
-        "ALTER TABLE requests ADD COLUMN endpoint TEXT",  # a digest; `meta` says of what
-        "ALTER TABLE requests ADD COLUMN kind TEXT",  # of the failure
-        "ALTER TABLE requests ADD COLUMN billed INTEGER NOT NULL DEFAULT 1",  # 0 where it surely was not
-        "ALTER TABLE requests ADD COLUMN resolved TEXT",  # what was decided about a request in doubt
-        "ALTER TABLE requests ADD COLUMN status INTEGER",
-        "ALTER TABLE requests ADD COLUMN headers TEXT",
-        "ALTER TABLE requests ADD COLUMN body BLOB",  # compressed by zlib
-        "ALTER TABLE requests ADD COLUMN seconds REAL",
-        "ALTER TABLE requests ADD COLUMN bytes_sent INTEGER",
-        "ALTER TABLE requests ADD COLUMN bytes_received INTEGER",
-        "ALTER TABLE queries ADD COLUMN digest BLOB",  # SHA-256 of the file that was sent
-        "ALTER TABLE queries ADD COLUMN failure TEXT",  # of this image in a request that was answered
-    ),
+_CHECKPOINT = 4000
+"""Pages of the write-ahead log, 16 MB, after which SQLite moves them to the file."""
+_TABLES = (
+    # A retry is a request of its own; its images are those of the first attempt, `retry_of`.
+    "CREATE TABLE requests (id INTEGER PRIMARY KEY, images INTEGER NOT NULL, asked REAL NOT NULL, answered REAL,"
+    " failure TEXT,"
+    " retry_of INTEGER REFERENCES requests (id),"
+    " endpoint TEXT,"  # a digest; `meta` says of what
+    " digests BLOB,"  # SHA-256 of the files that were sent, 32 bytes each
+    " kind TEXT,"  # of the failure
+    " billed INTEGER NOT NULL DEFAULT 1,"  # 0 where it surely was not
+    " resolved TEXT,"  # what was decided about a request in doubt
+    " status INTEGER, headers TEXT,"
+    " body BLOB,"  # compressed by zlib
+    " seconds REAL, bytes_sent INTEGER, bytes_received INTEGER)",
+    "CREATE TABLE queries (request INTEGER NOT NULL, position INTEGER NOT NULL, key BLOB NOT NULL,"
+    " replicate INTEGER NOT NULL, outputs BLOB,"
+    " failure TEXT,"  # of this image in a request that was answered
+    " PRIMARY KEY (request, position))",
+    "CREATE UNIQUE INDEX answers ON queries (key, replicate) WHERE outputs IS NOT NULL",
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
 )
-"""What makes schema n + 1 of schema n."""
 
 
 class LedgerFile:
     """An open ledger; methods may be called from several threads.
 
+    What a transaction has written outlives the process. It outlives a power cut once `flush` has returned, which waits
+    for the disk once for everything that was written before it. Room for answers is set aside by `reserve_room`, and
+    given up when the disk is full.
+
     Args:
         path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
-        read_only: Only looks, also while another process writes; an older schema is read as the present one.
+        read_only: Only looks, also while another process writes.
 
     Attributes:
         name: For messages.
 
     Raises:
-        PixpromptError: The file is no ledger, of a newer schema, or cannot be opened; the message says which.
+        PixpromptError: The file is no ledger, of another schema, or cannot be opened; the message says which.
     """
 
     def __init__(self, path: Path | None, *, read_only: bool = False) -> None:
         self.name = "the ledger in memory" if path is None else str(path)
+        self._path = path
         self._lock = threading.RLock()
+        self._log = -1
+        self._hold: LedgerLock | None = None
         with self.reported():
             self._connection = _connect(path, read_only)
-        self._hold: LedgerLock | None = None
         try:
             if path is not None and not read_only:
                 self._hold = LedgerLock(path)
@@ -93,6 +94,9 @@ class LedgerFile:
         with self._lock, suppress(sqlite3.ProgrammingError):
             self._connection.execute("SELECT 1")
             self._connection.close()
+            log, self._log = self._log, -1
+            if log >= 0:
+                os.close(log)
             if self._hold is not None:
                 self._hold.release()
             return True
@@ -120,32 +124,71 @@ class LedgerFile:
                     self.execute("ROLLBACK")
                 raise
 
+    def flush(self) -> None:
+        """Waits until what was written is on the disk; other threads go on writing meanwhile.
+
+        Raises:
+            PixpromptError: The disk does not take it.
+        """
+        if self._log >= 0:
+            try:
+                os.fsync(self._log)
+            except OSError as error:
+                raise PixpromptError(f"cannot write {self.name}: {error}.") from error
+
+    def reserve_room(self, num_bytes: int) -> None:
+        """Sets room aside on the disk, at least so much in all, which `give_up_room` makes available.
+
+        Raises:
+            PixpromptError: The disk is too full.
+        """
+        if self._hold is not None:
+            try:
+                self._hold.reserve_room(num_bytes)
+            except OSError as error:
+                raise PixpromptError(
+                    f"no room beside {self.name} for the answers to further requests: {error}. None was sent. Free "
+                    "some space, and resume."
+                ) from error
+
+    def give_up_room(self) -> bool:
+        """Frees the room that was set aside; returns whether there was any."""
+        return self._hold is not None and self._hold.give_up_room()
+
+    @property
+    def is_first(self) -> bool:
+        """Whether nothing else in this process has the same file open to write."""
+        return self._hold is None or self._hold.is_first
+
     def _prepare(self, read_only: bool) -> None:
         version = self._version()
-        if read_only and version < SCHEMA:
-            copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-            with closing(self._connection) as old:
-                old.backup(copy)
-            self._connection = copy
-        elif not read_only:
-            self.execute("PRAGMA journal_mode = WAL")
-            self.execute("PRAGMA synchronous = FULL")
-        if version < SCHEMA:
+        if read_only:
+            return
+        if self.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal" and self._path is not None:
+            self.execute("PRAGMA synchronous = NORMAL")  # a commit does not wait for the disk; `flush` does
+            self.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+        if version == 0:
             with self.transaction():
-                for step in _STEPS[self._version() :]:  # once more: another process may have been faster
-                    for statement in step:
+                if self._version() == 0:  # once more: another process may have been faster
+                    for statement in _TABLES:
                         self.execute(statement)
-                self.execute(f"PRAGMA application_id = {_APPLICATION}")
-                self.execute(f"PRAGMA user_version = {SCHEMA}")
+                    self.execute(f"PRAGMA application_id = {_APPLICATION}")
+                    self.execute(f"PRAGMA user_version = {SCHEMA}")
+        log = None if self._path is None else self._path.with_name(f"{self._path.name}-wal")
+        if log is not None and log.exists():
+            self._log = os.open(log, os.O_RDWR)
+            self.flush()
 
     def _version(self) -> int:
         found = self.execute("PRAGMA application_id").fetchone()[0]
-        if found not in (0, _APPLICATION) or (found == 0 and self.execute("SELECT 1 FROM sqlite_master").fetchone()):
+        empty = self.execute("SELECT 1 FROM sqlite_master").fetchone() is None
+        if found not in (0, _APPLICATION) or (found == 0 and not empty):
             raise PixpromptError(f"{self.name} is an SQLite file, but no ledger of pixprompt. Choose another file.")
         version = int(self.execute("PRAGMA user_version").fetchone()[0])
-        if version > SCHEMA:
+        if version not in (0, SCHEMA):
             raise PixpromptError(
-                f"{self.name} is a ledger of schema {version}; this version reads schema {SCHEMA}. Update pixprompt."
+                f"{self.name} is a ledger of schema {version}; this version of pixprompt reads schema {SCHEMA}. Use "
+                "the version that wrote it, or begin a new one."
             )
         return version
 
@@ -153,7 +196,10 @@ class LedgerFile:
 def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:
     place = ":memory:" if path is None else str(path)
     if read_only and path is not None:
-        place = f"{path.absolute().as_uri()}?mode=ro"
+        in_use = any(path.with_name(f"{path.name}-{end}").exists() for end in ("wal", "lock"))
+        place = f"{path.absolute().as_uri()}?mode=ro" + (
+            "" if in_use else "&immutable=1"
+        )  # else files are left beside it
     # Autocommit, so that BEGIN and COMMIT stand where they are written.
     return sqlite3.connect(
         place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=place.startswith("file:")
@@ -175,10 +221,14 @@ class LedgerLock:
     """Holds a ledger for this process, by a lock on the file PATH-lock beside it, which ends with the process.
 
     It is a file of its own since SQLite loses its locks on the ledger when anything else in the process closes it.
-    Within the process a ledger may be held any number of times.
+    Within the process a ledger may be held any number of times. The file also takes up the room that is set aside on
+    the disk.
 
     Args:
         path: The ledger.
+
+    Attributes:
+        is_first: Whether nothing else in the process held it before.
 
     Raises:
         PixpromptError: Another process holds it.
@@ -193,6 +243,7 @@ class LedgerLock:
         self._key = os.getpid(), self._path
         with self._guard:
             file, count = self._held.get(self._key, (-1, 0))
+            self.is_first = count == 0
             self._held[self._key] = (file if count else self._locked(path), count + 1)
 
     def __del__(self) -> None:
@@ -209,6 +260,27 @@ class LedgerLock:
                 with suppress(OSError):
                     self._path.unlink()
                 os.close(file)
+
+    def reserve_room(self, num_bytes: int) -> None:
+        """Makes the file at least so long, on the disk and not only in name."""
+        with self._guard:
+            file, _ = self._held.get(self._key, (-1, 0))
+            if file < 0:
+                return  # the ledger is closed
+            missing = num_bytes - os.fstat(file).st_size
+            if missing > 0 and hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file, 0, num_bytes)
+            elif missing > 0:
+                os.write(file, bytes(missing))
+
+    def give_up_room(self) -> bool:
+        """Makes the file empty; returns whether it was not."""
+        with self._guard:
+            file, _ = self._held.get(self._key, (-1, 0))
+            had = file >= 0 and os.fstat(file).st_size > 0
+            if had:
+                os.ftruncate(file, 0)
+            return had
 
     def _locked(self, path: Path) -> int:
         while True:

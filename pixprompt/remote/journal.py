@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -93,7 +94,7 @@ class RemoteJournal(Journal):
         self.concurrency, self.leave_refused = concurrency, leave_refused
         many, few = (count * model.max_batch for count in _REQUESTS)
         self.chunk = min(many, max(_MOST_IMAGES, few))
-        self.ledger.endpoint = model.digest
+        self.ledger.endpoint, self.ledger.num_at_once = model.digest, concurrency
         self._resolve(in_doubt or "ask")
         totals = self.ledger.totals()
         self._before = totals if session_only else None
@@ -236,17 +237,21 @@ class RemoteJournal(Journal):
         left = self.ledger.refused + 1
         if left > max(IN_A_ROW, len(self._seen) // _SHARE):
             raise EndpointError(f"{reason} {left} images were refused so far, which are too many to do without.")
-        self.ledger.leave(key, replicate, reason)
+        self.ledger.skip(key, replicate, reason)
 
     def _send(self, parts: Sequence[list[int]], asking: _Asking) -> None:
         """Sends requests side by side; after an error those under way are finished."""
         caller = self.model.caller()
+        planned = self.ledger.plan([[asking.keys[index] for index in part] for part in parts], asking.replicate)
 
-        def one(part: list[int]) -> None:
+        def one(job: tuple[list[int], int]) -> None:
+            part, request = job
             pictures = [self.model.picture(asking.canvases[index]) for index in part]
             digests = [hashlib.sha256(picture.content).digest() for picture in pictures if picture.content]
             wanted = [asking.keys[index] for index in part]
-            attempts = LedgerAttempts(self.ledger, self.budget, wanted, digests, asking.replicate, self.model.sender)
+            attempts = LedgerAttempts(
+                self.ledger, self.budget, wanted, digests, asking.replicate, request, self.model.sender
+            )
             try:
                 caller.query(pictures, attempts)
             except BaseException as error:
@@ -255,7 +260,15 @@ class RemoteJournal(Journal):
                     raise ImageRefused(str(error), part) from None
                 raise
 
-        run_concurrently(one, parts, at_once=self.concurrency, stop=caller.stop, timeout=caller.timeout)
+        try:
+            jobs = list(zip(parts, planned, strict=True))
+            run_concurrently(one, jobs, at_once=self.concurrency, stop=caller.stop, timeout=caller.timeout)
+        except BaseException:
+            with suppress(PixpromptError):  # else they are forgotten when the ledger is opened again
+                self.ledger.withdraw(planned)
+                self.ledger.flush()
+            raise
+        self.ledger.flush()
 
     def _canvases(self, images: Tensor) -> Canvases:
         check_images(images, self.spec.image_size)

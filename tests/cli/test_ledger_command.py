@@ -17,6 +17,13 @@ from pixprompt.core import DoubtError
 from pixprompt.ledger.reply_ledger import Received, ReplyLedger
 
 
+def sent(ledger: ReplyLedger, keys: list[bytes], retry_of: int | None = None) -> int:
+    """A request that is planned and sent."""
+    (request,) = ledger.plan([keys])
+    ledger.begin(request, len(keys), retry_of=retry_of)
+    return request
+
+
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     path = tmp_path / "run" / "ledger.sqlite"
@@ -26,11 +33,11 @@ def file(tmp_path: Path) -> Path:
         facts = {"encoding": "png", "protocol": "v2", "url": "http://x/m"}
         ledger.write_meta(endpoint_e=json.dumps(facts), price_per_1000="1.5")
         came = Received(200, {}, b"{}", 0.25)
-        first = ledger.send([b"a", b"b"], 0, [b"1", b"2"])
-        ledger.give_up(first, "HTTP 503\x1b[31m: busy", kind="busy", billed=True, received=came, bytes_sent=2048)
-        ledger.keep(ledger.send([b"a", b"b"], 0, [], retry_of=first), ["cat", "dog"], [None, None], came, 2048)
-        ledger.give_up(ledger.send([b"c"], 0, []), "no connection", kind="unsent", billed=False)
-        ledger.send([b"d"], 0, [])
+        first = sent(ledger, [b"a", b"b"])
+        ledger.fail(first, "HTTP 503\x1b[31m: busy", kind="busy", billed=True, received=came, bytes_sent=2048)
+        ledger.store(sent(ledger, [b"a", b"b"], retry_of=first), ["cat", "dog"], [None, None], came, 2048)
+        ledger.fail(sent(ledger, [b"c"]), "no connection", kind="unsent", billed=False)
+        sent(ledger, [b"d"])
         ledger.count_hits(5)
     return path
 

@@ -1,4 +1,4 @@
-"""Ledgers of remote models: replies bit by bit, retries by name, doubts with a decision; older files are brought up."""
+"""Ledgers of remote models: replies bit by bit, retries by name, doubts with a decision, plans."""
 
 from __future__ import annotations
 
@@ -15,27 +15,22 @@ from hypothesis import strategies as st
 from pixprompt.core import PixpromptError
 from pixprompt.ledger.ledger import Ledger, Totals
 from pixprompt.ledger.reply_ledger import SKIPPED, Received, ReplyLedger, from_bytes, to_bytes
-from pixprompt.ledger.sqlite_file import SCHEMA, LedgerFile
 from pixprompt.ledger.summary import read_ledger
 
 KEYS = [bytes([i]) * 32 for i in range(6)]
 CAME = Received(200, {"x-request-id": "1"}, b'{"scores": [1, 2]}', 0.5)
-OLD = """
-CREATE TABLE requests (id INTEGER PRIMARY KEY, images INTEGER NOT NULL, asked REAL NOT NULL,
-    answered REAL, failure TEXT);
-CREATE TABLE queries (request INTEGER NOT NULL REFERENCES requests (id), position INTEGER NOT NULL,
-    key BLOB NOT NULL, replicate INTEGER NOT NULL, outputs BLOB, PRIMARY KEY (request, position));
-CREATE UNIQUE INDEX answers ON queries (key, replicate) WHERE outputs IS NOT NULL;
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-INSERT INTO requests VALUES (1, 2, 1000.0, 1001.5, NULL), (2, 1, 1002.0, NULL, 'ValueError: no'),
-    (3, 1, 1003.0, NULL, NULL);
-INSERT INTO meta VALUES ('cached_images', '4'), ('run', 'digest');
-PRAGMA application_id = 1886940263;
-PRAGMA user_version = 1;
-"""
 NUMBERS = st.floats(allow_nan=False)
 TEXTS = st.text(st.characters(codec=None))
 REPLIES = st.lists(NUMBERS, max_size=5) | st.dictionaries(TEXTS, NUMBERS, max_size=4) | TEXTS
+
+
+def sent(
+    ledger: ReplyLedger, keys: list[bytes], replicate: int, digests: list[bytes], retry_of: int | None = None
+) -> int:
+    """A request that is planned and sent."""
+    (request,) = ledger.plan([keys], replicate)
+    ledger.begin(request, len(keys), digests, retry_of=retry_of)
+    return request
 
 
 @given(REPLIES)
@@ -60,44 +55,44 @@ def test_a_reply_is_kept_as_it_came_and_as_it_was_read(tmp_path: Path) -> None:
     path = tmp_path / "l"
     with ReplyLedger(path) as ledger:
         ledger.endpoint = "e"
-        request = ledger.send(KEYS[:3], 0, [b"1", b"2", b"3"])
+        request = sent(ledger, KEYS[:3], 0, [b"1", b"2", b"3"])
         assert ledger.find_replies(KEYS[:2]) == [None, None]
-        ledger.keep(request, [{"cat": 0.5}, None, "dog"], [None, "too dark", None], CAME, 99)
+        ledger.store(request, [{"cat": 0.5}, None, "dog"], [None, "too dark", None], CAME, 99)
         assert ledger.find_replies(KEYS[:3]) == [{"cat": 0.5}, None, "dog"]
-        again = ledger.send(KEYS[1:2], 0, [b"2"], retry_of=request)
-        ledger.give_up(again, "busy", kind="busy", billed=False, received=CAME, bytes_sent=9)
+        again = sent(ledger, KEYS[1:2], 0, [b"2"], retry_of=request)
+        ledger.fail(again, "busy", kind="busy", billed=False, received=CAME, bytes_sent=9)
         with pytest.raises(PixpromptError, match="does not wait for 3"):
-            ledger.keep(request, ["a", "b", "c"], [None] * 3, CAME)
+            ledger.store(request, ["a", "b", "c"], [None] * 3, CAME)
         with pytest.raises(PixpromptError, match="does not wait for 1"):
-            ledger.keep(again, ["a"], [None], CAME)
+            ledger.store(again, ["a"], [None], CAME)
         assert ledger.totals() == Totals(3, 2, 1, 0, 0, 0, retried=1)
     found = read_ledger(path, requests=True)
     assert (found["bytes"], found["not_billed"], found["answers"]) == ({"sent": 108, "received": 36}, 1, 2)
     assert [line["outcome"] for line in found["list"]] == ["answered", "busy"]
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT failure FROM queries ORDER BY request, position").fetchall()[1] == ("too dark",)
-        assert file.execute("SELECT digest FROM queries").fetchall() == [(b"1",), (b"2",), (b"3",), (b"2",)]
+        assert file.execute("SELECT digests FROM requests").fetchall() == [(b"123",), (b"2",)]
 
 
 def test_an_answer_that_comes_after_it_was_asked_again_breaks_nothing(tmp_path: Path) -> None:
     """A session that still waited while another one was told to ask again."""
     with ReplyLedger(tmp_path / "l") as first:
-        late = first.send(KEYS[:2], 0, [])
+        late = sent(first, KEYS[:2], 0, [])
         with ReplyLedger(tmp_path / "l") as second:
             second.resolve("retry")
-            second.keep(second.send(KEYS[:1], 0, []), ["soon"], [None], CAME)
-        first.keep(late, ["late", "late"], [None, None], CAME)
+            second.store(sent(second, KEYS[:1], 0, []), ["soon"], [None], CAME)
+        first.store(late, ["late", "late"], [None, None], CAME)
         assert first.find_replies(KEYS[:2]) == ["soon", "late"]
         with pytest.raises(PixpromptError, match="written to by another run"):
-            first.send(KEYS[2:3], 0, [])
+            sent(first, KEYS[2:3], 0, [])
 
 
 def test_decisions_are_about_what_is_undecided(tmp_path: Path) -> None:
     with ReplyLedger(tmp_path / "l") as ledger:
-        ledger.send(KEYS[:2], 0, [])
+        sent(ledger, KEYS[:2], 0, [])
         ledger.resolve("retry")
-        ledger.keep(ledger.send(KEYS[:1], 0, []), ["a"], [None], CAME)
-        ledger.send([KEYS[1], KEYS[2]], 0, [])
+        ledger.store(sent(ledger, KEYS[:1], 0, []), ["a"], [None], CAME)
+        sent(ledger, [KEYS[1], KEYS[2]], 0, [])
         assert [doubt.resolved for doubt in ledger.in_doubt()] == ["retry", None]
         ledger.resolve("skip")
         assert ledger.unresolved() == []
@@ -105,67 +100,19 @@ def test_decisions_are_about_what_is_undecided(tmp_path: Path) -> None:
         assert (ledger.totals().in_doubt, ledger.totals().skipped) == (2, 2)
 
 
-# Schemas -------------------------------------------------------------------------------------------------------------
-
-
-def old_ledger(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as file:
-        file.executescript(OLD)
-        rows = [(1, 0, KEYS[0], 0, np.float32([1, 2]).tobytes()), (1, 1, KEYS[1], 0, np.float32([3]).tobytes())]
-        rows += [(2, 0, KEYS[2], 0, None), (3, 0, KEYS[2], 0, None)]
-        file.executemany("INSERT INTO queries VALUES (?, ?, ?, ?, ?)", rows)
-        file.commit()
-
-
-def test_a_ledger_of_schema_1_loses_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "l"
-    old_ledger(path)
-    with closing(sqlite3.connect(path)) as file:
-        before = file.execute("SELECT request, position, key, replicate, outputs FROM queries").fetchall()
-    with Ledger(path) as ledger:
-        assert [row.tolist() for row in ledger.find(KEYS[:2])] == [[1, 2], [3]]
-        assert ledger.totals() == Totals(4, 3, 1, 1, 1, 4)
-        assert ledger.read_meta("run") == "digest"
-        ledger.answer(ledger.intend(KEYS[2:3]), np.float32([[5, 6]]))
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
-        after = file.execute("SELECT request, position, key, replicate, outputs FROM queries").fetchall()
-        assert after[: len(before)] == before
-    old_ledger(tmp_path / "other")
-    with pytest.raises(PixpromptError, match="holds rows and not replies"):
-        ReplyLedger(tmp_path / "other")
-
-
-def test_a_new_ledger_is_like_one_that_was_brought_up(tmp_path: Path) -> None:
-    old_ledger(tmp_path / "old")
-    shapes = []
-    for name in ("old", "new"):
-        LedgerFile(tmp_path / name).close()
-        with closing(sqlite3.connect(tmp_path / name)) as file:
-            tables = ("requests", "queries", "meta")
-            shapes.append([file.execute(f"PRAGMA table_info({table})").fetchall() for table in tables])
-    assert shapes[0] == shapes[1]
-
-
-def test_a_failing_step_leaves_the_old_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "l"
-    old_ledger(path)
-    steps = (("SELECT 1",), ("ALTER TABLE requests ADD COLUMN kind TEXT", "ALTER TABLE absent ADD COLUMN x"))
-    monkeypatch.setattr("pixprompt.ledger.sqlite_file._STEPS", steps)
-    with pytest.raises(PixpromptError, match="no such table"):
-        Ledger(path)
-    monkeypatch.undo()
-    with closing(sqlite3.connect(path)) as file:
-        assert file.execute("PRAGMA user_version").fetchone() == (1,)
-    Ledger(path).close()
-
-
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-def test_reading_changes_nothing_also_of_older_files(tmp_path: Path) -> None:
+def test_reading_changes_nothing(tmp_path: Path) -> None:
     path = tmp_path / "l"
-    old_ledger(path)
+    with Ledger(path) as ledger:
+        ledger.answer(ledger.intend(KEYS[:2]), np.float32([[1, 2], [3, 4]]))
+        ledger.fail(ledger.intend(KEYS[2:3]), "ValueError: no")
+        ledger.intend(KEYS[2:3])
+        ledger.count_hits(4)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("UPDATE requests SET asked = 1000 + id, answered = answered + 1001.5 - answered")
+        file.commit()
     content = path.read_bytes()
     found = read_ledger(path, price_per_1000=1000)
     assert path.read_bytes() == content
@@ -174,7 +121,7 @@ def test_reading_changes_nothing_also_of_older_files(tmp_path: Path) -> None:
     assert (found["cached"], found["cost"], found["answers"]) == (4, 4.0, 2)
     named = [{"request": 3, "images": 1, "asked": "1970-01-01T00:16:43.000Z", "decided": None}]
     assert found["in_doubt"] == {"requests": 1, "images": 1, "named": named}
-    assert found["time"]["median"] == 1.5
+    assert found["time"]["median"] == 0.5
     assert found["by_status"] == [
         {"outcome": "answered", "status": None, "requests": 1, "images": 2},
         {"outcome": "failed", "status": None, "requests": 1, "images": 1},
@@ -186,11 +133,11 @@ def test_reading_changes_nothing_also_of_older_files(tmp_path: Path) -> None:
 
 def test_reading_while_a_run_writes(tmp_path: Path) -> None:
     with ReplyLedger(tmp_path / "l") as ledger:
-        ledger.keep(ledger.send(KEYS[:1], 0, []), ["a"], [None], CAME)
-        request = ledger.send(KEYS[1:3], 0, [])
+        ledger.store(sent(ledger, KEYS[:1], 0, []), ["a"], [None], CAME)
+        request = sent(ledger, KEYS[1:3], 0, [])
         found = read_ledger(tmp_path / "l")
         assert (found["answers"], found["in_doubt"]["images"]) == (1, 2)
-        ledger.keep(request, ["b", "c"], [None, None], CAME)
+        ledger.store(request, ["b", "c"], [None, None], CAME)
         assert read_ledger(tmp_path / "l")["answers"] == 3
 
 

@@ -49,7 +49,8 @@ def kept(ledger: Path) -> tuple[dict[str, str], list[str], int]:
             return {}, [], 0
         answers = "SELECT hex(key) || replicate, hex(outputs) FROM queries WHERE outputs IS NOT NULL"
         doubtful = "SELECT id FROM requests WHERE answered IS NULL AND failure IS NULL"
-        digests = f"SELECT lower(hex(digest)) FROM queries WHERE request IN ({doubtful})"
+        digest = "lower(hex(substr(digests, 32 * position + 1, 32)))"
+        digests = f"SELECT {digest} FROM queries JOIN requests ON id = request WHERE id IN ({doubtful})"
         return (
             dict(file.execute(answers).fetchall()),
             [row[0] for row in file.execute(digests)],

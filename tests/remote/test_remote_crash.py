@@ -27,6 +27,8 @@ from .paid_server import KEY, describe
 
 HERE = Path(__file__).parent
 ROUNDS = 60
+DIGEST = "lower(hex(substr(digests, 32 * position + 1, 32)))"
+"""Of the file of one image, in SQL."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +64,13 @@ def compared(folder: Path, sold: list[str]) -> Books:
     lines = json.loads((folder / "rounds.json").read_text())["rounds"]
     kills = [line for line in lines if line["killed"]]
     doubtful = [line["doubtful"] for line in kills]
+    answered = f"SELECT {DIGEST} FROM queries JOIN requests ON requests.id = request WHERE outputs NOT NULL"
     with closing(sqlite3.connect(folder / "run" / "ledger.sqlite")) as file:
-        kept = Counter(row[0] for row in file.execute("SELECT lower(hex(digest)) FROM queries WHERE outputs NOT NULL"))
+        kept = Counter(row[0] for row in file.execute(answered))
         named = Counter(
             row[0]
             for row in file.execute(
-                "SELECT lower(hex(digest)) FROM queries JOIN requests ON requests.id = request"
+                f"SELECT {DIGEST} FROM queries JOIN requests ON requests.id = request"
                 " WHERE answered IS NULL AND requests.failure IS NULL"
             )
         )

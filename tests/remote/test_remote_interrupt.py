@@ -73,13 +73,13 @@ class FullDisk:
 
     def __init__(self, ledger: ReplyLedger, failures: int) -> None:
         self.ledger, self.failures = ledger, failures
-        self.keep_as_always = ledger.keep
+        self.store_as_always = ledger.store
 
-    def keep(self, *given: Any) -> None:
+    def store(self, *given: Any) -> None:
         if self.failures:
             self.failures -= 1
             raise PixpromptError("cannot use l as a ledger: disk is full.") from sqlite3.OperationalError("full")
-        self.keep_as_always(*given)
+        self.store_as_always(*given)
 
 
 @pytest.mark.parametrize("failures", [3, 100])
@@ -89,7 +89,7 @@ def test_an_answer_waits_for_a_full_disk(
     clock = FakeClock()
     monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", lambda: clock)
     asked = journal(ScriptedSender())
-    monkeypatch.setattr(asked.ledger, "keep", FullDisk(asked.ledger, failures).keep)
+    monkeypatch.setattr(asked.ledger, "store", FullDisk(asked.ledger, failures).store)
     if failures == 3:
         assert asked(images(1)).shape[0] == 1
         assert clock.waits == [1.0, 2.0, 4.0]
@@ -104,10 +104,10 @@ def test_an_answer_waits_for_a_full_disk(
 def test_what_is_wrong_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = journal(ScriptedSender())
 
-    def keep(*given: Any) -> None:
+    def store(*given: Any) -> None:
         raise PixpromptError("request 1 does not wait for 1 answers.")
 
-    monkeypatch.setattr(asked.ledger, "keep", keep)
+    monkeypatch.setattr(asked.ledger, "store", store)
     monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", FakeClock)
     with pytest.raises(PixpromptError, match="does not wait"):
         asked(images(1))
@@ -128,7 +128,7 @@ def opened_elsewhere(path: Path) -> bool:
 def test_a_ledger_in_use_is_not_taken_for_what_a_crash_left(tmp_path: Path) -> None:
     path = tmp_path / "l"
     with ReplyLedger(path) as ledger:
-        ledger.send([b"k"], 0, [])  # under way, and not in doubt
+        ledger.begin(ledger.plan([[b"k"]])[0], 1)  # under way, and not in doubt
         assert not opened_elsewhere(path)
         with ReplyLedger(path):
             pass

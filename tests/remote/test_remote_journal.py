@@ -217,7 +217,8 @@ def crashed(path: Path) -> None:
     asked = journal(ScriptedSender(), path, concurrency=1)
     asked(images(0, 1, 2))
     keys = asked.model.keys((images(3, 4) * 255).byte().permute(0, 2, 3, 1).contiguous().numpy())
-    asked.ledger.send(keys, 0, [])
+    (request,) = asked.ledger.plan([keys])
+    asked.ledger.begin(request, len(keys))
     asked.ledger.close()
 
 

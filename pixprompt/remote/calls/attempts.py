@@ -59,6 +59,7 @@ class LedgerAttempts:
         keys: Of the images.
         digests: SHA-256 of the image files; none where numbers are sent.
         replicate: Which asking of the same images this is.
+        planned: The number under which the first request is planned in the ledger.
         meter: Knows how much was sent.
         clock: The time.
 
@@ -73,13 +74,15 @@ class LedgerAttempts:
         keys: Sequence[bytes],
         digests: Sequence[bytes],
         replicate: int,
+        planned: int,
         meter: MeteredSender,
         clock: Clock | None = None,
     ) -> None:
         self._clock = clock or Clock()
         self._ledger, self._budget, self._meter = ledger, budget, meter
         self._keys, self._digests, self._replicate = keys, digests, replicate
-        self._first: int | None = None
+        self._planned: int | None = planned
+        self._first = planned
         self._num_images = 0
         self.about_images = False
 
@@ -92,8 +95,11 @@ class LedgerAttempts:
         keys = [self._keys[position] for position in positions]
         digests = [self._digests[position] for position in positions] if self._digests else []
         self._budget.reserve(len(keys), 1)
-        request = self._ledger.send(keys, self._replicate, digests, retry_of=self._first)
-        self._first = self._first or request
+        request, retry_of = self._planned, None
+        if request is None:
+            request, retry_of = self._ledger.plan([keys], self._replicate)[0], self._first
+        self._planned = None
+        self._ledger.begin(request, len(keys), digests, retry_of=retry_of)
         self._num_images = len(keys)
         return request
 
@@ -108,7 +114,7 @@ class LedgerAttempts:
         self.about_images = any(failures)
         for pause in (*_PAUSES, None):
             try:
-                return self._ledger.keep(request, replies, failures, _received(incoming), self._meter.bytes_sent)
+                return self._ledger.store(request, replies, failures, _received(incoming), self._meter.bytes_sent)
             except PixpromptError as error:
                 if not isinstance(error.__cause__, sqlite3.OperationalError):
                     raise
@@ -124,7 +130,7 @@ class LedgerAttempts:
         incoming = fault.incoming
         status = None if incoming is None else incoming.status
         self.about_images = fault.kind in _OF_THE_IMAGES and status is not None and status not in _OF_THE_ENDPOINT
-        self._ledger.give_up(
+        self._ledger.fail(
             request,
             fault.reason,
             kind=str(fault.kind),
