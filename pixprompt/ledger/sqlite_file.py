@@ -268,7 +268,7 @@ class LedgerLock:
             if file < 0:
                 return  # the ledger is closed
             missing = num_bytes - os.fstat(file).st_size
-            if missing > 0 and hasattr(os, "posix_fallocate"):
+            if missing > 0 and sys.platform == "linux":
                 os.posix_fallocate(file, 0, num_bytes)
             elif missing > 0:
                 os.write(file, bytes(missing))
