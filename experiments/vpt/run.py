@@ -166,7 +166,7 @@ class Bench:
         return {
             "lr": rate,
             "epochs": epochs,
-            "optimizer": parts.config.optimizer,
+            "optimizer": parts.config.fit.optimizer,
             "seed": seed,
             "val": state.best.scores["val_accuracy"] if state.best else None,
             "best_epoch": state.best.epoch if state.best else None,

@@ -1,43 +1,62 @@
-"""Adapters: what is fitted and evaluated."""
+"""Adapters: what is fitted and evaluated. `METHODS` costs no import of torch; the other names import it when used."""
 
-from ..registry import Registry
-from .bar import BarPrompter
-from .baselines import BASELINES, make_baseline
-from .coordinator import Coordinator, CoordinatorSpec
-from .pixel import SPACES, PixelPrompt
-from .sa2vp import SA2VP, SA2VP_PRESETS, make_sa2vp
-from .search import InBasis, Prompter
-from .vpt import ViTVPT, make_vpt
-from .whitebox import Supervised, WhiteBox
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from .methods import METHODS, Grid, Learning, Method, MethodSettings, register
+
+if TYPE_CHECKING:
+    from .bar import BarPrompter
+    from .baselines import BASELINES, make_baseline
+    from .coordinator import Coordinator, CoordinatorSpec
+    from .pixel import PixelPrompt
+    from .sa2vp import SA2VP, make_sa2vp
+    from .search import InBasis, Prompter
+    from .vpt import ViTVPT, make_vpt
+    from .whitebox import Supervised, WhiteBox
 
 __all__ = [
     "BASELINES",
     "METHODS",
-    "SA2VP_PRESETS",
-    "SPACES",
+    "SA2VP",
     "BarPrompter",
     "Coordinator",
     "CoordinatorSpec",
+    "Grid",
     "InBasis",
+    "Learning",
+    "Method",
+    "MethodSettings",
     "PixelPrompt",
     "Prompter",
     "Supervised",
+    "ViTVPT",
     "WhiteBox",
     "make_baseline",
     "make_sa2vp",
     "make_vpt",
+    "register",
 ]
 
-METHODS: Registry[type] = Registry("method")
-METHODS.register("pixel", "one pixel prompt for every image, saved as a PNG")(PixelPrompt)
-METHODS.register("bar", "BAR: an opaque frame around the shrunk image, learned from answers (arXiv 2007.08714)")(
-    BarPrompter
-)
-METHODS.register("blackvip", "BlackVIP: a prompt for each image, learned from answers (arXiv 2303.14773)")(Coordinator)
-METHODS.register("none", "no prompt: the output transform alone, fitted on answers")(object)
-METHODS.register("vpt-shallow", "VPT: learned tokens at the first layer of a transformer (arXiv 2203.12119)")(ViTVPT)
-METHODS.register("vpt-deep", "VPT: learned tokens at every layer of a transformer (arXiv 2203.12119)")(ViTVPT)
-METHODS.register("sa2vp-shallow", "SA²VP: one map of prompts beside the image (arXiv 2312.10376)")(SA2VP)
-METHODS.register("sa2vp-deep", "SA²VP: maps of prompts beside the image at three depths (arXiv 2312.10376)")(SA2VP)
-for _name, _line in BASELINES.describe().items():
-    METHODS.register(_name, _line)(BASELINES[_name])
+_HOMES = {
+    "BASELINES": "baselines",
+    "BarPrompter": "bar",
+    "Coordinator": "coordinator",
+    "CoordinatorSpec": "coordinator",
+    "InBasis": "search",
+    "PixelPrompt": "pixel",
+    "Prompter": "search",
+    "SA2VP": "sa2vp",
+    "Supervised": "whitebox",
+    "ViTVPT": "vpt",
+    "WhiteBox": "whitebox",
+    "make_baseline": "baselines",
+    "make_sa2vp": "sa2vp",
+    "make_vpt": "vpt",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)

@@ -11,7 +11,7 @@ from ..templates import PixelTemplate
 
 __all__ = ["SPACES", "PixelPrompt"]
 
-SPACES = ("pixel", "normalized")
+SPACES = ("pixel", "unclamped")
 
 
 class PixelPrompt(nn.Module):
@@ -24,7 +24,7 @@ class PixelPrompt(nn.Module):
         model: Answers the prompted images; never changed.
         output: Turns the answers into target logits; `output` may be replaced between steps.
         generator: Draws the first theta.
-        space: "pixel" keeps every prompted image a possible 8-bit image file. "normalized" is the VP paper's own
+        space: "pixel" keeps every prompted image a possible 8-bit image file. "unclamped" is the VP paper's own
             form, added after normalisation and never clamped, for comparison; it needs the model's inside.
 
     Reference: arXiv 2203.17274.
@@ -43,8 +43,8 @@ class PixelPrompt(nn.Module):
         if space not in SPACES:
             raise ConfigError(f"space must be one of {', '.join(SPACES)}, got {space!r}.")
         local = isinstance(model, TorchModel | DirectQuerier)
-        if space == "normalized" and (template.blend.name != "add" or not local):
-            raise ConfigError("space 'normalized' needs blend 'add' and a local torch model; use space 'pixel'.")
+        if space == "unclamped" and (template.blend.name != "add" or not local):
+            raise ConfigError("space 'unclamped' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
         # In a tuple, so that the model is no submodule: it belongs to the caller, not to this adapter's state.
         self._model = (model,)
@@ -67,7 +67,7 @@ class PixelPrompt(nn.Module):
     def outputs(self, images: Tensor, *, generator: Generator | None = None, quantize: bool = True) -> Tensor:
         """Returns the model's answers to prompted images, (N, S) float32."""
         model = self.model
-        if self.space == "normalized" and isinstance(model, TorchModel | DirectQuerier):
+        if self.space == "unclamped" and isinstance(model, TorchModel | DirectQuerier):
             return model.unclamped(self.template.unclamped(images, self.theta, generator=generator)).float()
         return model(self.prompted(images, generator=generator, quantize=quantize)).float()
 

@@ -152,11 +152,10 @@ class Pages(Protocol):
 def _load(path: Path) -> Pages:
     if not (path / "adapter.safetensors").exists():
         return load_committee(path / "prompt.png" if path.is_dir() else path)
-    from ..engine.config.methods import INSIDE
     from ..engine.config.train_config import run_config
     from ..engine.saved.per_image_prompt import load_per_image  # such a prompt is a network: here only, torch is needed
 
-    if run_config(path).method in INSIDE:
+    if run_config(path).method.white_box:
         raise PromptError(
             f"{path} has learned something inside the model, which cannot be put on images. "
             f"Read labels with: pixprompt predict {path} IMAGES"

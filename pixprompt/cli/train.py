@@ -108,8 +108,10 @@ def _read(path: Path) -> TrainConfig:
 
 
 def _default_folder(config: TrainConfig) -> Path:
-    data = config.data.removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
-    name = "-".join((config.model, data, config.method, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{config.seed}"))
+    data = config.data.name.removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
+    name = "-".join(
+        (config.model.name, data, config.method.name, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{config.seed}")
+    )
     return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
@@ -149,7 +151,7 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
     if "calls" in planned:
         calls = planned["calls"]
         click.echo(f"requests    {calls['requests']} or more, of up to {calls['max_batch']} images; then come retries")
-        most = planned["config"]["max_requests"]
+        most = planned["config"]["endpoint"]["max_requests"]
         if most is not None and most < calls["requests"]:
             click.echo(f"            --max-requests {most} is not enough: the run would stop there")
         seconds = calls["seconds"]

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..adapters import METHODS
 from ..core import ConfigError, DataError, Model, ModelError
 from ..data import ImageSet, load_data, load_images
 from ..data.folders import read_folder
@@ -21,7 +22,6 @@ from ..diagnostics.gain import Evidence, published_diversity
 from ..diagnostics.lpips import LPIPS, load_lpips
 from ..diagnostics.measure import Settings, measure
 from ..engine.answers import reproducible
-from ..engine.config.presets import DEFAULTS
 from ..engine.opening import Calls, open_model, open_querier
 from ..engine.parts import device_of, pick_device
 from ..engine.report import Reporter, Silent
@@ -205,7 +205,7 @@ def _ask(
         )
         for note in querier.notes:
             reporter.note(note)
-    run = DEFAULTS["epochs"] * (len(split.train) + len(split.val))
+    run = METHODS["pixel"].defaults["epochs"] * (len(split.train) + len(split.val))
     return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}
 
 

@@ -61,7 +61,9 @@ def finish(end: Ending, *, began: float) -> Result:
     replace(saved.prompt, metrics=metrics_of(rungs)).save(path)
     reread = load(path)
     chosen = "none" if reread.template["name"] == "none" else "prompt"
-    apart = _steps_apart(end.adapter, reread, test) if chosen == "prompt" and parts.config.space == "pixel" else None
+    apart = (
+        _steps_apart(end.adapter, reread, test) if chosen == "prompt" and parts.config.prompt.space == "pixel" else None
+    )
     result = _result(end, rungs, chosen, apart, _notes(rungs, chosen, saved), time.perf_counter() - began)
     draw_curves(end.folder / "curves.png", end.state.history, metrics_of(rungs))
     _draw(end, reread, plain_test, saved)
@@ -99,7 +101,7 @@ def _choose(end: Ending, best: Best | None, plain_test: Answered) -> _Saved:
             return ask_all(parts.counted, split, device=parts.device, reporter=end.reporter, overlay=reread.overlay)
 
         val, none = ask(end.val.prompt), score(end.own, end.plain_val, None).val or 0.0
-        better, lossy = (score(output, val, None).val or 0.0) > none, parts.config.space == "normalized"
+        better, lossy = (score(output, val, None).val or 0.0) > none, parts.config.prompt.space == "unclamped"
         if better or lossy:
             test = ask(end.test.prompt)
             exported = score(output, val, test) if lossy else None
@@ -166,7 +168,7 @@ def _result(
     )
     trained = state.epoch * num_train
     return Result(
-        method=parts.config.method,
+        method=parts.config.method.name,
         model=parts.spec.name,
         data=parts.data.name,
         classes=parts.data.classes,
@@ -174,7 +176,7 @@ def _result(
         parameters=parts.template.num_params,
         seed=parts.config.seed,
         accuracy=rungs,
-        queries=query_counts(parts.counted, parts.config.price_per_1000),
+        queries=query_counts(parts.counted, parts.config.search.price_per_1000),
         best=chosen,
         max_pixel_difference=apart,
         train_images_per_second=trained / state.train_seconds if state.train_seconds else 0.0,

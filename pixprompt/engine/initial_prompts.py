@@ -43,11 +43,11 @@ def starts_of(parts: Parts) -> list[Start]:
     """
     config, template = parts.config, parts.template
     can_shrink = template.geometry.frame > 0
-    fits = [config.fit == "shrink"] if config.fit else [False, True] if can_shrink else [False]
+    fits = [config.prompt.fit == "shrink"] if config.prompt.fit else [False, True] if can_shrink else [False]
     own = template.init(generator=stream(config.seed, "init"))
     blank = template.blend.starts_blank and not fits[0]
-    starts = [Start("normal" if config.start == "normal" else "flat", own, fits[0], blank)]
-    if config.start is None:
+    starts = [Start("normal" if config.prompt.start == "normal" else "flat", own, fits[0], blank)]
+    if config.prompt.start is None:
         starts += [
             Start(f"{colour}{', shrunk' if shrink else ''}", _filled(template, value, shrink), shrink)
             for shrink in fits
@@ -61,9 +61,9 @@ def starts_of(parts: Parts) -> list[Start]:
 
 def num_starts(parts: Parts) -> int:
     """Returns how many starts have to be tried: those that change nothing are known already."""
-    if parts.config.method != "pixel":
+    if parts.config.method.name != "pixel":
         return 1
-    learned = len(SURROGATE_SHARES) if parts.config.surrogate else 0
+    learned = len(SURROGATE_SHARES) if parts.config.search.surrogate else 0
     return sum(not start.blank for start in starts_of(parts)) + learned
 
 

@@ -65,7 +65,7 @@ def run_inside(parts: Parts, folder: Path, reporter: Reporter, *, began: float) 
     """Learns an adapter and writes the run directory; the folder is claimed already."""
     splits = {name: parts.split(name, reporter) for name in ("train", "val", "test")}
     plain = _ask_plain(parts, folder, splits, reporter)
-    learned = (_searched if parts.config.search else _fitted)(parts, folder, splits, reporter)
+    learned = (_searched if parts.config.fit.grid_search else _fitted)(parts, folder, splits, reporter)
     rungs: dict[str, Score | None] = {**plain.rungs(), "prompt_float": learned.score, "prompt_png": None}
     save_tuned(folder / ADAPTER_FILE, parts, learned.adapter, learned.adapter.state_dict())
     result = _result(parts, learned, rungs, splits, time.perf_counter() - began + learned.earlier)
@@ -76,7 +76,7 @@ def run_inside(parts: Parts, folder: Path, reporter: Reporter, *, began: float) 
         _guesses(plain.own, plain.test),
         _guesses(learned.adapter.output, learned.test),
         parts.data.classes,
-        (f"without, {plain.own.kind}", parts.config.method),
+        (f"without, {plain.own.kind}", parts.config.method.name),
     )
     write_json(folder / "result.json", result.to_json())  # last: it says that the run is finished
     return result
@@ -88,7 +88,7 @@ def _guesses(output: OutputTransform, found: Answered) -> npt.NDArray[np.int64]:
 
 def _ask_plain(parts: Parts, folder: Path, splits: dict[str, Split], reporter: Reporter) -> _Plain:
     own, train, val = parts.output(), splits["train"], splits["val"]
-    identity = identity_of(parts, own, train, val, method=parts.config.method)
+    identity = identity_of(parts, own, train, val, method=parts.config.method.name)
     found, checked = plain_answers(parts, folder, identity, train, val, reporter)
     if own.fits:
         own = own.refit(found.outputs, found.labels)
@@ -125,7 +125,7 @@ def _result(
     stored = sum(tensor.numel() for tensor in adapter.state_dict().values())
     trained = state.epoch * learned.num_train
     return Result(
-        method=parts.config.method,
+        method=parts.config.method.name,
         model=parts.spec.name,
         data=parts.data.name,
         classes=parts.data.classes,
@@ -133,7 +133,7 @@ def _result(
         parameters=adapter.num_tuned,
         seed=parts.config.seed,
         accuracy=rungs,
-        queries=query_counts(parts.counted, parts.config.price_per_1000),
+        queries=query_counts(parts.counted, parts.config.search.price_per_1000),
         best="adapter",
         train_images_per_second=trained / state.train_seconds if state.train_seconds else 0.0,
         seconds=seconds,

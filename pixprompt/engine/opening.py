@@ -12,6 +12,7 @@ from ..ledger import Budget, Journal, Ledger, LocalJournal, Querier, ReplyLedger
 from ..ledger.ledger import PRICE
 from ..models import CallableModel, DirectQuerier, load_model
 from ..remote import RemoteJournal, RemoteModel, connect
+from .config.groups import EndpointSettings
 from .config.train_config import TrainConfig
 
 __all__ = [
@@ -61,11 +62,9 @@ class Calls:
     @classmethod
     def of(cls, config: TrainConfig) -> Calls:
         """Returns what a configuration says."""
-        shared = {item.name for item in fields(cls)} & {item.name for item in fields(config)} - {
-            "budget",
-            "max_requests",
-        }
-        return cls(**{name: getattr(config, name) for name in shared})
+        own = {item.name for item in fields(cls)} - {"budget", "max_requests"}
+        names = own & config.options().keys()
+        return cls(**{name: config.options()[name] for name in names})
 
     def over(self, other: Calls) -> Calls:
         """Returns the other one's settings where this one says nothing."""
@@ -131,10 +130,10 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
         protocol=calls.protocol,
         endpoint=described,
         encoding=calls.encoding,
-        concurrency=calls.concurrency or TrainConfig.concurrency,
+        concurrency=calls.concurrency or EndpointSettings.concurrency,
         rate=calls.rate,
-        timeout=calls.timeout or TrainConfig.timeout,
-        deadline=calls.deadline or TrainConfig.deadline,
+        timeout=calls.timeout or EndpointSettings.timeout,
+        deadline=calls.deadline or EndpointSettings.deadline,
     )
 
 
@@ -195,7 +194,7 @@ def journal_of(
     """
     calls = calls or Calls()
     if isinstance(model, RemoteModel) and isinstance(ledger, ReplyLedger):
-        concurrency = calls.concurrency or TrainConfig.concurrency
+        concurrency = calls.concurrency or EndpointSettings.concurrency
         return RemoteJournal(
             model,
             ledger,

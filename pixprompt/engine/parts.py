@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..adapters import METHODS
 from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
@@ -19,10 +18,9 @@ from ..files import file_sha256
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
 from ..outputs import make_output, output_from_json, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
-from .config.methods import INSIDE
 from .config.presets import learns_from_answers, resolve, uses_model_units
 from .config.rules import check_settings
-from .config.train_config import TrainConfig, with_absolute_paths
+from .config.train_config import TrainConfig
 from .opening import Calls, open_model
 from .report import Reporter
 from .seeds import stream
@@ -94,26 +92,32 @@ class Parts:
     def output(self, kind: str | None = None) -> OutputTransform:
         """Builds an output transform, not yet fitted; the one that the configuration names by default."""
         config = self.config
-        kind = kind or config.output or ""
+        kind = kind or config.output.kind or ""
         return model_output(
             kind,
             self.model,
             self.data,
             spec=self.spec,
             seed=config.seed,
-            text=config.text,
-            mapping_file=Path(config.mapping) if config.mapping and kind == config.output else None,
+            text=config.output.text,
+            mapping_file=Path(config.output.mapping) if config.output.mapping and kind == config.output.kind else None,
             encode_text=self._encode_text if kind in ("text", "semantic") else None,
         ).to(self.device)
 
     @cached_property
     def _encode_text(self) -> Callable[[Sequence[str]], Tensor] | None:
         """The text side of the encoder that was asked for, or of the model itself; None where there is none."""
-        encoder = load_model(self.config.text_encoder, device=self.device) if self.config.text_encoder else self.model
+        encoder = (
+            load_model(self.config.output.text_encoder, device=self.device)
+            if self.config.output.text_encoder
+            else self.model
+        )
         if isinstance(encoder, DualEncoder):
             return encoder.encode_text
-        if self.config.text_encoder:
-            raise ConfigError(f"--text-encoder {self.config.text_encoder!r} has no text side; give a CLIP-like model.")
+        if self.config.output.text_encoder:
+            raise ConfigError(
+                f"--text-encoder {self.config.output.text_encoder!r} has no text side; give a CLIP-like model."
+            )
         return None
 
     def revive(self, values: dict[str, Any]) -> OutputTransform:
@@ -123,10 +127,10 @@ class Parts:
     def split(self, name: str, reporter: Reporter) -> Split:
         """Makes the canvases of train, val or test."""
         images: ImageSet = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[name]
-        plain = canvases_of(images, self.plain, self.config.workers, reporter, f"read {name}")
+        plain = canvases_of(images, self.plain, self.config.data.workers, reporter, f"read {name}")
         if self.canvas == self.plain:
             return Split(plain, plain)
-        return Split(plain, canvases_of(images, self.canvas, self.config.workers, reporter, f"read {name}"))
+        return Split(plain, canvases_of(images, self.canvas, self.config.data.workers, reporter, f"read {name}"))
 
 
 def build(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> Parts:
@@ -134,27 +138,26 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
 
     Args:
         config: What to build; None fields are filled in by the preset.
-        model: Used instead of `config.model`.
-        data: Used instead of `config.data`.
+        model: Used instead of `config.model.name`.
+        data: Used instead of `config.data.name`.
 
     Raises:
         AccessError: The model does not give the gradients that the method needs.
         ConfigError: The settings do not go together.
     """
-    METHODS[config.method]
-    config = with_absolute_paths(config)
-    if config.text_encoder and config.output != "semantic":
+    config = config.with_absolute_paths()
+    if config.output.text_encoder and config.output.kind != "semantic":
         raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
     if model is None:
-        device = pick_device(config.device)
-        model = open_model(config.model, weights=config.weights, device=device, calls=Calls.of(config))
+        device = pick_device(config.model.device)
+        model = open_model(config.model.name, weights=config.model.weights, device=device, calls=Calls.of(config))
     else:
-        device, config = device_of(model, config.device), config.with_values(model=model.spec.name, weights=None)
+        device, config = device_of(model, config.model.device), config.with_values(model=model.spec.name, weights=None)
     by_answers = learns_from_answers(config, model)
     config = resolve(config, model.spec, by_answers=by_answers)
     check_settings(config, model, by_answers)
     if data is None:
-        data = load_data(config.data, seed=config.seed, shots=config.shots)
+        data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
     else:
         config = config.with_values(data=data.name)
         if data.seed not in (None, config.seed):
@@ -162,8 +165,8 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
                 f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
                 "later evaluation would draw other splits and test on images that were trained on."
             )
-    plain, frame = plain_canvas(model.spec, config.crop, config.aspect), 0
-    if config.method not in INSIDE:
+    plain, frame = plain_canvas(model.spec, config.data.crop, config.data.aspect), 0
+    if not config.method.white_box:
         frame = _frame(config, template_of(config, model))
     return Parts(
         config=config,
@@ -173,7 +176,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         plain=plain,
         canvas=prompt_canvas(plain, frame),
         device=device,
-        weights_sha256=file_sha256(config.weights) if config.weights else "",
+        weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
         by_answers=by_answers,
     )
 
@@ -221,20 +224,22 @@ def template_of(config: TrainConfig, model: Model) -> PixelTemplate:
         ConfigError: The settings do not go together.
     """
     return make_template(
-        config.template,
+        config.prompt.template,
         canvas_size=model.spec.image_size,
-        size=config.size,
+        size=config.prompt.size,
         blend=_checked_blend(config, model),
-        place=config.place,
+        place=config.prompt.place,
     )
 
 
 def _frame(config: TrainConfig, template: PixelTemplate) -> int:
     """Returns the width of the frame that the image is shrunk into; 0 where it is not."""
-    if config.fit != "shrink":
+    if config.prompt.fit != "shrink":
         return 0
     if template.geometry.frame == 0:
-        raise ConfigError(f"fit 'shrink' needs a template that leaves an inside (padding), got {config.template!r}.")
+        raise ConfigError(
+            f"fit 'shrink' needs a template that leaves an inside (padding), got {config.prompt.template!r}."
+        )
     return template.geometry.frame
 
 
@@ -301,19 +306,19 @@ def _checked_blend(config: TrainConfig, model: Model) -> Blend:
 
 
 def _blend(config: TrainConfig, model: Model) -> Blend:
-    start = config.start or "flat"
-    if config.space == "normalized" and config.blend != "add":
-        raise ConfigError("space 'normalized' needs blend 'add'; use space 'pixel'.")
-    if config.blend == "add":
+    start = config.prompt.start or "flat"
+    if config.prompt.space == "unclamped" and config.prompt.blend != "add":
+        raise ConfigError("space 'unclamped' needs blend 'add'; use space 'pixel'.")
+    if config.prompt.blend == "add":
         if not uses_model_units(config):
-            return Add(start=start, delta_scale=config.delta_scale)
+            return Add(start=start, delta_scale=config.prompt.delta_scale)
         if not isinstance(model, TorchModel):
             raise ConfigError("parameters in units of the model's normalisation need a local torch model.")
         red, green, blue = (float(value) for value in model.std.flatten())
-        return Add(unit=(red, green, blue), start=start, delta_scale=config.delta_scale)
-    if config.opacity == "learned":
+        return Add(unit=(red, green, blue), start=start, delta_scale=config.prompt.delta_scale)
+    if config.prompt.opacity == "learned":
         return Over(opacity=None, start=start)
     try:
-        return Over(opacity=float(config.opacity), start=start)
+        return Over(opacity=float(config.prompt.opacity), start=start)
     except ValueError as error:
-        raise ConfigError(f"opacity must be a number in (0, 1] or 'learned', got {config.opacity!r}.") from error
+        raise ConfigError(f"opacity must be a number in (0, 1] or 'learned', got {config.prompt.opacity!r}.") from error

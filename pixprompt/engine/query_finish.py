@@ -85,7 +85,7 @@ class _Ladder:
     def canvases(self, shrink: bool) -> CanvasSet:
         """Makes the test canvases."""
         session, parts = self.session, self.session.parts
-        return canvases_of(self.images, parts.fitted(shrink), parts.config.workers, session.reporter, "read test")
+        return canvases_of(self.images, parts.fitted(shrink), parts.config.data.workers, session.reporter, "read test")
 
     def rungs(self) -> dict[str, Score | None]:
         """Returns the rungs but the last, which waits for the file."""
@@ -196,7 +196,7 @@ def _score(output: OutputTransform, val: Answered | None, test: Answered | None)
 
 def _notes(outcome: Outcome) -> list[str]:
     session, notes = outcome.session, []
-    if session.parts.config.method == "none":
+    if session.parts.config.method.file is None:
         pass
     elif not session.plan.prompt:
         notes.append("No prompt was looked for: what the budget leaves for one does not pay.")
@@ -214,7 +214,7 @@ def _result(
 ) -> Result:
     session, parts, kept = outcome.session, outcome.session.parts, outcome.kept
     return Result(
-        method=parts.config.method,
+        method=parts.config.method.name,
         model=parts.spec.name,
         data=parts.data.name,
         classes=parts.data.classes,
@@ -235,7 +235,7 @@ def _result(
 def _queries(parts: Parts, session: Session) -> dict[str, Any]:
     journal = session.journal
     return {
-        **query_counts(journal, parts.config.price_per_1000),
-        "budget": parts.config.budget,
+        **query_counts(journal, parts.config.search.price_per_1000),
+        "budget": parts.config.search.budget,
         "plan": session.plan.to_json(),
     }

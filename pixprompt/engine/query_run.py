@@ -58,12 +58,12 @@ def run_queries(parts: Parts, folder: Path, reporter: Reporter, *, began: float)
     config = parts.config
     with open_ledger(folder / "ledger.sqlite", parts.model) as ledger:
         _check_same_run(ledger, folder, parts)
-        budget = Budget(config.budget, max_requests=config.max_requests)
+        budget = Budget(config.search.budget, max_requests=config.endpoint.max_requests)
         journal = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=parts.weights_sha256)
         session = Session(parts, folder, journal, allocation_of(parts), reporter)
-        if config.price_per_1000 is not None:
-            ledger.write_meta(**{PRICE: str(config.price_per_1000)})
-        journal.announce(session.plan.total, reporter.note, rate=config.rate)
+        if config.search.price_per_1000 is not None:
+            ledger.write_meta(**{PRICE: str(config.search.price_per_1000)})
+        journal.announce(session.plan.total, reporter.note, rate=config.endpoint.rate)
         return finish_queries(_learn(session), began=began)
 
 
@@ -71,7 +71,7 @@ def _check_same_run(ledger: Ledger, folder: Path, parts: Parts) -> None:
     data = parts.data
     facts = {
         "model": [parts.spec.name, parts.weights_sha256, identity_of(parts.model)],
-        "config": {name: value for name, value in parts.config.to_json().items() if name not in FREE},
+        "config": {name: value for name, value in parts.config.options().items() if name not in FREE},
         "classes": data.classes,
         "images": [(images.names, images.labels.tolist()) for images in (data.train, data.val, data.test)],
     }
@@ -185,8 +185,8 @@ def _check_drift(session: Session) -> None:
 
 def _kinds(session: Session) -> tuple[str, ...]:
     parts = session.parts
-    if parts.config.output != "auto":
-        return (parts.config.output or "",)
+    if parts.config.output.kind != "auto":
+        return (parts.config.output.kind or "",)
     classes = parts.data.classes
     return candidates(parts.spec, isinstance(parts.model, DualEncoder), classes=classes)
 
@@ -196,9 +196,9 @@ def _choices(session: Session) -> dict[str, Choice]:
     parts, head, kinds = session.parts, session.head, _kinds(session)
     if len(head.labels) == 0:
         fixed = next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits)
-        if parts.config.output not in ("auto", fixed):
+        if parts.config.output.kind not in ("auto", fixed):
             session.notes.append(
-                f"Without labelled answers {parts.config.output!r} cannot be fitted; {fixed!r} reads them."
+                f"Without labelled answers {parts.config.output.kind!r} cannot be fitted; {fixed!r} reads them."
             )
         return {fixed: Choice(CrossFit(parts.output(fixed).to("cpu")), 0.0, 0.0)}
     choices = choose(parts.output, kinds, head, session.folds[session.order[: len(head.labels)]])

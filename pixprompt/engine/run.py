@@ -15,7 +15,6 @@ from ..files import make_folder, write_json
 from .answers import ask_all, reproducible
 from .baseline import identity_of, plain_answers
 from .budget.plan import allocation_of, check_budget
-from .config.methods import INSIDE
 from .config.train_config import TrainConfig, run_config
 from .finish import Ending, finish
 from .fit.gradient import Fit, GradientFit, fit
@@ -51,8 +50,8 @@ def train(
         resume: Continue the run in `out` with the configuration saved there, to the numbers of a run never stopped.
         changes: Settings of FREE that are other ones now, when resuming.
         reporter: Hears about progress.
-        model: Used instead of `config.model`.
-        data: Used instead of `config.data`.
+        model: Used instead of `config.model.name`.
+        data: Used instead of `config.data.name`.
 
     Raises:
         AccessError: The model does not give the gradients that the method needs.
@@ -76,7 +75,7 @@ def train(
             _claim(folder, _as_given(parts.config, config, given), resume)
             return run_queries(parts, folder, reporter, began=began)
         check_budget(parts)
-        if parts.config.method in INSIDE:
+        if parts.config.method.white_box:
             new_adapter(parts, parts.config.seed)  # what does not fit the model shows here
             _claim(folder, parts.config, resume)
             return run_inside(parts, folder, reporter, began=began)
@@ -86,7 +85,7 @@ def train(
 def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: float) -> Result:
     config, own = parts.config, parts.output()
     adapter = PixelPrompt(
-        parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=config.space
+        parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=config.prompt.space
     ).to(parts.device)
     _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
     # The test images too are read now, so that a file that is in the way is found before the hours of training.
@@ -107,8 +106,8 @@ def _as_given(resolved: TrainConfig, config: TrainConfig, first: TrainConfig) ->
 
     What money pays for follows from the price each time, and a decision about requests in doubt is about those alone.
     """
-    budget = resolved.budget if config.max_cost is None else config.budget
-    return resolved.with_values(budget=budget, in_doubt=first.in_doubt)
+    budget = resolved.search.budget if config.search.max_cost is None else config.search.budget
+    return resolved.with_values(budget=budget, in_doubt=first.endpoint.in_doubt)
 
 
 def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
@@ -145,7 +144,7 @@ def _fit(
         Images(adapter, val_split.prompt, parts.device),
         reporter,
         device=parts.device,
-        autocast=pick_autocast(parts.config.precision, parts.device),
+        autocast=pick_autocast(parts.config.fit.precision, parts.device),
     )
 
     def on_epoch(state: Fit) -> None:

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..adapters import METHODS
 from ..core import ConfigError, PixpromptError
 from ..engine import Result
-from ..engine.config.methods import INSIDE
+from ..engine.config.train_config import GROUPS
 from ..engine.result import read_result
 from ..files import read_json
 from ..prompt import Prompt, load
+from ..settings import Settings
 
 __all__ = ["RunFiles", "read_runs"]
 
@@ -46,7 +48,7 @@ class RunFiles:
     def inside(self) -> bool:
         """Whether its method reaches into the model and leaves no prompt."""
         method = self.result.method if self.result is not None else (self.config or {}).get("method")
-        return method in INSIDE
+        return method in METHODS and METHODS[str(method)].white_box
 
     @property
     def title(self) -> str:
@@ -84,6 +86,20 @@ def read_runs(folders: Sequence[str | Path]) -> list[RunFiles]:
     return [_read(path, name) for path, name in zip(paths, names, strict=True)]
 
 
+def _options(path: Path) -> dict[str, Any]:
+    """Reads the settings of a run by the names of their options, those too that this version does not know."""
+    values = _object(path)
+    method, options = str(values.get("method")), dict[str, Any]()
+    for name, value in values.items():
+        if not isinstance(value, dict):
+            options[name] = value
+            continue
+        kind = METHODS[method].settings if name == "adapter" and method in METHODS else GROUPS.get(name, Settings)
+        names = {item.name: option for option, item in kind.options().items()}
+        options |= {names.get(str(key), str(key)): each for key, each in value.items()}
+    return options
+
+
 def _read(folder: Path, name: str) -> RunFiles:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no run directory; 'pixprompt train --out' makes one.")
@@ -100,7 +116,7 @@ def _read(folder: Path, name: str) -> RunFiles:
             lacking[file] = f"cannot be read ({str(error).replace(str(path), file)})"
             return None
 
-    result, config = read("result.json", read_result), read("config.json", _object)
+    result, config = read("result.json", read_result), read("config.json", _options)
     history, prompt = read("history.jsonl", lambda path: _lines(path, lacking)), read("prompt.png", load)
     preview = read("preview.png", _png)
     if {"result.json", "config.json", "history.jsonl", "prompt.png"} <= {

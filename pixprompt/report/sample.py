@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from ..core import ConfigError, ModelSpec
 from ..data import load_data
-from ..engine import Reporter, TrainConfig
+from ..engine import Reporter
+from ..engine.config.train_config import run_config
 from ..engine.parts import canvases_of, plain_canvas
 from ..plots import Pixels
 from .run_files import RunFiles
@@ -59,18 +60,20 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
     """
     if run.config is None or run.prompt is None:
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
-    config, prompt = TrainConfig.from_json(run.config, source="config.json"), run.prompt
-    data = load_data(config.data, seed=config.seed, shots=config.shots)
+    config, prompt = run_config(run.folder), run.prompt
+    data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
     chosen = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
     images = data.test.subset(chosen)
     plain, exact = prompt.canvas, True
     if prompt.canvas.fit != "resize":
         exact = spec is not None
-        plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.crop or 1.0)
+        plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.data.crop or 1.0)
         if spec is not None:
-            plain = plain_canvas(spec, config.crop, config.aspect)
-    under = canvases_of(images, prompt.canvas, config.workers, reporter, "report: read images")
-    before = under if plain == prompt.canvas else canvases_of(images, plain, config.workers, reporter, "report: read")
+            plain = plain_canvas(spec, config.data.crop, config.data.aspect)
+    under = canvases_of(images, prompt.canvas, config.data.workers, reporter, "report: read images")
+    before = (
+        under if plain == prompt.canvas else canvases_of(images, plain, config.data.workers, reporter, "report: read")
+    )
     return Sample(
         before=np.asarray(before.pixels[:]),
         after=prompt.overlay(np.asarray(under.pixels[:])),

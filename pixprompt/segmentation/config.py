@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import ConfigError
-from ..engine.config.settings import Settings, option
 from ..files import read_json
+from ..settings import Settings, option
 
-__all__ = ["METHODS", "SegmentConfig", "run_config", "with_absolute_paths"]
+__all__ = ["METHODS", "SegmentConfig", "run_config"]
 
 METHODS = {
     "head": "the head alone, on the frozen backbone",
@@ -32,9 +31,9 @@ class SegmentConfig(Settings):
         ConfigError: A value is of the wrong type, or outside its choices or its range.
     """
 
-    model: str = option("", "vision transformer: a short name, timm: or open_clip:")
-    weights: str | None = option(None, "weights file for the model (.safetensors, or a torch file)")
-    data: str = option("", "labelled images: ade20k:PATH, a folder laid out as ADE20K is")
+    model: str = option("", "vision transformer: a short name, timm: or open_clip:", paths=("open_clip:local-dir:",))
+    weights: str | None = option(None, "weights file for the model (.safetensors, or a torch file)", paths=("",))
+    data: str = option("", "labelled images: ade20k:PATH, a folder laid out as ADE20K is", paths=("ade20k:",))
     reduce_zero_label: bool = option(True, "label 0 of the files means 'none of the classes' and is left out")
     method: str = option("vpt-deep", "what is learned", tuple(METHODS))
     tokens: int = option(10, "of vpt: prompt tokens per layer", low=0)
@@ -76,19 +75,3 @@ def run_config(folder: Path) -> SegmentConfig:
         return SegmentConfig.from_json(read_json(path), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run of 'pixprompt segment train': {error}") from error
-
-
-def with_absolute_paths(config: SegmentConfig) -> SegmentConfig:
-    """Returns the configuration with paths that mean the same in every folder."""
-
-    def absolute(value: str, prefix: str) -> str:
-        if not value.startswith(prefix):
-            return value
-        return prefix + os.path.abspath(os.path.expanduser(value.removeprefix(prefix)))
-
-    return replace(
-        config,
-        model=absolute(config.model, "open_clip:local-dir:"),
-        weights=config.weights and absolute(config.weights, ""),
-        data=absolute(config.data, "ade20k:"),
-    )

@@ -22,7 +22,7 @@ from ..models import TorchModel, load_model
 from ..version import __version__
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
 from .artefact import Saved, load_segmenter, save_segmenter
-from .config import SegmentConfig, run_config, with_absolute_paths
+from .config import SegmentConfig, run_config
 from .fitting import SegmenterFit
 from .inference import SCALES, Windows, confusion_of
 from .pictures import draw_curves
@@ -83,7 +83,7 @@ def train(
     for name in ("model", "data"):
         if not getattr(config, name):
             raise ConfigError(f"--{name} is missing.")
-    config = with_absolute_paths(config)
+    config = config.with_absolute_paths()
     with reproducible():
         ready = _prepared(config, reporter)
         make_folder(folder)

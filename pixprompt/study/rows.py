@@ -80,7 +80,7 @@ class StudySettings:
 
 def _text(study: StudySettings) -> list[Row]:
     for value in study.values:
-        texts_for(study.config.data, value)
+        texts_for(study.config.data.name, value)
     return [Row(value, {"output": "text", "text": value}) for value in _distinct(study.values or _TEXTS)]
 
 
@@ -154,15 +154,15 @@ def _templates(study: StudySettings) -> list[Row]:
     """Every template with about as many learned numbers as a padding of the configured size; "full" has all."""
     for value in study.values:
         TEMPLATES[value]
-    if study.config.fit == "shrink":
+    if study.config.prompt.fit == "shrink":
         raise ConfigError("fit 'shrink' is for paddings only; study the templates with --fit resize.")
     frame = study.parts(template="padding", place=None).template.geometry
     side = min(*frame.size, max(1, round(math.sqrt(frame.num_pixels))))
     rows = []
     for value in study.values or tuple(TEMPLATES):
         patch = value not in ("padding", "full")
-        place = {} if patch or study.config.place is None else {"place": None}
-        rows.append(Row(value, {"template": value, "size": side if patch else study.config.size, **place}))
+        place = {} if patch or study.config.prompt.place is None else {"place": None}
+        rows.append(Row(value, {"template": value, "size": side if patch else study.config.prompt.size, **place}))
     return _distinct_names(rows)
 
 
@@ -174,13 +174,19 @@ def _sizes(study: StudySettings) -> list[Row]:
         if not value.isdecimal():
             raise ConfigError(f"a size is a whole number of pixels, got {value!r}.")
         try:
-            make_template(config.template, canvas_size=canvas_size, size=int(value), blend=Over(), place=config.place)
+            make_template(
+                config.prompt.template,
+                canvas_size=canvas_size,
+                size=int(value),
+                blend=Over(),
+                place=config.prompt.place,
+            )
         except ConfigError:
             if values:
                 raise
             continue  # a default that is too large for this canvas
         sizes.append(int(value))
-    return [Row(f"{config.template} {size}", {"size": size}) for size in sizes]
+    return [Row(f"{config.prompt.template} {size}", {"size": size}) for size in sizes]
 
 
 def _distinct(values: Sequence[str]) -> tuple[str, ...]:

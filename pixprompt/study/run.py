@@ -18,7 +18,7 @@ import torch
 
 from ..core import ConfigError, Model
 from ..data import Data
-from ..engine.config.train_config import TrainConfig, with_absolute_paths
+from ..engine.config.train_config import TrainConfig
 from ..engine.report import Reporter, Silent
 from ..engine.run import train
 from ..files import make_folder, write_bytes
@@ -57,8 +57,8 @@ def study(
         values: What is varied, as texts: text templates; "kept", "swapped" and "random"; names of templates; sizes in
             pixels. None of them takes the study's own.
         reporter: Receives the progress.
-        model: Used instead of `config.model`.
-        data: Used instead of `config.data`.
+        model: Used instead of `config.model.name`.
+        data: Used instead of `config.data.name`.
 
     Returns:
         One line per run: name, settings, run directory, machine and result object.
@@ -86,7 +86,7 @@ def _run(
 ) -> dict[str, Any]:
     """Runs one row, or takes its result where it is finished: its folder is named after all settings."""
     settings = config.with_values(**row.settings)
-    facts = with_absolute_paths(settings).to_json()
+    facts = settings.with_absolute_paths().to_json()
     if row.identity is not None:
         facts["mapping"] = row.identity  # what the file says, wherever it lies
     digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]

@@ -86,7 +86,7 @@ def test_constrain_brings_theta_back_and_changes_no_answer(template, blend, mode
 def test_normalized_space_is_free_and_needs_the_inside() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     model = as_model(net, image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
-    found = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="normalized")
+    found = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="unclamped")
     assert found.requires is Access.INTERNALS
     with torch.no_grad():
         found.theta.fill_(40.0)
@@ -101,7 +101,7 @@ def test_normalized_space_is_free_and_needs_the_inside() -> None:
 
 def test_normalized_space_refuses_over(model) -> None:
     with pytest.raises(ConfigError, match="blend 'add'"):
-        adapter(model, Over(), space="normalized")
+        adapter(model, Over(), space="unclamped")
     with pytest.raises(ConfigError, match="space must be one of"):
         adapter(model, space="normalised")
     assert adapter(model).requires is Access.SCORES

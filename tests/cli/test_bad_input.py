@@ -79,7 +79,7 @@ def test_a_misspelt_name_is_wrong_usage_with_a_suggestion(
         (["--blend", "ad"], "'add', 'over'"),
         (["--epochs", "three"], "not a valid integer"),
         (["--device", "cuda:99"], "cuda:99"),
-        (["--space", "normalized", "--blend", "over"], "blend 'add'"),
+        (["--space", "unclamped", "--blend", "over"], "blend 'add'"),
         (["--output", "given"], "needs a mapping file"),
         (["--output", "text"], "does not go with logits"),
         (["--config", "none.json"], "none.json is no configuration"),

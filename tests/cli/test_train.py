@@ -112,7 +112,7 @@ def test_a_dry_run_says_what_a_run_will_ask_and_leaves_nothing(toy: Toy, capsys:
     total = planned["queries"].pop("total")
     assert total == sum(planned["queries"].values())
     assert planned["cost"] == pytest.approx(total * 1.5 / 1000, abs=1e-4)
-    assert TrainConfig().with_values(**planned["config"]).lr is not None  # resolved, and readable again
+    assert TrainConfig.from_json(planned["config"], source="plan").fit.lr is not None  # resolved, and readable again
     assert main(toy.train("run", "--dry-run", model="recorded")) == 0
     words = capsys.readouterr().out
     assert re.search(rf"queries +total +{total}\n", words)
@@ -133,7 +133,7 @@ def test_a_config_file_repeats_the_run_and_options_override_it(toy: Toy) -> None
     assert Path("again/prompt.png").read_bytes() == Path("first/prompt.png").read_bytes()
     assert Path("again/config.json").read_bytes() == Path("first/config.json").read_bytes()
     other, first = (json.loads(Path(name, "config.json").read_text()) for name in ("other", "first"))
-    assert other == first | {"seed": 4, "epochs": 1}
+    assert other == first | {"seed": 4, "fit": first["fit"] | {"epochs": 1}}
     assert len(history_of(Path("other"))) == 1
 
 

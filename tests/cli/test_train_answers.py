@@ -168,7 +168,7 @@ def test_a_budget_that_is_used_up_has_an_exit_code_of_its_own(service: Toy, caps
         (("--method", "blackvip"), "--encoder"),
         (("--method", "bar", "--optimizer", "adam"), "answers alone"),
         (("--optimizer", "adm"), "Did you mean"),
-        (("--space", "normalized"), "--space pixel"),
+        (("--space", "unclamped"), "--space pixel"),
         (("--basis", "wavelets"), "wavelets"),
         (("--method", "bar", "--blend", "add"), "opaque"),
         (("--optimizer", "cma", "--basis", "pixels", "--lr", "0.1"), "lr"),

@@ -14,7 +14,6 @@ from pixprompt.core import ConfigError
 from pixprompt.engine import Calls, TrainConfig, deploy
 from pixprompt.engine.budget.allocation import reserve_of
 from pixprompt.engine.config.presets import affordable
-from pixprompt.engine.config.train_config import with_absolute_paths
 from pixprompt.engine.opening import _options, is_remote, open_model
 from pixprompt.remote import RemoteModel
 
@@ -27,7 +26,7 @@ def test_what_is_said_wins_over_what_the_run_was_configured_with() -> None:
     both = Calls(concurrency=7, ledger=Path("l")).over(run)
     assert (both.concurrency, both.rate, both.protocol, both.ledger) == (7, 3.0, "v2", Path("l"))
     shared = {item.name for item in fields(Calls)} - {"ledger"}
-    assert shared <= {item.name for item in fields(TrainConfig)}
+    assert shared <= TrainConfig().options().keys()
 
 
 def test_urls_are_told_from_names() -> None:
@@ -91,10 +90,13 @@ def test_options_of_a_description_are_read_and_fill_its_url(tmp_path: Path) -> N
 def test_the_description_of_a_run_is_found_from_every_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "mine.json").write_text("{}")
-    config = with_absolute_paths(TrainConfig(model="endpoint:mine.json", endpoint="mine.json"))
-    assert (config.model, config.endpoint) == (f"endpoint:{tmp_path}/mine.json", f"{tmp_path}/mine.json")
-    config = with_absolute_paths(TrainConfig(model="endpoint:clarifai", endpoint="clarifai"))
-    assert (config.model, config.endpoint) == ("endpoint:clarifai", "clarifai")
+    config = TrainConfig(model="endpoint:mine.json", endpoint="mine.json").with_absolute_paths()
+    assert (config.model.name, config.endpoint.description) == (
+        f"endpoint:{tmp_path}/mine.json",
+        f"{tmp_path}/mine.json",
+    )
+    config = TrainConfig(model="endpoint:clarifai", endpoint="clarifai").with_absolute_paths()
+    assert (config.model.name, config.endpoint.description) == ("endpoint:clarifai", "clarifai")
 
 
 def test_what_a_picture_says_is_quoted_for_the_shell(tmp_path: Path) -> None:

@@ -45,19 +45,31 @@ def test_config_round_trip_and_unknown_names() -> None:
 
 def test_vp_preset_is_the_papers_recipe() -> None:
     clip = resolve(TrainConfig(model="clip-vit-b32", preset="vp"), spec(AnswerKind.EMBEDDINGS))
-    assert (clip.optimizer, clip.lr, clip.momentum, clip.epochs, clip.warmup) == ("sgd", 40.0, 0.9, 1000, 1000)
-    assert (clip.batch_size, clip.output, clip.blend, clip.fit, clip.start) == (256, "text", "add", "resize", "normal")
-    assert (clip.template, clip.size, clip.text, clip.weight_decay) == ("padding", 30, "paper", 0.0)
+    assert (clip.fit.optimizer, clip.fit.lr, clip.fit.momentum, clip.fit.epochs, clip.fit.warmup) == (
+        "sgd",
+        40.0,
+        0.9,
+        1000,
+        1000,
+    )
+    assert (clip.fit.batch_size, clip.output.kind) == (256, "text")
+    assert (clip.prompt.blend, clip.prompt.fit, clip.prompt.start) == ("add", "resize", "normal")
+    assert (clip.prompt.template, clip.prompt.size, clip.output.text, clip.fit.weight_decay) == (
+        "padding",
+        30,
+        "paper",
+        0.0,
+    )
     assert uses_model_units(clip)
-    sizes = {name: resolve(TrainConfig(model=name, preset="vp"), spec()).batch_size
+    sizes = {name: resolve(TrainConfig(model=name, preset="vp"), spec()).fit.batch_size
              for name in ("rn50", "bit-m-rn50", "instagram-resnext101")}  # fmt: skip
     assert sizes == {"rn50": 128, "bit-m-rn50": 128, "instagram-resnext101": 32}
-    assert resolve(TrainConfig(model="rn50", preset="vp"), spec()).output == "first-k"
+    assert resolve(TrainConfig(model="rn50", preset="vp"), spec()).output.kind == "first-k"
 
 
 def test_presets_fill_only_what_is_open() -> None:
     config = resolve(TrainConfig(preset="vp", lr=1.0, epochs=3), spec())
-    assert (config.lr, config.epochs, config.batch_size) == (1.0, 3, 128)
+    assert (config.fit.lr, config.fit.epochs, config.fit.batch_size) == (1.0, 3, 128)
     with pytest.raises(ConfigError, match="unknown preset"):
         resolve(TrainConfig(preset="pv"), spec())
 

@@ -250,7 +250,7 @@ def test_a_probe_is_paid_from_the_budget(budget, config, data, tmp_path) -> None
 
 def test_the_smaller_of_budget_and_money_counts(config, closed, data) -> None:
     config = config.with_values(budget=900, max_cost=0.1, price_per_1000=1.0)
-    assert build(config, model=closed, data=data).config.budget == 100
+    assert build(config, model=closed, data=data).config.search.budget == 100
 
 
 @pytest.mark.parametrize(
@@ -259,9 +259,8 @@ def test_the_smaller_of_budget_and_money_counts(config, closed, data) -> None:
      {"optimizer": "adam", "sigma": 0.1}, {"optimizer": "adam", "surrogate": "resnet18"}]
 )  # fmt: skip
 def test_settings_that_would_do_nothing_are_refused(values, config, model, data) -> None:
-    idle = TrainConfig(model="toy-net", data="toy", size=4, budget=900, **values)
     with pytest.raises(ConfigError, match="leave it out"):
-        build(idle, model=model, data=data)
+        build(TrainConfig(model="toy-net", data="toy", size=4, budget=900, **values), model=model, data=data)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -17,7 +17,7 @@ def test_more_money_pays_for_more_when_a_run_goes_on(config, model, data, tmp_pa
     config = config.with_values(budget=None, max_cost=0.1, price_per_1000=1.0)
     with pytest.raises(KeyboardInterrupt):
         train(config, out=tmp_path / "run", model=Closed(model, fails_at=2), data=data)
-    assert run_config(tmp_path / "run").budget is None  # or what 0.1 paid for would be the limit for ever
+    assert run_config(tmp_path / "run").search.budget is None  # or what 0.1 paid for would be the limit for ever
     changes = {"max_cost": 0.4}
     result = train(TrainConfig(), out=tmp_path / "run", resume=True, changes=changes, model=Closed(model), data=data)
     assert result.queries["budget"] == 400
@@ -42,4 +42,4 @@ def test_a_decision_about_doubts_is_not_kept_for_the_next_crash(first, config, m
         train(config, out=tmp_path / "run", model=Closed(model, fails_at=2), data=data)
     changes = {"in_doubt": "skip"}
     train(TrainConfig(), out=tmp_path / "run", resume=True, changes=changes, model=Closed(model), data=data)
-    assert run_config(tmp_path / "run").in_doubt == first
+    assert run_config(tmp_path / "run").endpoint.in_doubt == first

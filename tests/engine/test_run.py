@@ -10,7 +10,7 @@ from PIL import Image
 
 import pixprompt
 from pixprompt.core import AccessError, ConfigError, ModelError
-from pixprompt.engine import RUNGS, TrainConfig, evaluate, plan, train
+from pixprompt.engine import RUNGS, evaluate, plan, train
 from pixprompt.engine.parts import build
 from pixprompt.models import as_model
 
@@ -83,13 +83,13 @@ def test_data_of_another_seed_is_refused(config, model, data, tmp_path) -> None:
 
 def test_what_was_brought_is_written_down(config, model, data, tmp_path) -> None:
     train(
-        TrainConfig(**{**config.to_json(), "model": "rn50", "data": "svhn"}),
+        config.with_values(model="rn50", data="svhn"),
         out=tmp_path / "run",
         model=model,
         data=data,
     )
     written = json.loads((tmp_path / "run/config.json").read_text())
-    assert (written["model"], written["data"]) == ("toy-net", "toy")
+    assert (written["model"]["name"], written["data"]["name"]) == ("toy-net", "toy")
 
 
 def test_the_backbone_is_left_as_it_was(config, net, model, data, tmp_path) -> None:
@@ -115,7 +115,7 @@ def test_none_wins_where_the_prompt_only_harms(config, model, data, tmp_path) ->
 
 
 def test_normalized_space_reports_what_the_file_loses(config, model, data, tmp_path) -> None:
-    config = config.with_values(space="normalized", start="normal", optimizer="sgd", lr=20.0, epochs=6)
+    config = config.with_values(space="unclamped", start="normal", optimizer="sgd", lr=20.0, epochs=6)
     result = train(config, out=tmp_path / "run", model=model, data=data)
     assert result.max_pixel_difference is None
     exported = pixprompt.load(tmp_path / "run/checkpoint/candidate.png")
@@ -129,7 +129,7 @@ def test_normalized_space_reports_what_the_file_loses(config, model, data, tmp_p
 def test_none_competes_with_the_file_not_with_the_unclamped_prompt(config, model, data, tmp_path) -> None:
     """Over many starts the unclamped prompt often validates better than its own file; the file has to win."""
     for seed in range(4):
-        settings = config.with_values(space="normalized", start="normal", optimizer="sgd", lr=40.0, epochs=2, seed=seed)
+        settings = config.with_values(space="unclamped", start="normal", optimizer="sgd", lr=40.0, epochs=2, seed=seed)
         result = train(settings, out=tmp_path / str(seed), model=model, data=data)
         assert (result.best == "prompt") == (result.accuracy["prompt_png"].val > result.accuracy["no_prompt"].val)
 
@@ -176,7 +176,7 @@ def test_a_model_that_answers_nan_is_named(config, data, tmp_path) -> None:
         ({"output": "text"}, "text"),
         ({"method": "pixl"}, "Did you mean 'pixel'"),
         ({"optimizer": "adm"}, "Did you mean 'adam'"),
-        ({"space": "normalized", "blend": "over"}, "blend 'add'"),
+        ({"space": "unclamped", "blend": "over"}, "blend 'add'"),
         ({"opacity": "much", "blend": "over"}, "opacity"),
         ({"device": "nonsense"}, "device"),
     ],

@@ -9,7 +9,8 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch.nn.functional import cross_entropy
 
-from pixprompt.adapters import SA2VP, SA2VP_PRESETS
+from pixprompt.adapters import SA2VP
+from pixprompt.adapters.methods.sa2vp import SA2VP_PRESETS
 from pixprompt.core import ConfigError, ModelSpec
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
@@ -79,7 +80,7 @@ def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> No
     adapter = new_adapter(parts, 0)
     inputs = inputs_of(adapter, parts.split("train", Silent()).plain, "cpu")
     work = GradientFit.of(parts.config, adapter, inputs, None, Silent(), device="cpu")
-    assert (parts.config.warmup, work.warmup) == (None, 2 * work.steps)
+    assert (parts.config.fit.warmup, work.warmup) == (None, 2 * work.steps)
     assert work.steps > 1
 
 
@@ -87,17 +88,18 @@ def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> No
 def test_the_search_tries_rates_of_its_own_and_not_the_presets(deep: str) -> None:
     config = TrainConfig(method=f"sa2vp-{deep}", preset="sa2vp-cub", search=True)
     found = resolve(config, SPEC)
-    assert (found.lr, found.weight_decay, found.batch_size) == (None, None, 64)
+    assert (found.fit.lr, found.fit.weight_decay, found.fit.batch_size) == (None, None, 64)
     assert grids(found)[0] == (0.0003, 0.001, 0.003, 0.01)
 
 
 @pytest.mark.parametrize("name", sorted(SA2VP_PRESETS))
 def test_presets_of_the_paper(name: str) -> None:
     found = resolve(TrainConfig(method="sa2vp-deep", preset=name), SPEC)
-    assert (found.optimizer, found.weight_decay, found.epochs) == ("adamw", 1e-4, 100)
-    assert {key: getattr(found, key) for key in SA2VP_PRESETS[name]} == SA2VP_PRESETS[name]
+    assert (found.fit.optimizer, found.fit.weight_decay, found.fit.epochs) == ("adamw", 1e-4, 100)
+    assert {key: found.options()[key] for key in SA2VP_PRESETS[name]} == SA2VP_PRESETS[name]
     other = resolve(TrainConfig(method="sa2vp-shallow", preset=name, gamma=0.7, warmup=5), SPEC)
-    assert (other.gamma, other.warmup, other.warmup_epochs) == (0.7, 5, None)
+    values = other.options()
+    assert (values["gamma"], values["warmup"], values["warmup_epochs"]) == (0.7, 5, None)
     with pytest.raises(ConfigError, match="for methods sa2vp-deep and sa2vp-shallow, not 'pixel'"):
         resolve(TrainConfig(preset=name), SPEC)
 
@@ -122,7 +124,7 @@ def test_presets_say_what_the_paper_says() -> None:
         ({"bottleneck": 0, "activation": "relu"}, "--activation is inside the prompt adapters"),
         ({"search": True}, "--search chooses --lr"),
         ({"warmup": 3, "warmup_epochs": 1}, "give one of them"),
-        ({"space": "normalized"}, "--space is about pixel prompts"),
+        ({"space": "unclamped"}, "--space does nothing with method 'sa2vp-deep'"),
         ({"preset": "vp"}, "method 'sa2vp-deep' has no preset 'vp'"),
         ({"method": "linear", "dropout": None, "preset": "sa2vp-cub"}, "method 'linear' has no preset 'sa2vp-cub'"),
     ],

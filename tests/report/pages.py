@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pixprompt.engine.config.train_config import run_config
 from pixprompt.report import Options, write_report
 
 from .html_check import Node, read
@@ -35,6 +36,11 @@ def cells(table: Node) -> list[list[str]]:
 def result_of(run: Path) -> dict:
     values: dict = json.loads((run / "result.json").read_text())
     return values
+
+
+def edit_settings(run: Path, **options: object) -> None:
+    write = run_config(run).with_values(**options).to_json()
+    (run / "config.json").write_text(json.dumps(write))
 
 
 def edit(path: Path, **values: object) -> None:

@@ -16,7 +16,7 @@ from pixprompt.prompt import load
 from pixprompt.report import Options, write_report
 
 from .html_check import external
-from .pages import SECTIONS, cells, edit, page, result_of, section
+from .pages import SECTIONS, cells, edit, edit_settings, page, result_of, section
 
 # What is missing -----------------------------------------------------------------------------------------------------
 
@@ -49,7 +49,7 @@ def test_without_model_and_images_the_picture_of_the_run_is_shown(run: Path) -> 
     assert "no model was asked (--no-model)" in section(root, "gaze").words
     assert "no model was asked (--no-model)" in section(root, "points").words
     assert len(section(root, "images").all("img")) == 12
-    edit(run / "config.json", data="folder:/nowhere")
+    edit_settings(run, data="folder:/nowhere")
     _, root = page(run, options=Options(device="cpu"))
     assert "the images of the run cannot be read" in section(root, "images").words
     assert section(root, "images").all("img")[0].attributes["alt"].startswith("Preview")
@@ -129,7 +129,7 @@ def test_several_runs_are_compared(run: Path) -> None:
         accuracy = result_of(run)["accuracy"]
         accuracy["prompt_png"]["test"] += 0.05 * number
         edit(copy / "result.json", accuracy=accuracy, seed=number)
-        edit(copy / "config.json", seed=number, **change)
+        edit_settings(copy, seed=number, **change)
         copies.append(copy)
     text, root = page(*copies)
     assert external(text) == []

@@ -23,7 +23,7 @@ from pixprompt.report.figures.draw import BACKBONE, PictureOptions, draw_picture
 from pixprompt.report.figures.runs import Gathered, gather
 
 from ..cli.toy import CLASSES
-from .pages import edit
+from .pages import edit_settings
 from .pictures_toy import Paired, contents, tiny_model, write_task
 
 OPTIONS = PictureOptions(model=tiny_model(), device="cpu", images=2)
@@ -126,14 +126,14 @@ def test_without_scikit_learn_the_other_pictures_are_drawn(
 
 def changed(runs: Path, out: Path, **values: Any) -> Path:
     run = Path(shutil.copytree(runs / "deep", out))
-    edit(run / "config.json", **values)
+    edit_settings(run, **values)
     return run
 
 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"method": "pixel"}, "learns nothing inside the model"),
+        ({"method": "pixel", "tokens": None}, "learns nothing inside the model"),
         ({"data": "digits"}, "different data sets: deep has"),
     ],
 )

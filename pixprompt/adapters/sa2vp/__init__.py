@@ -3,14 +3,12 @@
 from .make import make_sa2vp
 from .options import ACTIVATIONS, SA2VPOptions
 from .pathways import SA2VP
-from .presets import SA2VP_PRESETS
 from .states import States, TwoPathway
 from .vit import ViTSA2VP
 
 __all__ = [
     "ACTIVATIONS",
     "SA2VP",
-    "SA2VP_PRESETS",
     "SA2VPOptions",
     "States",
     "TwoPathway",

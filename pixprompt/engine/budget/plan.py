@@ -9,7 +9,7 @@ from typing import Any
 from ...core import ConfigError
 from ...ledger import Querier, probe_queries
 from ...remote import RemoteModel
-from ..config.methods import INSIDE, grids, make_adapter
+from ..config.methods import grids, make_adapter
 from ..config.presets import query_budget
 from ..config.train_config import TrainConfig
 from ..initial_prompts import num_starts
@@ -25,7 +25,7 @@ def plan(parts: Parts) -> dict[str, Any]:
     config, data = parts.config, parts.data
     queries = allocation_of(parts).to_json() if parts.by_answers else _gradient_queries(parts)
     total = queries.pop("total", None) or sum(queries.values())
-    if config.method in INSIDE:
+    if config.method.white_box:
         generator = stream(config.seed, "init")
         adapter = make_adapter(config, parts.model, data.classes, generator=generator)
         learned = adapter.num_tuned
@@ -36,7 +36,7 @@ def plan(parts: Parts) -> dict[str, Any]:
         "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "parameters": learned,
         "queries": {**queries, "total": total},
-        "cost": cost(total, config.price_per_1000),
+        "cost": cost(total, config.search.price_per_1000),
         **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
     }
 
@@ -44,17 +44,17 @@ def plan(parts: Parts) -> dict[str, Any]:
 def allocation_of(parts: Parts) -> Allocation:
     """Returns how the budget of a run by answers is divided."""
     config, data = parts.config, parts.data
-    probed, budget = probe_queries(parts.model), config.budget or 0
+    probed, budget = probe_queries(parts.model), config.search.budget or 0
     reserve = reserve_of(budget) if isinstance(parts.model, RemoteModel) else 0
     plan = allocate(
         max(0, budget - probed - reserve),
-        num_train=min(len(data.train), config.head_images or len(data.train)),
+        num_train=min(len(data.train), config.search.head_images or len(data.train)),
         num_val=len(data.val),
         num_test=len(data.test),
-        has_prompt=config.method != "none",
+        has_prompt=config.method.file is not None,
         num_classes=len(data.classes),
         num_starts=num_starts(parts),
-        test_images=config.test_images,
+        test_images=config.search.test_images,
     )
     return replace(plan, probe=probed, reserve=reserve)
 
@@ -65,7 +65,7 @@ def check_budget(parts: Parts) -> None:
     Raises:
         ConfigError: It does not.
     """
-    if parts.config.budget is None and parts.config.max_cost is None:
+    if parts.config.search.budget is None and parts.config.search.max_cost is None:
         return
     wanted, allowed = sum(_gradient_queries(parts).values()), query_budget(parts.config)
     if wanted > allowed:
@@ -78,21 +78,21 @@ def check_budget(parts: Parts) -> None:
 def _gradient_queries(parts: Parts) -> dict[str, int]:
     config, data = parts.config, parts.data
     train, val, test = len(data.train), len(data.val), len(data.test)
-    if config.method in INSIDE:  # at most: what the frozen part makes of an image is kept where it fits into memory
-        rates, decays = grids(config) if config.search else ((0.0,), (0.0,))
-        passes = len(rates) * len(decays) * (config.epochs or 0)
-        final = config.seeds * (config.epochs or 0) * (train + val) if config.search else 0
+    if config.method.white_box:  # at most: what the frozen part makes of an image is kept where it fits into memory
+        rates, decays = grids(config) if config.fit.grid_search else ((0.0,), (0.0,))
+        passes = len(rates) * len(decays) * (config.fit.epochs or 0)
+        final = config.fit.seeds * (config.fit.epochs or 0) * (train + val) if config.fit.grid_search else 0
         return {
             "no_prompt": train + val + test,
             "training": passes * train + final,
             "selection": passes * val,
-            "adapter": config.seeds * test + (0 if config.search else val),
+            "adapter": config.fit.seeds * test + (0 if config.fit.grid_search else val),
         }
     return {
         "no_prompt": train + val + test,
         "first_prompt": train if parts.output().fits and not parts.starts_plain else 0,
-        "training": (config.epochs or 0) * train,
-        "selection": (config.epochs or 0) * val,
+        "training": (config.fit.epochs or 0) * train,
+        "selection": (config.fit.epochs or 0) * val,
         "prompt_float": val + test,
         "prompt_png": val + test,
     }
@@ -105,7 +105,7 @@ def _calls(model: RemoteModel, total: int, config: TrainConfig) -> dict[str, Any
         "first": "one image alone",
         "max_batch": model.max_batch,
         "requests": min(total, 1) + rest,
-        "seconds": None if not config.rate else round(total / config.rate, 1),
+        "seconds": None if not config.endpoint.rate else round(total / config.endpoint.rate, 1),
     }
 
 

@@ -2,62 +2,103 @@
 
 from __future__ import annotations
 
+from ...adapters import Learning
 from ...core import Access, AccessError, ConfigError, Model
-from .methods import INSIDE, check_inside
-from .train_config import TrainConfig
+from ...optimizers import OPTIMIZERS
+from ...settings import flag
+from .groups import PromptSettings
+from .methods import grids
+from .train_config import TrainConfig, idle_option
 
 __all__ = ["check_settings"]
 
-_BY_ANSWERS = ("basis", "basis_size", "sigma", "population", "head_images", "test_images", "surrogate", "encoder")
+_BY_ANSWERS = ("basis", "basis_size", "sigma", "population", "head_images", "test_images", "surrogate")
 
 
 def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
     """Makes sure that the settings of a run go together.
 
     Raises:
-        AccessError: The model does not give the gradients that the method needs.
+        AccessError: The model does not give what the method needs.
         ConfigError: They do not, or some would do nothing.
     """
-    check_inside(config, model)
-    if config.method in INSIDE:
+    config.adapter.check()
+    if config.method.white_box:
+        _check_white_box(config, model)
         _check_idle(config, by_answers)
         return
-    if config.method != "pixel" and not by_answers:
-        raise ConfigError(f"method {config.method!r} learns from answers alone; leave out --optimizer.")
-    if config.method == "blackvip" and config.encoder is None:
-        raise ConfigError(
-            "method 'blackvip' describes each image with a local model: name one with --encoder (BlackVIP's is a "
-            "self-supervised ViT-B; any classifier does)."
-        )
+    name = config.method.name
+    if config.fit.grid_search or config.fit.seeds != 1:
+        raise ConfigError(f"--search and --seeds serve methods that reach into the model, not {name!r}.")
+    if config.method.learning is Learning.ANSWERS and not by_answers:
+        raise ConfigError(f"method {name!r} learns from answers alone; leave out --optimizer.")
     _check_idle(config, by_answers)
-    if by_answers and config.space != "pixel":
-        raise ConfigError("a search by answers asks about real images; use --space pixel.")
     if by_answers:
+        if config.prompt.space != "pixel":
+            raise ConfigError("a search by answers asks about real images; use --space pixel.")
         return
-    needed = Access.GRADIENTS if config.space == "pixel" else Access.INTERNALS
+    needed = Access.GRADIENTS if config.prompt.space == "pixel" else Access.INTERNALS
     if model.access < needed:
         raise AccessError(
-            f"method {config.method!r} with optimizer {config.optimizer!r} needs {needed.name} access, "
+            f"method {name!r} with optimizer {config.fit.optimizer!r} needs {needed.name} access, "
             f"but {model.spec.name} offers {model.access.name}. "
             "Leave out --optimizer, to learn from answers alone."
         )
 
 
+def _check_white_box(config: TrainConfig, model: Model) -> None:
+    method = config.method
+    for name, item in PromptSettings.options().items():
+        if getattr(config.prompt, item.name) != item.default:
+            raise idle_option(name, method)
+    if model.access < method.access:
+        raise AccessError(
+            f"method {method.name!r} needs {method.access.name} access, but {model.spec.name} offers "
+            f"{model.access.name}. Use method 'pixel', or a local torch model."
+        )
+    if config.fit.optimizer not in OPTIMIZERS:
+        known = ", ".join(OPTIMIZERS)
+        raise ConfigError(f"method {method.name!r} learns by gradients: {known}; got {config.fit.optimizer!r}.")
+    if (config.fit.batch_size or method.least_batch) < method.least_batch:
+        raise ConfigError(
+            f"method {method.name!r} has batch statistics; --batch-size must be at least {method.least_batch}, "
+            f"got {config.fit.batch_size}."
+        )
+    _check_search(config)
+
+
+def _check_search(config: TrainConfig) -> None:
+    fit = config.fit
+    if fit.grid_search:
+        grids(config)
+        if fit.epochs == 0:
+            raise ConfigError("--search compares what was learned; --epochs must be at least 1, got 0.")
+        for name, value in (("lr", fit.lr), ("weight_decay", fit.weight_decay)):
+            if value is not None:
+                raise ConfigError(
+                    f"--search chooses {flag(name)}; leave it out, or give the values to try: {flag(name)}-grid."
+                )
+        return
+    idle = [name for name in ("lr_grid", "weight_decay_grid") if getattr(fit, name) is not None]
+    if fit.seeds != 1:
+        idle.append("seeds")
+    if idle:
+        raise ConfigError(f"{flag(idle[0])} goes with --search; leave it out.")
+
+
 def _check_idle(config: TrainConfig, by_answers: bool) -> None:
     """Refuses settings that would do nothing: whoever gives them believes that they do something."""
+    given, idle, reason = config.options(), [], ""
     if not by_answers:
-        idle = [name for name in _BY_ANSWERS if getattr(config, name) is not None]
+        idle = [name for name in _BY_ANSWERS if given[name] is not None]
         reason = "serves runs that learn from answers alone (--budget)"
     elif config.preset != "default":
         idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"
-    elif config.method != "pixel":
-        idle = [name for name in ("basis_size", "surrogate") if getattr(config, name) is not None]
-        reason = f"does nothing with method {config.method!r}"
     else:
-        idle = ["encoder"] if config.encoder is not None else []
-        reason = "serves method 'blackvip'"
+        idle = [name for name in config.method.idle if given[name] is not None]
+        reason = f"does nothing with method {config.method.name!r}"
     for name, needs in (("surrogate_weights", "surrogate"), ("encoder_weights", "encoder")):
-        if getattr(config, name) is not None and getattr(config, needs) is None:
+        if given.get(name) is not None and given[needs] is None:
             idle, reason = [name], f"goes with --{needs}"
     if idle:
-        raise ConfigError(f"--{idle[0].replace('_', '-')} {reason}; leave it out.")
+        raise ConfigError(f"{flag(idle[0])} {reason}; leave it out.")

@@ -155,11 +155,11 @@ class GradientFit:
         autocast: torch.dtype | None = None,
     ) -> GradientFit:
         """Takes the recipe of a configuration; see the attributes for the rest."""
-        optimizer = OPTIMIZERS[config.optimizer or "adam"](
+        optimizer = OPTIMIZERS[config.fit.optimizer or "adam"](
             adapter.parameters(),
-            lr=config.lr or 0.0,
-            momentum=config.momentum,
-            weight_decay=config.weight_decay or 0.0,
+            lr=config.fit.lr or 0.0,
+            momentum=config.fit.momentum,
+            weight_decay=config.fit.weight_decay or 0.0,
         )
         work = cls(
             adapter,
@@ -167,14 +167,14 @@ class GradientFit:
             val,
             optimizer,
             reporter,
-            epochs=config.epochs or 0,
-            batch_size=config.batch_size or 32,
-            loss=config.loss or "cross-entropy",
+            epochs=config.fit.epochs or 0,
+            batch_size=config.fit.batch_size or 32,
+            loss=config.fit.loss or "cross-entropy",
             seed=config.seed,
             device=device,
             autocast=autocast,
         )
-        work.warmup = config.warmup or work.steps * (config.warmup_epochs or 0)
+        work.warmup = config.fit.warmup or work.steps * (config.fit.warmup_epochs or 0)
         return work
 
     @property

@@ -86,7 +86,7 @@ def _trials(parts: Parts, folder: Path, train: TrainInputs, val: TrainInputs, re
     rates, decays = grids(config)
     reporter.note(
         f"search: {len(rates)} learning rates {rates[0]:g} to {rates[-1]:g} times {len(decays)} weight decays, "
-        f"{config.epochs} epochs each, batch size {config.batch_size}"
+        f"{config.fit.epochs} epochs each, batch size {config.fit.batch_size}"
         + ("; rates are the grid times batch size / 256" if scales(config) else "")
     )
     trials: list[dict[str, Any]] = []
@@ -137,12 +137,12 @@ def _final(
     reporter: Reporter,
 ) -> Found:
     config, data = parts.config, parts.data
-    both = canvases_of(join([data.train, data.val]), parts.plain, config.workers, reporter, "read train and val")
+    both = canvases_of(join([data.train, data.val]), parts.plain, config.data.workers, reporter, "read train and val")
     kept: list[tuple[WhiteBox, Fit, Answered]] = []  # of the first seed alone: adapters may be as large as the model
     scores: list[Score] = []
     inputs: TrainInputs | None = None
     earlier = tried.earlier
-    for seed in range(config.seed, config.seed + config.seeds):
+    for seed in range(config.seed, config.seed + config.fit.seeds):
         adapter = new_adapter(parts, seed)
         if inputs is None:
             inputs = inputs_of(adapter, both, parts.device, on_images=counter(parts), reporter=reporter)

@@ -59,7 +59,7 @@ def fit_adapter(
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: Run directory whose history is written; None for none.
     """
-    autocast = pick_autocast(config.precision, parts.device)
+    autocast = pick_autocast(config.fit.precision, parts.device)
     work = GradientFit.of(config, adapter, train, val, reporter, device=parts.device, autocast=autocast)
 
     def on_epoch(state: Fit) -> None:

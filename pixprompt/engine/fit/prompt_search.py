@@ -51,14 +51,14 @@ def check_search(parts: Parts, plan: Allocation) -> None:
         AccessError: The surrogate gives no gradients.
         ConfigError: Settings do not go together, or the budget does not pay for one answer.
     """
-    model, kind = parts.model, parts.config.output or ""
+    model, kind = parts.model, parts.config.output.kind or ""
     closed = not (isinstance(model, OpenVocabulary) and model.open)
     if not closed and not plan.head:
         raise ConfigError("the budget does not pay for one labelled answer, and without any the labels are not known.")
     known = parts.spec.num_outputs > 0  # or else its first answer will say
     if kind != "auto" and (closed or OUTPUTS[kind].fits) and known:
         parts.output(kind)
-    if parts.config.surrogate:
+    if parts.config.search.surrogate:
         load_surrogate(parts)
     if plan.prompt:
         x = _prompters(parts)(_first_start(parts)).start(generator=stream(parts.config.seed, "start"))
@@ -120,9 +120,9 @@ def _start(session: Session, plain: Choice) -> Tried:
     """Chooses the start by what a transform fitted under it reads right; the blank one is known already."""
     parts, make = session.parts, _prompters(session.parts)
     starts, learned = [_first_start(parts)], []
-    if parts.config.method == "pixel":
+    if parts.config.method.name == "pixel":
         starts = starts_of(parts)
-    if parts.config.surrogate:
+    if parts.config.search.surrogate:
         learned = surrogate_starts(session, plain)
     starts += learned
     each = session.plan.start // max(1, sum(not start.blank for start in starts))
@@ -138,9 +138,9 @@ def _start(session: Session, plain: Choice) -> Tried:
 
 def _first_start(parts: Parts) -> Start:
     config = parts.config
-    if config.method == "pixel":
+    if config.method.name == "pixel":
         return starts_of(parts)[0]
-    return Start(config.method, torch.zeros(1), config.fit == "shrink")
+    return Start(config.method.name, torch.zeros(1), config.prompt.fit == "shrink")
 
 
 def _try(session: Session, start: Start, make: Callable[[Start], Prompter], each: int) -> Tried:
@@ -161,12 +161,14 @@ def _try(session: Session, start: Start, make: Callable[[Start], Prompter], each
 def _prompters(parts: Parts) -> Callable[[Start], Prompter]:
     """Returns what makes a prompter of a start; they share a basis, which is costly to make."""
     config, template = parts.config, parts.template
-    if config.method == "bar":
+    if config.method.name == "bar":
         return lambda start: BarPrompter(template)
-    if config.method == "blackvip":
+    if config.method.name == "blackvip":
         coordinator = coordinator_of(parts)
         return lambda start: coordinator
-    basis = make_basis(config.basis or "", template, size=config.basis_size, generator=stream(config.seed, "basis"))
+    basis = make_basis(
+        config.search.basis or "", template, size=config.search.basis_size, generator=stream(config.seed, "basis")
+    )
     return lambda start: InBasis(template, basis, start.theta)
 
 
@@ -175,10 +177,10 @@ def _search(session: Session, tried: Tried, plain: Choice, none: Candidate, quer
     # Where nothing changes, the plain answers are answers under the start as well, and there are more of them.
     answered, choice = (session.head, plain) if start.blank else (tried.answered, tried.choice)
     chosen = session.order[: len(answered.labels)]
-    refits = choice.heads.full.refits_in_training or config.output == "auto"
+    refits = choice.heads.full.refits_in_training or config.output.kind == "auto"
     judge = Judge(choice.heads, answered, chosen, session.folds, refits=refits)
     candidates = _optimizer(config, tried.x, 1).num_candidates
-    batch = min(config.batch_size or max(1, _STEP // candidates), len(session.order))
+    batch = min(config.fit.batch_size or max(1, _STEP // candidates), len(session.order))
     generations = queries // (batch * candidates)
     return QuerySearch(
         asker=session.asker,
@@ -193,7 +195,7 @@ def _search(session: Session, tried: Tried, plain: Choice, none: Candidate, quer
         ),
         judge=judge,
         start=none,
-        loss=config.loss or "cross-entropy",
+        loss=config.fit.loss or "cross-entropy",
         batch=batch,
         seed=config.seed,
         asked=lambda: session.journal.distinct,
@@ -204,11 +206,11 @@ def _search(session: Session, tried: Tried, plain: Choice, none: Candidate, quer
 
 def _optimizer(config: TrainConfig, x: Tensor, generations: int) -> AskTell:
     return make_query_optimizer(
-        config.optimizer or "",
+        config.fit.optimizer or "",
         x,
         generator=stream(config.seed, "optimizer"),
         generations=generations,
-        lr=config.lr,
-        sigma=config.sigma,
-        population=config.population,
+        lr=config.fit.lr,
+        sigma=config.search.sigma,
+        population=config.search.population,
     )

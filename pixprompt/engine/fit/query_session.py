@@ -75,7 +75,7 @@ class Session:
         if (name, shrink) not in self._canvases:
             parts = self.parts
             images: ImageSet = {"train": parts.data.train, "val": parts.data.val}[name]
-            made = canvases_of(images, parts.fitted(shrink), parts.config.workers, self.reporter, f"read {name}")
+            made = canvases_of(images, parts.fitted(shrink), parts.config.data.workers, self.reporter, f"read {name}")
             self._canvases[name, shrink] = made
         return self._canvases[name, shrink]
 

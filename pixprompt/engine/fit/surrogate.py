@@ -9,11 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate, log_softmax
 
-from ...adapters import PixelPrompt
+from ...adapters import METHODS, PixelPrompt
 from ...core import Access, AccessError, AnswerKind, Model, ModelSpec
 from ...models import DirectQuerier, load_model
 from ..answers import ask_all
-from ..config.presets import DEFAULTS
 from ..initial_prompts import SURROGATE_SHARES, Start
 from ..parts import Parts, canvases_of
 from ..report import Silent
@@ -85,8 +84,8 @@ def load_surrogate(parts: Parts) -> Model:
         AccessError: It gives no gradients.
     """
     config = parts.config
-    weights = Path(config.surrogate_weights) if config.surrogate_weights else None
-    model = load_model(config.surrogate or "", weights=weights, device=parts.device)
+    weights = Path(config.search.surrogate_weights) if config.search.surrogate_weights else None
+    model = load_model(config.search.surrogate or "", weights=weights, device=parts.device)
     if model.access < Access.GRADIENTS:
         raise AccessError(f"the surrogate {model.spec.name} gives no gradients; name a differentiable local model.")
     return model
@@ -103,7 +102,7 @@ def surrogate_starts(session: Session, plain: Choice) -> list[Start]:
     """
     parts, config = session.parts, session.parts.config
     model = load_surrogate(parts)
-    shrink = config.fit == "shrink"
+    shrink = config.prompt.fit == "shrink"
     local = Resized(model, parts.spec.image_size)
     theta = _learned(session, local, plain, shrink)
     base = parts.template.init(generator=stream(config.seed, "init"))
@@ -118,22 +117,17 @@ def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> T
 
     The validation images stay unseen: on them the opaque model will be asked whether this prompt is worth having.
     """
-    config = session.parts.config.with_values(
-        method="pixel",
-        optimizer=DEFAULTS["optimizer"],
-        lr=DEFAULTS["lr"],
-        warmup=DEFAULTS["warmup"],
-        batch_size=DEFAULTS["batch_size"],
-        epochs=session.parts.config.epochs or DEFAULTS["epochs"],
-        output="linear",
-    )
+    own, defaults = session.parts.config, METHODS["pixel"].defaults
+    recipe = {name: defaults[name] for name in ("optimizer", "lr", "warmup", "batch_size")}
+    epochs = own.fit.epochs or defaults["epochs"]
+    config = own.with_values(method="pixel", **recipe, epochs=epochs, output="linear")
     parts = replace(session.parts, model=local, counted=DirectQuerier(local), config=config, floor=None)
     parts = replace(parts, canvas=parts.fitted(shrink))
     train = session.canvases("train", shrink=shrink)()
     first = parts.data.train.subset([0])
-    glance = canvases_of(first, parts.canvas, config.workers, Silent(), "read")
+    glance = canvases_of(first, parts.canvas, config.data.workers, Silent(), "read")
     session.reporter.stage("surrogate", len(train.labels))
-    if config.mimic == "answers":
+    if config.search.mimic == "answers":
         chosen = session.order[: len(session.head.labels)]
         features = ask_all(local, session.canvases("train", shrink=False)(), device=parts.device).outputs[chosen]
         read = plain.heads.logits(session.head.outputs, session.folds[chosen])

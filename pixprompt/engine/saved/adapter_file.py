@@ -48,7 +48,7 @@ def save_tuned(path: Path, parts: Parts, adapter: WhiteBox, state: dict[str, Ten
     values = {
         "schema": _SCHEMA,
         "version": __version__,
-        "method": parts.config.method,
+        "method": parts.config.method.name,
         "config": parts.config.to_json(),
         "classes": list(parts.data.classes),
         "canvas": parts.plain.to_json(),
@@ -129,7 +129,7 @@ def load_tuned(path: Path, model: Model) -> tuple[NoPrompt, Tuned]:
     tensors, values = found
     if values.get("schema") != _SCHEMA:
         raise PromptError(f"{path} has schema {values.get('schema')}; this version reads schema {_SCHEMA}.")
-    config = TrainConfig().with_values(**values["config"])
+    config = TrainConfig.from_json(values["config"], source=path)
     adapter = make_adapter(config, model, tuple(values["classes"]), generator=torch.Generator().manual_seed(0))
     digest = backbone_sha256(adapter)
     if digest != values["backbone_sha256"]:

@@ -13,7 +13,6 @@ from ...ledger import OpenVocabulary, Querier
 from ...models import DirectQuerier
 from ...outputs import output_from_json
 from ...prompt import Prompt, load
-from ..config.methods import INSIDE
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from ..parts import device_of, pick_device
@@ -68,7 +67,7 @@ def deploy(
     config = run_config(path) if path.is_dir() else None
     if config is not None and not (path / "result.json").exists():
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
-    if config is not None and config.method in INSIDE:
+    if config is not None and config.method.white_box:
         return _deploy_inside(path, config, model, weights, device)
     prompt: Prompt | PerImagePrompt
     if (path / ADAPTER_FILE).exists():
@@ -111,8 +110,8 @@ def _deploy_inside(
 ) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
     if model is None or isinstance(model, str):
-        file = weights or (config.weights if model is None else None)
-        model = open_model(model or config.model, weights=file, device=pick_device(device))
+        file = weights or (config.model.weights if model is None else None)
+        model = open_model(model or config.model.name, weights=file, device=pick_device(device))
     place = device_of(model, device)
     plain, tuned = load_tuned(path / ADAPTER_FILE, model)
     return Deployed(plain, DirectQuerier(tuned), tuned.adapter.output, config, place)
@@ -128,7 +127,7 @@ def _load_model(
 ) -> Model:
     own = name is None
     if own and config is not None:
-        name, weights = config.model, weights or config.weights
+        name, weights = config.model.name, weights or config.model.weights
     if own and config is None and prompt.model.startswith("python:"):
         raise ConfigError(
             f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "

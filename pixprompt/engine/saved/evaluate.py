@@ -81,11 +81,11 @@ def _evaluate(
     prompt, config = deployed.prompt, deployed.config
     own = config is not None and data is None and model is None
     if data is None and config is not None:
-        data = config.data
+        data = config.data.name
     if data is None:
         raise ConfigError("a prompt PNG does not name its data; say which with --data.")
     if isinstance(data, str):
-        data = load_data(data, seed=prompt.seed, shots=config.shots if config else None)
+        data = load_data(data, seed=prompt.seed, shots=config.data.shots if config else None)
     _check_classes(data.classes, deployed.output.classes)
     inside = isinstance(prompt, NoPrompt)
     with reproducible():
@@ -101,7 +101,7 @@ def _evaluate(
         rungs = {**saved.accuracy, again: rungs[again]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
-        method=config.method if config else "pixel",
+        method=config.method.name if config else "pixel",
         model=deployed.model.spec.name,
         data=data.name,
         classes=data.classes,
@@ -121,7 +121,7 @@ def _evaluate(
 def _of_adapter(rungs: dict[str, Score | None], config: TrainConfig | None) -> dict[str, Score | None]:
     """Returns the score as that of an adapter, which is no PNG; after a search it has learned from val, too."""
     found = rungs["prompt_png"]
-    if found is not None and config is not None and config.search:
+    if found is not None and config is not None and config.fit.grid_search:
         found = replace(found, val=None)
     return {**rungs, "prompt_float": found, "prompt_png": None}
 
@@ -139,7 +139,9 @@ class _Job:
 def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
     """Returns the rungs that a file alone can give."""
     prompt, config = deployed.prompt, deployed.config
-    plain = plain_canvas(deployed.model.spec, config.crop if config else None, config.aspect if config else None)
+    plain = plain_canvas(
+        deployed.model.spec, config.data.crop if config else None, config.data.aspect if config else None
+    )
     if prompt.canvas.fit == "resize":
         plain = prompt.canvas
     wanted = [("no_prompt", plain, None)] if alone else []

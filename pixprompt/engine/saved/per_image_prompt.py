@@ -14,12 +14,12 @@ from torch import Tensor
 
 from ...adapters import Coordinator, CoordinatorSpec
 from ...canvas import Canvas
-from ...core import OutputTransform, PromptError
+from ...core import Model, OutputTransform, PromptError
 from ...files import file_sha256, write_bytes
 from ...models import load_model
 from ...version import __version__
 from ..answers import Pixels, to_images
-from ..config.train_config import run_config
+from ..config.train_config import TrainConfig, run_config
 from ..fit.checkpoint import load_state
 from ..parts import Parts
 
@@ -30,11 +30,15 @@ ADAPTER_FILE = "adapter.safetensors"
 
 def coordinator_of(parts: Parts) -> Coordinator:
     """Builds a new coordinator for the images of a run."""
-    config = parts.config
-    weights = Path(config.encoder_weights) if config.encoder_weights else None
-    encoder = load_model(config.encoder or "", weights=weights, device=parts.device)
-    digest = file_sha256(weights) if weights else ""
+    encoder, digest = _encoder(parts.config, parts.device)
     return Coordinator.beside(encoder, parts.spec.image_size, weights_sha256=digest)
+
+
+def _encoder(config: TrainConfig, device: str) -> tuple[Model, str]:
+    """Loads the encoder, with the digest of its weights file; empty where there is none."""
+    own = config.options()
+    weights = Path(own["encoder_weights"]) if own["encoder_weights"] else None
+    return load_model(own["encoder"] or "", weights=weights, device=device), file_sha256(weights) if weights else ""
 
 
 def save_coordinator(folder: Path, parts: Parts, coordinator: Coordinator, x: Tensor, output: OutputTransform) -> None:
@@ -95,10 +99,8 @@ def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
     """
     config, found = run_config(folder), load_state(folder / ADAPTER_FILE)
     if found is None:
-        raise PromptError(f"{folder} holds no {ADAPTER_FILE}; its method is {config.method!r}.")
+        raise PromptError(f"{folder} holds no {ADAPTER_FILE}; its method is {config.method.name!r}.")
     tensors, values = found
-    weights = Path(config.encoder_weights) if config.encoder_weights else None
-    encoder = load_model(config.encoder or "", weights=weights, device=device)
-    spec = CoordinatorSpec.from_json(values["spec"])
-    coordinator = Coordinator(encoder, spec, weights_sha256=file_sha256(weights) if weights else "")
+    encoder, digest = _encoder(config, device)
+    coordinator = Coordinator(encoder, CoordinatorSpec.from_json(values["spec"]), weights_sha256=digest)
     return PerImagePrompt(coordinator, coordinator.from_tensors(tensors), values, device=device)

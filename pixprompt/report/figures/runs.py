@@ -12,7 +12,6 @@ from ...canvas import Canvas
 from ...core import ConfigError, Model
 from ...data import Data, ImageSet, load_data
 from ...engine import TrainConfig, deploy
-from ...engine.config.methods import INSIDE
 from ...engine.config.train_config import run_config
 from ...engine.saved.adapter_file import Tuned
 from ...models import TorchModel
@@ -80,20 +79,20 @@ def gather(
             raise ConfigError(f"{title} tells other classes apart than the data set has; they must agree, in order.")
     first = next(iter(adapters.values())).model
     canvas = next(iter(canvases.values()))
-    workers = next(iter(configs.values())).workers
+    workers = next(iter(configs.values())).data.workers
     return Gathered(adapters, first, place, canvas, workers, data.test, data.classes)
 
 
 def _check(configs: dict[str, TrainConfig], *, own_model: bool) -> None:
     for name, config in configs.items():
-        if config.method not in INSIDE:
+        if not config.method.white_box:
             raise ConfigError(
-                f"{name} is a run of method {config.method!r}, which learns nothing inside the model. These pictures "
-                "are about methods that do; 'pixprompt report' shows all others."
+                f"{name} is a run of method {config.method.name!r}, which learns nothing inside the model. These "
+                "pictures are about methods that do; 'pixprompt report' shows all others."
             )
     if own_model:
-        _check_same("models", {name: config.model for name, config in configs.items()})
-    _check_same("data sets", {name: config.data for name, config in configs.items()})
+        _check_same("models", {name: config.model.name for name, config in configs.items()})
+    _check_same("data sets", {name: config.data.name for name, config in configs.items()})
 
 
 def _check_same(what: str, found: dict[str, str]) -> None:
@@ -109,8 +108,8 @@ def _same_data(configs: dict[str, TrainConfig]) -> Data:
     """Returns the data of the runs, whose test images are those of all: a split may hang on the seed."""
     loaded: dict[tuple[int, int | None], Data] = {}
     for name, config in configs.items():
-        key = (config.seed, config.shots)
-        data = loaded[key] = loaded.get(key) or load_data(config.data, seed=config.seed, shots=config.shots)
+        key = (config.seed, config.data.shots)
+        data = loaded[key] = loaded.get(key) or load_data(config.data.name, seed=config.seed, shots=config.data.shots)
         if data.test.keys != next(iter(loaded.values())).test.keys:
             raise ConfigError(
                 f"{name} was tested on other images than {next(iter(configs))}: the seed {config.seed} splits the "
@@ -121,7 +120,7 @@ def _same_data(configs: dict[str, TrainConfig]) -> Data:
 
 def _titles(configs: dict[str, TrainConfig]) -> dict[str, str]:
     """Returns the method of each run; with the seed where two share it, and the run's name where two share both."""
-    methods = {name: config.method for name, config in configs.items()}
+    methods = {name: config.method.name for name, config in configs.items()}
     seeded = {
         name: f"{methods[name]}, seed {config.seed}" if _shared(methods, name) else methods[name]
         for name, config in configs.items()

@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from ...core import ConfigError
-from ...registry import suggest
+from .core import ConfigError
+from .registry import suggest
 
-__all__ = ["Settings", "option"]
+__all__ = ["Settings", "flag", "option"]
 
 _TYPES: dict[str, Any] = {"int": int, "float": (int, float), "str": str, "bool": bool}
 _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false"}
 
 
 def option(
-    default: Any, text: str, choices: tuple[str, ...] = (), *, low: float | None = None, below: float | None = None
+    default: Any,
+    text: str,
+    choices: tuple[str, ...] = (),
+    *,
+    low: float | None = None,
+    below: float | None = None,
+    name: str | None = None,
+    paths: tuple[str, ...] = (),
+    files: tuple[str, ...] = (),
 ) -> Any:
     """A field of settings.
 
     Args:
         default: Its value where nobody says otherwise.
-        text: The help of the command-line option of the same name.
+        text: The help of its command-line option.
         choices: The only values; empty for any.
         low: The least value; None for any.
         below: What a value with a `low` stays below; None for no such border.
+        name: Of its command-line option, in Python's spelling; None for that of the field.
+        paths: Prefixes behind which a value is a path; "" where all of it is one.
+        files: Prefixes behind which a value is a path where there is such a file, and a name elsewhere.
     """
-    return field(default=default, metadata={"help": text, "choices": choices, "low": low, "below": below})
+    known = {"help": text, "choices": choices, "low": low, "below": below, "name": name, "paths": paths, "files": files}
+    return field(default=default, metadata=known)
+
+
+def flag(name: str) -> str:
+    """Returns a command-line option from its name in Python's spelling."""
+    return f"--{name.replace('_', '-')}"
 
 
 @dataclass(frozen=True)
@@ -41,10 +59,15 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        for item in fields(self):
+        for name, item in self.options().items():
             value = getattr(self, item.name)
             if value is not None or "None" not in str(item.type):
-                _check(item.name, value, str(item.type).split(" ")[0], item.metadata)
+                _check(name, value, str(item.type).split(" ")[0], item.metadata)
+
+    @classmethod
+    def options(cls) -> dict[str, Field[Any]]:
+        """Returns the fields by the names of their command-line options, in Python's spelling."""
+        return {item.metadata["name"] or item.name: item for item in fields(cls)}
 
     def to_json(self) -> dict[str, Any]:
         """Returns the fields as a JSON object."""
@@ -61,6 +84,19 @@ class Settings:
             if name not in known:
                 raise ConfigError(f"unknown setting {name!r}.{suggest(name, known)}")
         return replace(self, **values)
+
+    def with_absolute_paths(self) -> Self:
+        """Returns a copy whose paths mean the same in every folder."""
+        changes: dict[str, Any] = {}
+        for item in fields(self):
+            value = getattr(self, item.name)
+            for prefix in (*item.metadata["files"], *item.metadata["paths"]):
+                if not value or not value.startswith(prefix):
+                    continue
+                path = value.removeprefix(prefix)
+                if prefix in item.metadata["paths"] or os.path.isfile(path):
+                    changes[item.name] = prefix + os.path.abspath(os.path.expanduser(path))
+        return replace(self, **changes)
 
     @classmethod
     def from_json(cls, values: Any, *, source: str | Path) -> Self:

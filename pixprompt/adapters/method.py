@@ -1,0 +1,127 @@
+"""What `--method` chooses: one value per method, which says all that others need to know without making anything."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, ClassVar
+
+from ..core import Access
+from ..registry import Registry
+from ..settings import Settings
+
+__all__ = ["METHODS", "RECIPE", "Grid", "Learning", "Method", "MethodSettings", "register"]
+
+RECIPE: Mapping[str, Any] = MappingProxyType(
+    {"optimizer": "adamw", "lr": 0.003, "epochs": 30, "batch_size": 32, "warmup": 50}
+)
+"""The defaults of white-box methods, by measurement (experiments/vpt)."""
+
+
+class Learning(StrEnum):
+    """What a method learns from."""
+
+    GRADIENTS = "gradients"
+    """Gradients where the model gives them; answers where it does not, or where a budget is set."""
+    ANSWERS = "answers"
+    """Answers alone."""
+    WHITE_BOX = "white-box"
+    """Gradients, from within the model."""
+
+
+@dataclass(frozen=True)
+class MethodSettings(Settings):
+    """A base of a method's own settings."""
+
+    family: ClassVar[str] = ""
+    """The methods that have these settings, as the help of their options names them."""
+
+    def check(self) -> None:
+        """Makes sure that a run can begin with these settings.
+
+        Raises:
+            ConfigError: It cannot.
+        """
+
+
+@dataclass(frozen=True)
+class Grid:
+    """What `--search` tries.
+
+    Attributes:
+        optimizer: Where none is named.
+        rates: Learning rates of AdamW, whatever the batch size; None for the VPT paper's, scaled to the batch size.
+    """
+
+    optimizer: str = "adamw"
+    rates: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to adapt a model.
+
+    Attributes:
+        name: What users type.
+        line: What it is, in one line.
+        learning: What it learns from.
+        make: "module:attribute" of what makes it, so that this value costs no import of torch; see `maker`.
+        arguments: Arguments of `make` that tell this method from others made by the same.
+        settings: Its own settings.
+        file: The file that holds what was learned; None where nothing is.
+        per_image: Whether that is another prompt for each image.
+        defaults: What learning by gradients has where the user says nothing, by the names of the options.
+        answer_defaults: The same of learning from answers alone.
+        presets: Name of a preset -> its settings.
+        idle: Options of a search by answers that do nothing with it.
+        grid: What `--search` tries.
+        least_batch: Images that a step needs.
+    """
+
+    name: str
+    line: str
+    learning: Learning = Learning.WHITE_BOX
+    make: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    settings: type[MethodSettings] = MethodSettings
+    file: str | None = "adapter.safetensors"
+    per_image: bool = False
+    defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    answer_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+    idle: tuple[str, ...] = ()
+    grid: Grid = Grid()
+    least_batch: int = 1
+
+    @property
+    def white_box(self) -> bool:
+        """Whether it learns from within the model."""
+        return self.learning is Learning.WHITE_BOX
+
+    @property
+    def access(self) -> Access:
+        """What it needs of the model at least."""
+        return Access.INTERNALS if self.white_box else Access.SCORES
+
+    def maker(self) -> Any:
+        """Imports and returns what makes it: of a white-box method a callable that returns a `WhiteBox`.
+
+        It is called with the model, the classes, `arguments`, those of the settings that are not None, and a generator.
+        """
+        module, _, attribute = self.make.partition(":")
+        return getattr(importlib.import_module(module), attribute)
+
+
+METHODS: Registry[Method] = Registry("method")
+
+
+def register(method: Method) -> Method:
+    """Makes a method known under its name, and returns it.
+
+    Raises:
+        ConfigError: The name is taken.
+    """
+    return METHODS.register(method.name, method.line)(method)

@@ -1,0 +1,14 @@
+"""The methods, one file each or one for a family; a module of this folder that calls `register` is found by itself.
+
+None of them imports torch: what makes a method is named, and imported when it is made.
+"""
+
+import importlib
+import pkgutil
+
+from ..method import METHODS, Grid, Learning, Method, MethodSettings, register
+
+__all__ = ["METHODS", "Grid", "Learning", "Method", "MethodSettings", "register"]
+
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")

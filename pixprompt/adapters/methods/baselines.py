@@ -1,0 +1,87 @@
+"""The baselines of the VPT and SA²VP papers: other ways to adapt a model whose inside can be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...settings import option
+from ..method import RECIPE, Grid, Method, MethodSettings, register
+
+__all__ = ["AdaptFormerSettings", "BottleneckSettings", "LoRASettings", "MLPSettings", "PartialSettings"]
+
+
+@dataclass(frozen=True)
+class MLPSettings(MethodSettings):
+    """See `MLPProbe`."""
+
+    family = "mlp"
+    layers: int | None = option(None, "hidden layers", low=1)
+
+
+@dataclass(frozen=True)
+class PartialSettings(MethodSettings):
+    """See `Partial`."""
+
+    family = "partial"
+    layers: int | None = option(None, "layers tuned from the top", low=1)
+
+
+@dataclass(frozen=True)
+class BottleneckSettings(MethodSettings):
+    """See `BottleneckAdapter`."""
+
+    family = "adapter"
+    reduction: int | None = option(None, "the layer's width over the bottleneck's", low=1)
+
+
+@dataclass(frozen=True)
+class LoRASettings(MethodSettings):
+    """See `LoRA`."""
+
+    family = "lora"
+    rank: int | None = option(None, "of the additions", low=1)
+
+
+@dataclass(frozen=True)
+class AdaptFormerSettings(MethodSettings):
+    """See `AdaptFormer`."""
+
+    family = "adaptformer"
+    bottleneck: int | None = option(None, "width inside its adapters", low=1)
+
+
+def _baseline(name: str, line: str, defaults: Mapping[str, Any], **more: Any) -> None:
+    make = "pixprompt.adapters.baselines:make_baseline"
+    register(Method(name, line, make=make, arguments={"name": name}, defaults={**RECIPE, **defaults}, **more))
+
+
+_SGD = Grid("sgd")
+
+_baseline("linear", "a linear classifier on frozen features", {"optimizer": "sgd"}, grid=_SGD)
+_baseline(
+    "mlp",
+    "a classifier with hidden layers on frozen features",
+    {"optimizer": "sgd"},
+    settings=MLPSettings,
+    grid=_SGD,
+    least_batch=2,  # it has batch statistics
+)
+_baseline("partial", "the last layers, tuned", {"lr": 0.001}, settings=PartialSettings)
+_baseline("full", "the whole backbone, tuned as a copy", {"lr": 0.0003})
+_baseline("bias", "BitFit: the biases of the backbone, tuned (arXiv 2106.10199)", {})
+_baseline("adapter", "a bottleneck after the MLP of each layer (arXiv 2005.00247)", {}, settings=BottleneckSettings)
+_baseline(
+    "side",
+    "a small ConvNet of its own, blended into frozen features (arXiv 1912.13503)",
+    {"optimizer": "sgd", "lr": 0.01},
+    grid=_SGD,
+)
+_baseline("lora", "low-rank additions to queries and values (arXiv 2106.09685)", {}, settings=LoRASettings)
+_baseline(
+    "adaptformer",
+    "a bottleneck beside the MLP of each layer (arXiv 2205.13535)",
+    {},
+    settings=AdaptFormerSettings,
+)

@@ -1,0 +1,65 @@
+"""VPT-shallow and VPT-deep (arXiv 2203.12119).
+
+The defaults are this tool's (experiments/vpt): prompts move by AdamW, since by SGD whole runs collapsed at rates that
+others needed. `--search` tries the paper's SGD.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...settings import option
+from ..method import RECIPE, Grid, Method, MethodSettings, register
+
+__all__ = ["VPTDeepSettings", "VPTSettings"]
+
+
+@dataclass(frozen=True)
+class VPTSettings(MethodSettings):
+    """See `VPTOptions`."""
+
+    family = "vpt"
+    tokens: int | None = option(None, "prompt tokens per layer; on a ConvNet, pixels on each side", low=1)
+    location: str | None = option(
+        None,
+        "where the prompts go",
+        ("prepend", "add", "add-one", "prepend-pixel", "concat-channel", "padding"),
+    )
+    pool: str | None = option(None, "which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt"))
+    dropout: float | None = option(
+        None, "share of values of prompts and their adapters dropped in training", low=0, below=1
+    )
+    projection: int | None = option(None, "width of the prompts before a learned projection", low=1)
+
+
+@dataclass(frozen=True)
+class VPTDeepSettings(VPTSettings):
+    """See `VPTOptions`."""
+
+    depth: int | None = option(None, "layers with prompts of their own", low=1)
+    depth_from: str | None = option(None, "which layers those are, counted from", ("bottom", "top"))
+    shared: bool = option(False, "one set of prompts for all layers")
+
+
+register(
+    Method(
+        name="vpt-shallow",
+        line="VPT: learned tokens at the first layer of a transformer (arXiv 2203.12119)",
+        make="pixprompt.adapters.vpt:make_vpt",
+        arguments={"deep": False},
+        settings=VPTSettings,
+        defaults=RECIPE,
+        grid=Grid("sgd"),
+    )
+)
+register(
+    Method(
+        name="vpt-deep",
+        line="VPT: learned tokens at every layer of a transformer (arXiv 2203.12119)",
+        make="pixprompt.adapters.vpt:make_vpt",
+        arguments={"deep": True},
+        settings=VPTDeepSettings,
+        defaults={**RECIPE, "lr": 0.01},
+        grid=Grid("sgd"),
+    )
+)
