@@ -144,10 +144,10 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: Any, *, source: str | Path) -> Self:
-        """Reads what `to_json` wrote; groups and settings may be missing.
+        """Reads settings; those that are missing have their defaults.
 
         Args:
-            values: What a JSON file holds.
+            values: See `options_of_json`.
             source: Named in errors.
 
         Raises:
@@ -182,31 +182,27 @@ def idle_option(name: str, method: Method) -> ConfigError:
 
 
 def options_of_json(values: Any) -> dict[str, Any]:
-    """Returns the settings in what `TrainConfig.to_json` returned, by the names of their options.
+    """Returns the settings in a JSON object by the names of their options.
+
+    Args:
+        values: What `TrainConfig.to_json` returned; options that a person wrote may stand outside their groups.
 
     Raises:
-        ConfigError: It is no object of groups, or a name is not a setting.
+        ConfigError: It is no object, or a name in a group is not a setting.
     """
     if not isinstance(values, dict):
         raise ConfigError(f"expected a JSON object of settings, got {type(values).__name__}.")
     classes = _classes(METHODS[str(values.get("method", RunSettings.method))])
-    first = classes.pop("run").options()
     options: dict[str, Any] = {}
-    for name, value in values.items():
-        if name in first:
-            options[name] = value
-        elif name not in classes:
-            homes = {option: group for group, kind in classes.items() for option in kind.options()}
-            where = f" It belongs into {homes[name]!r}." if name in homes else suggest(name, (*first, *homes))
-            raise ConfigError(f"unknown setting {name!r}.{where}")
-        elif not isinstance(value, dict):
-            raise ConfigError(f"expected a JSON object of settings in {name!r}, got {value!r}.")
-        else:
-            fields = {item.name: option for option, item in classes[name].options().items()}
-            for key in value:
-                if key not in fields:
-                    raise ConfigError(f"unknown setting {key!r} in {name!r}.{suggest(key, fields)}")
-            options |= {fields[key]: each for key, each in value.items()}
+    for group, value in values.items():
+        if group not in classes or not isinstance(value, dict):
+            options[group] = value
+            continue
+        names = {item.name: option for option, item in classes[group].options().items()}
+        for name, each in value.items():
+            if name not in names:
+                raise ConfigError(f"unknown setting {name!r} in {group!r}.{suggest(name, names)}")
+            options[names[name]] = each
     return options
 
 
