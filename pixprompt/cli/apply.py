@@ -10,22 +10,21 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import click
 
-from ..canvas import MAX_PIXELS, Canvas, Pixels, decode, num_pixels
+from ..canvas import MAX_PIXELS, Pixels, decode, num_pixels
 from ..core import ConfigError, DataError, ImageError, PromptError
 from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ..files import make_folder, write_bytes
 from ..image_files import IMAGE_SUFFIXES, walk
-from ..prompt import load_committee
+from ..prompt import Pages, load_committee
 from .options import json_option, print_json
 from .terminal import echo, printable
 
@@ -125,28 +124,6 @@ def _report(out: Path, written: int, views: int, failures: list[Failure], second
     else:
         each = f", each under {views} views," if views > 1 else ""
         click.echo(f"{written} images{each} written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
-
-
-class Page(Protocol):
-    """What can be put on an image."""
-
-    @property
-    def canvas(self) -> Canvas:
-        """What every image is made into first."""
-        ...
-
-    def overlay(self, pixels: Pixels) -> Pixels:
-        """Prompts a canvas (H, W, 3) uint8."""
-        ...
-
-
-class Pages(Protocol):
-    """A prompt, a committee of prompts, or a prompt that differs from image to image."""
-
-    @property
-    def pages(self) -> Sequence[Page]:
-        """What is put on every image, one result each."""
-        ...
 
 
 def _load(path: Path) -> Pages:

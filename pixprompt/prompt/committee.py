@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..canvas import MAX_CANVAS_PIXELS, Pixels, from_array, to_rgb
+from ..canvas import MAX_CANVAS_PIXELS, Canvas, Pixels, from_array, to_rgb
 from ..core import PromptError
 from .prompt import Prompt
 from .prompt_file import sealed, write_prompt_file
 
-__all__ = ["Committee"]
+__all__ = ["Committee", "Page", "Pages"]
+
+
+class Page(Protocol):
+    """What can be put on an image."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """What every image is made into first."""
+        ...
+
+    def overlay(self, canvases: Pixels, /) -> Pixels:
+        """Prompts canvases (..., H, W, 3) uint8."""
+        ...
+
+
+class Pages(Protocol):
+    """A prompt, a committee of prompts, or a prompt that differs from image to image."""
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """What is put on every image, one result each."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,7 +84,7 @@ def test_predictions_are_the_argmax_of_what_evaluate_scores(run, model, data: Da
     hits = [line["label"] == data.classes[label] for line, label in zip(lines, data.test.labels, strict=True)]
     assert sum(hits) / len(hits) == pytest.approx(result.accuracy["prompt_png"].test)
     assert deployed.model.queries == len(paths)
-    canvases = np.stack([deployed.prompt.apply(np.asarray(Image.open(path))) for path in paths])
+    canvases = np.stack([deployed.prompt.single.apply(np.asarray(Image.open(path))) for path in paths])
     images = torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 255
     logits = deployed.output(model(images))
     assert [data.classes[index] for index in logits.argmax(1)] == [line["label"] for line in lines]

@@ -11,8 +11,8 @@ from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError
 from ...files import file_sha256
 from ...ledger import OpenVocabulary, Querier
 from ...models import DirectQuerier
-from ...outputs import output_from_json
-from ...prompt import Prompt, load
+from ...outputs import Transform, output_from_json
+from ...prompt import Committee, load_committee
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from ..parts import device_of, pick_device
@@ -27,10 +27,11 @@ class Deployed:
     """A saved prompt with the model that it is for and the transform of its answers.
 
     Attributes:
+        prompt: Its pages are laid on every image, each for a query of its own.
         model: Queries the model; a remote one has a ledger, which `close` closes.
     """
 
-    prompt: Prompt | PerImagePrompt | NoPrompt
+    prompt: Committee | PerImagePrompt | NoPrompt
     model: Querier
     output: OutputTransform
     config: TrainConfig | None
@@ -69,11 +70,11 @@ def deploy(
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
     if config is not None and config.method.white_box:
         return _deploy_inside(path, config, model, weights, device)
-    prompt: Prompt | PerImagePrompt
+    prompt: Committee | PerImagePrompt
     if (path / ADAPTER_FILE).exists():
         prompt = load_per_image(path, device=pick_device(device))
     else:
-        prompt = load(path / "prompt.png" if config else path)
+        prompt = load_committee(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
         device = pick_device(device)
         if config is not None and model is None:
@@ -81,16 +82,32 @@ def deploy(
         model = _load_model(prompt, config, model, weights, device, calls)
     else:
         device = device_of(model, device)
-    if model.spec.image_size != prompt.canvas.size:
+    output = _output_of(path, prompt, model).to(device)
+    return Deployed(prompt, open_querier(model, calls or Calls()), output, config, device)
+
+
+def _output_of(path: Path, prompt: Committee | PerImagePrompt, model: Model) -> Transform:
+    """Returns what reads the answers of a model under the prompt.
+
+    Raises:
+        PromptError: The prompt does not fit the model.
+    """
+    height, width = prompt.pages[0].canvas.size
+    if model.spec.image_size != (height, width):
         raise PromptError(
-            f"the prompt is made for canvases of {prompt.canvas.size[0]}x{prompt.canvas.size[1]} pixels, but "
-            f"{model.spec.name} takes {model.spec.image_size[0]}x{model.spec.image_size[1]}. Learn one for this model."
+            f"the prompt is made for canvases of {height}x{width} pixels, but {model.spec.name} takes "
+            f"{model.spec.image_size[0]}x{model.spec.image_size[1]}. Learn one for this model."
         )
     if not prompt.output:
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
     _assume(model, prompt.output)
-    output = output_from_json(prompt.output, spec=model.spec).to(device)
-    return Deployed(prompt, open_querier(model, calls or Calls()), output, config, device)
+    output = output_from_json(prompt.output, spec=model.spec)
+    if output.views != len(prompt.pages):
+        raise PromptError(
+            f"{path} holds {len(prompt.pages)} prompts, but its output transform reads {output.views} answers about "
+            "each image; one of the two was exchanged."
+        )
+    return output
 
 
 def _assume(model: Model, output: dict[str, Any]) -> None:
@@ -118,7 +135,7 @@ def _deploy_inside(
 
 
 def _load_model(
-    prompt: Prompt | PerImagePrompt,
+    prompt: Committee | PerImagePrompt,
     config: TrainConfig | None,
     name: str | None,
     weights: str | None,

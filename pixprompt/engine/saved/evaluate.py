@@ -10,9 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ...canvas import Canvas
 from ...core import ConfigError, Model
 from ...data import CanvasSet, Data, load_data
-from ..answers import Answered, Pixels, ask_all, batches, reproducible, score
+from ...prompt import Prompt
+from ..answers import Answered, Pixels, ask_all, batches, reproducible, score, side_by_side
 from ..budget.plan import query_counts
 from ..config.train_config import TrainConfig
 from ..opening import Calls
@@ -21,8 +23,12 @@ from ..report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result
 from .adapter_file import NoPrompt
 from .deploy import Deployed, deploy
+from .per_image_prompt import PerImagePrompt
 
 __all__ = ["evaluate"]
+
+_ALONE = "'no prompt' is read with the output transform of the file; the other rungs need the training images."
+_SEVERAL = "Each prediction takes {0} queries, one under each view; the other rungs need the training images."
 
 
 def evaluate(
@@ -92,7 +98,7 @@ def _evaluate(
         jobs = _jobs(deployed, data, workers, reporter, alone=not own and not inside)
         _check_budget(deployed, jobs, reporter)
         rungs, counts = _rungs(deployed, jobs, reporter)
-    notes = ["'no prompt' is read with the output transform of the file; the other rungs need the training images."]
+    notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(len(prompt.pages))]
     saved = read_result(source / "result.json") if own or inside else None
     if inside:
         rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
@@ -106,11 +112,11 @@ def _evaluate(
         data=data.name,
         classes=data.classes,
         counts={"train": len(data.train), **counts},
-        parameters=int(str(prompt.template.get("num_params", 0))),
+        parameters=sum(int(str(page.template.get("num_params", 0))) for page in prompt.pages),
         seed=prompt.seed,
         accuracy=rungs,
         queries=query_counts(deployed.model, price_per_1000),
-        best="adapter" if inside else "none" if prompt.template["name"] == "none" else "prompt",
+        best="adapter" if inside else "prompt" if any(map(_is_prompt, prompt.pages)) else "none",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
         notes=[*notes, *deployed.model.notes],
@@ -138,18 +144,25 @@ class _Job:
 
 def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
     """Returns the rungs that a file alone can give."""
-    prompt, config = deployed.prompt, deployed.config
+    pages, config = deployed.prompt.pages, deployed.config
     plain = plain_canvas(
         deployed.model.spec, config.data.crop if config else None, config.data.aspect if config else None
     )
-    if prompt.canvas.fit == "resize":
-        plain = prompt.canvas
-    wanted = [("no_prompt", plain, None)] if alone else []
+    if pages[0].canvas.fit == "resize" and pages[0].canvas.is_basic:
+        plain = pages[0].canvas
+    wanted: list[tuple[str, Canvas, Callable[[Pixels], Pixels] | None]] = []
+    if alone and len(pages) == 1:
+        wanted.append(("no_prompt", plain, None))
+    wanted += [("prompt_png", page.canvas, page.overlay) for page in pages]
     return [
         _Job(rung, name, canvases_of(images, canvas, workers, reporter, f"read {name}"), overlay)
-        for rung, canvas, overlay in (*wanted, ("prompt_png", prompt.canvas, prompt.overlay))
+        for rung, canvas, overlay in wanted
         for name, images in (("val", data.val), ("test", data.test))
     ]
+
+
+def _is_prompt(page: Prompt | PerImagePrompt | NoPrompt) -> bool:
+    return page.template["name"] != "none"
 
 
 def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:
@@ -170,20 +183,26 @@ def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> N
 def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[dict[str, Score | None], dict[str, int]]:
     """Returns the rungs, and how many images of each split were answered."""
     rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
-    answered: dict[str, dict[str, Answered]] = {}
+    answered: dict[str, dict[str, list[Answered]]] = {}
     for job in jobs:
         reporter.stage(f"score {job.split}", len(job.canvases.labels))
-        answered.setdefault(job.rung, {})[job.split] = ask_all(
-            deployed.model,
-            job.canvases,
-            device=deployed.device,
-            batch_size=deployed.model.chunk,
-            overlay=job.overlay,
-            reporter=reporter,
-        ).known
-    for rung, found in answered.items():
+        views = answered.setdefault(job.rung, {}).setdefault(job.split, [])
+        views.append(
+            ask_all(
+                deployed.model,
+                job.canvases,
+                device=deployed.device,
+                batch_size=deployed.model.chunk,
+                overlay=job.overlay,
+                reporter=reporter,
+            )
+        )
+    known = {
+        rung: {split: side_by_side(views).known for split, views in each.items()} for rung, each in answered.items()
+    }
+    for rung, found in known.items():
         rungs[rung] = score(deployed.output, found["val"], found["test"])
-    return rungs, {name: len(each.labels) for name, each in answered["prompt_png"].items()}
+    return rungs, {name: len(each.labels) for name, each in known["prompt_png"].items()}
 
 
 def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...core import ImageError
 from ...data import ImageSet, join, load_images
+from ...prompt import Page
 from ..answers import Pixels, batches, reproducible, to_images
 from ..report import Reporter, Silent
 from .deploy import Deployed
@@ -30,8 +31,8 @@ def predict(
 ) -> Iterator[dict[str, Any]]:
     """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
 
-    What a remote model has answered is in its ledger: a second call yields it without asking. An image that it refuses
-    has an error, the others go on.
+    Each image is a query under every page of the prompt. What a remote model has answered is in its ledger: a second
+    call yields it without asking. An image that it refuses has an error, the others go on.
 
     Args:
         deployed: From `deploy`.
@@ -46,7 +47,7 @@ def predict(
         EndpointError: It refuses several images in a row, or does not answer.
     """
     images = join([load_images(name) for name in inputs])
-    deployed.model.announce(len(images), (reporter or Silent()).note)
+    deployed.model.announce(len(images) * len(deployed.prompt.pages), (reporter or Silent()).note)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         for part in batches(len(images), batch_size or deployed.model.chunk):
             yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
@@ -56,15 +57,19 @@ def predict(
 def _predict_batch(
     deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
 ) -> Iterator[dict[str, Any]]:
-    def canvas(index: int) -> Pixels | ImageError:
+    pages: Sequence[Page] = deployed.prompt.pages
+
+    def canvases(index: int) -> list[Pixels] | ImageError:
         try:
-            return deployed.prompt.canvas.make(images.open(index))
+            image = images.open(index)
+            return [page.canvas.make(image) for page in pages]
         except ImageError as error:
             return error
 
-    made = list(pool.map(canvas, chosen))
+    made = list(pool.map(canvases, chosen))
     good = [item for item in made if not isinstance(item, ImageError)]
-    answers = iter(_answers(deployed, deployed.prompt.overlay(np.stack(good))) if good else [])
+    views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
+    answers = iter(_answers(deployed, views) if good else [])
     for index, item in zip(chosen, made, strict=True):
         answer = item if isinstance(item, ImageError) else next(answers)
         if not isinstance(answer, Tensor):
@@ -81,9 +86,19 @@ def _predict_batch(
         }
 
 
-def _answers(deployed: Deployed, prompted: Pixels) -> Sequence[Tensor | str]:
-    """Asks about prompted canvases (N, H, W, 3); returns the answers, or why there is none."""
+def _answers(deployed: Deployed, views: Sequence[Pixels]) -> Sequence[Tensor | str]:
+    """Queries the model about images under each view.
+
+    Args:
+        deployed: What is used.
+        views: Of each page of the prompt, prompted canvases (N, H, W, 3).
+
+    Returns:
+        Of each image the answers side by side, (V * S,), or why there is none.
+    """
     with reproducible():
-        rows, refused = deployed.model.query_each(to_images(prompted, deployed.device))
+        answered = [deployed.model.query_each(to_images(prompted, deployed.device)) for prompted in views]
+    rows = torch.cat([outputs for outputs, _ in answered], dim=1)
+    refused = {index: reason for _, reasons in answered for index, reason in reasons.items()}
     missing = rows.isnan().any(1).tolist()
     return [refused.get(i, "left without an answer") if missing[i] else row for i, row in enumerate(rows)]

@@ -70,7 +70,7 @@ def gather(
         tuned = deployed.model.model
         if not isinstance(tuned, Tuned):
             raise ConfigError(f"{run.name} holds no adapter that reaches into a model.")
-        adapters[titles[run.name]], canvases[run.name] = tuned.adapter, deployed.prompt.canvas
+        adapters[titles[run.name]], canvases[run.name] = tuned.adapter, deployed.prompt.pages[0].canvas
         model, place = tuned.adapter.model, deployed.device
     data = _same_data(configs)
     _check_same("image settings", {name: str(canvas.to_json()) for name, canvas in canvases.items()})
