@@ -6,11 +6,13 @@ from abc import ABC, abstractmethod
 
 from torch import Generator, Tensor, nn
 
-from ..core import Access, OutputTransform
+from ..core import Access, AccessError, ConfigError, OutputTransform
 from ..models import TorchModel
 from ..outputs import Direct
+from ..tensor_checks import check_images
+from .beside import BesideModel
 
-__all__ = ["Parts", "Supervised", "WhiteBox"]
+__all__ = ["Parts", "Supervised", "WhiteBox", "local_model"]
 
 Parts = tuple[Tensor, ...]
 """Tensors whose first dimension is N."""
@@ -18,12 +20,12 @@ Supervised = tuple[tuple[float, Tensor], ...]
 """Target logits (N, K) with their shares of the loss."""
 
 
-class WhiteBox(nn.Module, ABC):
+class WhiteBox(BesideModel, ABC):
     """Images (N, 3, H, W) in [0, 1] -> target logits (N, K), through a backbone that stays as it is.
 
     Only what is learned is a parameter, a buffer or a submodule of an adapter; the backbone is held beside them.
     `frozen` is everything before the first learned number, so its results may be kept between epochs; `tuned` is the
-    rest. Randomness (dropout) is drawn from the generator that `tuned` is given, in training mode only.
+    rest. Dropout is drawn from the generator that `tuned` is given, in training mode only.
 
     Args:
         model: The frozen model.
@@ -35,15 +37,15 @@ class WhiteBox(nn.Module, ABC):
     """Whether `frozen` runs so much of the backbone that its results are worth keeping between epochs."""
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
-        super().__init__()
-        # In a tuple, so that the model is no submodule: it belongs to the caller, not to this adapter's state.
-        self._model = (model,)
+        super().__init__(model)
         self.output: OutputTransform = Direct(classes)
+        self._dropout = Generator().manual_seed(0)
 
     @property
     def model(self) -> TorchModel:
         """The frozen model."""
-        return self._model[0]
+        model: TorchModel = self._model[0]
+        return model
 
     @property
     def num_tuned(self) -> int:
@@ -64,9 +66,23 @@ class WhiteBox(nn.Module, ABC):
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the frozen parameters that this adapter runs through, without the model's own classifier."""
 
-    @abstractmethod
     def frozen(self, images: Tensor) -> Parts:
-        """Runs what comes before the first learned number; images (N, 3, H, W) in [0, 1] themselves if nothing does."""
+        """Runs what comes before the first learned number.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1]; returned as they are if nothing comes before.
+
+        Raises:
+            RangeError: Values lie outside [0, 1].
+            ShapeError: The images have another size than the model's.
+        """
+        check_images(images, self.model.spec.image_size)
+        with self.model.held():
+            return self.before(images)
+
+    @abstractmethod
+    def before(self, images: Tensor) -> Parts:
+        """Does the work of `frozen`."""
 
     @abstractmethod
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
@@ -80,9 +96,35 @@ class WhiteBox(nn.Module, ABC):
         """Returns target logits (N, K); `quantize` is for pixel prompts and changes nothing here."""
         return self.tuned(self.frozen(images), generator=generator)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Returns target logits (N, K)."""
-        return self.outputs(images)
+    def forward(self, images: Tensor, *, generator: Generator | None = None) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] -> target logits (N, K).
+
+        Args:
+            images: See `frozen`.
+            generator: Draws the dropout in training mode; by default one of the adapter's own, seeded with 0.
+        """
+        return self.outputs(images, generator=self._dropout if generator is None and self.training else generator)
 
     def constrain(self) -> None:
         """After an optimiser step: nothing to do, the numbers may be any."""
+
+
+def local_model(model: object) -> TorchModel:
+    """Returns a model that an adapter can reach into; a plain net of timm is read by timm's own data configuration.
+
+    Raises:
+        AccessError: The model only answers.
+        ConfigError: It is a plain net of another library, whose image size and normalisation nobody said.
+    """
+    if isinstance(model, TorchModel) and model.access >= Access.INTERNALS:
+        return model
+    if isinstance(model, TorchModel) or not isinstance(model, nn.Module):
+        raise AccessError(f"expected a local torch model, got {type(model).__name__}; a pixel prompt works with any.")
+    kind = type(model).__name__
+    if any(origin.__module__.startswith("timm.") for origin in type(model).__mro__):
+        from ..models.timm_ import wrap
+
+        return wrap(model, f"timm {kind}", owned=False)
+    raise ConfigError(
+        f"{kind} is a plain net; say how images reach it: pixprompt.as_model(net, image_size=..., mean=..., std=...)."
+    )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import TorchModel
-from ..models.frozen import frozen
 
 __all__ = ["ConvNet", "ConvStage"]
 
@@ -67,12 +66,8 @@ class ConvNet:
         self.first, self.stages, self.width = opened.first, opened.stages, opened.width
         self._stem, self._pool, self._classifier = opened.stem, opened.pool, opened.classifier
 
-    def held(self) -> AbstractContextManager[object]:
-        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
-
-        All calls of this view's parts belong inside.
-        """
-        return nullcontext() if self.model.owned else frozen(self.model.net)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(self.model, memo))
 
     def parameters(self) -> list[nn.Parameter]:
         """Returns the frozen parameters without those of the model's own classifier."""

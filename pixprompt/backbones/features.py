@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import DualEncoder, TorchModel
-from ..models.frozen import frozen
 from .vit import ViT
 
 __all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]
@@ -47,13 +45,8 @@ class FeatureNet(nn.Module):
         self.net, self._run, skipped = _opened(model)
         self._skipped = {id(parameter) for parameter in skipped}
 
-    def held(self) -> AbstractContextManager[object]:
-        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
-
-        Calls belong inside.
-        """
-        model = self._model[0]
-        return nullcontext() if model.owned else frozen(model.net)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(self._model[0], memo))
 
     def weights(self) -> dict[str, nn.Parameter]:
         """Returns the model's parameters on the way to the features, by name, from the input to the output."""
@@ -72,7 +65,7 @@ class FeatureNet(nn.Module):
     def width(self) -> int:
         """Returns D, by running one black image."""
         model = self._model[0]
-        with self.held():
+        with model.held():
             return int(self(torch.zeros(1, 3, *model.spec.image_size, device=model.mean.device)).shape[1])
 
 
@@ -90,7 +83,7 @@ def features(model: TorchModel, images: Tensor) -> Tensor:
         ConfigError: The model comes from no library that is known here.
     """
     net = FeatureNet(model)
-    with net.held():
+    with model.held():
         return cast(Tensor, net(images))
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,6 @@ from torch.nn import functional as F
 
 from ..core import ConfigError
 from ..models import TorchModel
-from ..models.frozen import frozen
 
 __all__ = ["Merging", "Swin", "SwinBlock", "SwinStage"]
 
@@ -188,12 +187,8 @@ class Swin:
         """The number of blocks of all stages."""
         return sum(len(stage.blocks) for stage in self.stages)
 
-    def held(self) -> AbstractContextManager[object]:
-        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
-
-        All calls of this view's parts belong inside.
-        """
-        return nullcontext() if self.model.owned else frozen(self.model.net)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(self.model, memo))
 
     def parameters(self) -> list[nn.Parameter]:
         """Returns the parameters on the way from the images to the final norm, without the model's own classifier."""

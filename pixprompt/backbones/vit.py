@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import DualEncoder, TorchModel
-from ..models.frozen import frozen
 from .anatomy import Anatomy, of_clip, of_timm
 from .layer import Layer
 
@@ -59,12 +58,8 @@ class ViT:
         height, width = cast(nn.Conv2d, self.project).kernel_size
         return height, width
 
-    def held(self) -> AbstractContextManager[object]:
-        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
-
-        All calls of this view's parts belong inside.
-        """
-        return nullcontext() if self.model.owned else frozen(self.model.net)
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return type(self)(copy.deepcopy(self.model, memo))
 
     def parameters(self) -> list[nn.Parameter]:
         """Returns the parameters on the way from the images to the final norm: neither classifier nor text side."""

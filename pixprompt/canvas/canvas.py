@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from ..core import ConfigError, PromptError
+from ..core import ConfigError, ModelSpec, PromptError
 from ..registry import suggest
 from .tone import Tone
 
@@ -69,6 +69,12 @@ class Canvas:
     flip: bool = False
     rotation: float = 0.0
     tone: Tone = field(default_factory=Tone)
+
+    @classmethod
+    def for_model(cls, spec: ModelSpec, *, crop_pct: float | None = None, aspect: str | None = None) -> Canvas:
+        """Returns the canvas of a model's own evaluation setting, but for what is said otherwise."""
+        crop_pct = spec.crop_pct if crop_pct is None else crop_pct
+        return cls(spec.image_size, resample=spec.resample, crop_pct=crop_pct, aspect=aspect or spec.aspect)
 
     def __post_init__(self) -> None:
         for value, known, what in (

@@ -12,12 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..canvas import Canvas
 from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import few
 from ..engine.answers import Answered, ask_all
 from ..engine.fit.cross_fit import choose, stratified_folds
-from ..engine.parts import canvases_of, model_output, plain_canvas
+from ..engine.parts import canvases_of, model_output
 from ..engine.report import Reporter
 from ..engine.result import wilson
 from ..ledger import OpenVocabulary, Querier, probe_queries
@@ -124,7 +125,7 @@ def check_model(
     chosen = few(data.train.labels, count, seed=seed, purpose="train shots")
     if isinstance(model, OpenVocabulary):
         model.expect(data.classes)
-    canvases = canvases_of(data.train.subset(chosen), plain_canvas(model.spec), workers, reporter, "read labelled")
+    canvases = canvases_of(data.train.subset(chosen), Canvas.for_model(model.spec), workers, reporter, "read labelled")
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("ask the model", len(canvases.labels))
     answered = ask_all(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).known

@@ -34,7 +34,6 @@ __all__ = [
     "model_output",
     "pick_autocast",
     "pick_device",
-    "plain_canvas",
     "prompt_canvas",
     "template_of",
 ]
@@ -165,7 +164,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
                 f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
                 "later evaluation would draw other splits and test on images that were trained on."
             )
-    plain, frame = plain_canvas(model.spec, config.data.crop, config.data.aspect), 0
+    plain, frame = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect), 0
     if not config.method.white_box:
         frame = _frame(config, template_of(config, model))
     return Parts(
@@ -241,12 +240,6 @@ def _frame(config: TrainConfig, template: PixelTemplate) -> int:
             f"fit 'shrink' needs a template that leaves an inside (padding), got {config.prompt.template!r}."
         )
     return template.geometry.frame
-
-
-def plain_canvas(spec: ModelSpec, crop: float | None = None, aspect: str | None = None) -> Canvas:
-    """Returns the canvas of the model's own evaluation setting, but for what is said otherwise."""
-    kept = spec.crop_pct if crop is None else crop
-    return Canvas(spec.image_size, resample=spec.resample, crop_pct=kept, aspect=aspect or spec.aspect)
 
 
 def prompt_canvas(plain: Canvas, frame: int) -> Canvas:

@@ -1,18 +1,5 @@
-"""Named random streams: one seed in, independent generators out, none of them global."""
+"""The random streams of a run."""
 
-from __future__ import annotations
-
-import hashlib
-
-from torch import Generator
+from ..seeds import stream
 
 __all__ = ["stream"]
-
-
-def stream(seed: int, *names: str | int) -> Generator:
-    """Returns a CPU generator that depends on the seed and on the names alone.
-
-    A stream per epoch makes a resumed run draw what an uninterrupted one would have drawn, with no state to save.
-    """
-    digest = hashlib.sha256("/".join(map(str, (seed, *names))).encode()).digest()
-    return Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)

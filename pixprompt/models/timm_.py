@@ -54,15 +54,21 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
 
 
 def wrap(
-    net: nn.Module, name: str, *, mean: Sequence[float] | None = None, std: Sequence[float] | None = None
+    net: nn.Module,
+    name: str,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    owned: bool = True,
 ) -> TorchModel:
     """Makes a model of a timm net, with the data configuration that timm resolves for it.
 
     Args:
-        net: Made by timm; frozen for good.
+        net: Made by timm.
         name: For the spec.
         mean: Instead of timm's.
         std: Instead of timm's.
+        owned: Whether the net is frozen for good; if not, during each call only.
     """
     from timm.data import config
 
@@ -71,6 +77,8 @@ def wrap(
     channels, height, width = data["input_size"]
     if channels != 3:
         raise ModelError(f"model {name!r} takes {channels} channels; images have 3.")
+    # A net that was made for one image size knows it; its configuration may tell of the one it was trained at.
+    height, width = getattr(getattr(net, "patch_embed", None), "img_size", None) or (height, width)
     # Without a classifier timm's nets answer with their pooled features.
     num_outputs = int(net.num_classes or net.num_features)  # type: ignore[arg-type]
     spec = ModelSpec(
@@ -82,7 +90,7 @@ def wrap(
         crop_pct=data["crop_pct"],
         aspect=_ASPECTS[data["crop_mode"]],
     )
-    return TorchModel(net, spec, mean=mean or data["mean"], std=std or data["std"], owned=True)
+    return TorchModel(net, spec, mean=mean or data["mean"], std=std or data["std"], owned=owned)
 
 
 def _labels(num_outputs: int) -> tuple[str, ...] | None:

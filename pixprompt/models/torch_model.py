@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -70,15 +70,22 @@ class TorchModel(nn.Module):
         check_images(images, self.spec.image_size)
         return self.answer(self.normalize(images))
 
+    def held(self) -> AbstractContextManager[object]:
+        """Holds the net of a caller in evaluation mode and frozen, within; a net that is frozen for good needs nothing.
+
+        All calls of parts of the net belong inside.
+        """
+        return nullcontext() if self.owned else frozen(self.net)
+
     def normalize(self, images: Tensor) -> Tensor:
-        """Returns (images - mean) / std per channel, without any check."""
-        return (images.float() - self.mean[:, None, None]) / self.std[:, None, None]
+        """Returns (images - mean) / std per channel, in the net's precision, without any check."""
+        return (images.to(self.mean.dtype) - self.mean[:, None, None]) / self.std[:, None, None]
 
     def answer(self, normalized: Tensor) -> Tensor:
         """Answers images that are normalised already, of any range, and checks the outputs as `forward` does."""
         if self.owned:
             normalized = normalized.contiguous(memory_format=torch.channels_last)
-        with nullcontext() if self.owned else frozen(self.net):
+        with self.held():
             outputs = self._run(normalized)
         return check_outputs(outputs, len(normalized), self.spec.num_outputs, self.spec.name)
 

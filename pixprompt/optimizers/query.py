@@ -34,6 +34,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, RangeError, ShapeError
+from ..seeds import seeded
 from .catalogue import QUERY_OPTIMIZERS
 from .guard import Guard, Verdict, replace_nonfinite
 
@@ -193,7 +194,7 @@ def make_query_optimizer(
     name: str,
     start: Tensor,
     *,
-    generator: Generator,
+    generator: Generator | None = None,
     generations: int,
     lr: float | None = None,
     sigma: float | None = None,
@@ -204,7 +205,7 @@ def make_query_optimizer(
     Args:
         name: A name of QUERY_OPTIMIZERS.
         start: (D,) first center.
-        generator: Where every random number comes from; it is advanced.
+        generator: Where every random number comes from; it is advanced. By default one that is seeded with 0.
         generations: How many generations are planned, >= 1.
         lr: Pixel RMS of the first step, > 0; None for the optimiser's default.
         sigma: Pixel RMS of a perturbation, > 0; None for the optimiser's default.
@@ -217,7 +218,7 @@ def make_query_optimizer(
         RangeError: `start` is not finite.
     """
     return QUERY_OPTIMIZERS[name](
-        start, generator=generator, generations=generations, lr=lr, sigma=sigma, population=population
+        start, generator=seeded(generator), generations=generations, lr=lr, sigma=sigma, population=population
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -65,6 +66,17 @@ class Prompt:
     def pages(self) -> tuple[Prompt, ...]:
         """Itself alone: a committee has several."""
         return (self,)
+
+    def __repr__(self) -> str:
+        height, width = self.canvas.size
+        name, count = self.template.get("name", "?"), self.template.get("num_params", "?")
+        return f"<Prompt {name}, {count} numbers, {self.blend} on {height}x{width}, for {self.model or 'any model'}>"
+
+    def _repr_png_(self) -> bytes:
+        """Returns the picture that a notebook shows: the pixels alone."""
+        buffer = io.BytesIO()
+        Image.fromarray(self.rgba).save(buffer, "PNG")
+        return buffer.getvalue()
 
     @overload
     def apply(self, image: Image.Image) -> Image.Image: ...

@@ -7,11 +7,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from ..canvas import Canvas
 from ..core import ConfigError, ModelSpec
 from ..data import load_data
 from ..engine import Reporter
 from ..engine.config.train_config import run_config
-from ..engine.parts import canvases_of, plain_canvas
+from ..engine.parts import canvases_of
 from ..plots import Pixels
 from .run_files import RunFiles
 
@@ -69,7 +70,7 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         exact = spec is not None
         plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.data.crop or 1.0)
         if spec is not None:
-            plain = plain_canvas(spec, config.data.crop, config.data.aspect)
+            plain = Canvas.for_model(spec, crop_pct=config.data.crop, aspect=config.data.aspect)
     under = canvases_of(images, prompt.canvas, config.data.workers, reporter, "report: read images")
     before = (
         under if plain == prompt.canvas else canvases_of(images, plain, config.data.workers, reporter, "report: read")

@@ -14,6 +14,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..core import ConfigError, ShapeError
+from ..seeds import seeded
 from .blends import Add
 from .catalogue import BASES
 from .template import PixelTemplate
@@ -56,20 +57,23 @@ class BasisMaker(Protocol):
         ...
 
 
-def make_basis(name: str, template: PixelTemplate, *, size: int | None = None, generator: Generator) -> Basis:
+def make_basis(
+    name: str, template: PixelTemplate, *, size: int | None = None, generator: Generator | None = None
+) -> Basis:
     """Builds a basis from what users type.
 
     Args:
         name: A name of BASES.
         template: Whose theta the basis moves.
         size: Frequencies per side (dct), blocks per side (blocks) or rank (low-rank); None takes its default.
-        generator: Draws what is random about a basis: the first factor of low-rank, and nothing of the others.
+        generator: Draws what is random about a basis: the first factor of low-rank, and nothing of the others. By
+            default one that is seeded with 0.
 
     Raises:
         ConfigError: The size does not fit the template, or the basis has none.
         UnknownName: There is no basis of that name.
     """
-    return BASES[name](template, size, generator)
+    return BASES[name](template, size, seeded(generator))
 
 
 class Pixels:

@@ -58,6 +58,10 @@ class Blend(Protocol):
         """Returns the RGBA values of the plane, (4, H, W) uint8."""
         ...
 
+    def parameters(self, rgba: Tensor, delta_scale: float | None) -> Tensor:
+        """RGBA values (4, H, W) uint8 of a file -> the plane (channels, H, W) that shows them."""
+        ...
+
 
 @dataclass(frozen=True)
 class Add:
@@ -114,6 +118,11 @@ class Add:
         """Returns codes + 128 and full alpha."""
         codes = (self._codes(plane.detach()) + 128).to(torch.uint8)
         return torch.cat([codes, torch.full_like(codes[:1], 255)])
+
+    def parameters(self, rgba: Tensor, delta_scale: float | None) -> Tensor:
+        """Returns codes / 127 * delta_scale of the file, in units of the parameters."""
+        delta = (rgba[:3].float() - 128) / 127 * (delta_scale or self.delta_scale)
+        return delta / torch.tensor(self.unit).view(3, 1, 1)
 
     def _codes(self, plane: Tensor) -> Tensor:
         return round_through(clamp_through(self.delta(plane) / self.delta_scale, -1.0, 1.0) * 127)
@@ -172,6 +181,10 @@ class Over:
         if self.opacity is None:
             return values
         return torch.cat([values, torch.full_like(values[:1], round(self.opacity * 255))])
+
+    def parameters(self, rgba: Tensor, delta_scale: float | None) -> Tensor:
+        """Returns colours, and opacities where they are learned, in [0, 1]."""
+        return rgba[: self.channels].float() / 255
 
 
 def _check_start(start: Any) -> None:

@@ -25,7 +25,7 @@ class Full:
         self.size = size
 
     @classmethod
-    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Full:
+    def from_options(cls, canvas_size: tuple[int, int], size: int | None, place: str | None) -> Full:
         """All of the canvas; the size says nothing."""
         no_place(place, "full")
         return cls(canvas_size)

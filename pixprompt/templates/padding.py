@@ -23,18 +23,16 @@ class Padding:
     """
 
     def __init__(self, size: tuple[int, int], width: int) -> None:
-        limit = (min(size) - 1) // 2
-        check_size(width, limit, f"padding of a {size[0]}x{size[1]} canvas", "To cover all, use --template full.")
-        self.size, self.width, self.frame = size, width, width
+        self.size, self.width, self.frame = size, _checked(size, width), width
         inside = torch.zeros(size, dtype=torch.bool)
         inside[width:-width, width:-width] = True
         self._pixels = (~inside).flatten().nonzero().flatten()
 
     @classmethod
-    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Padding:
+    def from_options(cls, canvas_size: tuple[int, int], size: int | None, place: str | None) -> Padding:
         """A frame of `size` pixels."""
         no_place(place, "padding")
-        return cls(canvas_size, size)
+        return cls(canvas_size, _checked(canvas_size, size))
 
     @property
     def params(self) -> dict[str, Any]:
@@ -49,3 +47,8 @@ class Padding:
     def pixels(self, generator: Generator | None) -> Tensor:
         """The same frame every time."""
         return self._pixels
+
+
+def _checked(canvas_size: tuple[int, int], width: int | None) -> int:
+    what = f"padding of a {canvas_size[0]}x{canvas_size[1]} canvas"
+    return check_size(width, (min(canvas_size) - 1) // 2, what, "To cover all, use --template full.")

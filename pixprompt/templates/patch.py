@@ -40,10 +40,10 @@ class Patch:
         self.size, self.width, self.place = size, width, place
 
     @classmethod
-    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Patch:
+    def from_options(cls, canvas_size: tuple[int, int], size: int | None, place: str | None) -> Patch:
         """A square of `size` pixels at `place` (see `parse_place`)."""
-        check_size(size, min(canvas_size), f"a patch on a {canvas_size[0]}x{canvas_size[1]} canvas", "")
-        return cls(canvas_size, size, parse_place(place or cls.default_place, canvas_size, size))
+        width = check_size(size, min(canvas_size), f"a patch on a {canvas_size[0]}x{canvas_size[1]} canvas", "")
+        return cls(canvas_size, width, parse_place(place or cls.default_place, canvas_size, width))
 
     @property
     def params(self) -> dict[str, Any]:

@@ -9,7 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Generator, Tensor
 
-from ..core import ConfigError, ShapeError
+from ..canvas import Canvas
+from ..core import ConfigError, PromptError, ShapeError
+from ..prompt import Prompt
+from ..seeds import seeded
 from .blends import Add, Blend
 from .catalogue import TEMPLATES
 
@@ -25,8 +28,8 @@ class Geometry(Protocol):
     """Width of the frame that `fit="shrink"` keeps free for the prompt; 0 where there is none."""
 
     @classmethod
-    def from_options(cls, canvas_size: tuple[int, int], size: int, place: str | None) -> Geometry:
-        """Builds the geometry from what users type: --size and --place."""
+    def from_options(cls, canvas_size: tuple[int, int], size: int | None, place: str | None) -> Geometry:
+        """Builds the geometry from what users type: --size and --place; None where nothing was said."""
         ...
 
     @property
@@ -64,9 +67,9 @@ class PixelTemplate:
         """P, the number of learned numbers."""
         return self.blend.channels * self.geometry.num_pixels
 
-    def init(self, *, generator: Generator) -> Tensor:
-        """Returns the first theta, (P,)."""
-        return self.blend.init(self.geometry.num_pixels, generator=generator).flatten()
+    def init(self, *, generator: Generator | None = None) -> Tensor:
+        """Returns the first theta, (P,); the generator draws it, by default one that is seeded with 0."""
+        return self.blend.init(self.geometry.num_pixels, generator=seeded(generator)).flatten()
 
     def project(self, theta: Tensor) -> Tensor:
         """Returns the nearest theta that a PNG can hold."""
@@ -104,6 +107,53 @@ class PixelTemplate:
         rgba[3, ~mask[0]] = 0
         return np.ascontiguousarray(rgba.permute(1, 2, 0).cpu().numpy())
 
+    def to_prompt(self, theta: Tensor, canvas: Canvas, **origin: Any) -> Prompt:
+        """Returns the prompt of theta (P,) in 8-bit values, as a PNG holds it.
+
+        Args:
+            theta: (P,).
+            canvas: How images become canvases of the template's size.
+            origin: output, model, weights_sha256, seed, metrics and version of `Prompt`.
+        """
+        return Prompt(
+            rgba=self.export(theta),
+            canvas=canvas,
+            blend=self.blend.name,
+            delta_scale=self.blend.delta_scale,
+            template={"name": self.name, "params": self.geometry.params, "num_params": self.num_params},
+            **origin,
+        )
+
+    def from_prompt(self, prompt: Prompt) -> Tensor:
+        """Returns the theta (P,) that shows a saved prompt: where to start from it.
+
+        Raises:
+            PromptError: It has another blend or size; or an opacity that this blend does not have.
+        """
+        size = prompt.rgba.shape[:2]
+        if (prompt.blend, size) != (self.blend.name, self.geometry.size):
+            raise PromptError(
+                f"expected a prompt of blend {self.blend.name!r} and {self.geometry.size[0]}x{self.geometry.size[1]} "
+                f"pixels, got {prompt.blend!r} and {size[0]}x{size[1]}."
+            )
+        rgba = torch.from_numpy(prompt.rgba.copy()).permute(2, 0, 1)
+        theta = self.from_plane(self.blend.parameters(rgba, prompt.delta_scale))
+        places = self.geometry.pixels(None)
+        if not torch.equal(self.blend.pixels(self.to_plane(theta))[3].flatten()[places], rgba[3].flatten()[places]):
+            raise PromptError("the prompt has another opacity, or another geometry, than the template.")
+        return theta
+
+    def to_plane(self, theta: Tensor) -> Tensor:
+        """Theta (P,) -> its numbers where they are on the canvas, (C, H, W); 0 outside the template."""
+        return self._plane(theta, theta, None)[0]
+
+    def from_plane(self, plane: Tensor) -> Tensor:
+        """Numbers on the canvas (C, H, W) -> theta (P,): those inside the template."""
+        expected = (self.blend.channels, *self.geometry.size)
+        if plane.shape != expected:
+            raise ShapeError(f"expected a plane {expected}, got {tuple(plane.shape)}.")
+        return plane.flatten(1)[:, self.geometry.pixels(None).to(plane.device)].flatten()
+
     def _plane(self, like: Tensor, theta: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
         height, width = self.geometry.size
         if like.dim() == 4 and like.shape[1:] != (3, height, width):
@@ -123,14 +173,20 @@ def no_place(place: str | None, name: str) -> None:
         raise ConfigError(f"template {name!r} has no place to choose; leave out --place.")
 
 
-def check_size(size: int, limit: int, what: str, advice: str) -> None:
-    """Raises ConfigError unless 1 <= size <= limit."""
-    if not 1 <= size <= limit:
+def check_size(size: int | None, limit: int, what: str, advice: str) -> int:
+    """Returns the size; raises ConfigError unless 1 <= size <= limit."""
+    if size is None or not 1 <= size <= limit:
         raise ConfigError(f"{what} must lie in 1..{limit} pixels, got {size}. {advice}".rstrip())
+    return size
 
 
 def make_template(
-    name: str, *, canvas_size: tuple[int, int], size: int, blend: Blend, place: str | None = None
+    name: str,
+    *,
+    canvas_size: tuple[int, int],
+    size: int | None = None,
+    blend: Blend | None = None,
+    place: str | None = None,
 ) -> PixelTemplate:
     """Builds a template from what users type.
 
@@ -138,10 +194,10 @@ def make_template(
         name: A name of TEMPLATES.
         canvas_size: (height, width) in pixels.
         size: Width of the frame, or side of the patch, in pixels; "full" has none.
-        blend: How the prompt meets the canvas.
+        blend: How the prompt meets the canvas; `Add()` by default.
         place: Where a patch lies (see `parse_place`); top-left by default, the centre for random patches.
 
     Raises:
         ConfigError: The size or the place does not fit the canvas.
     """
-    return PixelTemplate(name, TEMPLATES[name].from_options(canvas_size, size, place), blend)
+    return PixelTemplate(name, TEMPLATES[name].from_options(canvas_size, size, place), blend or Add())

@@ -67,7 +67,7 @@ def test_with_gamma_zero_the_image_pathway_is_the_frozen_backbone(kind: str, own
     adapter = sa2vp(kind, gamma=0.0, owned=owned)
     images = pictures(adapter, 2)
     (mine,) = adapter.features(adapter.frozen(images), both=False)
-    with adapter.view.held():
+    with adapter.view.model.held():
         answers = adapter.model.net(adapter.model.normalize(images))
         own = [module for module in adapter.model.net.modules() if isinstance(module, nn.Linear)][-1]
         close(own(mine), answers)

@@ -21,7 +21,7 @@ def classifier(net: nn.Module) -> nn.Module:
 def test_features_are_what_the_models_own_classifier_sees(name: str, owned: bool) -> None:
     model = convnet(name, owned=owned)
     view = ConvNet(model)
-    with view.held():
+    with view.model.held():
         features = view.features(pictures(2))
         answers = classifier(model.net)(features)
     assert features.shape == (2, view.width)

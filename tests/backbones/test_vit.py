@@ -63,7 +63,7 @@ def test_a_callers_net_is_held_and_given_back() -> None:
     model.net.train()
     model.net.blocks[0].eval()
     flags = [module.training for module in model.net.modules()]
-    with view.held():
+    with view.model.held():
         assert not any(module.training for module in model.net.modules())
         first = view.layers[0](view.embed(pictures()))
         torch.testing.assert_close(first, view.layers[0](view.embed(pictures())), rtol=0, atol=0)

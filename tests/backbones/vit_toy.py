@@ -44,10 +44,10 @@ def timm_net(**options: object) -> nn.Module:
     return scatter(VisionTransformer(num_classes=5, **_SIZES | options))
 
 
-def vit(kind: str = "timm", *, owned: bool = True, **options: object) -> TorchModel:
+def vit(kind: str = "timm", *, owned: bool = True, img_size: int = 32, **options: object) -> TorchModel:
     if kind in _KINDS:
-        spec = ModelSpec(f"toy-{kind}", (32, 32), 5)
-        net = timm_net(**_KINDS[kind] | options)
+        spec = ModelSpec(f"toy-{kind}", (img_size, img_size), 5)
+        net = timm_net(**_KINDS[kind] | {"img_size": img_size} | options)
         return TorchModel(net, spec, mean=(0.5,) * 3, std=(0.2,) * 3, owned=owned)
     vision = {"image_size": 32, "patch_size": 16, "width": WIDTH, "layers": DEPTH, "head_width": 12}
     net = CLIP(6, vision_cfg=vision, text_cfg=_TEXT) if kind == "clip" else _clip_timm()

@@ -49,11 +49,11 @@ class Paired(TwoPathway):
     def backbone_parameters(self) -> list[nn.Parameter]:
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> tuple[Tensor, ...]:
+    def before(self, images: Tensor) -> tuple[Tensor, ...]:
         return (self.view.embed(images),)
 
     def tuned(self, parts: tuple[Tensor, ...], *, generator: Generator | None = None) -> Tensor:
-        with self.view.held():
+        with self.model.held():
             (tokens,) = parts
             for layer in self.view.layers:
                 tokens = layer(tokens)

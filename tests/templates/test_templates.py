@@ -6,7 +6,7 @@ import torch
 
 from pixprompt import Prompt
 from pixprompt.canvas import Canvas
-from pixprompt.core import ConfigError, RangeError, ShapeError
+from pixprompt.core import ConfigError, PromptError, RangeError, ShapeError
 from pixprompt.prompt import BLENDS
 from pixprompt.templates import TEMPLATES, Add, Over, PixelTemplate, RandomPatch, make_template
 
@@ -229,3 +229,39 @@ def test_unclamped_leaves_the_range_and_needs_add() -> None:
 def test_what_follows_from_the_blend_is_no_argument(blend: type[Add] | type[Over], constant: dict[str, object]) -> None:
     with pytest.raises(TypeError, match=next(iter(constant))):
         blend(**constant)
+
+
+def test_theta_and_its_plane_are_the_same_numbers(template: PixelTemplate, theta: torch.Tensor) -> None:
+    plane = template.to_plane(theta)
+    assert plane.shape == (template.blend.channels, *SIZE)
+    assert torch.equal(template.from_plane(plane), theta)
+    assert int((plane != 0).any(0).sum()) == template.geometry.num_pixels
+    with pytest.raises(ShapeError, match="expected a plane"):
+        template.from_plane(plane[:, 1:])
+
+
+def test_a_start_from_a_saved_prompt_shows_the_same_pixels(template: PixelTemplate, theta: torch.Tensor) -> None:
+    prompt = template.to_prompt(theta, Canvas(SIZE))
+    again = template.from_prompt(prompt)
+    assert np.array_equal(template.export(again), prompt.rgba)
+
+
+def test_a_prompt_of_another_blend_size_or_opacity_is_no_start() -> None:
+    prompt = make_template("full", canvas_size=SIZE).to_prompt(torch.zeros(3 * SIZE[0] * SIZE[1]), Canvas(SIZE))
+    for other in (
+        make_template("full", canvas_size=SIZE, blend=Over()),
+        make_template("full", canvas_size=(32, 32)),
+    ):
+        with pytest.raises(PromptError, match="expected a prompt of blend"):
+            other.from_prompt(prompt)
+    over = make_template("padding", canvas_size=SIZE, size=3, blend=Over(opacity=0.5))
+    saved = over.to_prompt(over.init(), Canvas(SIZE))
+    with pytest.raises(PromptError, match="another opacity"):
+        make_template("padding", canvas_size=SIZE, size=3, blend=Over()).from_prompt(saved)
+
+
+def test_full_needs_no_size_and_the_others_say_so() -> None:
+    assert make_template("full", canvas_size=SIZE).num_params == 3 * SIZE[0] * SIZE[1]
+    for name in ("padding", "patch", "random-patch"):
+        with pytest.raises(ConfigError, match="got None"):
+            make_template(name, canvas_size=SIZE)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Generator
+from torch import Generator, nn
 
 from ...core import ConfigError
 from ...models import TorchModel
 from ...registry import Registry
-from ..whitebox import WhiteBox
+from ...seeds import seeded
+from ..whitebox import WhiteBox, local_model
 from .adaptformer import AdaptFormer
 from .base import Baseline
 from .bias import Bias
@@ -49,26 +51,26 @@ BASELINES.register("adaptformer", "a bottleneck beside the MLP of each layer (ar
 
 def make_baseline(
     name: str,
-    model: TorchModel,
-    classes: tuple[str, ...],
+    model: TorchModel | nn.Module,
+    classes: Sequence[str],
     *,
     layers: int | None = None,
     reduction: int | None = None,
     bottleneck: int | None = None,
     rank: int | None = None,
-    generator: Generator,
+    generator: Generator | None = None,
 ) -> WhiteBox:
     """Builds a baseline by name; an option that is None has the method's own default.
 
     Args:
         name: Of `BASELINES`.
-        model: The frozen model.
+        model: The frozen model. A plain timm net is read by timm's own data configuration.
         classes: K target class names.
         layers: Of partial, tuned from the top; of mlp, hidden.
         reduction: Of adapter: the layer's width over the bottleneck's.
         bottleneck: Of adaptformer: the bottleneck's width.
         rank: Of lora.
-        generator: Draws the first weights.
+        generator: Draws the first weights; by default one that is seeded with 0.
 
     Raises:
         ConfigError: An option is given to a method that has no such option, or lies outside its range; or the model
@@ -84,5 +86,5 @@ def make_baseline(
             f"{name} has no option {foreign[0]!r}; it takes {', '.join(kind.options) or 'none'}. Leave it out."
         )
     make: Any = kind
-    made: WhiteBox = make(model, classes, **given, generator=generator)
+    made: WhiteBox = make(local_model(model), tuple(classes), **given, generator=seeded(generator))
     return made

@@ -46,19 +46,14 @@ class Baseline(WhiteBox):
         """See `WhiteBox`."""
         return list(self.net.weights().values())
 
-    def frozen(self, images: Tensor) -> Parts:
-        """See `WhiteBox`."""
-        with self.net.held():
-            return self.before(images)
-
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """See `WhiteBox`."""
-        with self.net.held():
+        with self.model.held():
             features = self.features(parts)
         return self.head(features, generator=generator)  # type: ignore[no-any-return]
 
     def before(self, images: Tensor) -> Parts:
-        """Runs what comes before the first learned number."""
+        """Returns the images."""
         return (images,)
 
     @abstractmethod

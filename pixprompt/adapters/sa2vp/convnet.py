@@ -106,7 +106,7 @@ def _shapes(view: ConvNet, number: int, scale: int) -> tuple[Shape, Shape]:
     Raises:
         ConfigError: The image's own cannot be scaled so.
     """
-    with view.held():
+    with view.model.held():
         maps = view.embed(view.first.weight.new_zeros(1, 3, *view.model.spec.image_size))
         grids = [tuple(given.shape[2:]) for given in (maps, _behind(view, number, maps))]
         if any(side % scale for grid in grids for side in grid):

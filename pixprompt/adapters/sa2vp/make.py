@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from torch import Generator
+from torch import Generator, nn
 
 from ...backbones import ViT
 from ...core import ConfigError
 from ...models import TorchModel
-from ..whitebox import WhiteBox
+from ...seeds import seeded
+from ..whitebox import WhiteBox, local_model
 from .convnet import ConvNetSA2VP
 from .options import SA2VPOptions
 from .swin import SwinSA2VP
@@ -19,15 +21,20 @@ __all__ = ["make_sa2vp"]
 
 
 def make_sa2vp(
-    model: TorchModel, classes: tuple[str, ...], *, deep: bool, generator: Generator, **given: Any
+    model: TorchModel | nn.Module,
+    classes: Sequence[str],
+    *,
+    deep: bool = True,
+    generator: Generator | None = None,
+    **given: Any,
 ) -> WhiteBox:
     """Makes SA²VP-deep or SA²VP-shallow for a ViT, a Swin or a ConvNet.
 
     Args:
-        model: Never changed.
+        model: Never changed. A plain timm net is read by timm's own data configuration.
         classes: K target class names.
         deep: See `SA2VPOptions`, as are all further options; None stands for the default.
-        generator: Draws all first numbers.
+        generator: Draws all first numbers; by default one that is seeded with 0.
 
     Raises:
         ConfigError: The model is of no such family, or an option does not fit it.
@@ -35,6 +42,7 @@ def make_sa2vp(
 
     Reference: arXiv 2312.10376.
     """
+    model, classes, generator = local_model(model), tuple(classes), seeded(generator)
     options = SA2VPOptions(deep=deep, **{name: value for name, value in given.items() if value is not None})
     kind = {origin.__name__ for origin in type(model.net).__mro__}
     if "SwinTransformer" in kind:

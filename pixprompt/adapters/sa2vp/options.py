@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from ...core import ConfigError, RangeError
 
-__all__ = ["ACTIVATIONS", "SA2VPOptions", "turns"]
+__all__ = ["ACTIVATIONS", "NEW_MAPS", "SA2VPOptions", "turns"]
 
 ACTIVATIONS = ("gelu", "relu")
+NEW_MAPS = ("through-layer", "direct")
 _THIRDS = 3
 
 
@@ -27,9 +28,12 @@ class SA2VPOptions:
         gamma: The weight of what one pathway gives to the other.
         balance: lambda, the share of the image pathway's loss; 1 leaves the prompt pathway without supervision.
         dropout: In training, of the map and of the adapters, in [0, 1).
+        new_maps: Of NEW_MAPS: how a map of deep mode joins the prompts. "through-layer": it passes the frozen layer
+            beside them and is scaled behind it, as in the public code. "direct": it is scaled and added as it is,
+            which is equation 5.
 
     Raises:
-        ConfigError: There is no such activation, or a window is even.
+        ConfigError: There is no such activation or way to join, or a window is even.
         RangeError: A number lies outside its range.
 
     Reference: arXiv 2312.10376, equations 2 to 6 and table 5; `rank` and `dropout` are those of its public code.
@@ -44,10 +48,13 @@ class SA2VPOptions:
     gamma: float = 0.1
     balance: float = 0.8
     dropout: float = 0.1
+    new_maps: str = "through-layer"
 
     def __post_init__(self) -> None:
         if self.activation not in ACTIVATIONS:
             raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.")
+        if self.new_maps not in NEW_MAPS:
+            raise ConfigError(f"new_maps must be one of {', '.join(NEW_MAPS)}, got {self.new_maps!r}.")
         for name, least in (("bottleneck", 0), ("rank", 0), ("map_scale", 1), ("window", 0), ("gamma", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")

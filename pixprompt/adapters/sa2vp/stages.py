@@ -113,14 +113,13 @@ class StagedSA2VP(SA2VP):
         """Returns all parameters but the model's own classifier."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns the image's tokens as they enter the stage of interaction, (N, h, w, D)."""
-        with self.view.held():
-            return (self._rise(self.view.embed(images)),)
+        return (self._rise(self.view.embed(images)),)
 
     def features(self, parts: Parts, *, both: bool, generator: Generator | None = None) -> tuple[Tensor, ...]:
         """Returns what the model's own classifier would see of one pathway or both, (N, D') each."""
-        with self.view.held():
+        with self.model.held():
             streams = [parts[0], self._entry(generator)]
             for place in range(len(self.layers)):
                 _, streams = self._layer(place, streams, both, generator)
@@ -133,7 +132,7 @@ class StagedSA2VP(SA2VP):
         """Returns the tokens of both pathways as they meet at each block of the stage of interaction."""
         found: list[list[Met]] = []
         streams = [*self.frozen(images)]
-        with self.view.held():
+        with self.model.held():
             streams.append(self._entry(None))
             for place in range(len(self.layers)):
                 met, streams = self._layer(place, streams, True, None)
@@ -179,19 +178,18 @@ class StagedSA2VP(SA2VP):
     ) -> tuple[list[Met], list[Tensor]]:
         """Image and prompts as they meet at a block and as they leave it; no prompts where nothing reads them."""
         number = self.turns.index(place) if place in self.turns else 0
-        joins = 0 < number < len(self.shapes)
-        mine = [*streams, self._map(number)] if joins else streams
+        new = [self._map(number)] if 0 < number < len(self.shapes) else []
+        mine = [*streams, *new] if self.options.new_maps == "through-layer" else streams
         # At the last block the image asks: without `both` nothing reads the prompts behind it.
         goes_on = both or place < len(self.layers) - 1
         layer, num_leaving = self.layers[place], len(mine) if goes_on else 1
         met, leaving = together(layer.attend, layer.finish, mine, num_leaving=num_leaving)
-        if joins:
-            *leaving, joining = leaving
+        for joining in leaving[2:] or new:
             leaving[1] = leaving[1] + self.scalings[number - 1](joining)
         side = 1 if place in self.turns else 0
         given = self._given(place, met[side], met[1 - side], generator)
         leaving[side] = leaving[side] + self.options.gamma * given
-        return met, leaving
+        return met, leaving[:2]
 
     def _given(self, place: int, asking: Met, asked: Met, generator: Generator | None) -> Tensor:
         """What one pathway gives to the other at a block: aligned attention, residual on the query, adapter."""

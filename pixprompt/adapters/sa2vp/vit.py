@@ -68,14 +68,13 @@ class ViTSA2VP(SA2VP):
         """Returns the transformer's parameters, from the patch convolution to the final norm."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns the tokens at the entry of the first layer, (N, T, D)."""
-        with self.view.held():
-            return (self.view.embed(images),)
+        return (self.view.embed(images),)
 
     def features(self, parts: Parts, *, both: bool, generator: Generator | None = None) -> tuple[Tensor, ...]:
         """Returns CLS behind the final norm, (N, D), of one pathway or both."""
-        with self.view.held():
+        with self.model.held():
             for pair in self._walk(parts[0], both, generator):
                 last = pair
             return tuple(cast(Tensor, self.view.norm(tokens[:, 0])) for tokens in last[: 1 + both])
@@ -84,7 +83,7 @@ class ViTSA2VP(SA2VP):
     def states(self, images: Tensor) -> States:
         """Returns the patch tokens of both pathways as they enter each layer."""
         prefix, depth = self.view.num_prefix, self.view.depth
-        with self.view.held():
+        with self.model.held():
             found = list(self._walk(self.view.embed(images), False, None))[:depth]
         mine, prompts = zip(*((tokens[:, prefix:], map_[:, prefix:]) for tokens, map_ in found), strict=True)
         return States(mine, prompts, ((self.view.grid, self.grid),) * depth, tuple(range(depth)))
@@ -106,12 +105,11 @@ class ViTSA2VP(SA2VP):
     def _layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
         layer, mine = self.view.layers[index], [images, prompts]
         number = self.turns.index(index) if index in self.turns else 0
-        joins = 0 < number < len(self.maps)
-        if joins:
-            mine.append(self.maps[number]())
-        seen, leaving = together(partial(attend, layer), partial(finish, layer), mine)
-        if joins:
-            leaving[1] = leaving[1] + self.scalings[number - 1](leaving[2])
+        new = [self.maps[number]()] if 0 < number < len(self.maps) else []
+        beside = new if self.options.new_maps == "through-layer" else []
+        seen, leaving = together(partial(attend, layer), partial(finish, layer), [*mine, *beside])
+        for joining in leaving[2:] or new:
+            leaving[1] = leaving[1] + self.scalings[number - 1](joining)
         side = 1 if index in self.turns else 0
         given = self._given(index, seen[side], seen[1 - side], generator)
         leaving[side] = leaving[side] + self.options.gamma * given

@@ -20,8 +20,9 @@ __all__ = ["ChannelConvNet", "PaddedConvNet"]
 class PaddedConvNet(WhiteBox):
     """Learned pixels round the image, which grows by `pad` on each side; nothing of it is covered.
 
-    The pixels are those of the template "padding" on the grown canvas: 6 p (H + W + 2 p) numbers in [0, 1]. (The
-    public code learns them behind the normalisation and lets them leave that range.)
+    The pixels are those of the template "padding" on the grown canvas: 6 p (H + W + 2 p) numbers, which start uniform
+    in [0, 1] and pass the model's normalisation, as by default in the public code. There they may leave [0, 1]; here
+    every step brings them back.
 
     Args:
         model: A ResNet or a ConvNeXt; never changed.
@@ -48,7 +49,7 @@ class PaddedConvNet(WhiteBox):
         """Returns all parameters but the model's own classifier."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns the images: the first thing they meet is learned."""
         return (images,)
 
@@ -58,7 +59,7 @@ class PaddedConvNet(WhiteBox):
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs the grown images through the backbone and the head -> logits (N, K)."""
-        with self.view.held():
+        with self.model.held():
             features = self.view.features(self.prompted(parts[0]))
         logits: Tensor = self.head(features, generator=generator)
         return logits
@@ -103,16 +104,15 @@ class ChannelConvNet(WhiteBox):
         """Returns all parameters but the model's own classifier."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns what the first convolution makes of the images, (N, D, h, w)."""
-        with self.view.held():
-            return (self.view.first(self.view.normalize(images)),)
+        return (self.view.first(self.view.normalize(images)),)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Adds the channels' part, once for all images, and runs the rest and the head -> logits (N, K)."""
         first = self.view.first
         beneath = F.conv2d(self.prompt.unsqueeze(0), self.kernel, None, first.stride, first.padding, first.dilation)
-        with self.view.held():
+        with self.model.held():
             features = self.view.rest(parts[0] + beneath)
         logits: Tensor = self.head(features, generator=generator)
         return logits

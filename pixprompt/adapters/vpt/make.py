@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Generator
+from torch import Generator, nn
 
 from ...backbones import ViT
 from ...backbones.swin import Swin
 from ...core import ConfigError
 from ...models import TorchModel
-from ..whitebox import WhiteBox
+from ...seeds import seeded
+from ..whitebox import WhiteBox, local_model
 from .convnet import ChannelConvNet, PaddedConvNet
 from .options import VPTOptions
 from .swin import SwinVPT
@@ -25,10 +26,10 @@ _CONVNETS = ("ConvNeXt", "ResNet")
 
 
 def make_vpt(
-    model: TorchModel,
-    classes: tuple[str, ...],
+    model: TorchModel | nn.Module,
+    classes: Sequence[str],
     *,
-    deep: bool,
+    deep: bool = True,
     tokens: int | None = None,
     depth: int | None = None,
     depth_from: str | None = None,
@@ -37,12 +38,13 @@ def make_vpt(
     pool: str | None = None,
     dropout: float | None = None,
     projection: int | None = None,
-    generator: Generator,
+    layout: str | None = None,
+    generator: Generator | None = None,
 ) -> WhiteBox:
     """Makes VPT-shallow or VPT-deep for a ViT or a Swin, or VPT's learned pixels for a ConvNet.
 
     Args:
-        model: Never changed.
+        model: Never changed. A plain timm net is read by timm's own data configuration.
         classes: K target class names.
         deep: Prompts at every layer, or at `depth` of them; False for the input alone.
         tokens: Prompts per layer, 10 by default; for a ConvNet the pixels on each side, 5 by default, or the
@@ -51,10 +53,12 @@ def make_vpt(
         depth_from: "bottom" (the default) or "top": where these layers are.
         shared: The same prompts at all of them.
         location: Of LOCATIONS, "prepend" by default; "padding" (the default) or "concat-channel" for a ConvNet.
-        pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default.
+        pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default. (The paper's public
+            code reads "image-and-prompt" of a Swin; see `SwinVPT`.)
         dropout: Of prompts, in [0, 1); 0.1 for deep and 0 for shallow ones by default.
         projection: Width of prompts before a learned linear layer; none by default.
-        generator: Draws all first numbers.
+        layout: Of a Swin: "image" by default; "legacy" reproduces a defect of the public code, see `prompted_block`.
+        generator: Draws all first numbers; by default one that is seeded with 0.
 
     Raises:
         ConfigError: The options do not fit the model, or each other.
@@ -62,6 +66,7 @@ def make_vpt(
 
     Reference: arXiv 2203.12119.
     """
+    model, classes, generator = local_model(model), tuple(classes), seeded(generator)
     if not deep and depth not in (None, 1):
         raise ConfigError(f"vpt-shallow has prompts at one layer, got depth {depth}. Choose vpt-deep.")
     dropout = (_DEEP_DROPOUT if deep and tokens != 0 else None) if dropout is None else dropout
@@ -74,6 +79,7 @@ def make_vpt(
         "pool": pool,
         "dropout": dropout,
         "projection": projection,
+        "layout": layout,
     }
     if kind.intersection(_CONVNETS):
         return _for_convnet(model, classes, deep, tokens, given, generator)
@@ -90,6 +96,7 @@ def _for_vit(
     given: Mapping[str, Any],
     generator: Generator,
 ) -> WhiteBox:
+    _refuse(given, "a ViT", {"layout": ()})
     chosen = {name: value for name, value in given.items() if value is not None}
     place = chosen.get("location", "prepend")
     if deep and place in ("prepend-pixel", "concat-channel"):
@@ -113,7 +120,8 @@ def _for_swin(
 ) -> WhiteBox:
     Swin(model)
     _refuse(given, "a Swin", {"location": ("prepend",), "depth_from": ("bottom",), "shared": ()})
-    chosen = {name: given[name] for name in ("depth", "pool", "dropout", "projection") if given[name] is not None}
+    names = ("depth", "pool", "dropout", "projection", "layout")
+    chosen = {name: given[name] for name in names if given[name] is not None}
     return SwinVPT(model, classes, tokens=tokens, deep=deep, generator=generator, **chosen)
 
 

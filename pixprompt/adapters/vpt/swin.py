@@ -88,14 +88,13 @@ class SwinVPT(WhiteBox):
         """Returns the parameters from the patch embedding to the final norm."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns the patch embeddings, (N, H / patch, W / patch, D)."""
-        with self.view.held():
-            return (self.view.embed(images),)
+        return (self.view.embed(images),)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs all blocks with prompts, and the head -> logits (N, K)."""
-        with self.view.held():
+        with self.model.held():
             features = self._features(parts[0], generator)
         return cast(Tensor, self.head(features, generator=generator))
 

@@ -40,20 +40,20 @@ class ViTVPT(WhiteBox):
         self.view, self.options = ViT(model), options
         self.prompts = locate(self.view, options, generator=generator)
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
-        self.keeps = options.depth_from == "top" and options.depth < self.view.depth
+        # Without prompts everything is frozen but the head.
+        self.keeps = options.tokens == 0 or (options.depth_from == "top" and options.depth < self.view.depth)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the transformer's parameters, from the patch convolution to the final norm."""
         return self.view.parameters()
 
-    def frozen(self, images: Tensor) -> Parts:
+    def before(self, images: Tensor) -> Parts:
         """Returns the tokens at the entry of the first prompted layer, (N, T, D)."""
-        with self.view.held():
-            return (self.prompts.entry(images),)
+        return (self.prompts.entry(images),)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs the prompted layers and those behind them, and the head -> logits (N, K)."""
-        with self.view.held():
+        with self.model.held():
             tokens = self.prompts(parts[0], generator=generator)
             features = cast(Tensor, self.view.norm(self._read(tokens))).mean(1)
         return cast(Tensor, self.head(features, generator=generator))

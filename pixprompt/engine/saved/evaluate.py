@@ -18,7 +18,7 @@ from ..answers import Answered, Pixels, ask_all, batches, reproducible, score, s
 from ..budget.plan import query_counts
 from ..config.train_config import TrainConfig
 from ..opening import Calls
-from ..parts import canvases_of, plain_canvas
+from ..parts import canvases_of
 from ..report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result
 from .adapter_file import NoPrompt
@@ -145,8 +145,10 @@ class _Job:
 def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
     """Returns the rungs that a file alone can give."""
     pages, config = deployed.prompt.pages, deployed.config
-    plain = plain_canvas(
-        deployed.model.spec, config.data.crop if config else None, config.data.aspect if config else None
+    plain = Canvas.for_model(
+        deployed.model.spec,
+        crop_pct=config.data.crop if config else None,
+        aspect=config.data.aspect if config else None,
     )
     if pages[0].canvas.fit == "resize" and pages[0].canvas.is_basic:
         plain = pages[0].canvas
