@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,8 @@ def preview(classes: list[str], shown: int = 6, blend: str = "over") -> Preview:
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that were drawn, still with their parts."""
     made: list[Figure] = []
-    save = plots._save
-    monkeypatch.setattr(plots, "_save", lambda figure, path: (made.append(figure), save(figure, path)))
+    save = plots.save_png
+    monkeypatch.setattr(plots, "save_png", lambda figure, path, dpi: (made.append(figure), save(figure, path, dpi=dpi)))
     return made
 
 
@@ -81,12 +82,46 @@ def test_the_preview_shows_prompt_images_and_confusion(tmp_path: Path, figures: 
     assert is_drawn(tmp_path / "p.png")
     titles = [axes.get_title() for axes in figures[0].axes]
     assert any("padding" in title and blend in title for title in titles)
-    assert "without prompt: 25.0% of 40 test images" in titles
-    assert "with prompt: 100.0% of 40 test images" in titles
-    shown = [axes.images[0].get_array() for axes in figures[0].axes[1:13]]
-    assert all(picture.shape == (32, 32, 3) for picture in shown)
-    prompted = make_prompt(blend=blend).overlay(np.stack(shown[0::2]))
-    assert np.array_equal(prompted, np.stack(shown[1::2]))  # each image without the prompt, then with it
+    assert "without prompt: 25.0% of 40" in titles
+    assert "with prompt: 100.0% of 40" in titles
+    assert any("change +75.0 points\n95% paired interval" in title for title in titles)
+    shown = images_of(figures[0])
+    assert len(shown) == 1 + 12 + 2  # the prompt, images without and with it, confusions
+    assert np.array_equal(make_prompt(blend=blend).overlay(np.stack(shown[1:7])), np.stack(shown[7:13]))
+
+
+def images_of(figure: Figure) -> list[np.ndarray]:
+    return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
+
+
+def test_a_prompt_that_was_not_kept_is_not_shown(tmp_path: Path, figures: list[Figure]) -> None:
+    empty = make_prompt()
+    object.__setattr__(empty, "template", {"name": "none", "params": {}})
+    draw_preview(tmp_path / "p.png", replace(preview(["a", "b"]), prompt=empty))
+    assert len(images_of(figures[0])) == 6 + 1  # each image once, one confusion
+    assert any("No prompt kept" in text for text in texts_of(figures[0]))
+    draw_preview(tmp_path / "p.png", preview(["a", "b"]))
+    assert not any("No prompt kept" in text for text in texts_of(figures[1]))  # negative control
+
+
+def texts_of(figure: Figure) -> list[str]:
+    return [text.get_text() for part in (figure, *figure.subfigs) for text in part.texts] + [
+        part._suptitle.get_text() for part in figure.subfigs if part._suptitle is not None
+    ]
+
+
+def test_a_method_without_a_picture_shows_images_with_both_predictions(tmp_path: Path, figures: list[Figure]) -> None:
+    made = replace(preview(["a", "b"]), prompt=None, after=None, names=("without, text", "vpt-deep"))
+    draw_preview(tmp_path / "p.png", made)
+    assert len(images_of(figures[0])) == 6 + 2
+    told = [text.get_text() for text in figures[0].axes[0].texts]
+    assert told == ["without, text: ✓ a", "vpt-deep: ✓ a"]
+
+
+def test_a_legend_hides_no_curve(tmp_path: Path, figures: list[Figure]) -> None:
+    draw_curves(tmp_path / "c.png", [line(1), line(2), line(4)], RUNGS)
+    for axes in figures[0].axes:
+        assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1 - 1
 
 
 @pytest.mark.parametrize(

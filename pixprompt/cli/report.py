@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..report import Options, write_report
+from ..report import ReportOptions, write_report
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
@@ -17,18 +17,16 @@ __all__ = ["report"]
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
 @click.option("--out", default="report.html", show_default=True, type=click.Path(), help="The page to write.")
-@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--model", help="Model to query  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
-@click.option(
-    "--images", type=click.IntRange(min=1), default=300, show_default=True, help="Most test images to ask about."
-)
+@click.option("--images", type=click.IntRange(min=1), default=300, show_default=True, help="Most test images to query.")
 @click.option(
     "--queries",
     type=click.IntRange(min=0),
-    help="Most queries to spend; models that only answer are asked nothing without it.",
+    help="Most queries to spend; models that only answer are queried only with it.",
 )
-@click.option("--no-model", is_flag=True, help="Ask no model; show what the files hold.")
+@click.option("--no-model", is_flag=True, help="Query no model; show what the files hold.")
 @json_option
 def report(
     runs: tuple[str, ...],
@@ -44,7 +42,7 @@ def report(
     """Write one self-contained HTML page about one or several run directories."""
     keep_freed_memory()
     console = Console()
-    options = Options(model, weights, device, images, queries, use_model=not no_model)
+    options = ReportOptions(model, weights, device, images, queries, use_model=not no_model)
     try:
         made = write_report(runs, out=out, options=options, reporter=console)
     finally:

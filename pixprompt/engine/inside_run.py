@@ -7,13 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from ..adapters import WhiteBox
 from ..core import OutputTransform
 from ..files import write_json
-from ..plots import draw_confusions, draw_curves
+from ..plots import draw_curves
 from .answers import Answered, ask_all, score
 from .baseline import best_without_prompt, identity_of, plain_answers
 from .budget.plan import query_counts
@@ -26,7 +23,7 @@ from .report import Reporter
 from .result import Result, Score, peak_memory_mb
 from .saved.adapter_file import save_tuned
 from .saved.per_image_prompt import ADAPTER_FILE
-from .saved.prompt_png import metrics_of
+from .saved.prompt_png import Shown, draw, metrics_of
 
 __all__ = ["run_inside"]
 
@@ -70,20 +67,17 @@ def run_inside(parts: Parts, folder: Path, reporter: Reporter, *, began: float) 
     save_tuned(folder / ADAPTER_FILE, parts, learned.adapter, learned.adapter.state_dict())
     result = _result(parts, learned, rungs, splits, time.perf_counter() - began + learned.earlier)
     draw_curves(folder / "curves.png", learned.state.history, metrics_of(rungs))
-    draw_confusions(
-        folder / "preview.png",
-        plain.test.labels.numpy(),
-        _guesses(plain.own, plain.test),
-        _guesses(learned.adapter.output, learned.test),
+    test = splits["test"].plain
+    draw(
+        folder,
+        None,
         parts.data.classes,
-        (f"without, {plain.own.kind}", parts.config.method.name),
+        Shown(test, plain.test, plain.own),
+        Shown(test, learned.test, learned.adapter.output),
+        names=(f"without, {plain.own.kind}", parts.config.method.name),
     )
     write_json(folder / "result.json", result.to_json())  # last: it says that the run is finished
     return result
-
-
-def _guesses(output: OutputTransform, found: Answered) -> npt.NDArray[np.int64]:
-    return output.to("cpu")(found.outputs).argmax(1).numpy()
 
 
 def _ask_plain(parts: Parts, folder: Path, splits: dict[str, Split], reporter: Reporter) -> _Plain:

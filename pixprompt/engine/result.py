@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
@@ -14,12 +13,12 @@ import torch
 
 from ..core import PixpromptError
 from ..files import read_json
+from ..intervals import wilson
 from ..version import __version__
 
 __all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "read_result", "wilson"]
 
 RUNGS = ("no_prompt", "output_only", "prompt_float", "prompt_png")
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -95,16 +94,6 @@ def read_result(path: Path) -> Result:
         return Result(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PixpromptError(f"{path} is damaged ({error}). Delete it to score the run again.") from error
-
-
-def wilson(correct: int, total: int) -> tuple[float, float]:
-    """Returns the 95% Wilson score interval of a share (Wilson 1927); (0, 1) without observations."""
-    if total == 0:
-        return 0.0, 1.0
-    share, z2 = correct / total, _Z95**2 / total
-    middle = (share + z2 / 2) / (1 + z2)
-    half = _Z95 / (1 + z2) * math.sqrt(share * (1 - share) / total + z2 / (4 * total))
-    return max(0.0, middle - half), min(1.0, middle + half)
 
 
 def peak_memory_mb(device: str) -> float:

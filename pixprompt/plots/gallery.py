@@ -5,15 +5,19 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
+from .heat import heat_key as heat_colors
 from .style import GREY, GRID, INK, Pixels, bare, plain_text
 
 __all__ = ["WHITE", "Cell", "Column", "Mark", "gallery_figure", "heat_pixels"]
@@ -30,7 +34,7 @@ class Mark:
 
     Attributes:
         row: Of the token that is marked.
-        column: Likewise.
+        column: Of the token that is marked.
         grid: Tokens (down, across) that the picture is divided into.
         color: Of the line.
         outset: Share of the token by which the box is larger on each side, so that several boxes can be seen.
@@ -57,14 +61,14 @@ class Cell:
 
     Attributes:
         pixels: (H, W, 3); None where there is none.
-        told: Below the picture, line by line.
+        caption: Below the picture, line by line.
         color: Of these lines.
         reason: Why there is no picture.
         marks: Boxes.
     """
 
     pixels: Pixels | None
-    told: str = ""
+    caption: str = ""
     color: str = INK
     reason: str = ""
     marks: tuple[Mark, ...] = ()
@@ -79,13 +83,16 @@ def heat_pixels(heat: npt.NDArray[np.floating]) -> Pixels:
 
 
 @plain_text
-def gallery_figure(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], note: str = "") -> Figure:
+def gallery_figure(
+    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], note: str = "", *, heat_key: str = ""
+) -> Figure:
     """Draws pictures in rows.
 
     Args:
         columns: From the left.
         rows: From the top, each with one cell per column; at least one row.
         note: Below all.
+        heat_key: What the colours of `heat_overlay` say; a scale of them is drawn. "" where there are none.
     """
     titles = [textwrap.fill(column.title, _TITLE, break_on_hyphens=False) for column in columns]
     lines = max(title.count("\n") for title in titles)
@@ -96,14 +103,24 @@ def gallery_figure(columns: Sequence[Column], rows: Sequence[Sequence[Cell]], no
         for axes, column, title, cell in zip(panels, columns, titles, cells, strict=True):
             bare(axes, "" if number else title, color=column.color)
             _draw(axes, cell)
+    if heat_key:
+        _draw_key(figure, grid, heat_key)
     if note:
         figure.supxlabel(textwrap.fill(note, 36 * len(columns)), fontsize=8, color=GREY)
     return figure
 
 
+def _draw_key(figure: Figure, grid: npt.NDArray[Any], label: str) -> None:
+    colors = ListedColormap(heat_colors()[0] / 255.0)
+    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), colors), ax=grid.flatten().tolist(), orientation="horizontal",
+                          shrink=0.5, aspect=40, pad=0.01)  # fmt: skip
+    bar.set_label(label, fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+
+
 def _draw(axes: Axes, cell: Cell) -> None:
-    if cell.told:
-        axes.set_xlabel(cell.told, fontsize=8, color=cell.color)
+    if cell.caption:
+        axes.set_xlabel(cell.caption, fontsize=8, color=cell.color)
     if cell.pixels is None:
         axes.set_aspect("equal", adjustable="box")
         axes.spines[:].set_color(GRID)

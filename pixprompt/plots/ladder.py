@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREY, ORANGE, clean, plain_text, short
+from .style import BLUE, GREY, INK, ORANGE, clean, plain_text, short
 
 __all__ = ["Rung", "ladder_figure"]
 
@@ -18,8 +18,8 @@ class Rung:
 
     Attributes:
         title: What it is called.
-        val: Validation accuracy.
-        test: Test accuracy.
+        val: Validation accuracy, in [0, 1].
+        test: Test accuracy, in [0, 1].
         ci95: Interval of the test accuracy.
     """
 
@@ -32,22 +32,23 @@ class Rung:
 @plain_text
 def ladder_figure(rungs: Sequence[Rung]) -> Figure:
     """Draws one row per rung, the first on top: test accuracy with its interval, validation accuracy as a ring."""
-    figure = Figure(figsize=(9.8, 0.9 + 0.46 * len(rungs)), layout="constrained")
+    figure = Figure(figsize=(6.4, 0.9 + 0.62 * len(rungs)), layout="constrained")
     axes = figure.subplots()
     for row, rung in enumerate(rungs):
+        shown = "not scored" if rung.test is None and rung.val is None else ""
         if rung.ci95 is not None:
             axes.plot(rung.ci95, (row, row), "-", color=BLUE, lw=2.2, solid_capstyle="butt")
             axes.plot(rung.ci95, (row, row), "|", color=BLUE, ms=9, mew=2.2)
         if rung.test is not None:
             axes.plot(rung.test, row, "o", color=BLUE, ms=7)
-            axes.annotate(f"{rung.test:.1%}", (rung.test, row), (0, 8), textcoords="offset points", ha="center",
-                          fontsize=9)  # fmt: skip
+            shown = f"{rung.test:.1%}"
         if rung.val is not None:
             axes.plot(rung.val, row, "o", mfc="none", mec=ORANGE, ms=7, mew=1.5)
-        if rung.val is None and rung.test is None:
-            axes.text(0.01, row, "not scored", va="center", fontsize=9, color=GREY)
-    axes.set_yticks(range(len(rungs)), [short(rung.title, 40) for rung in rungs])
-    axes.set(xlim=(0, 1.02), ylim=(len(rungs) - 0.5, -0.65), xlabel="accuracy (dot: test with 95% interval; ring: val)")
+        axes.text(0.0, row - 0.3, short(rung.title, 48), va="center", fontsize=10, color=INK)
+        axes.text(1.0, row - 0.3, shown, va="center", ha="right", fontsize=10, color=INK if rung.test else GREY)
+    axes.set_yticks([])
+    axes.set(xlim=(-0.01, 1.01), ylim=(len(rungs) - 0.6, -0.65))
+    axes.set_xlabel("accuracy (dot: test with 95% interval; ring: validation)")
     clean(axes)
-    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
     return figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from .style import INK, plain_text, short
+from .style import BLUE, GREY, INK, ORANGE, clean, legend_above, plain_text, short
 
-__all__ = ["Labels", "confusion", "confusion_figure", "draw_confusion"]
+__all__ = ["Labels", "confusion", "confusion_figure", "draw_confusion", "draw_recalls"]
 
 Labels = npt.NDArray[np.int64]
 _SHOWN_CLASSES = 20
@@ -28,16 +28,12 @@ def confusion(labels: Labels, guesses: Labels, num_classes: int) -> npt.NDArray[
 
 
 @plain_text
-def confusion_figure(
-    before: npt.NDArray[np.int64],
-    after: npt.NDArray[np.int64],
-    classes: Sequence[str],
-    names: tuple[str, str] = ("without prompt", "with prompt"),
-) -> Figure:
-    """Draws the counts (K, K) without and with a prompt, or whatever `names` says, side by side."""
+def confusion_figure(tables: Mapping[str, npt.NDArray[np.int64]], classes: Sequence[str]) -> Figure:
+    """Draws counts (K, K) side by side, each under its name."""
     side = min(4.8, 2.6 + 0.22 * len(classes))
-    figure = Figure(figsize=(2 * side + 0.5, side + 0.4), layout="constrained")
-    for axes, counts, name in zip(figure.subplots(1, 2), (before, after), names, strict=True):
+    figure = Figure(figsize=(side * len(tables) + 0.4, side + 0.4), layout="constrained")
+    panels = figure.subplots(1, len(tables), squeeze=False)[0]
+    for axes, (name, counts) in zip(panels, tables.items(), strict=True):
         draw_confusion(axes, counts, classes, name)
     return figure
 
@@ -47,7 +43,7 @@ def draw_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: Sequence[
     shares = counts / np.maximum(1, counts.sum(1, keepdims=True))
     axes.imshow(shares, cmap=_SHARES, vmin=0, vmax=1)
     accuracy = np.trace(counts) / max(1, counts.sum())
-    axes.set_title(f"{name}: {accuracy:.1%} of {counts.sum()} test images", fontsize=10)
+    axes.set_title(f"{name}: {accuracy:.1%} of {counts.sum()}", fontsize=10)
     axes.set(xlabel="predicted", ylabel="true")
     if len(classes) > _SHOWN_CLASSES:
         return
@@ -57,3 +53,27 @@ def draw_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: Sequence[
     for row, column in np.argwhere(counts > 0):
         color = "white" if shares[row, column] > 0.5 else INK
         axes.text(column, row, str(counts[row, column]), ha="center", va="center", fontsize=7, color=color)
+
+
+def draw_recalls(
+    axes: Axes, tables: Sequence[npt.NDArray[np.int64]], classes: Sequence[str], names: Sequence[str]
+) -> None:
+    """Draws the share of each class that is right under one or two tables of counts (K, K), a row per class.
+
+    Of more than twenty classes those are shown that change most.
+    """
+    recalls = [np.diag(counts) / np.maximum(1, counts.sum(1)) for counts in tables]
+    change = np.abs(recalls[-1] - recalls[0])
+    chosen = np.sort(np.argsort(-change, kind="stable")[:_SHOWN_CLASSES])
+    rows = range(len(chosen))
+    if len(recalls) == 2:
+        axes.hlines(rows, recalls[0][chosen], recalls[1][chosen], color=GREY, lw=1.4)
+    for recall, name, color in zip(recalls, names, (ORANGE, BLUE), strict=False):
+        axes.plot(recall[chosen], rows, "o", color=color, label=short(name, 28))
+    axes.set_yticks(rows, [short(classes[index]) for index in chosen], fontsize=8)
+    axes.set(xlim=(-0.03, 1.03), xlabel="right, share of the class")
+    axes.invert_yaxis()
+    clean(axes)
+    legend_above(axes)
+    if len(chosen) < len(classes):
+        axes.set_ylabel(f"the {len(chosen)} of {len(classes)} classes that change most", fontsize=8)

@@ -13,15 +13,16 @@ from .style import plain_text
 __all__ = ["save_png"]
 
 _DPI = 150
+"""Fine enough for a slide."""
 
 
 @plain_text
-def save_png(figure: Figure, path: Path) -> None:
-    """Writes a figure as a PNG, fine enough for a slide; no earlier content is half replaced.
+def save_png(figure: Figure, path: Path, *, dpi: int = _DPI) -> None:
+    """Writes a figure as a PNG; no earlier content is half replaced.
 
     Raises:
         PixpromptError: It cannot be written.
     """
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
+    figure.savefig(buffer, format="png", dpi=dpi)
     write_bytes(path, buffer.getvalue())

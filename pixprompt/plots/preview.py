@@ -1,4 +1,4 @@
-"""The preview of a run: the prompt, a few images before and after, confusion before and after."""
+"""The preview of a run: the prompt, a few images before and after, and what became of each class."""
 
 from __future__ import annotations
 
@@ -6,16 +6,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
-from matplotlib.figure import Figure
-from matplotlib.gridspec import GridSpecFromSubplotSpec, SubplotSpec
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure, SubFigure
 
+from ..intervals import paired_difference
 from ..prompt import Prompt
-from .matrices import Labels, confusion, draw_confusion
-from .prompts import on_checkers
-from .style import BLUE, ORANGE, Pixels, bare, plain_text, short
+from .matrices import Labels, confusion, draw_confusion, draw_recalls
+from .prompts import amplified, color_key, is_empty
+from .style import BLUE, GREY, ORANGE, Pixels, bare, plain_text, short
 
 __all__ = ["Preview", "preview_figure"]
+
+_WIDTH = 13.6
+_NONE_KEPT = "No prompt kept: none validated better than the model without one."
 
 
 @dataclass(frozen=True)
@@ -23,56 +30,113 @@ class Preview:
     """What the preview shows.
 
     Attributes:
-        prompt: As re-read from its file.
+        prompt: As re-read from its file; None where the method changes no image.
         classes: K names.
         before: (n, H, W, 3) uint8, a few test canvases without prompt.
-        after: (n, H, W, 3) uint8, the same with it.
+        after: (n, H, W, 3) uint8, the same with it; None where the method changes no image.
         shown: (n,) positions of those images in the test split.
         labels: (N,) of the whole test split.
         guesses_before: (N,) predicted without prompt.
         guesses_after: (N,) predicted with it.
+        names: What the two states are called.
     """
 
-    prompt: Prompt
+    prompt: Prompt | None
     classes: Sequence[str]
     before: Pixels
-    after: Pixels
+    after: Pixels | None
     shown: npt.NDArray[Any]
     labels: Labels
     guesses_before: Labels
     guesses_after: Labels
+    names: tuple[str, str] = ("without prompt", "with prompt")
+
+    @property
+    def prompt_kept(self) -> bool:
+        """Whether there is a prompt to be seen."""
+        return self.prompt is not None and not is_empty(self.prompt)
+
+    @property
+    def guesses(self) -> dict[str, Labels]:
+        """What was predicted in each state; one state where no prompt was kept."""
+        if self.prompt is not None and is_empty(self.prompt):
+            return {self.names[0]: self.guesses_before}
+        return dict(zip(self.names, (self.guesses_before, self.guesses_after), strict=True))
 
 
 @plain_text
 def preview_figure(preview: Preview) -> Figure:
-    """Draws the prompt, a few images before and after, and the confusion of the test split before and after."""
-    columns = len(preview.before)
-    figure = Figure(figsize=(1.7 * (columns + 2), 7.6), layout="constrained")
-    grid = figure.add_gridspec(2, 1, height_ratios=(1, 1.15))
-    top = GridSpecFromSubplotSpec(1, 2, grid[0], width_ratios=(2, columns))
-    prompt_axes = figure.add_subplot(top[0])
-    prompt_axes.imshow(on_checkers(preview.prompt))
-    bare(prompt_axes, f"prompt ({preview.prompt.template['name']}, {preview.prompt.blend})")
-    _draw_images(figure, top[1], preview)
-    bottom = GridSpecFromSubplotSpec(1, 2, grid[1])
-    for position, guesses, name in (
-        (0, preview.guesses_before, "without prompt"),
-        (1, preview.guesses_after, "with prompt"),
-    ):
-        axes = figure.add_subplot(bottom[position])
-        draw_confusion(axes, confusion(preview.labels, guesses, len(preview.classes)), preview.classes, name)
+    """Draws the prompt, a few images before and after, and the test split class by class."""
+    pictured = preview.prompt_kept
+    top_height = 4.2 if pictured else 3.2
+    figure = Figure(figsize=(_WIDTH, top_height + 4.7), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(top_height, 4.7))[:, 0]
+    if pictured and preview.prompt is not None and preview.after is not None:
+        left, right = top.subfigures(1, 2, squeeze=False, width_ratios=(1, 2.6))[0]
+        _draw_prompt(left, preview.prompt)
+        _draw_images(right, preview, {preview.names[0]: preview.before, preview.names[1]: preview.after})
+    else:
+        _draw_images(top, preview, {"": preview.before})
+        if preview.prompt is not None:
+            top.suptitle(_NONE_KEPT, fontsize=11, color=ORANGE)
+    _draw_classes(bottom, preview)
     return figure
 
 
-def _draw_images(figure: Figure, place: SubplotSpec, preview: Preview) -> None:
-    rows = GridSpecFromSubplotSpec(2, len(preview.before), place)
-    for column, index in enumerate(preview.shown):
-        for row, (images, guesses) in enumerate(
-            ((preview.before, preview.guesses_before), (preview.after, preview.guesses_after))
-        ):
-            axes = figure.add_subplot(rows[row, column])
-            axes.imshow(images[column])
-            right = guesses[index] == preview.labels[index]
-            bare(axes, short(preview.classes[guesses[index]]), color=BLUE if right else ORANGE)
-            if row == 0:
-                axes.set_xlabel(f"is {short(preview.classes[preview.labels[index]])}", fontsize=8)
+def _draw_prompt(figure: SubFigure, prompt: Prompt) -> None:
+    """Draws the prompt with stretched colours, and the scale of the stretch."""
+    pixels, factor = amplified(prompt)
+    end, meaning = color_key(prompt, factor)
+    axes = figure.subplots()
+    axes.imshow(pixels)
+    stretch = f", colours stretched {factor:.1f} times" if factor > 1 else ""
+    bare(axes, f"prompt ({prompt.template['name']}, {prompt.blend}){stretch}")
+    scale = ScalarMappable(Normalize(-end, end), "gray")
+    bar = figure.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02)
+    bar.set_ticks([-end, 0, end], labels=[f"{-end:.0f}", "0", f"{end:+.0f}"])
+    bar.set_label(f"{meaning}\nplain light grey: the image as it is", fontsize=8)
+    bar.ax.tick_params(labelsize=8)
+
+
+def _draw_images(figure: SubFigure, preview: Preview, states: dict[str, Pixels]) -> None:
+    """Draws a row of images for each state, or one row with the predictions of all states where no pixel changes."""
+    panels = figure.subplots(len(states), len(preview.shown), squeeze=False)
+    for row, (name, images) in enumerate(states.items()):
+        for axes, image, index in zip(panels[row], images, preview.shown, strict=True):
+            axes.imshow(image)
+            bare(axes, f"is {short(preview.classes[preview.labels[index]])}" if row == 0 else "")
+            axes.spines[:].set_color(GREY)
+            _name_guesses(axes, preview, index, [name] if name else list(preview.guesses))
+        if name:
+            panels[row][0].set_ylabel(name, fontsize=9)
+
+
+def _name_guesses(axes: Axes, preview: Preview, index: int, names: Sequence[str]) -> None:
+    for line, name in enumerate(names):
+        guess = preview.guesses[name][index]
+        right = guess == preview.labels[index]
+        text = f"{'✓' if right else '✗'} {short(preview.classes[guess])}"
+        text = text if len(names) == 1 else f"{short(name, 20)}: {text}"
+        axes.annotate(text, (0.5, 0), (0, -4 - 12 * line), xycoords="axes fraction", textcoords="offset points",
+                      ha="center", va="top", fontsize=8.5, color=BLUE if right else ORANGE)  # fmt: skip
+
+
+def _draw_classes(figure: SubFigure, preview: Preview) -> None:
+    """Draws the confusions, and beside them the share that is right of each class."""
+    tables = {name: confusion(preview.labels, guesses, len(preview.classes))
+              for name, guesses in preview.guesses.items()}  # fmt: skip
+    *matrices, recalls = figure.subplots(1, len(tables) + 1, squeeze=False)[0]
+    for axes, (name, counts) in zip(matrices, tables.items(), strict=True):
+        draw_confusion(axes, counts, preview.classes, name)
+    draw_recalls(recalls, list(tables.values()), preview.classes, list(tables))
+    if len(tables) == 2:
+        before, after = (guesses == preview.labels for guesses in preview.guesses.values())
+        low, high = paired_difference(
+            int(np.sum(after & ~before)), int(np.sum(before & ~after)), int(np.sum(before & after)), len(before)
+        )
+        change = 100 * float(after.mean() - before.mean())
+        recalls.set_title(
+            f"change {change:+.1f} points\n95% paired interval {100 * low:+.1f} to {100 * high:+.1f}",
+            fontsize=10,
+            pad=24,
+        )

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .matrices import Labels
-from .style import LINES, bare, plain_text, short
+from .style import GREY, LINES, bare, plain_text, short
 
-__all__ = ["Cloud", "points_figure", "scatter_figure"]
+__all__ = ["Cloud", "points_figure"]
 
 Points = npt.NDArray[np.float64]
 _NAMED = 20
@@ -29,27 +29,23 @@ class Cloud:
     Attributes:
         title: Above it.
         points: (N, 2).
-        told: Below it.
+        caption: Below it.
     """
 
     title: str
     points: Points
-    told: str = ""
-
-
-def scatter_figure(before: Points, after: Points, labels: Labels, classes: Sequence[str]) -> Figure:
-    """Draws points (N, 2) without and with a prompt, one colour and sign per true class."""
-    return points_figure([Cloud("without prompt", before), Cloud("with prompt", after)], labels, classes)
+    caption: str = ""
 
 
 @plain_text
-def points_figure(clouds: Sequence[Cloud], labels: Labels, classes: Sequence[str]) -> Figure:
+def points_figure(clouds: Sequence[Cloud], labels: Labels, classes: Sequence[str], *, note: str = "") -> Figure:
     """Draws panels of points, at most four in a row, one colour and sign per true class.
 
     Args:
         clouds: The panels, of the same N images; at least one.
         labels: (N,) positions in `classes`.
         classes: K names.
+        note: Above all: how the points were placed.
     """
     columns = min(len(clouds), _MOST_COLUMNS)
     rows = math.ceil(len(clouds) / columns)
@@ -59,9 +55,11 @@ def points_figure(clouds: Sequence[Cloud], labels: Labels, classes: Sequence[str
         _draw(axes, cloud, labels, classes)
     for axes in panels[len(clouds) :]:
         axes.remove()
+    if note:
+        figure.suptitle(note, fontsize=8, color=GREY)
     handles, names = panels[0].get_legend_handles_labels()
     if len(names) <= _NAMED:
-        fitting = min(10, 5 * columns, len(names))
+        fitting = min(10, 4 * columns, len(names))
         figure.legend(handles, names, loc="outside lower center", ncols=fitting, frameon=False, fontsize=8)
     return figure
 
@@ -73,6 +71,6 @@ def _draw(axes: Axes, cloud: Cloud, labels: Labels, classes: Sequence[str]) -> N
         color = LINES[place % len(LINES)]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=13, marker=marker, color=color, lw=0, label=short(classes[label]))
     bare(axes, cloud.title)
-    if cloud.told:
-        axes.set_xlabel(cloud.told, fontsize=8)
+    if cloud.caption:
+        axes.set_xlabel(cloud.caption, fontsize=8)
     axes.set_aspect("equal", adjustable="datalim")

@@ -15,7 +15,21 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["BLUE", "GREY", "GRID", "INK", "LINES", "ORANGE", "Pixels", "bare", "clean", "plain_text", "short", "to_svg"]
+__all__ = [
+    "BLUE",
+    "GREY",
+    "GRID",
+    "INK",
+    "LINES",
+    "ORANGE",
+    "Pixels",
+    "bare",
+    "clean",
+    "legend_above",
+    "plain_text",
+    "short",
+    "to_svg",
+]
 
 Pixels = npt.NDArray[np.uint8]
 INK, GREY, GRID = "#1f2430", "#7d8590", "#dfe3e8"
@@ -75,6 +89,14 @@ def clean(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color=GRID, lw=0.8)
     axes.set_axisbelow(True)
+
+
+def legend_above(axes: Axes) -> None:
+    """Puts the legend above the axes, where it hides no data; none where nothing has a name."""
+    handles, names = axes.get_legend_handles_labels()
+    if names:
+        columns = 2 if max(map(len, names)) > 12 or len(names) == 2 else min(len(names), 4)
+        axes.legend(handles, names, loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, frameon=False, fontsize=8.5)
 
 
 def bare(axes: Axes, title: str, color: str = INK) -> None:

@@ -12,13 +12,13 @@ _CAM_PAIRS, _OCCLUSION_PAIRS = 6, 3
 
 @dataclass(frozen=True)
 class Plan:
-    """What to ask.
+    """What to query.
 
     Attributes:
-        images: Test images that are answered, each before and after.
-        pairs: Images of which it is asked where the model looks, before and after.
+        images: Test images, each without and with the prompt.
+        pairs: Images that get a saliency map without and one with the prompt.
         grid: Rows and columns of an occlusion map; 0 where gradients show it.
-        spare: Queries left for occlusion where gradients fail; None without a limit.
+        spare: Queries that remain for occlusion where gradients fail; None without a limit.
     """
 
     images: int
@@ -31,12 +31,12 @@ def plan_queries(images: int, limit: int | None, *, by_gradient: bool) -> Plan |
     """Divides queries between answers and maps.
 
     Args:
-        images: Most test images to answer, each twice.
+        images: Most test images to query, each twice.
         limit: Most queries, or None.
         by_gradient: Whether maps come from gradients, one query each, or from occlusion.
 
     Returns:
-        The plan; None where not even one image can be asked about.
+        The plan; None where the limit does not pay even one image.
     """
     if by_gradient:
         if limit is None:

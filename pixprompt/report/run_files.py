@@ -1,4 +1,4 @@
-"""What a run directory holds, and what it lacks."""
+"""What a run directory holds, and what is missing in it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 
 from ..adapters import METHODS
 from ..core import ConfigError, PixpromptError
-from ..engine import Result
 from ..engine.config.train_config import GROUPS
-from ..engine.result import read_result
+from ..engine.result import Result, read_result
 from ..files import read_json
 from ..prompt import Prompt, load
 from ..settings import Settings
@@ -25,12 +24,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RunFiles:
-    """One run as its files tell it; None and empty where a file is not there or cannot be read.
+    """The files of one run; None and empty where a file is not there or cannot be read.
 
     Attributes:
         folder: The run directory.
         name: Short, distinct among the runs of one report.
-        lacking: File -> why it is not there.
+        missing: File -> why it is not there.
     """
 
     folder: Path
@@ -42,20 +41,29 @@ class RunFiles:
     preview: bytes | None
     diagnosis: dict[str, Any] | None
     has_ledger: bool
-    lacking: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
 
     @property
-    def inside(self) -> bool:
-        """Whether its method reaches into the model and leaves no prompt."""
-        method = self.result.method if self.result is not None else (self.config or {}).get("method")
+    def settings(self) -> dict[str, Any]:
+        """Settings by the names of their options; empty where they are not known."""
+        return self.config or {}
+
+    @property
+    def white_box(self) -> bool:
+        """Whether its method is fitted inside the model and leaves no prompt."""
+        method = self.result.method if self.result is not None else self.settings.get("method")
         return method in METHODS and METHODS[str(method)].white_box
 
     @property
+    def prompt_kept(self) -> bool:
+        """Whether the run kept a prompt."""
+        return self.prompt is not None and self.prompt.template.get("name") != "none"
+
+    @property
     def title(self) -> str:
-        """What the run was about, as far as the files say."""
-        config = self.config or {}
-        model = self.result.model if self.result else config.get("model")
-        data = self.result.data if self.result else config.get("data")
+        """Model and data, as far as the files say."""
+        model = self.result.model if self.result else self.settings.get("model")
+        data = self.result.data if self.result else self.settings.get("data")
         return " on ".join(str(part) for part in (model, data) if part) or self.name
 
     @property
@@ -67,8 +75,8 @@ class RunFiles:
 
     @property
     def price(self) -> float | None:
-        """Of 1000 queries, as configured."""
-        price = (self.config or {}).get("price_per_1000")
+        """Price of 1000 queries, as configured."""
+        price = self.settings.get("price_per_1000")
         return float(price) if isinstance(price, (int, float)) else None
 
 
@@ -103,39 +111,41 @@ def _options(path: Path) -> dict[str, Any]:
 def _read(folder: Path, name: str) -> RunFiles:
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no run directory; 'pixprompt train --out' makes one.")
-    lacking: dict[str, str] = {}
+    missing: dict[str, str] = {}
 
-    def read(file: str, how: Callable[[Path], T]) -> T | None:
+    def read(file: str, parse: Callable[[Path], T]) -> T | None:
         path = folder / file
         if not path.exists():
-            lacking[file] = "not there"
+            missing[file] = "not there"
             return None
         try:
-            return how(path)
+            return parse(path)
         except (PixpromptError, OSError, ValueError) as error:
-            lacking[file] = f"cannot be read ({str(error).replace(str(path), file)})"
+            missing[file] = f"cannot be read ({str(error).replace(str(path), file)})"
             return None
 
     result, config = read("result.json", read_result), read("config.json", _options)
-    history, prompt = read("history.jsonl", lambda path: _lines(path, lacking)), read("prompt.png", load)
+    history, prompt = read("history.jsonl", lambda path: _lines(path, missing)), read("prompt.png", load)
     preview = read("preview.png", _png)
     if {"result.json", "config.json", "history.jsonl", "prompt.png"} <= {
-        file for file, why in lacking.items() if why == "not there"
+        file for file, why in missing.items() if why == "not there"
     }:
         raise ConfigError(f"{folder} holds none of the files of a run; 'pixprompt train --out' makes them.")
     diagnosis = read("diagnosis.json", _object)
-    if lacking.get("diagnosis.json") == "not there":
-        del lacking["diagnosis.json"]  # nothing that a run makes by itself
+    if missing.get("diagnosis.json") == "not there":
+        del missing["diagnosis.json"]  # nothing that a run makes by itself
     ledger = (folder / "ledger.sqlite").exists()
-    return _checked(RunFiles(folder, name, result, config, history or [], prompt, preview, diagnosis, ledger, lacking))
+    return _without_expected_gaps(
+        RunFiles(folder, name, result, config, history or [], prompt, preview, diagnosis, ledger, missing)
+    )
 
 
-def _checked(run: RunFiles) -> RunFiles:
-    """Misses the file that the run's method leaves, and no other."""
-    if run.inside:
-        run.lacking.pop("prompt.png", None)
+def _without_expected_gaps(run: RunFiles) -> RunFiles:
+    """Names as missing the file that the run's method writes, and not the other methods' file."""
+    if run.white_box:
+        run.missing.pop("prompt.png", None)
         if not (run.folder / "adapter.safetensors").exists():
-            run.lacking["adapter.safetensors"] = "not there"
+            run.missing["adapter.safetensors"] = "not there"
     return run
 
 
@@ -146,19 +156,19 @@ def _object(path: Path) -> dict[str, Any]:
     return values
 
 
-def _lines(path: Path, lacking: dict[str, str]) -> list[dict[str, Any]]:
+def _lines(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
     """Reads a history up to its first torn line."""
-    found: list[dict[str, Any]] = []
+    lines: list[dict[str, Any]] = []
     for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
         except ValueError:
             values = None
         if not isinstance(values, dict):
-            lacking[path.name] = f"line {number} cannot be read; the lines before it are shown"
+            missing[path.name] = f"line {number} cannot be read; the lines before it are shown"
             break
-        found.append({name: value for name, value in values.items() if _is_number(value)})
-    return found
+        lines.append({name: value for name, value in values.items() if _is_number(value)})
+    return lines
 
 
 def _is_number(value: object) -> bool:

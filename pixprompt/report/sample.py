@@ -7,13 +7,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from ..canvas import Canvas
+from ..canvas import Canvas, Pixels
 from ..core import ConfigError, ModelSpec
-from ..data import load_data
-from ..engine import Reporter
+from ..data import CanvasSet, ImageSet, load_data, make_canvases
 from ..engine.config.train_config import run_config
-from ..engine.parts import canvases_of
-from ..plots import Pixels
+from ..engine.report import Reporter
 from .run_files import RunFiles
 
 __all__ = ["Sample", "read_sample"]
@@ -53,7 +51,7 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         run: With a prompt.
         limit: At least 1.
         spec: Of the model; without it, a canvas that the prompt shrinks cannot be made exactly as it was without.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
 
     Raises:
         ConfigError: There is no configuration, or no prompt.
@@ -71,10 +69,8 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.data.crop or 1.0)
         if spec is not None:
             plain = Canvas.for_model(spec, crop_pct=config.data.crop, aspect=config.data.aspect)
-    under = canvases_of(images, prompt.canvas, config.data.workers, reporter, "report: read images")
-    before = (
-        under if plain == prompt.canvas else canvases_of(images, plain, config.data.workers, reporter, "report: read")
-    )
+    under = _canvases(images, prompt.canvas, config.data.workers, reporter)
+    before = under if plain == prompt.canvas else _canvases(images, plain, config.data.workers, reporter)
     return Sample(
         before=np.asarray(before.pixels[:]),
         after=prompt.overlay(np.asarray(under.pixels[:])),
@@ -85,3 +81,8 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         train_labels=np.array(data.train.labels),
         exact=exact,
     )
+
+
+def _canvases(images: ImageSet, canvas: Canvas, workers: int, reporter: Reporter) -> CanvasSet:
+    reporter.stage("report: read images", len(images))
+    return make_canvases(images, canvas, workers=workers, on_image=reporter.advance)

@@ -22,7 +22,8 @@ from ..engine.config.train_config import TrainConfig
 from ..engine.report import Reporter, Silent
 from ..engine.run import train
 from ..files import make_folder, write_bytes
-from ..plots.study import Point, draw_study
+from ..plots import save_png
+from ..plots.study import Point, study_figure
 from .rows import ROWS, Row, StudySettings
 
 __all__ = ["KINDS", "machine", "points", "study", "table", "table_row"]
@@ -33,7 +34,7 @@ _AXES = {
     "text": "accuracy of the text without a prompt",
     "mapping": "mapping",
     "templates": "template",
-    "sizes": "learned numbers",
+    "sizes": "size of the template in pixels, and parameters of the prompt",
 }
 """What a study varies, as its plot says it."""
 
@@ -77,7 +78,8 @@ def study(
         content = "".join(json.dumps(line) + "\n" for line in lines)
         write_bytes(folder / "results.jsonl", content.encode())
     write_bytes(folder / "table.md", f"{table(lines)}\n".encode())
-    draw_study(folder / "plot.png", points(lines), kind=kind, varied=_AXES[kind])
+    subject = " on ".join((lines[0]["result"]["model"], lines[0]["result"]["data"])) if lines else ""
+    save_png(study_figure(points(lines), kind=kind, varied=_AXES[kind], subject=subject), folder / "plot.png")
     return lines
 
 
@@ -105,16 +107,30 @@ def _run(
 
 def points(lines: Iterable[Line]) -> list[Point]:
     """Returns what the plot shows of each line: test accuracy without a prompt and through the re-read PNG."""
-    found = []
-    for line in lines:
-        rungs = line["result"]["accuracy"]
-        before, after = rungs["no_prompt"], rungs["prompt_png"]
-        if before is None or after is None or before["test"] is None or after["test"] is None:
-            continue  # a run by answers whose budget paid no test
-        found.append(
-            Point(line["name"], before["test"], after["test"], tuple(after["ci95"]), line["result"]["parameters"])
-        )
-    return found
+    return [
+        _point(line) for line in lines if _test(line, "no_prompt") is not None and _test(line, "prompt_png") is not None
+    ]
+
+
+def _test(line: Line, rung: str) -> float | None:
+    """Returns the test accuracy of a rung; None where it was not scored: the budget of a run may pay no test."""
+    score = line["result"]["accuracy"].get(rung)
+    return None if score is None else score["test"]
+
+
+def _point(line: Line) -> Point:
+    result = line["result"]
+    after = result["accuracy"]["prompt_png"]
+    return Point(
+        name=line["name"],
+        before=result["accuracy"]["no_prompt"]["test"],
+        after=after["test"],
+        ci95=tuple(after["ci95"]),
+        best_output=_test(line, "output_only"),
+        size=line["settings"].get("size") or 0,
+        parameters=result["parameters"],
+        prompt_kept=result["best"] != "none",
+    )
 
 
 def machine() -> str:

@@ -36,7 +36,7 @@ def test_without_a_model_the_reason_is_on_stderr(trained: Path, capsys: pytest.C
     captured = capsys.readouterr()
     assert captured.out.startswith("report   report.html (")
     assert "0 queries" in captured.out
-    assert "run: no model: no model was asked (--no-model)." in captured.err
+    assert "run: no model: no model was queried (--no-model)." in captured.err
 
 
 @pytest.mark.parametrize(

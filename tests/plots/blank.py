@@ -16,7 +16,7 @@ from pixprompt import plots
 class Blank:
     """A figure of one pixel."""
 
-    def savefig(self, buffer: io.BytesIO, *, format: str) -> None:
+    def savefig(self, buffer: io.BytesIO, *, format: str, dpi: int) -> None:
         """Writes the pixel."""
         Image.new("L", (1, 1)).save(buffer, format)
 
@@ -32,7 +32,7 @@ def blank(draw: Callable[..., Any]) -> Callable[..., Blank]:
     return drawn
 
 
-BLANKS = {name: blank(getattr(plots, name)) for name in ("confusion_figure", "curves_figure", "preview_figure")}
+BLANKS = {name: blank(getattr(plots, name)) for name in ("curves_figure", "preview_figure")}
 
 
 def leave_blank(request: pytest.FixtureRequest, patch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from pixprompt.plots import scatter_figure
 from pixprompt.plots.gallery import Cell, Column, Mark, gallery_figure, heat_pixels
 from pixprompt.plots.png import save_png
 from pixprompt.plots.scatter import Cloud, points_figure
@@ -60,9 +59,14 @@ def test_panels_wrap_and_share_one_legend() -> None:
     assert np.array_equal(figure.axes[4].collections[1].get_offsets(), points[1::3] + 4)
     assert len(figure.legends) == 1
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
-    plain = scatter_figure(points, points, labels, ["a", "b", "c"])
-    assert [axes.get_title() for axes in plain.axes] == ["without prompt", "with prompt"]
-    assert list(plain.get_size_inches()) == [9.8, 5.0]
+    assert points_figure(clouds, labels, ["a", "b", "c"], note="t-SNE").get_suptitle() == "t-SNE"
+
+
+def test_a_scale_of_the_colours_is_drawn_where_there_are_maps() -> None:
+    cells = [[Cell(PIXELS), Cell(PIXELS)]]
+    columns = [Column("image"), Column("map")]
+    assert len(gallery_figure(columns, cells).axes) == 2
+    assert gallery_figure(columns, cells, heat_key="share").axes[2].get_xlabel() == "share"
 
 
 def test_a_file_is_a_picture_of_the_figures_size_and_draws_names_as_they_are(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pixprompt.plots import (
+    Cloud,
     Rung,
     Track,
     amplified,
@@ -16,9 +17,9 @@ from pixprompt.plots import (
     heat_overlay,
     ladder_figure,
     on_checkers,
-    scatter_figure,
+    points_figure,
+    queries_of,
     spending_figure,
-    spent,
     to_svg,
 )
 from pixprompt.plots.style import BLUE, INK
@@ -36,16 +37,15 @@ def test_the_ladder_draws_intervals_dots_and_rings() -> None:
     assert ([0.25], 0.0) in drawn
     assert ([0.5], 1.0) in drawn
     assert not [place for place, row in drawn if row == 2.0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["no prompt", "with", "other"]
+    assert [text.get_text() for text in axes.texts] == ["no prompt", "20.0%", "with", "", "other", "not scored"]
     assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the first rung on top
 
 
 def test_accuracy_against_queries_and_cost() -> None:
     tracks = [Track("a", [100, 200], [0.5, 0.6], 2.0), Track("b", [50, 400], [0.1, 0.2], 10.0)]
-    left, right = spending_figure(tracks).axes
+    left, right = spending_figure(tracks).axes[0], spending_figure(tracks, by_cost=True).axes[0]
     assert [list(line.get_xdata()) for line in left.lines] == [[100, 200], [50, 400]]
     assert [list(line.get_xdata()) for line in right.lines] == [[0.2, 0.4], [0.5, 4.0]]
-    assert len(spending_figure([tracks[0], Track("c", [1], [0.5])]).axes) == 1  # no price, no cost
 
 
 def test_curves_by_queries_leave_out_what_was_not_measured() -> None:
@@ -54,12 +54,12 @@ def test_curves_by_queries_leave_out_what_was_not_measured() -> None:
     assert [list(line.get_xdata()) for line in right.lines] == [[10, 20, 30]]
     assert left.get_xlabel() == "queries"
     assert curves_figure([{"epoch": 1, "train_loss": 1.0, "images": 9}], {}).axes[0].get_xlabel() == "epoch"
-    assert (spent(history[0]), spent({"images": 7}), spent({})) == (10, 7, None)
+    assert (queries_of(history[0]), queries_of({"images": 7}), queries_of({})) == (10, 7, None)
 
 
 def test_points_keep_their_classes() -> None:
     points, labels = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
-    left, right = scatter_figure(points, points[::-1], labels, ["a", "b"]).axes
+    left, right = points_figure([Cloud("a", points), Cloud("b", points[::-1])], labels, ["a", "b"]).axes
     assert [len(group.get_offsets()) for group in left.collections] == [5, 5]
     assert np.array_equal(left.collections[0].get_offsets(), points[0::2])
     assert np.array_equal(right.collections[0].get_offsets(), points[::-1][0::2])
@@ -97,8 +97,8 @@ def svgs() -> dict[str, str]:
     counts, points = np.arange(9).reshape(3, 3), np.arange(12.0).reshape(6, 2)
     figures = {
         "ladder": ladder_figure([Rung(names[0], 0.1, 0.2, (0.1, 0.3)), Rung(names[1], None, None, None)]),
-        "confusion": confusion_figure(counts, counts.T, names),
-        "scatter": scatter_figure(points, points, np.arange(6) % 3, names),
+        "confusion": confusion_figure({"before": counts, "after": counts.T}, names),
+        "scatter": points_figure([Cloud("a", points)], np.arange(6) % 3, names),
         "spending": spending_figure([Track(names[0], [1], [0.5]), Track(names[1], [2], [0.5])]),
     }
     return {name: to_svg(figure) for name, figure in figures.items()}

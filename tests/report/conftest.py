@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import shutil
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pixprompt import plots
 from pixprompt.cli import main
 
 from ..cli.toy import Toy, write_toy
@@ -40,6 +40,4 @@ def run(toy_run: Toy, tmp_path: Path) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves figures empty, where a test is about something else: drawing takes most of a page's time."""
-    for name in ("sections", "images", "compare"):
-        module = importlib.import_module(f"pixprompt.report.page.{name}")
-        monkeypatch.setattr(module, "to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")
+    monkeypatch.setattr(plots, "to_svg", lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>")

@@ -6,18 +6,18 @@ import json
 from pathlib import Path
 
 from pixprompt.engine.config.train_config import run_config
-from pixprompt.report import Options, write_report
+from pixprompt.report import ReportOptions, write_report
 
 from .html_check import Node, read
 
-FILES = Options(use_model=False)
+FILES = ReportOptions(use_model=False)
 SECTIONS = {
-    *("ladder", "prompt", "images", "gaze", "confusion", "curves", "spending", "points", "mapping", "diagnostics"),
+    *("ladder", "prompt", "images", "saliency", "confusion", "curves", "spending", "points", "mapping", "diagnostics"),
     *("settings", "files"),
 }
 
 
-def page(*runs: Path, options: Options = FILES) -> tuple[str, Node]:
+def page(*runs: Path, options: ReportOptions = FILES) -> tuple[str, Node]:
     out = runs[0].parent / "report.html"
     made = write_report(list(runs), out=out, options=options)
     text = out.read_text("utf-8")

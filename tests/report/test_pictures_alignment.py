@@ -7,7 +7,13 @@ import pytest
 import torch
 
 from pixprompt.core import ConfigError
-from pixprompt.report.figures.alignment import Alignment, aligned_places, cosines, likeness, measure
+from pixprompt.report.figures.alignment import (
+    Alignment,
+    aligned_places,
+    cosines,
+    measure_alignment,
+    prompt_similarity,
+)
 
 from .pictures_toy import GRID, Paired, tiny_model
 
@@ -55,22 +61,24 @@ class Basis(Paired):
 def test_orthogonal_tokens_have_a_margin_that_can_be_written_down() -> None:
     at_place, moved, equal = Basis(tiny_model()), Basis(tiny_model(), shift=1), Basis(tiny_model())
     equal.equal = True
-    assert measure(at_place, PIXELS, "cpu") == [Alignment(layer, pytest.approx(15 / 16), 1.0) for layer in (0, 2)]
+    assert measure_alignment(at_place, PIXELS, "cpu") == [
+        Alignment(layer, pytest.approx(15 / 16), 1.0) for layer in (0, 2)
+    ]
     # One of the other 15 is ahead, and 14 share the aligned one's similarity of 0.
     told = Alignment(0, pytest.approx(-1 / 16), pytest.approx(7 / 15))
-    assert measure(moved, PIXELS, "cpu")[0] == told
-    assert measure(equal, PIXELS, "cpu")[0] == Alignment(0, pytest.approx(0, abs=1e-6), 0.5)
+    assert measure_alignment(moved, PIXELS, "cpu")[0] == told
+    assert measure_alignment(equal, PIXELS, "cpu")[0] == Alignment(0, pytest.approx(0, abs=1e-6), 0.5)
 
 
 def test_the_mean_is_over_all_images_whatever_the_batches() -> None:
     adapter = Paired(tiny_model(), shift=3)
-    each = [measure(adapter, PIXELS[number : number + 1], "cpu")[0].margin for number in range(len(PIXELS))]
+    each = [measure_alignment(adapter, PIXELS[number : number + 1], "cpu")[0].margin for number in range(len(PIXELS))]
     assert np.std(each) > 1e-3
-    assert measure(adapter, PIXELS, "cpu")[0].margin == pytest.approx(np.mean(each), abs=1e-6)
+    assert measure_alignment(adapter, PIXELS, "cpu")[0].margin == pytest.approx(np.mean(each), abs=1e-6)
 
 
 def test_moved_prompts_are_seen_to_be_out_of_place() -> None:
-    straight, moved = (measure(Paired(tiny_model(), shift=shift), PIXELS, "cpu")[0] for shift in (0, 5))
+    straight, moved = (measure_alignment(Paired(tiny_model(), shift=shift), PIXELS, "cpu")[0] for shift in (0, 5))
     assert straight.percentile == 1.0
     assert straight.margin > moved.margin + 0.2
     assert 0.2 < moved.percentile < 0.8
@@ -79,7 +87,7 @@ def test_moved_prompts_are_seen_to_be_out_of_place() -> None:
 def test_the_token_under_the_peak_is_compared_with_the_whole_map() -> None:
     adapter, maps = Paired(tiny_model(), shift=5), np.zeros((3, 8, 8), dtype=np.float32)
     maps[0, 7, 0], maps[1, 2, 5] = 1, 1  # in a grid twice as fine: tokens (3, 0) and (1, 2); none in the third
-    found = likeness(adapter, images(3), maps)
+    found = prompt_similarity(adapter, images(3), maps)
     states = adapter.states(images(3))
     largest = int(states.images[1][2].norm(dim=-1).argmax())
     assert found.layer == 2
@@ -94,11 +102,11 @@ def test_the_token_under_the_peak_is_compared_with_the_whole_map() -> None:
 def test_without_a_map_the_longest_token_is_taken() -> None:
     adapter = Paired(tiny_model())
     norms = adapter.states(images(2)).images[0].norm(dim=-1)
-    found = likeness(adapter, images(2), None, layer=0)
+    found = prompt_similarity(adapter, images(2), None, layer=0)
     assert (found.tokens @ [4, 1]).tolist() == norms.argmax(1).tolist()
     assert found.layer == 0
 
 
 def test_a_layer_without_interaction_is_refused() -> None:
     with pytest.raises(ConfigError, match="layer 1; they do at 0, 2"):
-        likeness(Paired(tiny_model()), images(1), None, layer=1)
+        prompt_similarity(Paired(tiny_model()), images(1), None, layer=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the slow part of the plane out, where a test is about something else."""
-    monkeypatch.setattr(pictures, "embed", lambda values, seed: np.zeros((len(values), 2)))
+    monkeypatch.setattr(pictures, "tsne", lambda values, seed: np.zeros((len(values), 2)))
 
 
 def test_a_run_with_a_map_of_prompts_is_compared_with_the_image(runs: Path, tmp_path: Path, undrawn: None) -> None:
@@ -99,7 +98,7 @@ def test_maps_of_prompts_are_compared_and_measured(runs: Path, tmp_path: Path, m
     assert told["straight"][0]["percentile"] == 1.0
     assert told["moved"][0]["margin"] < told["straight"][0]["margin"]
     with Image.open(tmp_path / "out/similarity.png") as narrow, Image.open(tmp_path / "out/gradcam.png") as wide:
-        assert narrow.size[0] * 4 == wide.size[0] * 3  # the probe has no column there
+        assert narrow.size[0] * 5 == wide.size[0] * 3  # the frozen model and the probe have no column there
     with pytest.raises(ConfigError, match="layer 1; they do at 0, 2"):
         draw_pictures([runs / "linear"], out=tmp_path / "none", options=replace(OPTIONS, layer=1))
     assert not (tmp_path / "none").exists()
@@ -112,16 +111,6 @@ def test_the_same_seed_gives_the_same_bytes(runs: Path, tmp_path: Path) -> None:
         draw_pictures([runs / "deep"], out=tmp_path / str(number), options=replace(OPTIONS, images=1, seed=seed))
         made.append((tmp_path / str(number) / "gradcam.png").read_bytes())
     assert made[0] == made[1] != made[2]
-
-
-def test_without_scikit_learn_the_other_pictures_are_drawn(
-    runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
-    made = draw_pictures([runs / "linear"], out=tmp_path / "out", options=OPTIONS)
-    assert made.files == ("gradcam.png",)
-    assert "pip install 'pixprompt[report]'" in made.skipped["tsne.png"]
-    assert made.silhouettes == {}
 
 
 def changed(runs: Path, out: Path, **values: Any) -> Path:

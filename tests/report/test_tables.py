@@ -7,10 +7,10 @@ import torch
 
 from pixprompt.core import AnswerKind, ModelSpec, PixpromptError
 from pixprompt.outputs import make_output
-from pixprompt.report.page.diagnosis import diagnosis_section
-from pixprompt.report.page.mapping import mapping_section
-from pixprompt.report.page.markup import Html, element, join, table
-from pixprompt.report.page.words import count, duration, number, percent, points
+from pixprompt.report.page.diagnosis import describe_diagnosis
+from pixprompt.report.page.environment import count, duration, number, percent, points
+from pixprompt.report.page.mapping import describe_output
+from pixprompt.report.page.sections import render
 
 from .html_check import Node, read
 
@@ -19,8 +19,16 @@ SOURCES = tuple(f"thing {index}, synonym" for index in range(8))
 SPEC = ModelSpec("m", (8, 8), 8, labels=SOURCES)
 
 
-def rows(made: Html) -> list[list[str]]:
+def rows(made: str) -> list[list[str]]:
     return [[cell.words for cell in row.all("th", "td")] for row in read(made).all("tr")][1:]
+
+
+def mapping_section(output: dict, sources: tuple[str, ...] | None) -> str:
+    return render("mapping", lambda: describe_output(output, sources))
+
+
+def diagnosis_section(values: dict) -> str:
+    return render("diagnostics", lambda: describe_diagnosis(values))
 
 
 def answers() -> tuple[torch.Tensor, torch.Tensor]:
@@ -79,9 +87,9 @@ def test_texts_are_filled_in() -> None:
 def test_unknown_and_damaged_transforms() -> None:
     assert "has no table" in read(mapping_section({"kind": "new", "classes": []}, None)).words
     with pytest.raises(PixpromptError, match="cannot be shown"):
-        mapping_section({"kind": "frequency", "classes": ["a"], "mapping": [[0], [1]]}, None)
+        describe_output({"kind": "frequency", "classes": ["a"], "mapping": [[0], [1]]}, None)
     with pytest.raises(PixpromptError, match="cannot be shown"):
-        mapping_section({"kind": "frequency", "mapping": [[0]]}, None)
+        describe_output({"kind": "frequency", "mapping": [[0]]}, None)
 
 
 # Diagnosis -----------------------------------------------------------------------------------------------------------
@@ -139,25 +147,12 @@ def test_a_diagnosis_of_another_form_is_shown_as_far_as_it_goes(values: dict) ->
     assert isinstance(read(diagnosis_section(values)), Node)
 
 
-# Markup and words ----------------------------------------------------------------------------------------------------
-
-
-def test_text_is_escaped_once_and_markup_is_kept() -> None:
-    assert element("p", "<&>", element("b", "'x'"), None) == "<p>&lt;&amp;&gt;<b>&#x27;x&#x27;</b></p>"
-    assert element("img", src='"', aria_label="<", class_=None) == '<img src="&quot;" aria-label="&lt;">'
-    assert join(["<", Html("<")]) == "&lt;<"
-    assert 'class="num">2<' in table(("a", "b"), [("1", "2")])
-    assert 'class="num">1<' not in table(("a", "b"), [("1", "2")])
+# Numbers in words ----------------------------------------------------------------------------------------------------
 
 
 def test_numbers_in_words() -> None:
-    assert (percent(0.1234), percent(None), points(-0.0234), points(0.1)) == (
-        "12.3%",
-        "–",
-        "−2.3 points",
-        "+10.0 points",
-    )
+    assert (percent(0.1234), percent(None), points(-0.0234), points(0.1)) == ("12.3%", "–", "−2.3", "+10.0")
     assert (count(1234567), count(None)) == ("1\u202f234\u202f567", "–")
     assert (number(0.00012345, 3), number("x", 3), number(None, 3), number(True, 3)) == ("0.000123", "x", "–", "True")
-    assert (number(1e6, 4), number(float("nan"), 4)) == ("1e+06", "nan")
+    assert (number(1e6, 4), number(float("nan"), 4), number(-0.5, 3)) == ("1e+06", "nan", "−0.5")
     assert (duration(59.4), duration(61), duration(7322)) == ("59 s", "1 min 01 s", "2 h 02 min")

@@ -194,15 +194,21 @@ def test_the_plot_shows_the_prompt_that_was_kept_and_leaves_out_what_has_no_test
     rungs = {"no_prompt": {**score, "test": 0.2}, "output_only": None, "prompt_float": None, "prompt_png": score}
     result = {"accuracy": rungs, "parameters": 7, "best": "prompt", "seconds": 1.0}
     silent = {**result, "accuracy": {**rungs, "prompt_png": {**score, "test": None, "ci95": None}}}
-    lines = [{"name": "a|b", "result": result}, {"name": "c", "result": silent}]
-    assert points(lines) == [Point("a|b", 0.2, 0.4, (0.3, 0.5), 7)]
+    lines = [
+        {"name": "a|b", "settings": {"size": 4}, "result": result},
+        {"name": "c", "settings": {}, "result": silent},
+    ]
+    assert points(lines) == [Point("a|b", 0.2, 0.4, (0.3, 0.5), None, 4, 7)]
     assert table(lines).splitlines()[2:] == [
         "| a\\|b | 0.200 | - | - | 0.500 | 0.400 (0.300-0.500) | prompt | 1 |",
         "| c | 0.200 | - | - | 0.500 | - | prompt | 1 |",
     ]
 
 
-POINTS = [Point("a {}", 0.2, 0.6, (0.5, 0.7), 300), Point("$x$ {}", 0.5, 0.55, (0.45, 0.65), 30)]
+POINTS = [
+    Point("a {}", 0.2, 0.6, (0.5, 0.7), 0.7, 30, 300),
+    Point("$x$ {}", 0.5, 0.55, (0.45, 0.65), 0.8, 3, 30, prompt_kept=False),
+]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -213,12 +219,27 @@ def test_every_study_has_a_plot(kind: str) -> None:
     assert not study_figure([], kind=kind, varied="x").axes[0].collections or kind == "sizes"
 
 
-def test_plots_show_gain_accuracy_and_order() -> None:
-    gains = study_figure(POINTS, kind="text", varied="x").axes[0]
-    shown = [tuple(line.get_xydata()[0]) for line in gains.lines if line.get_marker() == "o"]
-    assert np.allclose(shown, [(0.2, 40.0), (0.5, 5.0)])
-    sizes = study_figure(POINTS, kind="sizes", varied="x").axes[0]
-    assert sizes.lines[0].get_xydata().tolist() == [[30.0, 0.55], [300.0, 0.6]]
-    assert sizes.get_xscale() == "log"
+def test_plots_show_accuracy_size_and_order() -> None:
+    texts = study_figure(POINTS, kind="text", varied="x").axes[0]
+    assert dots(texts) == [(0.2, 0.6), (0.5, 0.55)]
+    sizes = study_figure(POINTS, kind="sizes", varied="x", subject="net on digits")
+    assert sizes.get_suptitle() == "net on digits"
+    axes = sizes.axes[0]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["3\n30", "30\n300"]
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines["no prompt, best output"] == [[3, 0.8], [30, 0.7]]
+    assert lines["with prompt (95% interval)"] == [[3, 0.55], [30, 0.6]]
     names = [text.get_text() for text in study_figure(POINTS, kind="mapping", varied="x").axes[0].get_yticklabels()]
     assert names == ["a {}", "$x$ {}"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_that_kept_no_prompt_is_marked(kind: str) -> None:
+    axes = study_figure(POINTS, kind=kind, varied="x").axes[0]
+    assert [text.get_text() for text in axes.texts].count("no prompt kept") == 1
+    hollow = [line for line in axes.lines if line.get_marker() == "o" and line.get_mfc() == "white"]
+    assert len(hollow) == 1
+
+
+def dots(axes: Any) -> list[tuple[float, float]]:
+    return [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata())]

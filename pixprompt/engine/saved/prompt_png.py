@@ -81,8 +81,15 @@ class Shown:
     output: OutputTransform
 
 
-def draw(folder: Path, prompt: Prompt, classes: tuple[str, ...], before: Shown, after: Shown) -> None:
-    """Draws `preview.png`: the prompt, a few images before and after, and both confusions."""
+def draw(
+    folder: Path,
+    prompt: Prompt | None,
+    classes: tuple[str, ...],
+    before: Shown,
+    after: Shown,
+    names: tuple[str, str] = ("without prompt", "with prompt"),
+) -> None:
+    """Draws `preview.png`: the prompt, if the method has one, a few images, and the test split class by class."""
     labels = before.answered.labels
     chosen = np.unique(np.linspace(0, len(labels) - 1, _SHOWN_IMAGES).astype(int))
     draw_preview(
@@ -91,10 +98,11 @@ def draw(folder: Path, prompt: Prompt, classes: tuple[str, ...], before: Shown, 
             prompt=prompt,
             classes=classes,
             before=np.asarray(before.canvases.pixels[chosen]),
-            after=prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
+            after=None if prompt is None else prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
             labels=labels.numpy(),
             guesses_before=before.output.to("cpu")(before.answered.outputs).argmax(1).numpy(),
             guesses_after=after.output.to("cpu")(after.answered.outputs).argmax(1).numpy(),
             shown=chosen,
+            names=names,
         ),
     )

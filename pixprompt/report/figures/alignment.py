@@ -1,4 +1,4 @@
-"""Whether a map of prompts stays aligned with the image: which prompts are like an image token, and where they are."""
+"""Whether a map of prompts stays aligned with the image: which prompts are similar to an image token, and where."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ...core import ConfigError
 from ...engine.answers import batches, to_images
 from ...plots import Pixels
 
-__all__ = ["Alignment", "Likeness", "aligned_places", "cosines", "likeness", "measure"]
+__all__ = ["Alignment", "PromptSimilarity", "aligned_places", "cosines", "measure_alignment", "prompt_similarity"]
 
 Grid = tuple[int, int]
 Maps = npt.NDArray[np.float32]
@@ -41,8 +41,8 @@ class Alignment:
 
 
 @dataclass(frozen=True, eq=False)
-class Likeness:
-    """Of one image token of each image to the map of prompts, at one layer.
+class PromptSimilarity:
+    """Similarity of one image token of each image to the map of prompts, at one layer.
 
     Attributes:
         layer: Its number, from 0.
@@ -71,7 +71,9 @@ def aligned_places(images: Grid, prompts: Grid) -> Tensor:
 
 
 @torch.no_grad()
-def likeness(adapter: TwoPathway, images: Tensor, maps: Maps | None, *, layer: int | None = None) -> Likeness:
+def prompt_similarity(
+    adapter: TwoPathway, images: Tensor, maps: Maps | None, *, layer: int | None = None
+) -> PromptSimilarity:
     """Compares the most salient token of each image with the whole map of prompts.
 
     The paper picks one of the salient tokens at random. Here it is the one at the largest value of the Grad-CAM map,
@@ -103,7 +105,7 @@ def likeness(adapter: TwoPathway, images: Tensor, maps: Maps | None, *, layer: i
     found = cosines(picked[:, None], states.prompts[index]).reshape(-1, *of_prompts).cpu().numpy()
     flat = aligned_places(of_images, of_prompts)[chosen].numpy()
     aligned = np.stack([flat // of_prompts[1], flat % of_prompts[1]], 1)
-    return Likeness(states.layers[index], (of_images, of_prompts), places, aligned, found)
+    return PromptSimilarity(states.layers[index], (of_images, of_prompts), places, aligned, found)
 
 
 def _index(states: States, layer: int | None) -> int:
@@ -124,7 +126,7 @@ def _salient(norms: Maps, heat: Maps | None) -> npt.NDArray[np.int64]:
 
 
 @torch.no_grad()
-def measure(adapter: TwoPathway, pixels: Pixels, device: str) -> list[Alignment]:
+def measure_alignment(adapter: TwoPathway, pixels: Pixels, device: str) -> list[Alignment]:
     """Returns how aligned each layer of interaction is.
 
     Args:

@@ -1,4 +1,4 @@
-"""The pictures of the SA²VP paper, for any methods that learn inside one model: features, gaze, aligned prompts.
+"""The pictures of the SA²VP paper, for any methods inside one model: features, saliency maps, aligned prompts.
 
 Reference: arXiv 2312.10376, figures 3, 4 and 5.
 """
@@ -28,10 +28,10 @@ from ...files import make_folder
 from ...plots import Pixels
 from ...plots.png import save_png
 from ...plots.scatter import Cloud, points_figure
-from ..embedding import embed
-from .adapter_gradcam import Seen, see
-from .alignment import Alignment, Likeness, likeness, measure
-from .cells import gaze_figure, likeness_figure
+from ..embedding import tsne, tsne_settings
+from .adapter_gradcam import ClassMaps, explain_adapter, explain_model
+from .alignment import Alignment, PromptSimilarity, measure_alignment, prompt_similarity
+from .cells import gradcam_figure, similarity_figure
 from .features import collect, head_inputs, silhouette
 from .runs import Gathered, gather
 
@@ -126,7 +126,7 @@ def draw_pictures(
         folders: Run directories of methods that reach into the model; of one model and one data set.
         out: The folder of the pictures; new or empty.
         options: See `PictureOptions`.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
 
     Raises:
         ConfigError: `out` is not empty, or the runs cannot be drawn together; see `gather`.
@@ -143,12 +143,13 @@ def draw_pictures(
     skipped: dict[str, str] = {}
     with reproducible():
         shown, sample = _samples(runs, options, reporter)
-        reporter.stage("pictures: where they look", len(shown.labels) * len(runs.adapters))
-        seen = _look(runs, shown, reporter)
-        figures["gradcam.png"] = gaze_figure(shown.pixels, shown.labels, runs.classes, seen)
-        alike = _compare(runs, shown, seen, options.layer)
-        if alike:
-            figures["similarity.png"] = likeness_figure(shown.pixels, shown.labels, runs.classes, alike)
+        reporter.stage("pictures: Grad-CAM", len(shown.labels) * (1 + len(runs.adapters)))
+        frozen, maps = _saliency(runs, shown, reporter)
+        sources = runs.model.spec.labels
+        figures["gradcam.png"] = gradcam_figure(shown.pixels, shown.labels, runs.classes, maps, frozen, sources)
+        similarities = _similarities(runs, shown, maps, options.layer)
+        if similarities:
+            figures["similarity.png"] = similarity_figure(shown.pixels, shown.labels, runs.classes, similarities)
         else:
             skipped["similarity.png"] = "no run has a map of prompts."
         alignment = _align(runs, sample, reporter)
@@ -191,21 +192,26 @@ def _sample(runs: Gathered, chosen: Labels, reporter: Reporter) -> _Sample:
     return _Sample(np.asarray(found.pixels[:]), np.array(found.labels), found.names)
 
 
-def _look(runs: Gathered, shown: _Sample, reporter: Reporter) -> dict[str, Seen]:
+def _saliency(runs: Gathered, shown: _Sample, reporter: Reporter) -> tuple[ClassMaps, dict[str, ClassMaps]]:
+    """Returns the maps of the frozen model, and those of each run."""
     images, labels = to_images(shown.pixels, runs.device), torch.from_numpy(shown.labels).to(runs.device)
-    found = {}
+    frozen = explain_model(runs.model, images)
+    reporter.advance(len(labels))
+    maps = {}
     for title, adapter in runs.adapters.items():
-        found[title] = see(adapter, images, labels)
+        maps[title] = explain_adapter(adapter, images, labels)
         reporter.advance(len(labels))
-    return found
+    return frozen, maps
 
 
 def _paired(runs: Gathered) -> dict[str, TwoPathway]:
     return {title: adapter for title, adapter in runs.adapters.items() if isinstance(adapter, TwoPathway)}
 
 
-def _compare(runs: Gathered, shown: _Sample, seen: dict[str, Seen], layer: int | None) -> dict[str, Likeness]:
-    """Returns what the map of prompts of each run that has one is like.
+def _similarities(
+    runs: Gathered, shown: _Sample, maps: dict[str, ClassMaps], layer: int | None
+) -> dict[str, PromptSimilarity]:
+    """Compares an image token with the map of prompts of each run that has one.
 
     Raises:
         ConfigError: A layer is asked for at which nothing can be compared.
@@ -214,7 +220,9 @@ def _compare(runs: Gathered, shown: _Sample, seen: dict[str, Seen], layer: int |
     if layer is not None and not paired:
         raise ConfigError("--layer is about runs with a map of prompts, and there is none; leave it out.")
     images = to_images(shown.pixels, runs.device)
-    return {title: likeness(adapter, images, seen[title].maps, layer=layer) for title, adapter in paired.items()}
+    return {
+        title: prompt_similarity(adapter, images, maps[title].maps, layer=layer) for title, adapter in paired.items()
+    }
 
 
 def _align(runs: Gathered, sample: _Sample, reporter: Reporter) -> dict[str, list[Alignment]]:
@@ -223,7 +231,7 @@ def _align(runs: Gathered, sample: _Sample, reporter: Reporter) -> dict[str, lis
         reporter.stage("pictures: alignment", len(paired) * len(sample.labels))
     found = {}
     for title, adapter in paired.items():
-        found[title] = measure(adapter, sample.pixels, runs.device)
+        found[title] = measure_alignment(adapter, sample.pixels, runs.device)
         reporter.advance(len(sample.labels))
     return found
 
@@ -237,6 +245,9 @@ def _points(runs: Gathered, sample: _Sample, seed: int, reporter: Reporter) -> t
     for title, read in reads.items():
         values = collect(read, sample.pixels, runs.device, reporter)
         found = silhouettes[title] = silhouette(values, sample.labels)
-        told = "silhouette not defined" if found is None else f"silhouette {found:.3f}"
-        clouds.append(Cloud(title, embed(values, seed=seed), told))
-    return points_figure(clouds, sample.labels, runs.classes), silhouettes
+        caption = "silhouette not defined" if found is None else f"silhouette {found:.3f}"
+        clouds.append(Cloud(title, tsne(values, seed=seed), caption))
+    note = tsne_settings(len(sample.labels), seed=seed)
+    return points_figure(
+        clouds, sample.labels, runs.classes, note=f"{note}; {len(sample.labels)} test images"
+    ), silhouettes

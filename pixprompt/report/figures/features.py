@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...adapters import WhiteBox
-from ...core import ModelError, PixpromptError
+from ...core import ModelError
 from ...engine import Reporter
 from ...engine.answers import batches, to_images
 from ...plots import Pixels
@@ -67,15 +67,10 @@ def silhouette(features: Tensor, labels: npt.NDArray[np.int64]) -> float | None:
         features: (N, D).
         labels: (N,).
 
-    Raises:
-        PixpromptError: scikit-learn is missing.
-
     Reference: Rousseeuw 1987, Euclidean distances.
     """
-    try:
-        from sklearn.metrics import silhouette_score
-    except ImportError as error:
-        raise PixpromptError("the silhouette needs scikit-learn: pip install 'pixprompt[report]'.") from error
+    from sklearn.metrics import silhouette_score  # slow to import, and for this alone
+
     if not 2 <= len(np.unique(labels)) < len(labels):
         return None
     return float(silhouette_score(features.double().numpy(), labels))

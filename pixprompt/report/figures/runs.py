@@ -26,7 +26,7 @@ class Gathered:
 
     Attributes:
         adapters: Title of the run -> adapter in evaluation mode, in the order of the runs.
-        model: That all of them are inside of.
+        model: The frozen model that all of them share.
         device: Where it is.
         canvas: How an image becomes what the model sees.
         workers: Threads that decode images.
@@ -49,7 +49,7 @@ def gather(
     """Opens run directories; the model is loaded once.
 
     Args:
-        folders: Of runs whose methods reach into the model; at least one.
+        folders: Of runs whose methods are fitted inside the model; at least one.
         model: Instead of the runs' own; a name or a model.
         weights: Weights file of a model given by name.
         device: Where it runs.
@@ -69,7 +69,7 @@ def gather(
         deployed = deploy(run.folder, model=model, weights=weights, device=device)
         tuned = deployed.model.model
         if not isinstance(tuned, Tuned):
-            raise ConfigError(f"{run.name} holds no adapter that reaches into a model.")
+            raise ConfigError(f"{run.name} holds no adapter that was fitted inside a model.")
         adapters[titles[run.name]], canvases[run.name] = tuned.adapter, deployed.prompt.pages[0].canvas
         model, place = tuned.adapter.model, deployed.device
     data = _same_data(configs)

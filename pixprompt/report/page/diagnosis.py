@@ -1,14 +1,16 @@
-"""The diagnosis of a data set, where the run directory holds one: every number with what it was taken in."""
+"""View of the diagnosis of a data set, where the run directory holds one: every number with its conditions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .markup import Html, element, join, table
-from .words import number
+from ..evidence import Evidence
+from ..run_files import RunFiles
+from .absent import Absent, View
+from .environment import number
 
-__all__ = ["diagnosis_section"]
+__all__ = ["describe_diagnosis", "diagnostics"]
 
 _TITLES = {
     "fid": "FID",
@@ -17,27 +19,37 @@ _TITLES = {
     "lpips": "LPIPS diversity",
     "coverage": "reference near the data",
 }
-_HEAD = ("measure", "value", "95% interval", "floor", "taken in")
 _MODEL = (("no prompt", "accuracy", "ci95"), ("linear head", "head", "head_ci95"))
 
 
-def diagnosis_section(values: Mapping[str, Any]) -> Html:
-    """Shows a diagnosis object (schema 1); what is null shows the reason beside it."""
-    sides = [_side(values.get(key)) for key in ("data", "reference")]
-    told = f"{sides[0]} against {sides[1]}. The floor is what two halves of one set are apart, by sample size alone; "
-    told += f"the number to read is {_title(str(values['headline']))}." if values.get("headline") else "read it first."
-    measures = table(_HEAD, list(_measures(values)), text=(0, 4))
-    return join([element("p", told), measures, _model(values.get("model")), _advice(values.get("advice"))])
+def diagnostics(run: RunFiles, evidence: Evidence) -> View:
+    """Shows the diagnosis of the run directory."""
+    del evidence
+    if run.diagnosis is None:
+        why = run.missing.get("diagnosis.json", "the run directory holds none; 'pixprompt diagnose' makes one")
+        raise Absent(f"diagnosis.json: {why}.")
+    return describe_diagnosis(run.diagnosis)
+
+
+def describe_diagnosis(values: Mapping[str, Any]) -> View:
+    """Describes a diagnosis object (schema 1); what is null has its reason beside it."""
+    check, advice = values.get("model"), values.get("advice")
+    return {
+        "sides": [_side(values.get(key)) for key in ("data", "reference")],
+        "headline": _title(str(values["headline"])) if values.get("headline") else None,
+        "measures": list(_measures(values)),
+        "model": _model(check) if isinstance(check, Mapping) else None,
+        "advice": _advice(advice) if isinstance(advice, Mapping) and advice else None,
+    }
 
 
 def _measures(values: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
-    others = [key for key in values if key.startswith("frechet_")]
-    for key in (*_TITLES, *others):
-        found = values.get(key)
-        if isinstance(found, Mapping) and found:
-            value = found.get("value", found.get("mean", found.get("covered")))
-            cells = (number(value, 4), _interval(found.get("ci95")), number(found.get("floor"), 4))
-            yield (_title(key), *cells, _taken_in(key, found, values))
+    for key in (*_TITLES, *(key for key in values if key.startswith("frechet_"))):
+        measure = values.get(key)
+        if isinstance(measure, Mapping) and measure:
+            value = measure.get("value", measure.get("mean", measure.get("covered")))
+            cells = (number(value, 4), _interval(measure.get("ci95")), number(measure.get("floor"), 4))
+            yield (_title(key), *cells, _conditions(key, measure, values))
         elif key in values:
             yield (_title(key), "–", "–", "–", f"not measured: {_reason(key, values)}")
 
@@ -46,65 +58,53 @@ def _title(key: str) -> str:
     return _TITLES.get(key, f"Frechet distance, {key.removeprefix('frechet_')}")
 
 
-def _taken_in(key: str, found: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+def _conditions(key: str, measure: Mapping[str, Any], values: Mapping[str, Any]) -> str:
     """Names extractor, sizes, resize filter and data type of one number, and any warning about it."""
     general = values if key in ("fid", "kid") else {}  # what stands at the top is said of these two
-    features = found.get("extractor") or general.get("extractor")
-    resize = found.get("resize") or found.get("canvas") or general.get("resize")
-    told = [str(part) for part in (features, found.get("dtype"), resize) if part]
-    if "pairs" in found:
-        told.append(
-            f"{_plain(found['pairs'])} pairs of {_plain(found.get('images', _size(values.get('data'))))} images"
-        )
+    extractor = measure.get("extractor") or general.get("extractor")
+    resize = measure.get("resize") or measure.get("canvas") or general.get("resize")
+    parts = [str(part) for part in (extractor, measure.get("dtype"), resize) if part]
+    own, other = _size(values.get("data")), _size(values.get("reference"))
+    if "pairs" in measure:
+        parts.append(f"{_whole(measure['pairs'])} pairs of {_whole(measure.get('images', own))} images")
     else:
-        own = (found.get("n", _size(values.get("data"))), found.get("n_reference", _size(values.get("reference"))))
-        told.append(f"{_plain(own[0])} against {_plain(own[1])} images")
-    if "within" in found:
-        told.append(f"of the data {number(found['within'], 4)} lies near the reference")
-    if found.get("classes") is not None:
-        classes, total = number(found["classes"], 4), _plain(found.get("num_classes"))
-        told.append(f"nearest images in {classes} of the {total} classes of the reference")
-    return "; ".join([*told, *(str(found[key]) for key in ("note", "reason") if found.get(key))])
+        parts.append(f"{_whole(measure.get('n', own))} against {_whole(measure.get('n_reference', other))} images")
+    if "within" in measure:
+        parts.append(f"of the data {number(measure['within'], 4)} lies near the reference")
+    if measure.get("classes") is not None:
+        classes, total = number(measure["classes"], 4), _whole(measure.get("num_classes"))
+        parts.append(f"nearest images in {classes} of the {total} classes of the reference")
+    return "; ".join([*parts, *(str(measure[key]) for key in ("note", "reason") if measure.get(key))])
 
 
 def _reason(key: str, values: Mapping[str, Any]) -> str:
     reasons = values.get("reasons")
-    told = reasons.get(key) if isinstance(reasons, Mapping) else None
-    return str(told or values.get(f"{key}_reason") or "the file gives no reason")
+    reason = reasons.get(key) if isinstance(reasons, Mapping) else None
+    return str(reason or values.get(f"{key}_reason") or "the file gives no reason")
 
 
-def _model(check: Any) -> Html | None:
-    if not isinstance(check, Mapping):
-        return None
-    rows = [
-        (title, number(check[key], 3), _interval(check.get(interval)))
-        for title, key, interval in _MODEL
-        if check.get(key) is not None
-    ]
-    told = f"The model {check.get('model')} on {_plain(check.get('images'))} labelled images, by cross-validation:"
-    return join([element("p", told), table(("", "accuracy", "95% interval"), rows)])
+def _model(check: Mapping[str, Any]) -> View:
+    rows = [(title, number(check[key], 3), _interval(check.get(interval)))
+            for title, key, interval in _MODEL if check.get(key) is not None]  # fmt: skip
+    return {"name": check.get("model"), "images": _whole(check.get("images")), "rows": rows}
 
 
-def _advice(advice: Any) -> Html | None:
-    if not isinstance(advice, Mapping) or not advice:
-        return None
-    queries = f" with {_plain(advice['queries'])} queries" if advice.get("queries") else ""
-    told = [element("strong", f"Advice: {advice.get('verdict')}{queries}.")]
-    if advice.get("expected_gain") is not None:
-        level = f"{advice['level']:.0%} interval" if isinstance(advice.get("level"), float) else "interval"
-        gain = (
-            f" Expected gain {number(advice['expected_gain'], 3)} points, {level} {_interval(advice.get('interval'))}."
-        )
-        told.append(element("span", gain))
-    reasons = advice.get("reasons")
-    listed = element("ul", *(element("li", str(each)) for each in reasons)) if isinstance(reasons, list) else None
-    return join([element("p", *told), listed])
+def _advice(advice: Mapping[str, Any]) -> View:
+    reasons, level = advice.get("reasons"), advice.get("level")
+    return {
+        "verdict": advice.get("verdict"),
+        "queries": _whole(advice["queries"]) if advice.get("queries") else None,
+        "gain": number(advice.get("expected_gain"), 3),
+        "level": f"{level:.0%} interval" if isinstance(level, float) else "interval",
+        "interval": _interval(advice.get("interval")),
+        "reasons": reasons if isinstance(reasons, list) else [],
+    }
 
 
 def _interval(value: Any) -> str:
     if not isinstance(value, (list, tuple)) or len(value) != 2:
         return "–"
-    return f"{number(value[0], 4)} to {number(value[1], 4)}".replace("-", "−")
+    return f"{number(value[0], 4)} to {number(value[1], 4)}"
 
 
 def _side(value: Any) -> str:
@@ -114,8 +114,8 @@ def _side(value: Any) -> str:
 
 
 def _size(value: Any) -> str:
-    return _plain(value.get("n")) if isinstance(value, Mapping) else "?"
+    return _whole(value.get("n")) if isinstance(value, Mapping) else "?"
 
 
-def _plain(value: Any) -> str:
+def _whole(value: Any) -> str:
     return number(value, 4) if isinstance(value, (int, float)) else str(value if value is not None else "?")

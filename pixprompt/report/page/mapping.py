@@ -1,24 +1,34 @@
-"""How answers become labels: the output transform of a prompt file as a table."""
+"""View of how answers become labels: the output transform of a prompt file as a table."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from typing import Any
 
-import torch
+import numpy as np
+import numpy.typing as npt
 
 from ...core import PixpromptError
-from ...outputs.base import tensor_from_json
-from .markup import Child, Html, element, join, table
+from ..evidence import Evidence
+from ..run_files import RunFiles
+from .absent import View, require
 
-__all__ = ["mapping_section"]
+__all__ = ["describe_output", "mapping"]
 
 _TOP = 5
 _TEXTS = 3
 _ROWS = 200
+Weights = npt.NDArray[np.float32]
 
 
-def mapping_section(output: dict[str, Any], sources: Sequence[str] | None) -> Html:
+def mapping(run: RunFiles, evidence: Evidence) -> View:
+    """Describes the output transform of the run's prompt."""
+    require(run, "prompt.png", run.prompt is not None)
+    return describe_output(run.prompt.output if run.prompt else {}, evidence.sources)
+
+
+def describe_output(output: dict[str, Any], sources: Sequence[str] | None) -> View:
     """Describes an output transform: the sources of each class, the strongest ones, or the texts.
 
     Args:
@@ -26,83 +36,61 @@ def mapping_section(output: dict[str, Any], sources: Sequence[str] | None) -> Ht
         sources: Names of the model's outputs, where they are known.
 
     Raises:
-        PixpromptError: The object is damaged or says nothing.
+        PixpromptError: The object is damaged.
     """
     try:
         classes = [str(name) for name in output["classes"]]
-        for key, make in (("mapping", _pairs), ("matrix", _shares), ("weight", _weights), ("templates", _texts)):
-            if key in output:
-                return make(output, classes, _Names(sources))
-    except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        for form, cells in (("mapping", _pairs), ("matrix", _shares), ("weight", _weights), ("templates", _texts)):
+            if form in output:
+                rows = list(zip(classes, cells(output, sources), strict=True))
+                return {"form": form, "output": output, "rows": rows[:_ROWS], "more": len(rows) - _ROWS, "top": _TOP}
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         raise PixpromptError(f"the output transform cannot be shown ({type(error).__name__}: {error}).") from error
-    kind = output.get("kind", "of no kind")
-    return element("p", f"The output transform is {kind!r}; it has no table.")
+    return {"form": None, "output": output, "rows": [], "more": 0, "top": _TOP}
 
 
-class _Names:
-    def __init__(self, sources: Sequence[str] | None) -> None:
-        self.sources = sources
-
-    def __call__(self, index: int) -> str:
-        known = self.sources is not None and 0 <= index < len(self.sources)
-        return f"{self.sources[index].split(',')[0]} ({index})" if known and self.sources else f"output {index}"
+def _pairs(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
+    return [", ".join(_name(int(index), sources) for index in indices) for indices in output["mapping"]]
 
 
-def _pairs(output: dict[str, Any], classes: list[str], name: _Names) -> Html:
-    rows = [
-        (label, ", ".join(name(int(index)) for index in indices))
-        for label, indices in zip(classes, output["mapping"], strict=True)
+def _shares(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
+    return [_strongest(weights, sources, "{:.3f}") for weights in _array(output["matrix"]).T]
+
+
+def _weights(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
+    columns = _array(output["weight"]).T
+    present = [int(k) for k in output.get("present") or range(len(output["classes"]))]
+    by_class = dict(zip(present, columns, strict=True))
+    return [
+        _strongest(by_class[k], sources, "{:+.3f}") if k in by_class else "had no examples; never chosen"
+        for k in range(len(output["classes"]))
     ]
-    told = f"Output transform “{output['kind']}”: each class reads the score of its source, or the mean of several."
-    return _titled(told, ("class", "reads"), rows)
 
 
-def _shares(output: dict[str, Any], classes: list[str], name: _Names) -> Html:
-    matrix = tensor_from_json(output["matrix"])
-    rows = [(label, _strongest(matrix[:, k], name, "{:.3f}")) for k, label in enumerate(classes)]
-    told = (
-        f"Output transform “{output['kind']}”: every source speaks for every class. The {_TOP} largest weights of each "
-        "class; the weights of a class sum to 1."
-    )
-    return _titled(told, ("class", "largest weights"), rows)
-
-
-def _weights(output: dict[str, Any], classes: list[str], name: _Names) -> Html:
-    weight = tensor_from_json(output["weight"])
-    columns = {int(k): column for column, k in enumerate(output.get("present") or range(len(classes)))}
-    rows = [
-        (label, _strongest(weight[:, columns[k]], name, "{:+.3f}") if k in columns else "had no examples; never chosen")
-        for k, label in enumerate(classes)
-    ]
-    told = (
-        f"Output transform “{output['kind']}”: a linear head on all {len(weight)} numbers of the model's answer. The "
-        f"{_TOP} largest weights of each class, in units of the answers as they come."
-    )
-    return _titled(told, ("class", "largest weights"), rows)
-
-
-def _strongest(weights: torch.Tensor, name: _Names, form: str) -> str:
-    top = weights.topk(min(_TOP, len(weights)))
-    pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    return ", ".join(f"{name(index)} {form.format(value)}" for index, value in pairs if value > 0) or "none is positive"
-
-
-def _texts(output: dict[str, Any], classes: list[str], name: _Names) -> Html:
-    del name
+def _texts(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
+    del sources
     templates = [str(template) for template in output["templates"]]
     more = f" … and {len(templates) - _TEXTS} more" if len(templates) > _TEXTS else ""
-    rows = [
-        (label, "; ".join(template.replace("{}", str(word)) for template in templates[:_TEXTS]) + more)
-        for label, word in zip(classes, output["words"], strict=True)
+    return [
+        "; ".join(template.replace("{}", str(word)) for template in templates[:_TEXTS]) + more
+        for word in output["words"]
     ]
-    told = (
-        f"Output transform “{output['kind']}”: the image is compared with the text of each class, by cosine similarity "
-        f"times {float(output['logit_scale']):.1f}; {len(templates)} template(s)."
-    )
-    return _titled(told, ("class", "text"), rows)
 
 
-def _titled(told: str, head: Sequence[Child], rows: Sequence[Sequence[Child]]) -> Html:
-    rest = len(rows) - _ROWS
-    left = element("p", f"… and {rest} more classes.", class_="remark") if rest > 0 else None
-    return join([element("p", told), table(head, rows[:_ROWS], text=(0, 1)), left])
+def _strongest(weights: Weights, sources: Sequence[str] | None, form: str) -> str:
+    top = np.argsort(-weights, kind="stable")[:_TOP]
+    named = [f"{_name(int(index), sources)} {form.format(weights[index])}" for index in top if weights[index] > 0]
+    return ", ".join(named) or "none is positive"
+
+
+def _name(index: int, sources: Sequence[str] | None) -> str:
+    if sources is None or not 0 <= index < len(sources):
+        return f"output {index}"
+    return f"{sources[index].split(',')[0]} ({index})"
+
+
+def _array(values: dict[str, Any]) -> Weights:
+    """Reads a float32 matrix of a prompt file; without torch, unlike `outputs`, so that a light install shows it."""
+    content = base64.b64decode(values["base64"], validate=True)
+    rows, columns = values["shape"]
+    return np.frombuffer(content, "<f4").reshape(rows, columns).astype(np.float32)

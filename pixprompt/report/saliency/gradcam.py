@@ -1,4 +1,4 @@
-"""Where a net looks: the gradient of a class's score, weighted over the last feature map that has a place in the image.
+"""Grad-CAM: the last feature maps that have places in the image, weighted by the gradient of a class's score.
 
 Reference: arXiv 1610.02391 (Grad-CAM), equations 1 and 2.
 """

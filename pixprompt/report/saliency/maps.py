@@ -1,4 +1,4 @@
-"""Where a model looks, before and after: by gradients where it gives them, by occlusion where it only answers."""
+"""Saliency maps without and with a prompt: Grad-CAM where a model gives gradients, occlusion where it only answers."""
 
 from __future__ import annotations
 
@@ -20,71 +20,71 @@ from ..sample import Sample
 from .gradcam import gradcam
 from .occlusion import occlusion, occlusion_queries
 
-__all__ = ["Gaze", "Look", "look"]
+__all__ = ["SaliencyMaps", "StateMaps", "make_saliency_maps"]
 
 Maps = npt.NDArray[np.float32]
 Scores = tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]
 
 
-@dataclass(frozen=True)
-class Look:
-    """Maps for the same images in one state.
+@dataclass(frozen=True, eq=False)
+class StateMaps:
+    """Maps of the same images in one state.
 
     Attributes:
-        images: (m, H, W, 3) as the model saw them.
+        images: (m, H, W, 3) as the model sees them.
         heat: (m, h, w) in [0, 1].
         classes: (m,) the predicted class that is explained.
-        shares: (m,) its share.
-        drops: (m,) the largest share lost by one patch; None for gradients.
+        probabilities: (m,) its probability.
+        drops: (m,) the largest probability lost by one patch; None for gradients.
     """
 
     images: Pixels
     heat: Maps
     classes: npt.NDArray[np.int64]
-    shares: npt.NDArray[np.float64]
+    probabilities: npt.NDArray[np.float64]
     drops: npt.NDArray[np.float64] | None
 
 
-@dataclass(frozen=True)
-class Gaze:
-    """Where the model looks.
+@dataclass(frozen=True, eq=False)
+class SaliencyMaps:
+    """Saliency maps without and with a prompt.
 
     Attributes:
-        how: What the maps are, in a sentence.
+        method: What the maps are, in a sentence.
         shown: (m,) positions in the sample.
         before: Without prompt.
-        after: With it.
+        after: With the prompt.
         smooth: Whether the cells are samples of a field, or patches.
-        queries: What it cost.
+        queries: Images that the maps took.
     """
 
-    how: str
+    method: str
     shown: npt.NDArray[np.int64]
-    before: Look
-    after: Look
+    before: StateMaps
+    after: StateMaps
     smooth: bool
     queries: int
 
 
-def look(
+def make_saliency_maps(
     deployed: Deployed,
     scores: Scores,
     sample: Sample,
-    shares: tuple[Tensor, Tensor],
+    probabilities: tuple[Tensor, Tensor],
     shown: npt.NDArray[np.int64],
     plan: Plan,
     reporter: Reporter,
-) -> Gaze:
+) -> SaliencyMaps:
     """Makes maps for a few images.
 
     Args:
         deployed: The prompt with its model.
-        scores: Before and after: images -> target logits, as read then; they count and limit what is asked.
+        scores: Before and after: images -> target logits, as read then; they count and limit the queries.
         sample: The images.
-        shares: (n, K) of the sample, before and after.
+        probabilities: (n, K) of the sample, before and after.
         shown: Positions in the sample.
-        plan: What may be asked.
-        reporter: Hears about progress.
+        plan: How many queries may be spent.
+        reporter: Receives the progress.
 
     Raises:
         PixpromptError: The queries do not suffice, or no map can be made.
@@ -92,19 +92,19 @@ def look(
     model, reason = deployed.model.model, ""
     if deployed.model.access is Access.INTERNALS and isinstance(model, TorchModel) and plan.pairs:
         try:
-            return _by_gradients(model, deployed.device, scores, sample, shares, shown)
+            return _by_gradients(model, deployed.device, scores, sample, probabilities, shown)
         except ModelError as error:
             reason = f" Grad-CAM is not possible: {error}"
-    again = plan
+    occlusion_plan = plan
     if plan.grid == 0:
         left = None if plan.spare is None else max(0, plan.spare - 2 * len(shown))
-        again = plan_queries(0, left, by_gradient=False) or Plan(0, 0, 0)
-    chosen = shown[: again.pairs]
-    if again.grid == 0 or len(chosen) == 0:
+        occlusion_plan = plan_queries(0, left, by_gradient=False) or Plan(0, 0, 0)
+    chosen = shown[: occlusion_plan.pairs]
+    if occlusion_plan.grid == 0 or len(chosen) == 0:
         raise PixpromptError(
             f"the queries allowed do not suffice for an occlusion map, which takes at least 32 per image.{reason}"
         )
-    return _by_occlusion(deployed.device, scores, sample, shares, chosen, again.grid, reporter, reason)
+    return _by_occlusion(deployed.device, scores, sample, probabilities, chosen, occlusion_plan.grid, reporter, reason)
 
 
 def _by_gradients(
@@ -112,37 +112,37 @@ def _by_gradients(
     device: str,
     scores: Scores,
     sample: Sample,
-    shares: tuple[Tensor, Tensor],
+    probabilities: tuple[Tensor, Tensor],
     shown: npt.NDArray[np.int64],
-) -> Gaze:
-    looks, layer = [], ""
-    for pixels, known, score in zip((sample.before, sample.after), shares, scores, strict=True):
+) -> SaliencyMaps:
+    states, layer = [], ""
+    for pixels, known, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
         images = np.asarray(pixels[shown])
         top = known[torch.from_numpy(shown)].max(dim=1)
         saliency = gradcam(model.net, score, to_images(images, device), top.indices.to(device))
         layer = saliency.layer
-        looks.append(Look(images, saliency.maps.numpy(), top.indices.numpy(), top.values.numpy(), None))
-    how = (
-        f"Grad-CAM at the layer “{layer}”: where the feature maps speak for the predicted class, bright yellow the "
-        f"strongest place of each picture. It took {2 * len(shown)} queries."
+        states.append(StateMaps(images, saliency.maps.numpy(), top.indices.numpy(), top.values.numpy(), None))
+    method = (
+        f"Grad-CAM at the layer “{layer}”: where the feature maps speak for the predicted class. "
+        f"Each map is scaled by its own largest value. It took {2 * len(shown)} queries."
     )
-    return Gaze(how, shown, looks[0], looks[1], smooth=True, queries=2 * len(shown))
+    return SaliencyMaps(method, shown, states[0], states[1], smooth=True, queries=2 * len(shown))
 
 
 def _by_occlusion(
     device: str,
     scores: Scores,
     sample: Sample,
-    shares: tuple[Tensor, Tensor],
+    probabilities: tuple[Tensor, Tensor],
     shown: npt.NDArray[np.int64],
     grid: int,
     reporter: Reporter,
     reason: str,
-) -> Gaze:
+) -> SaliencyMaps:
     queries = 2 * occlusion_queries(len(shown), grid)
     reporter.stage("report: occlusion", queries)
-    looks = []
-    for pixels, known, score in zip((sample.before, sample.after), shares, scores, strict=True):
+    states = []
+    for pixels, known, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
         images = np.asarray(pixels[shown])
         part = known[torch.from_numpy(shown)]
         top = part.max(dim=1)
@@ -150,10 +150,10 @@ def _by_occlusion(
         reporter.advance(queries // 2)
         drops = lost.amax(dim=(1, 2)).clamp_min(0)
         heat = torch.where(drops[:, None, None] > 0, lost.relu() / drops[:, None, None].clamp_min(1e-12), 0.0)
-        looks.append(Look(images, heat.numpy(), top.indices.numpy(), top.values.numpy(), drops.double().numpy()))
-    how = (
-        f"Occlusion: each of {grid} × {grid} patches was greyed in turn; the brighter, the more of the predicted "
-        f"class's share went with it, bright yellow the largest loss of each picture. It took {queries} "
+        states.append(StateMaps(images, heat.numpy(), top.indices.numpy(), top.values.numpy(), drops.double().numpy()))
+    method = (
+        f"Occlusion: each of {grid} × {grid} patches was greyed in turn; the map shows how much of the predicted "
+        f"class's probability went with it, scaled by the largest loss of each picture. It took {queries} "
         f"queries.{reason}"
     )
-    return Gaze(how, shown, looks[0], looks[1], smooth=False, queries=queries)
+    return SaliencyMaps(method, shown, states[0], states[1], smooth=False, queries=queries)

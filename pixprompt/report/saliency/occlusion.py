@@ -1,4 +1,4 @@
-"""Where a model looks that only answers: how much of the answer goes when a patch of the image is greyed."""
+"""Occlusion maps of a model that only answers: how much of a class's probability goes when a patch is greyed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ _BATCH = 32
 
 
 def occlusion_queries(num_images: int, grid: int) -> int:
-    """Returns what `occlusion` asks: every patch of every image once."""
+    """Returns the queries of `occlusion`: every patch of every image once."""
     return num_images * grid * grid
 
 
 @torch.no_grad()
 def occlusion(
-    score: Callable[[Tensor], Tensor], images: Tensor, shares: Tensor, classes: Tensor, *, grid: int
+    score: Callable[[Tensor], Tensor], images: Tensor, probabilities: Tensor, classes: Tensor, *, grid: int
 ) -> Tensor:
-    """Greys one patch after the other and sees what the share of a class loses.
+    """Greys one patch after the other and returns what the probability of a class loses.
 
     Args:
         score: Images (n, 3, H, W) -> logits (n, K).
         images: (N, 3, H, W) in [0, 1]; not written to.
-        shares: (N, K), the softmax of the logits for the images as they are, known already.
-        classes: (N,), whose share is looked at.
+        probabilities: (N, K), the softmax of the logits for the images as they are.
+        classes: (N,), which are explained.
         grid: Rows and columns of patches.
 
     Returns:
-        (N, grid, grid): the share lost, in [-1, 1]; negative where the patch stood against the class.
+        (N, grid, grid): the probability lost, in [-1, 1]; negative where the patch stood against the class.
     """
     height, width = images.shape[2:]
     rows, columns = ([side * step // grid for step in range(grid + 1)] for side in (height, width))
@@ -44,5 +44,5 @@ def occlusion(
             greyed[cell, :, rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = _GREY
         logits = torch.cat([score(part).float() for part in greyed.split(_BATCH)])
         left = logits.double().softmax(1)[:, classes[number]].cpu()
-        maps[number] = (float(shares[number, classes[number]]) - left).float().view(grid, grid)
+        maps[number] = (float(probabilities[number, classes[number]]) - left).float().view(grid, grid)
     return maps

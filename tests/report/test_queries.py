@@ -16,9 +16,9 @@ from pixprompt.core import ModelError, PixpromptError
 from pixprompt.engine import Silent
 from pixprompt.models import as_model
 from pixprompt.prompt import load
-from pixprompt.report import Options, evidence, write_report
-from pixprompt.report.embedding import embed
-from pixprompt.report.evidence import examine
+from pixprompt.report import ReportOptions, ask_model, write_report
+from pixprompt.report.embedding import tsne
+from pixprompt.report.examine import examine
 from pixprompt.report.plan import Plan, plan_queries
 from pixprompt.report.run_files import read_runs
 from pixprompt.report.saliency.occlusion import occlusion, occlusion_queries
@@ -45,8 +45,8 @@ def counting(toy_run: Toy, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def options(queries: int | None, images: int = 300) -> Options:
-    return Options(model=f"python:{NAME}:scores@16", device="cpu", images=images, queries=queries)
+def options(queries: int | None, images: int = 300) -> ReportOptions:
+    return ReportOptions(model=f"python:{NAME}:scores@16", device="cpu", images=images, queries=queries)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -61,7 +61,7 @@ def test_a_model_that_may_cost_is_not_even_loaded_without_a_limit(run: Path, cou
 def test_a_model_in_hand_that_only_answers_needs_a_limit_too(run: Path, counting: ModuleType) -> None:
     model = as_model(counting.scores, image_size=(16, 16))
     counting.asked = 0
-    found = examine(read_runs([run])[0], Options(model=model, device="cpu"), Silent())
+    found = examine(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
     assert counting.asked == 0
     assert "its queries may cost" in found.skipped["model"]
 
@@ -72,14 +72,14 @@ def test_the_limit_holds_and_what_was_asked_is_told(run: Path, counting: ModuleT
     assert counting.asked <= limit
     assert found.queries == counting.asked
     if limit >= 3:
-        assert found.answers is not None
+        assert found.predictions is not None
     if limit >= 75:
-        assert found.gaze is not None
-        assert found.gaze.after.drops is not None
-        assert f"It took {found.gaze.queries} queries" in found.gaze.how
-        assert counting.asked == 1 + 2 * len(found.answers.before) + found.gaze.queries
+        assert found.saliency is not None
+        assert found.saliency.after.drops is not None
+        assert f"It took {found.saliency.queries} queries" in found.saliency.method
+        assert counting.asked == 1 + 2 * len(found.predictions.before) + found.saliency.queries
     else:
-        assert found.gaze is None
+        assert found.saliency is None
         assert found.skipped
 
 
@@ -93,10 +93,10 @@ def test_the_limit_is_for_all_runs_together(run: Path, counting: ModuleType, toy
 def test_the_page_shows_occlusion_and_its_price(run: Path, counting: ModuleType) -> None:
     write_report([run], out=run.parent / "r.html", options=options(200))
     root = read((run.parent / "r.html").read_text("utf-8"))
-    gaze = next(node for node in root.all("section") if node.attributes["aria-labelledby"] == "gaze")
-    assert "Occlusion: each of 7 × 7 patches" in gaze.words
-    assert "It took 98 queries" in gaze.words
-    assert "points lost" in gaze.words
+    maps = next(node for node in root.all("section") if node.attributes["aria-labelledby"] == "saliency")
+    assert "Occlusion: each of 7 × 7 patches" in maps.words
+    assert "It took 98 queries" in maps.words
+    assert "points lost" in maps.words
 
 
 def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,10 +117,12 @@ def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr("pixprompt.report.saliency.maps.gradcam", fails)
     monkeypatch.setattr("pixprompt.report.saliency.maps.occlusion", kept := Kept())
-    monkeypatch.setattr(evidence, "_own_output", lambda run, options, deployed, labels: (Turned(deployed.output), True))
-    found = examine(read_runs([run])[0], Options(device="cpu"), Silent())
-    assert found.gaze is not None
-    assert "none today" in found.gaze.how
+    monkeypatch.setattr(
+        ask_model, "_own_output", lambda run, options, deployed, sample: (Turned(deployed.output), True)
+    )
+    found = examine(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
+    assert found.saliency is not None
+    assert "none today" in found.saliency.method
     for shown, expected in kept.shares:
         torch.testing.assert_close(shown, expected)
     assert len(kept.shares) == 2
@@ -132,8 +134,8 @@ class Kept:
     def __init__(self) -> None:
         self.shares: list[tuple[Tensor, Tensor]] = []
 
-    def __call__(self, score: Any, images: Tensor, shares: Tensor, classes: Tensor, *, grid: int) -> Tensor:
-        self.shares.append((shares, score(images).double().softmax(1).detach()))
+    def __call__(self, score: Any, images: Tensor, probabilities: Tensor, classes: Tensor, *, grid: int) -> Tensor:
+        self.shares.append((probabilities, score(images).double().softmax(1).detach()))
         return torch.zeros(len(images), grid, grid)
 
 
@@ -143,9 +145,9 @@ def test_an_empty_prompt_is_not_asked_about_twice(run: Path, counting: ModuleTyp
     object.__setattr__(prompt, "rgba", np.zeros_like(prompt.rgba))
     prompt.save(run / "prompt.png")
     found = examine(read_runs([run])[0], options(200), Silent())
-    assert found.answers is not None
-    assert found.gaze is not None
-    assert counting.asked == found.queries == 1 + len(found.answers.after) + found.gaze.queries
+    assert found.predictions is not None
+    assert found.saliency is not None
+    assert counting.asked == found.queries == 1 + len(found.predictions.after) + found.saliency.queries
 
 
 @pytest.mark.parametrize("by_gradient", [False, True])
@@ -207,14 +209,14 @@ def test_groups_stay_groups_and_the_same_answers_give_the_same_points() -> None:
     pytest.importorskip("sklearn")
     labels = torch.arange(40) % 2
     answers = torch.randn(40, 5, generator=torch.Generator().manual_seed(0)) + 20.0 * labels[:, None]
-    points = torch.from_numpy(embed(answers))
+    points = torch.from_numpy(tsne(answers))
     distances = torch.cdist(points, points).fill_diagonal_(float("inf"))
     assert torch.equal(labels[distances.argmin(1)], labels)
-    assert torch.equal(torch.from_numpy(embed(answers)), points)
+    assert torch.equal(torch.from_numpy(tsne(answers)), points)
 
 
 @pytest.mark.parametrize("answers", [torch.rand(5, 4), torch.ones(30, 4), torch.ones(30, 1)])
 def test_answers_that_make_no_picture_are_refused(answers: Tensor) -> None:
     pytest.importorskip("sklearn")
     with pytest.raises(PixpromptError, match=r"at least 12 images|too much alike"):
-        embed(answers)
+        tsne(answers)

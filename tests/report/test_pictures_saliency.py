@@ -1,8 +1,6 @@
-"""Features and gaze of adapters of every family: what the head reads, maps of the image's own grid, no trace left."""
+"""Features and saliency maps of adapters of every family: the input of the head, maps on the grid of the image."""
 
 from __future__ import annotations
-
-import sys
 
 import numpy as np
 import pytest
@@ -11,8 +9,8 @@ import torch
 from pixprompt.adapters import make_vpt
 from pixprompt.adapters.whitebox import WhiteBox
 from pixprompt.backbones.features import features
-from pixprompt.core import ModelError, PixpromptError
-from pixprompt.report.figures.adapter_gradcam import see
+from pixprompt.core import ModelError
+from pixprompt.report.figures.adapter_gradcam import explain_adapter
 from pixprompt.report.figures.features import head_inputs, silhouette
 from pixprompt.report.saliency.gradcam import gradcam
 
@@ -40,13 +38,13 @@ def adapter_of(net: str, method: str, **options: int) -> WhiteBox:
 def test_every_family_is_looked_into_and_left_as_it_was(net: str, method: str, grid: tuple[int, int]) -> None:
     adapter = adapter_of(net, method)
     before = list(trace(adapter.model))
-    seen = see(adapter, pictures(), LABELS)
+    explained = explain_adapter(adapter, pictures(), LABELS)
     with torch.no_grad():
-        np.testing.assert_allclose(seen.shares, adapter(pictures()).double().softmax(1).numpy(), atol=1e-6)
-    assert seen.maps is not None
-    assert seen.maps.shape == (3, *grid)
-    assert np.isfinite(seen.maps).all()
-    assert seen.maps.max() == 1
+        np.testing.assert_allclose(explained.probabilities, adapter(pictures()).double().softmax(1).numpy(), atol=1e-6)
+    assert explained.maps is not None
+    assert explained.maps.shape == (3, *grid)
+    assert np.isfinite(explained.maps).all()
+    assert explained.maps.max() == 1
     read = head_inputs(adapter, pictures())
     with torch.no_grad():
         torch.testing.assert_close(adapter.get_submodule("head")(read), adapter(pictures()))
@@ -65,26 +63,28 @@ def test_maps_do_not_depend_on_the_batch(count: int) -> None:
     """Ten prompts beside one image look like its tokens; nine images are one more than a batch."""
     adapter, images, labels = adapter_of("timm-vit", "vpt-deep"), pictures(9), torch.arange(9) % 3
     whole = gradcam(adapter.model.net, adapter, images, labels).maps.numpy()
-    seen = see(adapter, images[-count:], labels[-count:])
-    assert seen.maps is not None
-    np.testing.assert_allclose(seen.maps, whole[-count:], atol=1e-4)
-    np.testing.assert_allclose(seen.shares, see(adapter, images, labels).shares[-count:], rtol=1e-4)
+    explained = explain_adapter(adapter, images[-count:], labels[-count:])
+    assert explained.maps is not None
+    np.testing.assert_allclose(explained.maps, whole[-count:], atol=1e-4)
+    np.testing.assert_allclose(
+        explained.probabilities, explain_adapter(adapter, images, labels).probabilities[-count:], rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("method", ["vpt-shallow", "vpt-deep"])
 def test_many_prompts_are_told_from_the_tokens_of_the_image(method: str) -> None:
-    seen = see(adapter_of("timm-vit", method, tokens=30), pictures(), LABELS)
-    assert seen.maps is not None
-    assert seen.maps.shape == (3, 4, 4)
+    explained = explain_adapter(adapter_of("timm-vit", method, tokens=30), pictures(), LABELS)
+    assert explained.maps is not None
+    assert explained.maps.shape == (3, 4, 4)
 
 
 def test_a_method_without_gradients_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = adapter_of("timm-vit", "linear")
     monkeypatch.setattr(adapter, "forward", lambda images: images.flatten(1)[:, :3])
-    seen = see(adapter, pictures(), LABELS)
-    assert seen.maps is None
-    assert seen.reason.startswith("no Grad-CAM: the net has no convolution or token layer")
-    assert seen.shares.shape == (3, 3)
+    explained = explain_adapter(adapter, pictures(), LABELS)
+    assert explained.maps is None
+    assert explained.reason.startswith("no Grad-CAM: the net has no convolution or token layer")
+    assert explained.probabilities.shape == (3, 3)
 
 
 def test_a_head_that_is_missing_or_called_twice_is_refused() -> None:
@@ -110,9 +110,3 @@ def test_a_silhouette_of_points_on_a_line() -> None:
     assert mixed < 0
     for useless in (np.zeros(4, int), np.arange(4)):
         assert silhouette(points, useless) is None
-
-
-def test_a_silhouette_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.metrics", None)
-    with pytest.raises(PixpromptError, match=r"pip install 'pixprompt\[report\]'"):
-        silhouette(torch.zeros(4, 2), np.array([0, 0, 1, 1]))

@@ -1,6 +1,5 @@
-"""Runs of methods that reach into the model: numbers instead of a picture."""
+"""Runs of methods that are fitted inside the model: parameters instead of a picture."""
 
-import importlib
 import json
 import shutil
 from pathlib import Path
@@ -9,14 +8,14 @@ import pytest
 
 from pixprompt.data import load_data
 from pixprompt.engine import Result, TrainConfig, train
-from pixprompt.report import Options
+from pixprompt.report import ReportOptions
 
 from ..cli.toy import CLASSES
 from .html_check import external
 from .pages import cells, edit, page, section
 from .pictures_toy import tiny_model, write_task
 
-INSIDE = {"ladder", "prompt", "confusion", "curves", "diagnostics", "settings", "files"}
+WHITE_BOX = {"ladder", "adapter", "preview", "curves", "diagnostics", "settings", "files"}
 
 
 @pytest.fixture(scope="module")
@@ -37,26 +36,16 @@ def runs(tmp_path_factory) -> dict[str, tuple[Path, Result]]:
         }
 
 
-@pytest.fixture
-def undrawn(monkeypatch) -> None:
-    for name in ("sections", "compare"):
-        monkeypatch.setattr(
-            importlib.import_module(f"pixprompt.report.page.{name}"),
-            "to_svg",
-            lambda figure: "<svg xmlns='http://www.w3.org/2000/svg'/>",
-        )
-
-
 def test_a_page_tells_what_was_learned_and_misses_no_prompt(runs) -> None:
     folder, result = runs["plain"]
-    text, root = page(folder, options=Options(device="cpu"))
+    text, root = page(folder, options=ReportOptions(device="cpu"))
     assert external(text) == []
-    assert {node.attributes["aria-labelledby"] for node in root.all("section")} == INSIDE
-    told = section(root, "prompt").words
+    assert {node.attributes["aria-labelledby"] for node in root.all("section")} == WHITE_BOX
+    told = section(root, "adapter").words
     assert "vpt-deep" in told
     assert str(2 * 2 * 24 + 25 * len(CLASSES)) in told
     assert f"{result.adapter['share']:.2%}" in told
-    assert section(root, "confusion").all("img")[0].attributes["alt"].startswith("Confusion matrices")
+    assert section(root, "preview").all("img")[0].attributes["alt"].startswith("Confusion matrices")
     assert section(root, "files").words == "Files All files of the run are there."
     rows = cells(section(root, "ladder").all("table")[0])
     assert [row[0] for row in rows[1:]] == ["no prompt", "no prompt, best output transform", "adapter as trained"]
@@ -93,7 +82,7 @@ def test_an_unfinished_run_lacks_its_adapter(runs, tmp_path) -> None:
     (folder / "result.json").unlink()
     _, root = page(folder)
     assert "adapter.safetensors: not there." in section(root, "files").words
-    assert "(not there)" in section(root, "prompt").words
+    assert "(not there)" in section(root, "adapter").words
 
 
 @pytest.mark.usefixtures("undrawn")

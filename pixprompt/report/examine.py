@@ -1,0 +1,38 @@
+"""Collects the evidence of a report: reads some test images, and lets `ask_model` query the model where it may."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+import numpy as np
+
+from ..core import PixpromptError
+from ..engine.report import Reporter
+from .evidence import Evidence, ReportOptions
+from .run_files import RunFiles
+from .sample import read_sample
+
+__all__ = ["examine"]
+
+_WHITE_BOX = "what was learned inside a model changes no image; the model is not queried again."
+_SHOWN = 6
+
+
+def examine(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
+    """Collects what the files of a run do not hold; what cannot be had is named with its reason."""
+    if run.white_box:
+        return Evidence(skipped={"model": _WHITE_BOX})
+    if run.prompt is None:
+        return Evidence(skipped=dict.fromkeys(("images", "model"), f"prompt.png: {run.missing['prompt.png']}"))
+    reason = "no model was queried (--no-model)."
+    if options.use_model:
+        if find_spec("torch") is not None:
+            from .ask_model import ask_model
+
+            return ask_model(run, options, reporter)
+        reason = "PyTorch is missing: pip install torch."
+    try:
+        sample = read_sample(run, _SHOWN, None, reporter)
+    except PixpromptError as error:
+        return Evidence(skipped={"model": reason, "images": f"the images of the run cannot be read: {error}"})
+    return Evidence(sample, np.arange(len(sample.labels)), skipped={"model": reason})

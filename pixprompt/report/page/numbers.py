@@ -1,0 +1,174 @@
+"""Views of what a run measured: the summary, the ladder, curves, spending, settings, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ...engine.result import RUNGS, Result
+from ...intervals import paired_difference
+from ..evidence import Evidence
+from ..run_files import RunFiles
+from .absent import Absent, View, require
+from .charts import chart
+from .environment import count, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from ...plots import Track
+
+__all__ = ["curves", "files", "ladder", "rung_titles", "settings", "spending", "spending_charts", "summary", "track"]
+
+_TITLES = {
+    "no_prompt": "no prompt",
+    "output_only": "no prompt, best output transform",
+    "prompt_float": "prompt as trained",
+    "prompt_png": "prompt re-read from PNG",
+}
+_WHITE_BOX = {"prompt_float": "adapter as trained", "prompt_png": "adapter re-read from its file"}
+
+
+def rung_titles(runs: Sequence[RunFiles]) -> dict[str, str]:
+    """Returns the rungs that one of the runs may have, with what they are called."""
+    white_box = {run.white_box for run in runs}
+    if white_box == {True}:
+        reread = any(run.result is not None and run.result.accuracy.get("prompt_png") for run in runs)
+        return {rung: title for rung, title in (_TITLES | _WHITE_BOX).items() if reread or rung != "prompt_png"}
+    return _TITLES if True not in white_box else {**_TITLES, "prompt_float": "prompt or adapter as trained"}
+
+
+def summary(run: RunFiles) -> View:
+    """Returns the few numbers that matter most."""
+    require(run, "result.json", run.result is not None)
+    result: Result = run.result  # type: ignore[assignment]
+    before, after = result.accuracy.get("no_prompt"), result.accuracy.get("prompt_png")
+    after = after or result.accuracy.get("prompt_float")
+    alone = result.accuracy.get("output_only")
+    return {
+        "result": result,
+        "before": None if before is None else before.test,
+        "after": after if after is not None and after.test is not None else None,
+        "alone": alone if alone and before and alone.test is not None and alone.output != before.output else None,
+        "what": "adapter" if result.best == "adapter" else "prompt",
+    }
+
+
+def ladder(run: RunFiles, evidence: Evidence) -> View:
+    """Shows the accuracy of each rung, and the change from the first to the last with its paired interval."""
+    require(run, "result.json", run.result is not None)
+    result: Result = run.result  # type: ignore[assignment]
+    titles = rung_titles([run])
+    kept = result.best != "none"
+    rungs = {titles.get(name, name): result.accuracy.get(name)
+             for name in (*titles, *(name for name in result.accuracy if name not in RUNGS))}  # fmt: skip
+    if not kept:
+        rungs[f"{titles['prompt_png']}: no prompt kept"] = rungs.pop(titles["prompt_png"])
+
+    def draw() -> Figure:
+        from ...plots import Rung, ladder_figure
+
+        return ladder_figure(
+            [Rung(title, *((None,) * 3 if score is None else (score.val, score.test, score.ci95)))
+             for title, score in rungs.items()]
+        )  # fmt: skip
+
+    description = "; ".join(f"{title}: test {percent(score.test if score else None)}" for title, score in rungs.items())
+    return {
+        "chart": chart(draw, f"Accuracy by rung. {description}."),
+        "rungs": rungs,
+        "num_test": result.counts.get("test"),
+        "change": _change(evidence) if kept else None,
+    }
+
+
+def _change(evidence: Evidence) -> View | None:
+    """Returns the change of accuracy on the images of the sample, which were queried without and with the prompt."""
+    sample, predictions = evidence.sample, evidence.predictions
+    if sample is None or predictions is None:
+        return None
+    before, after = (shares.argmax(1) == sample.labels for shares in (predictions.before, predictions.after))
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    return {
+        "gained": gained,
+        "lost": lost,
+        "images": len(before),
+        "all": len(before) == sample.total,
+        "share": (gained - lost) / len(before),
+        "ci95": paired_difference(gained, lost, int((before & after).sum()), len(before)),
+        "own_output": predictions.own_output,
+    }
+
+
+def curves(run: RunFiles, evidence: Evidence) -> View:
+    """Shows loss and accuracy during learning."""
+    del evidence
+    require(run, "history.jsonl", bool(run.history))
+    result = run.result
+    rungs = {} if result is None else {name: {"val": score.val} for name, score in result.accuracy.items() if score}
+
+    def draw(panel: str) -> Figure:
+        from ...plots import curves_figure
+
+        return curves_figure(run.history, rungs, (panel,))
+
+    last = percent(run.history[-1].get("val_accuracy"))
+    span = f"over {len(run.history)} points"
+    description = f"Accuracy {span}; last validation accuracy {last}."
+    return {"charts": [chart(lambda: draw("loss"), f"Loss {span}."), chart(lambda: draw("accuracy"), description)]}
+
+
+def track(run: RunFiles) -> Track | None:
+    """Returns how a run's accuracy grew with its queries; None where its history does not say."""
+    from ...plots import Track, queries_of
+
+    if run.white_box:  # such a model is open and costs nothing, and much of it runs once only
+        return None
+    lines = [line for line in run.history if queries_of(line) is not None and line.get("val_accuracy") is not None]
+    if not lines:
+        return None
+    return Track(
+        run.name, [queries_of(line) or 0 for line in lines], [line["val_accuracy"] for line in lines], run.price
+    )
+
+
+def spending_charts(tracks: Sequence[Track]) -> list[View]:
+    """Draws accuracy against queries, and against money where every run has a price."""
+    from ...plots import spending_figure
+
+    description = "; ".join(
+        f"{track.name}: {percent(track.accuracy[-1])} after {count(track.queries[-1])} queries" for track in tracks
+    )
+    charts = [chart(lambda: spending_figure(tracks), f"Accuracy against queries. {description}.")]
+    if all(track.price is not None for track in tracks):
+        charts.append(chart(lambda: spending_figure(tracks, by_cost=True), "Accuracy against cost."))
+    return charts
+
+
+def spending(run: RunFiles, evidence: Evidence) -> View:
+    """Shows accuracy against queries and money, and what the budget was planned for."""
+    del evidence
+    grown = track(run)
+    if grown is None:
+        raise Absent("history.jsonl says of no step what it took and what it reached.")
+    plan = run.result.queries.get("plan") if run.result is not None else None
+    return {"charts": spending_charts([grown]), "price": grown.price, "plan": plan if isinstance(plan, Mapping) else {}}
+
+
+def settings(run: RunFiles, evidence: Evidence) -> View:
+    """Lists the settings of config.json."""
+    del evidence
+    require(run, "config.json", run.config is not None)
+    known: dict[str, Any] = {name: value for name, value in run.settings.items() if value is not None}
+    return {"known": known, "unset": [name for name, value in run.settings.items() if value is None]}
+
+
+def files(run: RunFiles, evidence: Evidence) -> View:
+    """Says what is missing in the run directory, and what this report took."""
+    difference = run.result.max_pixel_difference if run.result is not None else None
+    return {
+        "difference": difference if run.prompt_kept else None,
+        "ledger": run.has_ledger,
+        "missing": run.missing,
+        "queries": evidence.queries,
+    }
