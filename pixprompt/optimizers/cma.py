@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from ..core import ConfigError
-from .guard import RADIUS
 from .query import AskTell, Defaults, Options
 
 __all__ = ["MAX_FULL", "Cma", "SepCma"]
@@ -41,7 +40,7 @@ class _Library(AskTell):
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         self._library.tell(list(zip(pending.numpy(), losses.tolist(), strict=True)))
-        self._library._sigma = min(self._library._sigma, RADIUS)
+        self._library._sigma = min(self._library._sigma, self._guard.radius)
         self._center = torch.from_numpy(self._library.mean.copy())
 
     def _retreat(self) -> None:

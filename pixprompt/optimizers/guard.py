@@ -44,13 +44,15 @@ class Guard:
     there, shows that the losses have changed and not the step (another head, a drifting model): the step is given back
     and the levels start anew.
 
-    A center that leaves `RADIUS` goes back to the last good one at half the step, too.
+    A center that leaves the radius goes back to the last good one at half the step, too.
 
     Args:
         start: (D,) first center.
+        radius: Pixel RMS.
     """
 
-    def __init__(self, start: Tensor) -> None:
+    def __init__(self, start: Tensor, radius: float = RADIUS) -> None:
+        self.radius = radius
         self.start = start
         self.good = start
         self.levels: list[float] = []
@@ -80,7 +82,7 @@ class Guard:
     def check(self, center: Tensor) -> Verdict:
         """Says whether a new center (D,) may stay: it must be finite and inside the radius."""
         distance = float((center - self.start).square().mean().sqrt())
-        return Verdict.LEARN if distance <= RADIUS else self._go_back()
+        return Verdict.LEARN if distance <= self.radius else self._go_back()
 
     def _go_back(self) -> Verdict:
         self.damping /= 2

@@ -13,7 +13,7 @@ from .query import AskTell, Defaults, Options
 __all__ = ["Nes", "adam_direction", "antithetic"]
 
 _BETAS, _EPSILON = (0.9, 0.999), 1e-12
-_POWER, _LEAST = 1.0, 0.1
+_CONSTANTS = {"decay": 1.0, "least_step": 0.1}
 
 
 def antithetic(losses: Tensor, directions: Tensor, sigma: float) -> Tensor:
@@ -45,7 +45,7 @@ class Nes(AskTell):
     The step falls linearly to a tenth over the planned generations. Losses of any scale give the same steps.
     """
 
-    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.03, sigma=0.05, population=10, paired=True)
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.03, sigma=0.05, population=10, paired=True, constants=_CONSTANTS)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)
@@ -63,7 +63,12 @@ class Nes(AskTell):
         self._steps += 1
         gradient = antithetic(losses, pending, self._sigma)
         self._first, self._second, direction = adam_direction(gradient, self._first, self._second, self._steps)
-        decay = polynomial_decay(self._told, total=self._generations, exponent=_POWER, least=_LEAST)
+        decay = polynomial_decay(
+            self._told,
+            total=self._generations,
+            exponent=self._constants["decay"],
+            least=self._constants["least_step"],
+        )
         self._center = self._center - self._lr * self._guard.damping * decay * direction
 
     def _retreat(self) -> None:

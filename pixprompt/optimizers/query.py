@@ -26,9 +26,9 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar, Required, TypedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Required, TypedDict, Unpack
 
 import torch
 from torch import Generator, Tensor
@@ -36,7 +36,7 @@ from torch import Generator, Tensor
 from ..core import ConfigError, RangeError, ShapeError
 from ..seeds import seeded
 from .catalogue import QUERY_OPTIMIZERS
-from .guard import Guard, Verdict, replace_nonfinite
+from .guard import RADIUS, Guard, Verdict, replace_nonfinite
 
 __all__ = ["AskTell", "Defaults", "Options", "make_query_optimizer"]
 
@@ -53,6 +53,7 @@ class Defaults:
         population: Candidates per generation; None for 4 + floor(3 ln D).
         least: Fewest candidates that make sense.
         paired: Whether candidates come in pairs, so that their number must be even.
+        constants: The published constants, of those that `AskTell` names; None for one that depends on the run.
     """
 
     lr: float | None
@@ -60,6 +61,7 @@ class Defaults:
     population: int | None
     least: int = 2
     paired: bool = False
+    constants: Mapping[str, float | None] = field(default_factory=dict)
 
 
 class Options(TypedDict, total=False):
@@ -70,6 +72,12 @@ class Options(TypedDict, total=False):
     lr: float | None
     sigma: float | None
     population: int | None
+    radius: float | None
+    decay: float | None
+    decay_offset: float | None
+    sigma_decay: float | None
+    least_step: float | None
+    momentum: float | None
 
 
 class AskTell(ABC):
@@ -85,6 +93,10 @@ class AskTell(ABC):
         lr: Pixel RMS of the first step, > 0; the optimiser's default when None.
         sigma: Pixel RMS of a perturbation, > 0; the optimiser's default when None.
         population: M, candidates per generation; the optimiser's default when None.
+        radius: Pixel RMS from the start beyond which a center has diverged, > 0; RADIUS when None.
+        constants: Published constants; where they are None, those of the optimiser's paper. `decay`: exponent of the
+            fall of the step. `decay_offset`: generations that are added before (Spall's A). `sigma_decay`: exponent of
+            the fall of sigma. `least_step`: share of the first step below which it does not fall. `momentum`: beta.
 
     Raises:
         ConfigError: An option makes no sense, alone or for this optimiser.
@@ -103,6 +115,8 @@ class AskTell(ABC):
         lr: float | None = None,
         sigma: float | None = None,
         population: int | None = None,
+        radius: float | None = None,
+        **constants: float | None,
     ) -> None:
         if start.ndim != 1 or not start.numel():
             raise ShapeError(f"expected a start of shape (D,), got {tuple(start.shape)}; flatten it first.")
@@ -115,7 +129,8 @@ class AskTell(ABC):
         self._sigma = _positive("sigma", self.DEFAULTS.sigma if sigma is None else sigma)
         self.num_candidates = self._candidates(population)
         """M, the candidates of one generation; the same over a run."""
-        self._guard = Guard(self._center)
+        self._constants = self._chosen(constants)
+        self._guard = Guard(self._center, _positive("radius", RADIUS if radius is None else radius))
         self._pending: Tensor | None = None
         self._told = 0
 
@@ -175,6 +190,21 @@ class AskTell(ABC):
     def _retreat(self) -> None:
         """Forgets what led away from `_center`, which has been put back."""
 
+    def _chosen(self, constants: Mapping[str, float | None]) -> dict[str, float]:
+        """Returns the constants: those that are given, over those of the paper."""
+        known = self.DEFAULTS.constants
+        own = {name: value for name, value in known.items() if value is not None}
+        for name, value in constants.items():
+            if value is None:
+                continue
+            if name not in known:
+                takes = ", ".join(known) or "none of these constants"
+                raise ConfigError(f"{type(self).__name__} has no {name} ({value} given); it takes {takes}.")
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"expected {name} of at least 0, got {value}.")
+            own[name] = value
+        return own
+
     def _step_size(self, lr: float | None) -> float:
         if self.DEFAULTS.lr is None and lr is not None:
             raise ConfigError(f"{type(self).__name__} has no lr ({lr} given): it adapts its step; set sigma instead.")
@@ -190,26 +220,13 @@ class AskTell(ABC):
         return population
 
 
-def make_query_optimizer(
-    name: str,
-    start: Tensor,
-    *,
-    generator: Generator | None = None,
-    generations: int,
-    lr: float | None = None,
-    sigma: float | None = None,
-    population: int | None = None,
-) -> AskTell:
+def make_query_optimizer(name: str, start: Tensor, **options: Unpack[Options]) -> AskTell:
     """Builds a zeroth-order optimiser by name; the arguments are those of `AskTell`.
 
     Args:
         name: A name of QUERY_OPTIMIZERS.
         start: (D,) first center.
-        generator: Where every random number comes from; it is advanced. By default one that is seeded with 0.
-        generations: How many generations are planned, >= 1.
-        lr: Pixel RMS of the first step, > 0; None for the optimiser's default.
-        sigma: Pixel RMS of a perturbation, > 0; None for the optimiser's default.
-        population: M, candidates per generation; None for the optimiser's default.
+        options: See `AskTell`; the number of generations is needed, the generator is by default one seeded with 0.
 
     Raises:
         UnknownName: There is no such optimiser.
@@ -217,9 +234,7 @@ def make_query_optimizer(
         ShapeError: `start` is not (D,).
         RangeError: `start` is not finite.
     """
-    return QUERY_OPTIMIZERS[name](
-        start, generator=seeded(generator), generations=generations, lr=lr, sigma=sigma, population=population
-    )
+    return QUERY_OPTIMIZERS[name](start, **{**options, "generator": seeded(options.get("generator"))})
 
 
 def _positive(name: str, value: float | None) -> float:

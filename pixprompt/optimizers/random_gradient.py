@@ -13,7 +13,7 @@ from .query import AskTell, Defaults, Options
 
 __all__ = ["RandomGradient", "one_sided"]
 
-_POWER, _LEAST = 0.9, 0.01
+_CONSTANTS = {"decay": 0.9, "least_step": 0.01}
 
 
 def one_sided(losses: Tensor, directions: Tensor, radius: float) -> Tensor:
@@ -38,7 +38,7 @@ class RandomGradient(AskTell):
     `lr` (`Calibration`), where the public code counts the first step as the schedule's second.
     """
 
-    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.03, population=11)
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.03, population=11, constants=_CONSTANTS)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)
@@ -52,7 +52,12 @@ class RandomGradient(AskTell):
         return directions, torch.cat([self._center[None], self._center + self._radius * directions])
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
-        decay = polynomial_decay(self._told, total=self._generations, exponent=_POWER, least=_LEAST)
+        decay = polynomial_decay(
+            self._told,
+            total=self._generations,
+            exponent=self._constants["decay"],
+            least=self._constants["least_step"],
+        )
         gradient = self._calibration(one_sided(losses, pending, self._radius))
         self._center = self._center - self._lr * self._guard.damping * decay * gradient
 

@@ -16,7 +16,7 @@ __all__ = ["Spsa", "SpsaUniform", "rademacher", "segmented_uniform", "two_sided"
 
 Draw = Callable[..., Tensor]
 
-_ALPHA, _GAMMA = 0.602, 0.101
+_GAINS = {"decay": 0.602, "sigma_decay": 0.101, "decay_offset": None}
 _STABILITY = 0.1
 
 
@@ -51,7 +51,7 @@ class Spsa(AskTell):
     A is a tenth of the planned generations, as Spall (1998) advises; a comes from `Calibration`.
     """
 
-    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.05, population=10, paired=True)
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.06, sigma=0.05, population=10, paired=True, constants=_GAINS)
     DRAW: ClassVar[Draw] = staticmethod(rademacher)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
@@ -60,12 +60,13 @@ class Spsa(AskTell):
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         shape = (self.num_candidates // 2, self._center.numel())
-        size = self._sigma * power_decay(self._told, offset=0, exponent=_GAMMA)
+        size = self._sigma * power_decay(self._told, offset=0, exponent=self._constants["sigma_decay"])
         steps = size * self.DRAW(shape, generator=self._generator)
         return steps, torch.cat([self._center + steps, self._center - steps])
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
-        decay = power_decay(self._told, offset=_STABILITY * self._generations, exponent=_ALPHA)
+        offset = self._constants.get("decay_offset", _STABILITY * self._generations)
+        decay = power_decay(self._told, offset=offset, exponent=self._constants["decay"])
         gain = self._lr * self._guard.damping * decay
         self._center = self._center - gain * self._calibration(two_sided(losses, pending))
 

@@ -13,7 +13,7 @@ from .spsa import segmented_uniform, two_sided
 
 __all__ = ["SpsaGc", "corrected"]
 
-_ALPHA, _GAMMA, _OFFSET, _BETA = 0.4, 0.1, 1.0, 0.9
+_CONSTANTS = {"decay": 0.4, "sigma_decay": 0.1, "decay_offset": 1.0, "momentum": 0.9}
 
 
 def corrected(momentum: Tensor, gradient: Tensor, beta: float) -> tuple[Tensor, Tensor]:
@@ -35,7 +35,7 @@ class SpsaGc(AskTell):
     estimate is calibrated and clipped before it enters the momentum.
     """
 
-    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.02, sigma=0.05, population=10, paired=True)
+    DEFAULTS: ClassVar[Defaults] = Defaults(lr=0.02, sigma=0.05, population=10, paired=True, constants=_CONSTANTS)
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)
@@ -44,15 +44,16 @@ class SpsaGc(AskTell):
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         shape = (self.num_candidates // 2, self._center.numel())
-        size = self._sigma * power_decay(self._told, offset=0, exponent=_GAMMA)
+        size = self._sigma * power_decay(self._told, offset=0, exponent=self._constants["sigma_decay"])
         steps = size * segmented_uniform(shape, generator=self._generator)
         return steps, torch.cat([self._center + steps, self._center - steps])
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         gradient = self._calibration(two_sided(losses, pending))
-        self._momentum, direction = corrected(self._momentum, gradient, _BETA)
-        gain = self._lr * self._guard.damping * power_decay(self._told, offset=_OFFSET, exponent=_ALPHA)
-        self._center = self._center - gain / (1 + _BETA) * direction
+        constants, beta = self._constants, self._constants["momentum"]
+        self._momentum, direction = corrected(self._momentum, gradient, beta)
+        decay = power_decay(self._told, offset=constants["decay_offset"], exponent=constants["decay"])
+        self._center = self._center - self._lr * self._guard.damping * decay / (1 + beta) * direction
 
     def _retreat(self) -> None:
         self._momentum = torch.zeros_like(self._momentum)

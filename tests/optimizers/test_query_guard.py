@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from pixprompt.optimizers import QUERY_OPTIMIZERS, AskTell, guard, make_query_optimizer
+from pixprompt.optimizers import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
 from pixprompt.optimizers.guard import RADIUS, Guard, Verdict, replace_nonfinite
 
 LEARN, AGAIN, BACK = Verdict.LEARN, Verdict.LOOK_AGAIN, Verdict.GO_BACK
@@ -147,10 +147,11 @@ def test_the_width_of_cma_stays_inside_the_radius(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", list(QUERY_OPTIMIZERS))
-def test_no_center_leaves_the_radius(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    def farthest() -> float:
+def test_no_center_leaves_the_radius(name: str) -> None:
+    def farthest(radius: float | None) -> float:
+        generator = torch.Generator().manual_seed(0)
         optimizer = make_query_optimizer(
-            name, torch.ones(6), generator=torch.Generator().manual_seed(0), generations=400, sigma=0.3
+            name, torch.ones(6), generator=generator, generations=400, sigma=0.3, radius=radius
         )
         most = 0.0
         for _ in range(150):
@@ -158,6 +159,6 @@ def test_no_center_leaves_the_radius(name: str, monkeypatch: pytest.MonkeyPatch)
             most = max(most, float((optimizer.center - 1).square().mean().sqrt()))
         return most
 
-    assert farthest() <= RADIUS
-    monkeypatch.setattr(guard, "RADIUS", math.inf)
-    assert farthest() > RADIUS  # negative control: without the guard it leaves
+    assert farthest(None) <= RADIUS
+    assert farthest(0.5) <= 0.5
+    assert farthest(1e9) > RADIUS  # negative control: without the guard it leaves

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from pixprompt.core import ConfigError
 from pixprompt.optimizers import make_query_optimizer
 from pixprompt.optimizers.gains import Calibration, clip_to_norm, polynomial_decay, power_decay
 from pixprompt.optimizers.nes import adam_direction
@@ -55,6 +56,37 @@ def test_the_first_step_has_pixel_rms_lr(name: str, scale: float) -> None:
     slope = torch.linspace(-1, 2, 30, dtype=torch.float64)
     centers = track(name, lambda x: scale * (x @ slope), 30, 1, 100, 0.04)
     assert float((centers[1] - centers[0]).square().mean().sqrt()) == pytest.approx(0.04, rel=1e-8)
+
+
+PUBLISHED = {
+    "spsa": {"decay": 0.602, "sigma_decay": 0.101, "decay_offset": 10.0},  # a tenth of 100 generations
+    "spsa-uniform": {"decay": 0.602, "sigma_decay": 0.101, "decay_offset": 10.0},
+    "spsa-gc": {"decay": 0.4, "sigma_decay": 0.1, "decay_offset": 1.0, "momentum": 0.9},
+    "bar": {"decay": 0.9, "least_step": 0.01},
+    "nes": {"decay": 1.0, "least_step": 0.1},
+}
+
+
+@pytest.mark.parametrize(("name", "constant"), [(name, constant) for name in PUBLISHED for constant in PUBLISHED[name]])
+def test_the_published_constants_are_the_defaults_of_options(name: str, constant: str) -> None:
+    def centers(**constants: float) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        optimizer = make_query_optimizer(name, torch.zeros(6), generator=generator, generations=100, **constants)
+        rows = []
+        for _ in range(98):  # to where the least step shows
+            optimizer.tell((optimizer.ask() - 5).square().sum(1).tolist())
+            rows.append(optimizer.center)
+        return torch.stack(rows)
+
+    published = centers()
+    assert torch.equal(centers(**{constant: PUBLISHED[name][constant]}), published)
+    assert not torch.equal(centers(**{constant: 0.5}), published)  # negative control
+
+
+def test_a_constant_of_another_optimizer_is_refused() -> None:
+    for name, constant in (("spsa", "least_step"), ("bar", "sigma_decay"), ("cma", "decay"), ("nes", "momentum")):
+        with pytest.raises(ConfigError, match=f"has no {constant}"):
+            make_query_optimizer(name, torch.zeros(4), generator=torch.Generator(), generations=9, **{constant: 0.5})
 
 
 @pytest.mark.parametrize("name", ["bar", "spsa", "spsa-uniform"])

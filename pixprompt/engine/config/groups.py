@@ -141,6 +141,13 @@ class SearchSettings(Settings):
     basis_size: int | None = option(None, "frequencies or blocks per side, or rank, of the basis", low=1)
     sigma: float | None = option(None, "of a search by answers: size of the trials, RMS of the pixels", low=0)
     population: int | None = option(None, "of a search by answers: trials per step", low=1)
+    decay: float | None = option(None, "of spsa, spsa-gc, bar and nes: exponent of the fall of the step", low=0)
+    decay_offset: float | None = option(None, "of spsa and spsa-gc: steps added before it falls (Spall's A)", low=0)
+    sigma_decay: float | None = option(None, "of spsa and spsa-gc: exponent of the fall of sigma", low=0)
+    least_step: float | None = option(None, "of bar and nes: share of the first step below which none falls", low=0)
+    radius: float | None = option(
+        None, "of a search by answers: RMS of the pixels from the start at which it has diverged", low=0
+    )
     budget: int | None = option(
         None, "queries that the run may ask in all, the final test included; learns from answers alone", low=0
     )

@@ -12,7 +12,20 @@ from .train_config import TrainConfig, idle_option
 
 __all__ = ["check_settings"]
 
-_BY_ANSWERS = ("basis", "basis_size", "sigma", "population", "head_images", "test_images", "surrogate")
+_BY_ANSWERS = (
+    "basis",
+    "basis_size",
+    "sigma",
+    "population",
+    "decay",
+    "decay_offset",
+    "sigma_decay",
+    "least_step",
+    "radius",
+    "head_images",
+    "test_images",
+    "surrogate",
+)
 
 
 def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:

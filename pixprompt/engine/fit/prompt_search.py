@@ -11,7 +11,7 @@ from torch import Tensor
 from ...adapters import BarPrompter, InBasis, Prompter
 from ...core import BudgetError, ConfigError
 from ...ledger import OpenVocabulary
-from ...optimizers import AskTell, make_query_optimizer
+from ...optimizers import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
 from ...outputs import OUTPUTS
 from ...templates import make_basis
 from ..answers import Answered
@@ -205,12 +205,20 @@ def _search(session: Session, tried: Tried, plain: Choice, none: Candidate, quer
 
 
 def _optimizer(config: TrainConfig, x: Tensor, generations: int) -> AskTell:
+    name, search = config.fit.optimizer or "", config.search
+    has_momentum = "momentum" in QUERY_OPTIMIZERS[name].DEFAULTS.constants
     return make_query_optimizer(
-        config.fit.optimizer or "",
+        name,
         x,
         generator=stream(config.seed, "optimizer"),
         generations=generations,
         lr=config.fit.lr,
-        sigma=config.search.sigma,
-        population=config.search.population,
+        sigma=search.sigma,
+        population=search.population,
+        radius=search.radius,
+        decay=search.decay,
+        decay_offset=search.decay_offset,
+        sigma_decay=search.sigma_decay,
+        least_step=search.least_step,
+        momentum=config.fit.momentum if has_momentum else None,
     )
