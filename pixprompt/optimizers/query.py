@@ -67,7 +67,7 @@ class Defaults:
 class Options(TypedDict, total=False):
     """The keyword arguments of `AskTell`, for those who pass them on."""
 
-    generator: Required[Generator]
+    generator: Generator | None
     generations: Required[int]
     lr: float | None
     sigma: float | None
@@ -88,7 +88,7 @@ class AskTell(ABC):
 
     Args:
         start: (D,) first center; D >= 1, finite.
-        generator: Where every random number comes from; it is advanced.
+        generator: Where every random number comes from; it is advanced. By default one that is seeded with 0.
         generations: How many generations are planned, >= 1: the decay of the step hangs on it.
         lr: Pixel RMS of the first step, > 0; the optimiser's default when None.
         sigma: Pixel RMS of a perturbation, > 0; the optimiser's default when None.
@@ -110,7 +110,7 @@ class AskTell(ABC):
         self,
         start: Tensor,
         *,
-        generator: Generator,
+        generator: Generator | None = None,
         generations: int,
         lr: float | None = None,
         sigma: float | None = None,
@@ -123,7 +123,7 @@ class AskTell(ABC):
         self._center = start.detach().to("cpu", torch.float64, copy=True)
         if not self._center.isfinite().all():
             raise RangeError("expected a finite start, got nan or inf in it; begin at zeros.")
-        self._generator = generator
+        self._generator = seeded(generator)
         self._generations = int(_positive("generations", generations))
         self._lr = self._step_size(lr)
         self._sigma = _positive("sigma", self.DEFAULTS.sigma if sigma is None else sigma)
@@ -226,7 +226,7 @@ def make_query_optimizer(name: str, start: Tensor, **options: Unpack[Options]) -
     Args:
         name: A name of QUERY_OPTIMIZERS.
         start: (D,) first center.
-        options: See `AskTell`; the number of generations is needed, the generator is by default one seeded with 0.
+        options: See `AskTell`.
 
     Raises:
         UnknownName: There is no such optimiser.
@@ -234,7 +234,7 @@ def make_query_optimizer(name: str, start: Tensor, **options: Unpack[Options]) -
         ShapeError: `start` is not (D,).
         RangeError: `start` is not finite.
     """
-    return QUERY_OPTIMIZERS[name](start, **{**options, "generator": seeded(options.get("generator"))})
+    return QUERY_OPTIMIZERS[name](start, **options)
 
 
 def _positive(name: str, value: float | None) -> float:
