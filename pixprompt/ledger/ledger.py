@@ -34,6 +34,7 @@ PRICE = "price_per_1000"
 """The name of the text that holds the price of 1000 queries."""
 _ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
 """Bytes on the disk that an answer takes at most, besides twice the longest one so far."""
+_YEAR_10000 = 253402300800.0
 _HITS = "cached_images"
 _FORM = "answers"
 
@@ -251,7 +252,13 @@ class Ledger:
         """Returns the requests that were begun and neither answered nor failed, oldest first; running ones, too."""
         query = f"SELECT id, images, asked, resolved, endpoint FROM requests WHERE {IN_DOUBT} ORDER BY id"
         with self._file.reported():
-            return [Doubt(*row) for row in self._file.execute(query)]
+            doubts = [Doubt(*row) for row in self._file.execute(query)]
+        for doubt in doubts:
+            if not isinstance(doubt.asked, float) or not 0 <= doubt.asked < _YEAR_10000:
+                raise PixpromptError(
+                    f"{self._file.name} is damaged: request {doubt.request} has no date. Bring back a copy."
+                )
+        return doubts
 
     def close(self) -> None:
         """Closes the file; a second time does nothing."""

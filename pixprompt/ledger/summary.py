@@ -67,13 +67,17 @@ def read_ledger(path: str | Path, *, price_per_1000: float | None = None, reques
         with file.reported():
             file.execute("BEGIN")  # one state for all that follows, whatever is written meanwhile
             return _report(file, path, price_per_1000, requests)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise PixpromptError(
+            f"{path} is damaged: a value in it cannot be read ({error}). Bring back a copy."
+        ) from error
     finally:
         file.close()
 
 
 def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests: bool) -> dict[str, Any]:
     (totals,) = _rows(file, _TOTALS)
-    known = _known(file, path)
+    known = _known(file)
     if price_per_1000 is None:
         price_per_1000 = known.price_per_1000
     times = [row["took"] for row in _rows(file, _SECONDS)]
@@ -112,14 +116,11 @@ class _Known:
     cached: int
 
 
-def _known(file: LedgerFile, path: Path) -> _Known:
+def _known(file: LedgerFile) -> _Known:
     meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
-    try:
-        price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
-        found = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
-        return _Known(price, found, int(meta.get("cached_images", 0)))
-    except (ValueError, TypeError) as error:
-        raise PixpromptError(f"{path} is damaged: what it says about itself cannot be read ({error}).") from error
+    price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
+    found = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
+    return _Known(price, found, int(meta.get("cached_images", 0)))
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:
@@ -149,7 +150,9 @@ def _listed(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "asked": _date(row["asked"]), "billed": bool(row["billed"])}
 
 
-def _date(seconds: float | None) -> str | None:
+def _date(seconds: object) -> str | None:
     if seconds is None:
         return None
+    if not isinstance(seconds, int | float):
+        raise ValueError(f"expected a date, got {seconds!r:.40}")
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -10,6 +10,7 @@ from torch import nn
 
 from ..core import ConfigError, Model, UnknownName
 from ..registry import suggest
+from ..urls import plain_url
 from .short_names import MODELS
 
 __all__ = ["PREFIXES", "load_model"]
@@ -67,6 +68,7 @@ def _full_name(name: str) -> str:
         return MODELS[name]
     prefix, colon, _ = name.partition(":")
     guess = suggest(prefix, PREFIXES) if colon else suggest(name, MODELS)
+    shown = plain_url(name) if "/" in name else name  # a mistyped URL may hold a password
     raise UnknownName(
-        f"unknown model {name!r}.{guess} Known: {', '.join(MODELS)}; or one of {'; '.join(PREFIXES.values())}."
+        f"unknown model {shown!r}.{guess} Known: {', '.join(MODELS)}; or one of {'; '.join(PREFIXES.values())}."
     )

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core import EndpointError
+from ..urls import plain_url
 from .calls.clock import Clock
 from .calls.rate_limit import RateLimit
 from .calls.retry import RetryPolicy, Sender
 from .endpoint_file import read_endpoint
-from .http.secrets import plain_url
 from .http.transport import Transport
 from .messages import Fault, FaultKind, Incoming, Outgoing
 from .model import RemoteModel

@@ -12,7 +12,8 @@ from urllib.parse import quote, urlsplit
 from ..core import AnswerKind, ConfigError, UnknownName
 from ..encoding import encoder_of
 from ..registry import Registry, suggest
-from .http.secrets import Secrets, check_filling, check_url, plain_url
+from ..urls import plain_url
+from .http.secrets import Secrets, check_filling, check_url
 from .protocol import Endpoint
 from .protocols import PROTOCOLS
 from .protocols.options import check_keys, choice_option, text_option, whole_option

@@ -19,10 +19,10 @@ from ..ledger.ledger import PRICE, Doubt, Totals
 from ..ledger.querier import Canvases
 from ..ledger.reply_ledger import SKIPPED, ReplyLedger, Skipped, StoredReply
 from ..tensor_checks import check_images
+from ..urls import plain_url
 from .calls.attempts import LedgerAttempts
 from .calls.retry import Final
 from .calls.thread_pool import run_concurrently
-from .http.secrets import plain_url
 from .model import RemoteModel
 from .refusals import IN_A_ROW, ImageRefused, RefusalPolicy
 

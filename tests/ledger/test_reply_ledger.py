@@ -147,3 +147,18 @@ def test_what_is_no_ledger_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "l").write_text("no database at all " * 100)
     with pytest.raises(PixpromptError, match="is no ledger"):
         read_ledger(tmp_path / "l")
+
+
+@pytest.mark.parametrize(("column", "value"), [("asked", "'yesterday'"), ("asked", "1e300"), ("answered", "X'00'")])
+def test_what_is_no_date_is_a_damaged_ledger(tmp_path: Path, column: str, value: str) -> None:
+    path = tmp_path / "l"
+    with ReplyLedger(path) as ledger:
+        sent(ledger, KEYS[:1], 0, [])
+    with closing(sqlite3.connect(path)) as file:
+        file.execute(f"UPDATE requests SET {column} = {value}")
+        file.commit()
+    with pytest.raises(PixpromptError, match="is damaged"):
+        read_ledger(path, requests=True)
+    if column == "asked":
+        with ReplyLedger(path) as ledger, pytest.raises(PixpromptError, match="is damaged"):
+            ledger.in_doubt()

@@ -141,7 +141,6 @@ def test_images_arrive_and_answers_come_back_in_order(send: str, encoding: str) 
         ({"items": "p"}, {"p": {"x": 0.25, "y": 0}}, {"x": 0.25, "y": 0.0}),
         ({"items": "p", "score": "c"}, {"p": {"x": {"c": 1}}}, {"x": 1.0}),
         ({"items": "p[*]", "label": "i", "score": "s", "scale": 100}, {"p": [{"i": 7, "s": 25}]}, {"7": 0.25}),
-        ({"items": "", "label": "l", "score": "s"}, [{"l": "a", "s": 0.5}, {"l": "a", "s": 0.25}], {"a": 0.75}),
         ({"label": 'a["x.y"].name'}, {"a": {"x.y": {"name": "Katze: groß"}}}, "Katze: groß"),
         ({"label": "n"}, {"n": 3}, "3"),
         ({"items": "p", "label": "l", "score": "s", "empty": True}, {}, {}),

@@ -214,7 +214,7 @@ BAD: list[tuple[object, str]] = [
     (b"", "expected JSON, got 'nothing'"),
     (b"<html>down</html>", "expected JSON, got '<html>"),
     (b"\xff\xfe\x00", "expected JSON"),
-    (DEEP, "expected JSON"),
+    (DEEP, "nested too deeply"),
     ({}, "expected a list of outputs"),
     ({"outputs": [3]}, "expected a list of outputs"),
     (outputs(), "expected output 'y', got []"),

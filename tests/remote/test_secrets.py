@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError
-from pixprompt.remote.http.secrets import Secrets, check_url, plain_url
+from pixprompt.remote.http.secrets import Secrets, check_url
 from pixprompt.remote.messages import Incoming
+from pixprompt.urls import plain_url
 
 KEY = "sk-test-0123456789abcdef"
 

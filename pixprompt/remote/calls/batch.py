@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ...core import EndpointError
 from ...replies.parse import Reply
-from ..http.secrets import plain_url
+from ...urls import plain_url
 from ..messages import Fault, FaultKind, ItemFault
 
 __all__ = ["Batch", "Trouble"]

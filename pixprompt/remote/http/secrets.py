@@ -13,9 +13,10 @@ from typing import Any
 from urllib.parse import parse_qsl, quote, urlsplit
 
 from ...core import ConfigError
+from ...urls import plain_url
 from ..messages import Incoming
 
-__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers", "plain_url"]
+__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@\"']*@")
@@ -173,14 +174,6 @@ def check_filling(name: str) -> None:
 def open_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Returns the headers that take nothing from the environment, with names in lower case."""
     return {name.lower(): value for name, value in headers.items() if not _VARIABLE.search(value)}
-
-
-def plain_url(url: str) -> str:
-    """Returns a URL without user-info, query and fragment, for messages."""
-    scheme, mark, rest = url.partition("://")
-    rest = re.split(r"[?#]", rest if mark else scheme)[0]
-    host, slash, path = rest.partition("/")
-    return f"{scheme + mark if mark else ''}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _check_header(name: str, template: str) -> None:

@@ -23,9 +23,10 @@ from requests.utils import get_environ_proxies, select_proxy
 from urllib3.exceptions import DecodeError, HTTPError
 
 from ...core import ConfigError
+from ...urls import plain_url
 from ..messages import Fault, FaultKind, Incoming, Outgoing
 from .deadline import POOLS, Deadline
-from .secrets import Secrets, check_url, plain_url
+from .secrets import Secrets, check_url
 
 __all__ = ["Transport"]
 

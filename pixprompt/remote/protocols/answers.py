@@ -18,6 +18,7 @@ __all__ = [
     "finite",
     "garbled",
     "label_text",
+    "load_json",
     "named_scores",
     "parse_json",
     "raise_error",
@@ -28,6 +29,8 @@ __all__ = [
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 60
 _MOST = 200
+_MOST_VALUES = 1_000_000
+"""In the JSON of one reply: a thousand scores for each of a thousand images."""
 
 
 def short(value: object) -> str:
@@ -42,6 +45,31 @@ def garbled(reason: str, incoming: Incoming) -> Fault:
     return Fault(FaultKind.GARBLED, reason, incoming=incoming)
 
 
+def load_json(content: bytes) -> Any:
+    """Reads JSON whose values a person could still count: memory and time are bounded before it is parsed.
+
+    Raises:
+        ValueError: It is no JSON, is nested too deeply, holds too many values or the same name twice in an object.
+    """
+    if content.count(b",") + content.count(b":") > _MOST_VALUES:
+        raise _UnfitError(f"the reply holds more than {_MOST_VALUES} values")
+    try:
+        return json.loads(content, object_pairs_hook=_object)
+    except RecursionError as error:
+        raise _UnfitError("the reply is nested too deeply") from error
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _UnfitError("an object of the reply holds the same name twice")
+    return found
+
+
+class _UnfitError(ValueError):
+    """It is JSON, and not such as an endpoint answers with."""
+
+
 def parse_json(incoming: Incoming, text: bytes | None = None) -> Any:
     """Reads a body, or the part of it that is given, as JSON.
 
@@ -50,8 +78,10 @@ def parse_json(incoming: Incoming, text: bytes | None = None) -> Any:
     """
     content = incoming.body if text is None else text
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
+        return load_json(content)
+    except _UnfitError as error:
+        raise garbled(str(error), incoming) from error
+    except ValueError as error:
         came = short(content[:40].decode("utf-8", "replace")) or "nothing"
         raise garbled(f"expected JSON, got {came!r}", incoming) from error
 
@@ -97,11 +127,19 @@ def row_of_scores(values: object, incoming: Incoming, *, scale: float = 1.0) -> 
     return np.asarray(numbers, dtype=np.float64)
 
 
-def named_scores(pairs: Iterable[tuple[object, object]], incoming: Incoming, *, scale: float = 1.0) -> dict[str, float]:
-    """Reads label -> score of one image; labels that come twice add up.
+def named_scores(
+    pairs: Iterable[tuple[object, object]], incoming: Incoming, *, scale: float = 1.0, add_up: bool = False
+) -> dict[str, float]:
+    """Reads label -> score of one image.
+
+    Args:
+        pairs: Labels and scores.
+        incoming: The reply, for the fault.
+        scale: What is 1 on the endpoint's scale.
+        add_up: Whether the scores of a label that comes twice add up; else that is a fault.
 
     Raises:
-        Fault: GARBLED, a label is neither text nor an integer, or a score is no finite number.
+        Fault: GARBLED, a label is neither text nor an integer or comes twice, or a score is no finite number.
     """
     found: dict[str, float] = {}
     for label, value in pairs:
@@ -109,6 +147,8 @@ def named_scores(pairs: Iterable[tuple[object, object]], incoming: Incoming, *, 
         number = finite(value, scale)
         if name is None or number is None or not math.isfinite(found.get(name, 0.0) + number):
             raise garbled(f"expected a label with a finite score, got {short(label)}: {short(value)}", incoming)
+        if name in found and not add_up:
+            raise garbled(f"the label {short(name)!r} comes twice", incoming)
         found[name] = found.get(name, 0.0) + number
     return found
 

@@ -58,12 +58,11 @@ class HuggingFace(Protocol):
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
         """Reads the labels of one image; their order is for the reader of the answers to choose."""
-        return [read_labels(incoming, add_up=not self._logits)]
+        return [read_labels(incoming, add_up=not self._logits and not self.endpoint.labels)]
 
     def facts(self) -> dict[str, Any]:
         """Adds the parameters that are sent: their defaults depend on the labels."""
-        named = {"named": True} if self._logits else {}  # 0.3.0 kept arrays, in the order of the labels of that time
-        return {**super().facts(), "parameters": self._parameters, **named}
+        return {**super().facts(), "parameters": self._parameters}
 
 
 def with_parameters(url: str, picture: Picture, parameters: Mapping[str, Any]) -> Outgoing:
@@ -73,12 +72,12 @@ def with_parameters(url: str, picture: Picture, parameters: Mapping[str, Any]) -
     return Outgoing(url, json.dumps(body).encode(), headers)
 
 
-def read_labels(incoming: Incoming, *, add_up: bool = True) -> dict[str, float]:
+def read_labels(incoming: Incoming, *, add_up: bool = False) -> dict[str, float]:
     """Reads [{"label", "score"}, ...] of one image, also where a list per image is around it.
 
     Args:
         incoming: The reply.
-        add_up: Whether the scores of a label that comes twice add up, as probabilities do.
+        add_up: Whether the scores of a label that comes twice add up, as those of two classes of one name do.
 
     Raises:
         Fault: It is something else, or it says that the endpoint failed.
@@ -88,10 +87,7 @@ def read_labels(incoming: Incoming, *, add_up: bool = True) -> dict[str, float]:
     items = body[0] if isinstance(body, list) and len(body) == 1 and isinstance(body[0], list) else body
     if not isinstance(items, list) or not items or not all(isinstance(item, dict) for item in items):
         raise garbled(f"expected a list of labels with scores, got {short(body)}", incoming)
-    found = named_scores(((item.get("label"), item.get("score")) for item in items), incoming)
-    if not add_up and len(found) < len(items):
-        raise garbled("a label comes twice, and logits do not add up; use the function softmax", incoming)
-    return found
+    return named_scores(((item.get("label"), item.get("score")) for item in items), incoming, add_up=add_up)
 
 
 @PROTOCOLS.register("huggingface-zero-shot")
@@ -135,6 +131,9 @@ class HuggingFaceZeroShot(Protocol):
         strange = [label for label in found if label not in self._labels]
         if strange:
             raise garbled(f"the answer names {short(strange[0])!r}, which was no candidate", incoming)
+        missing = [label for label in self._labels if label not in found]
+        if missing:
+            raise garbled(f"the answer leaves out {short(missing[0])!r}, which was a candidate", incoming)
         return [found]
 
     def facts(self) -> dict[str, Any]:

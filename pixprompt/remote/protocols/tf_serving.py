@@ -23,6 +23,7 @@ from ..protocol import PAUSES, PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import (
     check_count,
     garbled,
+    load_json,
     named_scores,
     parse_json,
     raise_error,
@@ -90,8 +91,8 @@ class TFServing(Protocol):
         self._wait(get)
         reply = get(Outgoing(self._url(f"{self._model}/metadata"), method="GET"))
         try:
-            body = json.loads(reply.body)
-        except (ValueError, RecursionError):
+            body = load_json(reply.body)
+        except ValueError:
             return Declared()
         if not isinstance(body, dict):
             return Declared()
@@ -184,8 +185,8 @@ class TFServing(Protocol):
 def _states(reply: Incoming) -> list[str]:
     """Returns the states of the versions of a model; none where the reply is about something else."""
     try:
-        body = json.loads(reply.body)
-    except (ValueError, RecursionError):
+        body = load_json(reply.body)
+    except ValueError:
         return []
     found = body.get("model_version_status") if isinstance(body, dict) else None
     return [str(item.get("state")) for item in found if isinstance(item, dict)] if isinstance(found, list) else []

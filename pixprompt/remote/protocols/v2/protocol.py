@@ -20,7 +20,7 @@ from ....core import AnswerKind, ConfigError, EndpointError
 from ....replies.parse import Reply
 from ...messages import Incoming, ItemFault, Outgoing, Picture
 from ...protocol import PAUSES, PROTOCOLS, Declared, Endpoint, Protocol
-from ..answers import garbled, named_scores, short
+from ..answers import garbled, load_json, named_scores, short
 from ..options import check_keys, choice_option, flag_option, whole_option
 from ..pixels import PixelValues
 from .metadata import ImageInput, find_input, find_output, input_from_options
@@ -126,7 +126,9 @@ class V2(Protocol):
                 raise garbled(f"expected two or more finite scores per image, got {short(rows.tolist())}", incoming)
             return list(rows)
         if self.top is not None:
-            return [named_scores(classes(row, self.endpoint.labels or (), incoming), incoming) for row in rows]
+            return [
+                named_scores(classes(row, self.endpoint.labels or (), incoming), incoming, add_up=True) for row in rows
+            ]
         if rows.shape[1] != 1:
             raise garbled(f"expected one label per image, got {short(rows.tolist())}", incoming)
         return [str(row[0]) for row in rows]
@@ -201,8 +203,8 @@ class V2(Protocol):
     def _check_repository(self, get: Callable[[Outgoing], Incoming]) -> None:
         """Looks the model up where Triton lists all: it calls an unknown one not ready, which one would wait for."""
         try:
-            found = json.loads(get(Outgoing(self.urls.repository)).body)
-        except (ValueError, RecursionError):
+            found = load_json(get(Outgoing(self.urls.repository)).body)
+        except ValueError:
             return
         entries = found if isinstance(found, list) else []
         names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
@@ -221,8 +223,8 @@ class V2(Protocol):
 def _body(reply: Incoming) -> dict[str, Any]:
     """Returns the JSON object of a reply to a question that may stay open; an empty one for anything else."""
     try:
-        body = json.loads(reply.body) if reply.status < 300 else None
-    except (ValueError, RecursionError):
+        body = load_json(reply.body) if reply.status < 300 else None
+    except ValueError:
         body = None
     return body if isinstance(body, dict) else {}
 

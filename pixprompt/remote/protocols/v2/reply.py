@@ -68,14 +68,17 @@ def classes(texts: Iterable[str], labels: Sequence[str], incoming: Incoming) -> 
         incoming: The answer, for the fault.
 
     Raises:
-        Fault: GARBLED, an element is of another form.
+        Fault: GARBLED, an element is of another form, or an index comes twice.
     """
-    found = []
+    found, seen = [], set[str]()
     for text in texts:
         value, _, rest = text.partition(":")
         index, _, label = rest.partition(":")
         if not (index.isascii() and index.isdigit() and len(index) < 10):
             raise garbled(f"expected value:index:label, got {short(text)}", incoming)
+        if index in seen:
+            raise garbled(f"the index {index} comes twice", incoming)
+        seen.add(index)
         name = label or (labels[int(index)] if int(index) < len(labels) else index)
         found.append((name, _value(value, incoming)))
     return found
