@@ -31,10 +31,10 @@ from sweep import machine
 
 from pixprompt.data import Data, join, load_data
 from pixprompt.engine import TrainConfig
-from pixprompt.engine.answers import accuracy
+from pixprompt.engine.answers import accuracy, query_canvases
+from pixprompt.engine.fit.adapter_fit import fit_adapter, new_adapter
 from pixprompt.engine.fit.inputs import inputs_of
-from pixprompt.engine.fit.inside_fit import ask_adapter, fit_adapter, new_adapter
-from pixprompt.engine.parts import Parts, build
+from pixprompt.engine.parts import Parts, build, canvases_of
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap
@@ -146,10 +146,10 @@ class Bench:
         self.model, self.data = backbone(shared), thousand(shared, data)
         self.config = TrainConfig(precision="fp32", epochs=EPOCHS, batch_size=BATCH, **self.values)
         parts = self.parts(self.config)
-        splits = {name: parts.split(name, Silent()).plain for name in ("train", "val", "test")}
-        self.test = splits["test"]
+        splits = {"train": self.data.train, "val": self.data.val, "test": self.data.test}
+        train, val, self.test = (canvases_of(each, parts.plain, 2, Silent(), name) for name, each in splits.items())
         adapter = new_adapter(parts, 0)
-        self.train, self.val = (inputs_of(adapter, splits[name], "cpu") for name in ("train", "val"))
+        self.train, self.val = (inputs_of(adapter, split, "cpu") for split in (train, val))
 
     def parts(self, config: TrainConfig) -> Parts:
         """Builds the parts of a run."""
@@ -162,7 +162,7 @@ class Bench:
         config, began, busy = parts.config.with_values(seed=seed), time.perf_counter(), time.process_time()
         state = fit_adapter(parts, config, adapter, self.train.rebind(adapter), self.val.rebind(adapter), Silent())
         seconds, busy = time.perf_counter() - began, time.process_time() - busy
-        test = ask_adapter(parts, adapter, self.test, Silent())
+        test = query_canvases(adapter.outputs, self.test, device=parts.device)
         return {
             "lr": rate,
             "epochs": epochs,

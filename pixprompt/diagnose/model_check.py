@@ -16,7 +16,7 @@ from ..canvas import Canvas
 from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import few
-from ..engine.answers import Answered, ask_all
+from ..engine.answers import Answered, query_canvases
 from ..engine.fit.cross_fit import choose, stratified_folds
 from ..engine.parts import canvases_of, model_output
 from ..engine.report import Reporter
@@ -128,7 +128,7 @@ def check_model(
     canvases = canvases_of(data.train.subset(chosen), Canvas.for_model(model.spec), workers, reporter, "read labelled")
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("ask the model", len(canvases.labels))
-    answered = ask_all(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).known
+    answered = query_canvases(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).complete
     kinds = candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
     make = partial(_output, model=model, data=data, seed=seed)
     tried = choose(make, kinds, answered, stratified_folds(answered.labels, _FOLDS))

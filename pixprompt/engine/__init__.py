@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .budget.plan import plan
     from .config.train_config import TrainConfig
     from .opening import Calls
     from .report import Reporter, Silent
     from .result import RUNGS, Result, Score, wilson
-    from .run import train
+    from .run import plan, train
     from .saved.deploy import Deployed, deploy
     from .saved.evaluate import evaluate
     from .saved.predict import predict
@@ -35,12 +34,11 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "budget.plan": "plan",
         "config.train_config": "TrainConfig",
         "opening": "Calls",
         "report": "Reporter Silent",
         "result": "RUNGS Result Score wilson",
-        "run": "train",
+        "run": "plan train",
         "saved.deploy": "Deployed deploy",
         "saved.evaluate": "evaluate",
         "saved.predict": "predict",

@@ -1,4 +1,4 @@
-"""Asking a model about many canvases: batches in, one tensor of answers out."""
+"""Querying a model about many canvases: batches in, one tensor of outputs out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..core import OutputTransform
+from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
 from ..models import widened
 from .report import Reporter, Silent
@@ -22,10 +22,10 @@ __all__ = [
     "Answered",
     "Pixels",
     "accuracy",
-    "ask_all",
     "batches",
     "level",
     "mean_of",
+    "query_canvases",
     "reproducible",
     "score",
     "side_by_side",
@@ -69,15 +69,15 @@ class Answered:
     labels: Tensor
 
     @property
-    def heard(self) -> Tensor:
+    def mask(self) -> Tensor:
         """Which images were answered, (N,) bool."""
         return ~self.outputs.isnan().any(1)
 
     @property
-    def known(self) -> Answered:
-        """Without the images that were left without an answer."""
-        heard = self.heard
-        return self if bool(heard.all()) else self.only(heard)
+    def complete(self) -> Answered:
+        """Without the images that were not answered."""
+        mask = self.mask
+        return self if bool(mask.all()) else self.only(mask)
 
     def only(self, chosen: Tensor) -> Answered:
         """Returns the answers to some of the images, by position or by a mask (N,)."""
@@ -90,31 +90,53 @@ def side_by_side(views: Sequence[Answered]) -> Answered:
 
 
 @torch.no_grad()
-def ask_all(
-    ask: Callable[[Tensor], Tensor],
+def query_canvases(
+    query: Callable[[Tensor], Tensor],
     canvases: CanvasSet,
+    chosen: Tensor | None = None,
     *,
     device: str = "cpu",
     batch_size: int = BATCH,
     overlay: Callable[[Pixels], Pixels] | None = None,
+    partly: bool = False,
     reporter: Reporter | None = None,
 ) -> Answered:
-    """Asks about every canvas of a split.
+    """Queries a model about canvases.
 
     Args:
-        ask: Images (n, 3, H, W) in [0, 1] -> answers (n, S).
+        query: Images (n, 3, H, W) in [0, 1] -> outputs (n, S); NaN for an image without an answer.
         canvases: The split.
+        chosen: Positions in it, (M,); all by default.
         device: Where the model is.
         batch_size: Images per call.
-        overlay: Applied to the canvases before they become images: `Prompt.overlay`.
+        overlay: Applied to the canvases before they become images: `SavedPrompt.overlay`.
+        partly: Whether the first ones are queried where the budget does not pay for all.
         reporter: Advanced by the number of images.
+
+    Returns:
+        The answers to all that was chosen, or, partly, to the first ones.
+
+    Raises:
+        BudgetError: The budget does not pay for them.
     """
-    found = []
-    for part in batches(len(canvases.labels), batch_size):
-        block = np.asarray(canvases.pixels[part])
-        found.append(ask(to_images(overlay(block) if overlay else block, device)).float().cpu())
-        (reporter or Silent()).advance(len(block))
-    return Answered(torch.cat(level(found)), torch.from_numpy(np.array(canvases.labels)))
+    chosen = torch.arange(len(canvases.labels)) if chosen is None else chosen
+    rows: list[Tensor] = []
+    parts = list(torch.split(chosen, batch_size)) if len(chosen) else []
+    while parts:
+        part = parts.pop(0)
+        block = np.asarray(canvases.pixels[part.numpy()])
+        try:
+            rows.append(query(to_images(overlay(block) if overlay else block, device)).float().cpu())
+        except BudgetError:
+            if not partly:
+                raise
+            # A large part may be paid for in part; what comes after it is not.
+            parts = list(torch.split(part, -(-len(part) // 2))) if len(part) > BATCH else []
+            continue
+        (reporter or Silent()).advance(len(part))
+    chosen = chosen[: sum(map(len, rows))]
+    outputs = torch.cat(level(rows)) if rows else torch.zeros(0, 0)
+    return Answered(outputs, torch.from_numpy(np.array(canvases.labels)[chosen.numpy()]))
 
 
 def level(rows: list[Tensor]) -> list[Tensor]:
@@ -136,7 +158,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 def score(output: OutputTransform, val: Answered | None, test: Answered | None) -> Score:
     """Scores the splits that were asked for under an output transform; what was left without an answer counts not."""
     output = output.to("cpu")
-    val, test = (split.known if split and bool(split.heard.any()) else None for split in (val, test))
+    val, test = (split.complete if split and bool(split.mask.any()) else None for split in (val, test))
     correct = int((output(test.outputs).argmax(1) == test.labels).sum()) if test else 0
     return Score(
         val=accuracy(output(val.outputs), val.labels) if val else None,

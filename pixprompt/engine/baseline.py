@@ -1,75 +1,83 @@
-"""The answers without any prompt, which a run by gradients asks for first and keeps."""
+"""What a model is worth before anything is learned: its answers to labelled images, read by output transforms."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from ..core import ConfigError, OutputTransform
+from ..core import OutputTransform
+from ..ledger import Querier
 from ..models import DualEncoder
 from ..outputs import candidates
-from .answers import Answered, accuracy, ask_all
+from .answers import Answered, accuracy
 from .fit.checkpoint import load_state, save_state
-from .parts import Parts, Split
-from .report import Reporter
+from .parts import Parts
+from .session import Session
 
-__all__ = ["best_without_prompt", "identity_of", "plain_answers"]
+__all__ = ["Baseline", "measure_baseline"]
 
 
-def plain_answers(
-    parts: Parts, folder: Path, identity: str, train: Split, val: Split, reporter: Reporter
-) -> tuple[Answered, Answered]:
-    """Asks about train and val without any prompt; a resumed run reads the answers instead of asking again.
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The answers without anything learned, and how they are read.
+
+    Attributes:
+        train: Outputs of training images, on the canvas of the model's own setting.
+        val: Likewise, of validation images.
+        output: The plain reading, of the first rung.
+        best: The reading that validates best, of the second rung.
+        fallback: What reads the answers where no prompt is kept.
+        val_positions: Positions of the validation images, (V,); None for all.
+        repeats: How often each labelled image was queried, where answers to the same image differ.
+    """
+
+    train: Answered
+    val: Answered
+    output: OutputTransform
+    best: OutputTransform
+    fallback: OutputTransform
+    repeats: int = 1
+    val_positions: Tensor | None = None
+
+
+def measure_baseline(session: Session[Querier], output: OutputTransform, identity: str) -> Baseline:
+    """Queries the model about train and val; a resumed run reads the answers instead.
+
+    Args:
+        session: Of the run.
+        output: Of the first rung; fitted here, if it learns from answers.
+        identity: Digest of what the answers depend on.
 
     Raises:
         ConfigError: The folder holds the answers of another run.
     """
-    path = folder / "checkpoint" / "plain.safetensors"
-    kept = load_state(path)
-    if kept is not None:
-        tensors, values = kept
-        if values["identity"] != identity:
-            raise ConfigError(
-                f"{folder} was started with other images, classes, mapping or model than these, or in another order. "
-                "Bring those back, or start a new run."
-            )
+    parts = session.parts
+    train, val = (session.canvases(name, parts.plain) for name in ("train", "val"))
+    path = session.folder.checkpoint("plain.safetensors")
+    stored = load_state(path)
+    if stored is not None:
+        tensors, values = stored
+        session.folder.check_identity(values["identity"], identity)
         parts.counted.num_images, parts.counted.num_requests = values["images"], values["requests"]
     else:
-        reporter.stage("no prompt", len(train.plain.labels) + len(val.plain.labels))
-        tensors = {
-            name: ask_all(parts.counted, split.plain, device=parts.device, reporter=reporter).outputs
-            for name, split in (("train", train), ("val", val))
-        }
+        session.reporter.stage("no prompt", len(train.labels) + len(val.labels))
+        tensors = {name: session.query(name, parts.plain).outputs for name in ("train", "val")}
         counts = {"images": parts.counted.num_images, "requests": parts.counted.num_requests}
         save_state(path, tensors, {"identity": identity, **counts})
-    return (
-        Answered(tensors["train"], torch.from_numpy(np.array(train.plain.labels))),
-        Answered(tensors["val"], torch.from_numpy(np.array(val.plain.labels))),
+    answered, checked = (
+        Answered(tensors[name], torch.from_numpy(np.array(split.labels)))
+        for name, split in (("train", train), ("val", val))
     )
+    own = (output.refit(answered.outputs, answered.labels) if output.fits else output).to("cpu")
+    best = _best_output(parts, own, answered, checked)
+    return Baseline(train=answered, val=checked, output=own, best=best, fallback=own)
 
 
-def identity_of(parts: Parts, own: OutputTransform, train: Split, val: Split, **more: Any) -> str:
-    """Returns a digest of what the answers of a run depend on, and of further facts in JSON."""
-    facts = {
-        "model": [parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
-        "classes": parts.data.classes,
-        "output": own.kind if own.fits else own.to_json(),
-        "canvases": [parts.plain.to_json(), parts.canvas.to_json()],
-        "images": [(split.plain.names, split.plain.labels.tolist()) for split in (train, val)],
-        "test": (parts.data.test.names, parts.data.test.labels.tolist()),
-        **more,
-    }
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-
-
-def best_without_prompt(parts: Parts, own: OutputTransform, train: Answered, val: Answered) -> OutputTransform:
+def _best_output(parts: Parts, own: OutputTransform, train: Answered, val: Answered) -> OutputTransform:
     """Returns the transform that validates best without a prompt, from the same labelled answers; own wins ties."""
-    own = own.to("cpu")
     fitted = [own]
     has_text = isinstance(parts.model, DualEncoder)
     for kind in candidates(parts.spec, has_text, classes=parts.data.classes):

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
-from ..outputs import make_output, output_from_json, texts_for, words_for
+from ..outputs import make_output, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config.presets import learns_from_answers, resolve, uses_model_units
 from .config.rules import check_settings
@@ -27,7 +26,6 @@ from .seeds import stream
 
 __all__ = [
     "Parts",
-    "Split",
     "build",
     "canvases_of",
     "device_of",
@@ -42,17 +40,6 @@ _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @dataclass(frozen=True)
-class Split:
-    """The canvases of one split: those of the model's own setting, and those under the prompt.
-
-    They are the same object where the two agree.
-    """
-
-    plain: CanvasSet
-    prompt: CanvasSet
-
-
-@dataclass(frozen=True)
 class Parts:
     """Everything that a run needs, built and checked."""
 
@@ -64,8 +51,8 @@ class Parts:
     canvas: Canvas
     device: str
     weights_sha256: str
-    by_answers: bool = False
-    """Whether the run asks for answers only, within a budget."""
+    mode: str = "gradients"
+    """How the run learns: "gradients", "answers" (alone, within a budget), or by a "grid search"."""
     floor: float | None = None
     """What a probability of 0 stands for, where the answers have shown how they are rounded."""
 
@@ -119,18 +106,6 @@ class Parts:
             )
         return None
 
-    def revive(self, values: dict[str, Any]) -> OutputTransform:
-        """Builds an output transform from its JSON."""
-        return output_from_json(values, spec=self.spec).to(self.device)
-
-    def split(self, name: str, reporter: Reporter) -> Split:
-        """Makes the canvases of train, val or test."""
-        images: ImageSet = {"train": self.data.train, "val": self.data.val, "test": self.data.test}[name]
-        plain = canvases_of(images, self.plain, self.config.data.workers, reporter, f"read {name}")
-        if self.canvas == self.plain:
-            return Split(plain, plain)
-        return Split(plain, canvases_of(images, self.canvas, self.config.data.workers, reporter, f"read {name}"))
-
 
 def build(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> Parts:
     """Builds the parts of a run.
@@ -176,7 +151,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         canvas=prompt_canvas(plain, frame),
         device=device,
         weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
-        by_answers=by_answers,
+        mode="answers" if by_answers else "grid search" if config.fit.grid_search else "gradients",
     )
 
 

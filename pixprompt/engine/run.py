@@ -1,35 +1,36 @@
-"""One run: from a configuration to a run directory with a prompt and a result."""
+"""One run: from a configuration to a run directory with a prompt or an adapter, and a result."""
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..adapters import PixelPrompt
-from ..core import ConfigError, Model
+from ..core import Model
 from ..data import Data
-from ..files import make_folder, write_json
-from .answers import ask_all, reproducible
-from .baseline import identity_of, plain_answers
-from .budget.plan import allocation_of, check_budget
+from ..remote import RemoteModel
+from .answers import reproducible
+from .budget.queries import cost
+from .by_answers import ByAnswers
+from .by_gradients import ByGradients
+from .by_grid_search import ByGridSearch
 from .config.train_config import TrainConfig, run_config
-from .finish import Ending, finish
-from .fit.gradient import Fit, GradientFit, fit
-from .fit.inputs import Images
-from .fit.inside_fit import new_adapter
-from .fit.prompt_search import check_search
-from .inside_run import run_inside
-from .parts import Parts, Split, build, pick_autocast
-from .query_run import run_queries
+from .ladder import make_result, score_ladder
+from .learned import Learner
+from .parts import Parts, build
 from .report import Reporter, Silent
 from .result import Result, read_result
-from .saved.prompt_png import write_history
-from .seeds import stream
+from .run_folder import RunFolder
 
-__all__ = ["train"]
+__all__ = ["LEARNERS", "plan", "train"]
+
+LEARNERS: Mapping[str, type[Learner[Any, Any]]] = {
+    "gradients": ByGradients,
+    "answers": ByAnswers,
+    "grid search": ByGridSearch,
+}
+"""`Parts.mode` -> the way of learning."""
 
 
 def train(
@@ -42,7 +43,7 @@ def train(
     model: Model | None = None,
     data: Data | None = None,
 ) -> Result:
-    """Learns a prompt and writes the run directory.
+    """Learns a prompt or an adapter and writes the run directory.
 
     Args:
         config: What to do.
@@ -54,103 +55,69 @@ def train(
         data: Used instead of `config.data.name`.
 
     Raises:
-        AccessError: The model does not give the gradients that the method needs.
+        AccessError: The model gives less than the method needs.
+        BudgetError: The budget does not even pay for the first labelled answers.
         ConfigError: The settings do not go together, or `out` already holds a run.
     """
-    folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
-    given = config = run_config(folder) if resume else config
-    if resume:
-        config = config.with_values(**(changes or {}))
-        if (folder / "result.json").exists():
-            reporter.note(f"{folder} is finished; this is its result.")
-            return read_result(folder / "result.json")
-        for left in folder.rglob(".*.tmp"):  # of `write_bytes`, where the run was killed in the midst of one
-            left.unlink(missing_ok=True)
-    elif folder.is_dir() and any(not path.match(".*.tmp") for path in folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
+    folder, reporter, began = RunFolder.open(out, resume=resume), reporter or Silent(), time.perf_counter()
+    saved = run_config(folder.path) if resume else config
+    config = saved.with_values(**(changes or {})) if resume else config
+    if resume and folder.result.exists():
+        reporter.note(f"{folder.path} is finished; this is its result.")
+        return read_result(folder.result)
     with reproducible():
         parts = build(config, model=model, data=data)
-        if parts.by_answers:
-            check_search(parts, allocation_of(parts))
-            _claim(folder, _as_given(parts.config, config, given), resume)
-            return run_queries(parts, folder, reporter, began=began)
-        check_budget(parts)
-        if parts.config.method.white_box:
-            new_adapter(parts, parts.config.seed)  # what does not fit the model shows here
-            _claim(folder, parts.config, resume)
-            return run_inside(parts, folder, reporter, began=began)
-        return _run(parts, folder, resume, reporter, began)
+        learner = LEARNERS[parts.mode](parts)  # builds the rest; whatever is wrong with the settings shows here
+        folder.claim(_to_save(parts, config, saved).to_json())
+        with learner.open(folder, reporter) as session:
+            baseline = learner.measure_baseline(session)
+            learned = learner.learn(session, baseline)
+            ladder = score_ladder(session, baseline, learned)
+            result = make_result(session, learned, ladder, began=began)
+    folder.write_result(result.to_json())  # last: it says that the run is finished
+    return result
 
 
-def _run(parts: Parts, folder: Path, resume: bool, reporter: Reporter, began: float) -> Result:
-    config, own = parts.config, parts.output()
-    adapter = PixelPrompt(
-        parts.template, parts.counted, own, generator=stream(config.seed, "init"), space=config.prompt.space
-    ).to(parts.device)
-    _claim(folder, config, resume)  # not before here: what is wrong with the settings has shown
-    # The test images too are read now, so that a file that is in the way is found before the hours of training.
-    train_split, val_split, test_split = (parts.split(name, reporter) for name in ("train", "val", "test"))
-    identity = identity_of(parts, own, train_split, val_split)
-    plain_train, plain_val = plain_answers(parts, folder, identity, train_split, val_split, reporter)
-    if own.fits:
-        adapter.output = own = own.refit(plain_train.outputs, plain_train.labels)
-    fitting = time.perf_counter()
-    state = _fit(parts, adapter, folder, train_split, val_split, reporter)
-    began += time.perf_counter() - fitting - state.seconds  # the epochs of earlier sessions count, too
-    ending = Ending(parts, folder, adapter, state, own, plain_train, plain_val, val_split, test_split, reporter)
-    return finish(ending, began=began)
-
-
-def _as_given(resolved: TrainConfig, config: TrainConfig, first: TrainConfig) -> TrainConfig:
-    """Returns what to save of a run by answers.
+def _to_save(parts: Parts, config: TrainConfig, first: TrainConfig) -> TrainConfig:
+    """Returns the configuration to save.
 
     What money pays for follows from the price each time, and a decision about requests in doubt is about those alone.
     """
-    budget = resolved.search.budget if config.search.max_cost is None else config.search.budget
-    return resolved.with_values(budget=budget, in_doubt=first.endpoint.in_doubt)
-
-
-def _claim(folder: Path, config: TrainConfig, resume: bool) -> None:
-    """Makes the run directory this run's own; of two runs that start at once, one is refused."""
-    make_folder(folder)
-    if resume:
-        write_json(folder / "config.json", config.to_json())
-        return
-    path, temporary = folder / "config.json", folder / f".config-{os.urandom(8).hex()}.json.tmp"
-    write_json(temporary, config.to_json())
-    try:
-        os.link(temporary, path)  # at once and whole: a run that is killed here has claimed nothing, or can be resumed
-    except FileExistsError as error:
-        raise ConfigError(f"another run has just started in {folder}. Choose another --out.") from error
-    except OSError:
-        write_json(path, config.to_json())  # a file system without links; two runs at once go unnoticed there
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _fit(
-    parts: Parts, adapter: PixelPrompt, folder: Path, train_split: Split, val_split: Split, reporter: Reporter
-) -> Fit:
-    path = folder / "checkpoint" / "state.safetensors"
-    if adapter.output.fits and not path.exists() and not parts.starts_plain:
-        reporter.stage("first mapping", len(train_split.prompt.labels))
-        start = ask_all(adapter.outputs, train_split.prompt, device=parts.device, reporter=reporter)
-        adapter.output = adapter.output.refit(start.outputs, start.labels)
-    adapter.output = adapter.output.to(parts.device)
-    work = GradientFit.of(
-        parts.config,
-        adapter,
-        Images(adapter, train_split.prompt, parts.device),
-        Images(adapter, val_split.prompt, parts.device),
-        reporter,
-        device=parts.device,
-        autocast=pick_autocast(parts.config.fit.precision, parts.device),
+    resolved = parts.config
+    if parts.mode != "answers":
+        return resolved
+    return resolved.with_values(
+        budget=resolved.search.budget if config.search.max_cost is None else config.search.budget,
+        in_doubt=first.endpoint.in_doubt,
     )
 
-    def on_epoch(state: Fit) -> None:
-        write_history(folder, state.history)
-        reporter.epoch(state.history[-1])
 
-    state = fit(work, epochs=work.epochs, checkpoint=path, counted=parts.counted, on_epoch=on_epoch)
-    write_history(folder, state.history)  # once more: a kill between a checkpoint and its line must not lose the line
-    return state
+def plan(parts: Parts) -> dict[str, Any]:
+    """Returns parameters, images per split, queries by purpose and cost of a run; queries the model no further.
+
+    Raises:
+        AccessError: The model gives less than the method needs.
+        ConfigError: What `train` would refuse.
+    """
+    config, data, learner = parts.config, parts.data, LEARNERS[parts.mode](parts)
+    queries = learner.queries()
+    total = queries.pop("total", None) or sum(queries.values())
+    return {
+        "config": config.to_json(),
+        "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "parameters": learner.num_params,
+        "queries": {**queries, "total": total},
+        "cost": cost(total, config.search.price_per_1000),
+        **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
+    }
+
+
+def _calls(model: RemoteModel, total: int, config: TrainConfig) -> dict[str, Any]:
+    """Returns how a remote model will be called; requests are at least so many, since the last of a step are fewer."""
+    rest = -(-max(0, total - 1) // model.max_batch)
+    return {
+        "first": "one image alone",
+        "max_batch": model.max_batch,
+        "requests": min(total, 1) + rest,
+        "seconds": None if not config.endpoint.rate else round(total / config.endpoint.rate, 1),
+    }

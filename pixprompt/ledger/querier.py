@@ -151,6 +151,10 @@ class Querier(ABC):
             rate: The most images per second.
         """
 
+    def query(self, images: Tensor, replicate: int = 0) -> Tensor:
+        """Answers images; where answers are remembered, another replicate queries the same images again."""
+        return self(images)
+
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; returns outputs (N, S), and which images were refused and why, whose rows are NaN."""
         return self(images), {}

@@ -31,9 +31,13 @@ class DirectQuerier(Querier):
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """Queries the wrapped model, and counts."""
-        self.num_images += len(images)
-        self.num_requests += 1
+        self.count(len(images))
         return self.model(images)
+
+    def count(self, num_images: int) -> None:
+        """Counts a request that reached the model by another way, such as an adapter inside it."""
+        self.num_images += num_images
+        self.num_requests += 1
 
     def unclamped(self, images: Tensor) -> Tensor:
         """Answers images that may leave [0, 1]; see `TorchModel.unclamped`.
@@ -43,8 +47,7 @@ class DirectQuerier(Querier):
         """
         if not isinstance(self.model, TorchModel):
             raise AccessError(f"{self.spec.name} takes only images in [0, 1]; use --space pixel.")
-        self.num_images += len(images)
-        self.num_requests += 1
+        self.count(len(images))
         return self.model.unclamped(images)
 
     def require(self, num_queries: int) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,9 +13,9 @@ from ..engine.fit.gradient import Best, Fit, fit
 from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
-from ..engine.saved.prompt_png import write_history
+from ..engine.run_folder import RunFolder, identity
 from ..engine.seeds import stream
-from ..files import make_folder, read_json, write_json
+from ..files import read_json
 from ..models import TorchModel, load_model
 from ..version import __version__
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
@@ -70,31 +68,26 @@ def train(
         ConfigError: The settings do not go together, or `out` already holds a run.
         DataError: An image or an annotation cannot be used.
     """
-    folder, reporter, began = Path(out), reporter or Silent(), time.perf_counter()
+    folder, reporter, began = RunFolder.open(out, resume=resume), reporter or Silent(), time.perf_counter()
     if resume:
-        config = run_config(folder)
-        if (folder / "result.json").exists():
-            reporter.note(f"{folder} is finished; this is its result.")
-            return _result(folder / "result.json")
-        for left in folder.rglob(".*.tmp"):  # of a write in whose midst the run was killed
-            left.unlink(missing_ok=True)
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise ConfigError(f"{folder} is not empty. Choose another --out, or continue the run there with --resume.")
+        config = run_config(folder.path)
+        if folder.result.exists():
+            reporter.note(f"{folder.path} is finished; this is its result.")
+            return _result(folder.result)
     for name in ("model", "data"):
         if not getattr(config, name):
             raise ConfigError(f"--{name} is missing.")
     config = config.with_absolute_paths()
     with reproducible():
         ready = _prepared(config, reporter)
-        make_folder(folder)
-        write_json(folder / "config.json", config.to_json())
+        folder.claim(config.to_json())
 
         def on_epoch(done: Fit) -> None:
-            write_history(folder, done.history)
+            folder.write_history(done.history)
             reporter.epoch(done.history[-1])
 
         fitting = time.perf_counter()
-        path = folder / "checkpoint" / "state.safetensors"
+        path = folder.checkpoint("state.safetensors")
         done = fit(ready.work, epochs=config.epochs, checkpoint=path, identity=ready.identity, on_epoch=on_epoch)
         began += time.perf_counter() - fitting - done.seconds  # the epochs of earlier sessions count, too
         return _finish(folder, ready, done, began)
@@ -123,24 +116,23 @@ def _prepared(config: SegmentConfig, reporter: Reporter) -> Prepared:
 
 
 def _identity(data: SegmentationData, backbone: str) -> str:
-    parts = (data.train, data.val, data.test)
-    splits = [[(path.name, _size(path)) for path in (*part.images, *part.annotations)] for part in parts]
-    facts = {"backbone": backbone, "classes": data.classes, "images": splits}
-    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+    splits = [[(path.name, _size(path)) for path in (*part.images, *part.annotations)]
+              for part in (data.train, data.val, data.test)]  # fmt: skip
+    return identity(backbone=backbone, classes=data.classes, images=splits)
 
 
-def _finish(folder: Path, ready: Prepared, done: Fit, began: float) -> dict[str, Any]:
+def _finish(folder: RunFolder, ready: Prepared, done: Fit, began: float) -> dict[str, Any]:
     work, data = ready.work, ready.data
     config, segmenter = work.config, work.module
     best = done.best or Best(0, (), {}, segmenter.state_dict())
     segmenter.load_state_dict(best.state)
-    write_history(folder, done.history)  # once more: a kill between a checkpoint and its line must not lose the line
-    draw_curves(folder / "curves.png", done.history)
+    folder.write_history(done.history)  # once more: a kill between a checkpoint and its line must not lose the line
+    draw_curves(folder.path / "curves.png", done.history)
     segmenter.eval()
     saved = Saved(segmenter, data.classes, config.reduce_zero_label, config.model)
-    save_segmenter(folder / "adapter.safetensors", saved, backbone=ready.digest, weights=config.weights)
+    save_segmenter(folder.path / "adapter.safetensors", saved, backbone=ready.digest, weights=config.weights)
     # The file is what is scored, so that its numbers are those that are reported.
-    saved = load_segmenter(folder, device=work.device, net=ready.model)
+    saved = load_segmenter(folder.path, device=work.device, net=ready.model)
     test = _scores(saved, data.test, work.device, config.multi_scale, work.reporter)
     tuned = segmenter.num_inner + segmenter.num_head
     result = {
@@ -166,7 +158,7 @@ def _finish(folder: Path, ready: Prepared, done: Fit, began: float) -> dict[str,
         "seconds": round(time.perf_counter() - began, 2),
         "peak_memory_mb": round(peak_memory_mb(work.device), 1),
     }
-    write_json(folder / "result.json", result)
+    folder.write_result(result)
     return result
 
 

@@ -14,9 +14,9 @@ import numpy as np
 
 from ..core import AnswerKind, ConfigError, Model
 from ..data import Data
-from ..engine.answers import ask_all, reproducible
+from ..engine.answers import query_canvases, reproducible
 from ..engine.config.train_config import TrainConfig
-from ..engine.parts import Parts, build
+from ..engine.parts import Parts, build, canvases_of
 from ..engine.report import Reporter
 from ..files import make_folder, read_json, write_json
 from ..outputs import texts_for
@@ -113,10 +113,11 @@ def _kept_mapping(parts: Parts, study: StudySettings) -> list[list[int]]:
     if not path.exists():
         output = parts.output()
         if output.fits:
-            plain = parts.split("train", study.reporter).plain
+            images, workers = parts.data.train, parts.config.data.workers
+            plain = canvases_of(images, parts.plain, workers, study.reporter, "read train")
             study.reporter.stage("first mapping", len(plain.labels))
             with reproducible():
-                answered = ask_all(parts.counted, plain, device=parts.device, reporter=study.reporter)
+                answered = query_canvases(parts.counted, plain, device=parts.device, reporter=study.reporter)
             output = output.refit(answered.outputs, answered.labels)
         mapping = output.to_json().get("mapping")
         if mapping is None:

@@ -171,7 +171,7 @@ def wait_for(path: Path, process: subprocess.Popen[str], words: str = "") -> Non
 def test_killed_at_any_moment_and_resumed_equals_never_stopped(toy: Toy) -> None:
     assert main(toy.train("whole", *_LONG)) == 0
     rng = random.Random(2)
-    waits = "import time, pixprompt.engine.run as run\nrun.finish = lambda *_, **__: time.sleep(600)"  # for the kill
+    waits = "import time, pixprompt.engine.run as run\nrun.score_ladder = lambda *_: time.sleep(600)"  # for the kill
     moments = [("config.json", ""), *(("history.jsonl", f'"epoch": {rng.randint(1, 39)}') for _ in range(3))]
     for number, (file, words) in enumerate(moments):
         out = Path(f"cut{number}")

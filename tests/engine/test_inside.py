@@ -13,10 +13,10 @@ from pixprompt.adapters import METHODS
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.methods import grids
+from pixprompt.engine.fit.adapter_fit import new_adapter
 from pixprompt.engine.fit.checkpoint import load_state, save_state
 from pixprompt.engine.fit.inputs import CachedFeatures, Images, inputs_of
-from pixprompt.engine.fit.inside_fit import new_adapter
-from pixprompt.engine.parts import build
+from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap
@@ -167,7 +167,7 @@ def test_the_file_holds_the_learned_numbers_only(inside, vit, data, wholes) -> N
 def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -> None:
     parts = build(configured(inside, "partial"), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    canvases = parts.split("train", Silent()).plain
+    canvases = canvases_of(parts.data.train, parts.plain, 1, Silent(), "read train")
     kept = inputs_of(adapter, canvases, "cpu")
     assert isinstance(kept, CachedFeatures)
     chosen = torch.tensor([3, 1, 59])

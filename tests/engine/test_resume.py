@@ -8,10 +8,9 @@ import pytest
 
 from pixprompt import files, plots
 from pixprompt.core import ConfigError
-from pixprompt.engine import TrainConfig, evaluate, train
+from pixprompt.engine import TrainConfig, evaluate, run_folder, train
 from pixprompt.engine.fit import checkpoint
 from pixprompt.engine.report import Silent
-from pixprompt.engine.saved import prompt_png as artefact
 from pixprompt.prompt import prompt_file
 
 from .toy import KillAfter, Killed, history, numbers
@@ -76,7 +75,7 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, wh
         return wrapped
 
     with monkeypatch.context() as patch:
-        for module in (files, artefact, checkpoint, prompt_file, plots):
+        for module in (files, run_folder, checkpoint, prompt_file, plots):
             patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
         with pytest.raises(Killed):
             train(config, out=tmp_path / "cut", model=model, data=data)

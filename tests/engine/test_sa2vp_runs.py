@@ -16,10 +16,10 @@ from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
 from pixprompt.engine.config.methods import grids
 from pixprompt.engine.config.presets import resolve
+from pixprompt.engine.fit.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradient import GradientFit
 from pixprompt.engine.fit.inputs import inputs_of
-from pixprompt.engine.fit.inside_fit import new_adapter
-from pixprompt.engine.parts import build
+from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap
@@ -50,7 +50,7 @@ def settings(**values: object) -> TrainConfig:
 def test_the_loss_is_that_of_both_pathways(vit: TorchModel, data: Data, balance: float) -> None:
     parts = build(settings(balance=balance), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    canvases = parts.split("train", Silent()).plain
+    canvases = canvases_of(parts.data.train, parts.plain, 1, Silent(), "read train")
     count = len(canvases.labels)
     images = torch.from_numpy(canvases.pixels[:]).permute(0, 3, 1, 2) / 255
     labels = torch.from_numpy(canvases.labels)
@@ -67,7 +67,7 @@ def test_the_loss_is_that_of_both_pathways(vit: TorchModel, data: Data, balance:
 def test_without_supervision_the_maps_learn_through_the_image_alone(vit: TorchModel, data: Data) -> None:
     parts = build(settings(balance=1.0, epochs=5), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    inputs = inputs_of(adapter, parts.split("train", Silent()).plain, "cpu")
+    inputs = inputs_of(adapter, canvases_of(parts.data.train, parts.plain, 1, Silent(), "read train"), "cpu")
     work = GradientFit.of(parts.config, adapter, inputs, None, Silent(), device="cpu")
     before = {name: value.clone() for name, value in adapter.state_dict().items()}
     for epoch in range(4):  # what one pathway gives to the other starts at 0, so what is deep inside follows later
@@ -78,7 +78,7 @@ def test_without_supervision_the_maps_learn_through_the_image_alone(vit: TorchMo
 def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> None:
     parts = build(settings(batch_size=20, epochs=9, warmup_epochs=2), model=vit, data=data)
     adapter = new_adapter(parts, 0)
-    inputs = inputs_of(adapter, parts.split("train", Silent()).plain, "cpu")
+    inputs = inputs_of(adapter, canvases_of(parts.data.train, parts.plain, 1, Silent(), "read train"), "cpu")
     work = GradientFit.of(parts.config, adapter, inputs, None, Silent(), device="cpu")
     assert (parts.config.fit.warmup, work.warmup) == (None, 2 * work.steps)
     assert work.steps > 1

@@ -1,15 +1,23 @@
 """Images that a remote model left without an answer: in no fit, in no number, and no candidate gains by them."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from pixprompt.core import BudgetError, ModelError
-from pixprompt.data import CanvasSet
-from pixprompt.engine.answers import Answered, ask_all, mean_of, score
-from pixprompt.engine.asking import Asker, ask_some
+from pixprompt.core import Access, BudgetError, ModelError, ModelSpec
+from pixprompt.data import Data
+from pixprompt.data.image_set import from_arrays
+from pixprompt.engine import TrainConfig
+from pixprompt.engine.answers import Answered, mean_of, score
 from pixprompt.engine.fit.cross_fit import CrossFit, choose
-from pixprompt.engine.fit.zeroth_order import Candidate, Judge
+from pixprompt.engine.fit.zeroth_order import Candidate, OnlineReadout
+from pixprompt.engine.parts import build
+from pixprompt.engine.report import Silent
+from pixprompt.engine.run_folder import RunFolder
+from pixprompt.engine.session import Session
+from pixprompt.models import DirectQuerier
 from pixprompt.outputs import Direct
 
 NAN = float("nan")
@@ -24,38 +32,50 @@ def without(outputs: torch.Tensor, *missing: int) -> Answered:
     return Answered(outputs, LABELS[: len(outputs)])
 
 
-class Told:
+class Notes(Silent):
     def __init__(self) -> None:
-        self.notes: list[str] = []
+        self.texts: list[str] = []
 
     def note(self, text: str) -> None:
-        self.notes.append(text)
-
-    def advance(self, steps: int = 1) -> None:
-        pass
+        self.texts.append(text)
 
 
-class Teller:
-    """A model that does not answer some images, by their first pixel, and has a budget."""
+class Forgetful:
+    """A model that does not answer some images, by their first pixel."""
 
-    def __init__(self, *missing: int, chunk: int = 4, budget: int = 10**6) -> None:
-        self.missing, self.chunk, self.budget = missing, chunk, budget
-        self.asked = 0
+    access = Access.SCORES
+    spec = ModelSpec("forgetful", (4, 4), 2, resample="nearest")
 
-    def query(self, images: torch.Tensor, replicate: int = 0) -> torch.Tensor:
-        if self.asked + len(images) > self.budget:
-            raise BudgetError("no more")
-        self.asked += len(images)
+    def __init__(self, *missing: int) -> None:
+        self.missing = missing
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
         first = (images[:, 0, 0, 0] * 255).round()
-        rows = torch.stack([first, first + replicate], 1)
+        rows = torch.stack([first, first], 1)
         rows[[int(value) in self.missing for value in first]] = NAN
         return rows
 
 
-def canvases(count: int) -> CanvasSet:
-    pixels = np.zeros((count, 2, 2, 3), np.uint8)
+class Limited(DirectQuerier):
+    """Pays for so many images."""
+
+    def __init__(self, budget: int, chunk: int) -> None:
+        super().__init__(Forgetful())
+        self.budget, self.chunk = budget, chunk
+
+    def query(self, images: torch.Tensor, replicate: int = 0) -> torch.Tensor:
+        if self.num_images + len(images) > self.budget:
+            raise BudgetError("no more")
+        return super().query(images, replicate)
+
+
+def session(querier: DirectQuerier, count: int, folder: Path, notes: Notes) -> Session[DirectQuerier]:
+    pixels = np.zeros((count, 4, 4, 3), np.uint8)
     pixels[:, 0, 0, 0] = np.arange(count)
-    return CanvasSet(pixels, np.arange(count) % 2, tuple(f"image {index}" for index in range(count)), ())
+    images = from_arrays(pixels, np.arange(count) % 2, prefix="image ")
+    data = Data("toy", ("a", "b"), train=images, val=images, test=images)
+    parts = build(TrainConfig(size=1, budget=1), model=querier.model, data=data)
+    return Session(parts, RunFolder(folder), notes, querier)
 
 
 def test_scores_are_shares_of_what_was_answered() -> None:
@@ -99,7 +119,7 @@ def test_candidates_are_compared_on_images_that_both_answered() -> None:
 
 def test_a_judge_remembers_answers_only() -> None:
     folds = torch.tensor([0, 1, 0, 1])
-    judge = Judge(CrossFit(READ), without(RIGHT, 3), torch.arange(4), folds, refits=True)
+    judge = OnlineReadout(CrossFit(READ), without(RIGHT, 3), torch.arange(4), folds, refits=True)
     assert sorted(judge._known) == [0, 1, 2]
     judge.see([without(RIGHT, 0, 1).outputs, without(RIGHT + 1, 0).outputs], LABELS, torch.arange(4))
     assert sorted(judge._known) == [0, 1, 2, 3]
@@ -107,23 +127,25 @@ def test_a_judge_remembers_answers_only() -> None:
     assert not torch.stack([outputs for outputs, _ in judge._known.values()]).isnan().any()
 
 
-def test_what_is_missing_is_named_once_and_the_order_kept() -> None:
-    told = Told()
-    asker = Asker(Teller(2, 5), "cpu", told)  # type: ignore[arg-type]
+def test_what_is_missing_is_named_once_and_the_order_kept(tmp_path: Path) -> None:
+    notes = Notes()
+    run = session(DirectQuerier(Forgetful(2, 5)), 8, tmp_path, notes)
     for _ in range(2):
-        answered = ask_some(asker, lambda: canvases(8), torch.tensor([5, 1, 2, 7]))
-        assert answered.heard.tolist() == [False, True, False, True]
+        answered = run.query("train", run.parts.plain, torch.tensor([5, 1, 2, 7]))
+        assert answered.mask.tolist() == [False, True, False, True]
         assert answered.labels.tolist() == [1, 1, 0, 1]
-    assert told.notes == ["left without an answer: image 5, image 2"]
-    everyone = ask_all(Teller(2, 5).query, canvases(8))
-    assert everyone.known.outputs[:, 0].tolist() == [0, 1, 3, 4, 6, 7]
+    (text,) = notes.texts
+    first, second = (run.canvases("train", run.parts.plain).names[index] for index in (5, 2))
+    assert text == f"left without an answer: {first}, {second}"
+    everyone = run.query("train", run.parts.plain)
+    assert everyone.complete.outputs[:, 0].tolist() == [0, 1, 3, 4, 6, 7]
 
 
-@pytest.mark.parametrize(("chunk", "paid"), [(32, 96), (128, 96), (1024, 96)])
-def test_a_large_chunk_that_is_paid_for_in_part_is_asked_in_part(chunk: int, paid: int) -> None:
-    model = Teller(chunk=chunk, budget=100)
-    asker = Asker(model, "cpu", Told())  # type: ignore[arg-type]
-    answered = ask_some(asker, lambda: canvases(128), torch.arange(128), partly=True)
-    assert len(answered.labels) == model.asked == paid
+@pytest.mark.parametrize("chunk", [32, 128, 1024])
+def test_a_large_chunk_that_is_paid_for_in_part_is_queried_in_part(chunk: int, tmp_path: Path) -> None:
+    querier = Limited(budget=100, chunk=chunk)
+    run = session(querier, 128, tmp_path, Notes())
+    answered = run.query("train", run.parts.plain, torch.arange(128), partly=True)
+    assert len(answered.labels) == querier.num_images == 96
     with pytest.raises(BudgetError):
-        ask_some(asker, lambda: canvases(128), torch.arange(128))
+        run.query("train", run.parts.plain, torch.arange(128))

@@ -126,7 +126,7 @@ def choose(
     Raises:
         ModelError: None of the images was answered.
     """
-    answered, folds = answered.known, folds[answered.heard]
+    answered, folds = answered.complete, folds[answered.mask]
     if not len(folds):
         raise ModelError("every image was left without an answer; there is nothing to learn from.")
     found = {}

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 
 from ...adapters import PixelPrompt, Supervised, WhiteBox
 from ...data import CanvasSet
-from ..answers import Answered, ask_all, batches, to_images
+from ..answers import Answered, batches, query_canvases, to_images
 from ..report import Reporter, Silent
 
 __all__ = ["CachedFeatures", "Images", "TrainInputs", "inputs_of"]
@@ -81,7 +81,7 @@ class Images:
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
         self.on_images(len(self.labels))
-        return ask_all(self.adapter.outputs, self.canvases, device=self.device, reporter=reporter)
+        return query_canvases(self.adapter.outputs, self.canvases, device=self.device, reporter=reporter)
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
         """See `TrainInputs`."""

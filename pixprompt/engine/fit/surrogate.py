@@ -10,19 +10,22 @@ from torch import Tensor
 from torch.nn.functional import interpolate, log_softmax
 
 from ...adapters import METHODS, PixelPrompt
+from ...canvas import Canvas
 from ...core import Access, AccessError, AnswerKind, Model, ModelSpec
+from ...ledger import Journal
 from ...models import DirectQuerier, load_model
-from ..answers import ask_all
+from ..answers import query_canvases
 from ..initial_prompts import SURROGATE_SHARES, Start
-from ..parts import Parts, canvases_of
+from ..parts import Parts
 from ..report import Silent
 from ..seeds import stream
+from ..session import Session
 from .cross_fit import Choice
+from .first_answers import FirstAnswers
 from .gradient import GradientFit, fit
 from .inputs import Images
-from .query_session import Session
 
-__all__ = ["Mimic", "Resized", "load_surrogate", "ridge", "surrogate_starts"]
+__all__ = ["Mimic", "Resized", "Surrogate", "ridge"]
 
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
@@ -77,74 +80,76 @@ class Mimic:
         return self.model(images) @ self.weight + self.bias
 
 
-def load_surrogate(parts: Parts) -> Model:
-    """Loads the local model of `--surrogate`.
+class Surrogate:
+    """The local model of `--surrogate`.
+
+    Args:
+        parts: Of the run.
 
     Raises:
         AccessError: It gives no gradients.
     """
-    config = parts.config
-    weights = Path(config.search.surrogate_weights) if config.search.surrogate_weights else None
-    model = load_model(config.search.surrogate or "", weights=weights, device=parts.device)
-    if model.access < Access.GRADIENTS:
-        raise AccessError(f"the surrogate {model.spec.name} gives no gradients; name a differentiable local model.")
-    return model
 
+    def __init__(self, parts: Parts) -> None:
+        config = parts.config
+        weights = Path(config.search.surrogate_weights) if config.search.surrogate_weights else None
+        model = load_model(config.search.surrogate or "", weights=weights, device=parts.device)
+        if model.access < Access.GRADIENTS:
+            raise AccessError(f"the surrogate {model.spec.name} gives no gradients; name a differentiable local model.")
+        self.model = Resized(model, parts.spec.image_size)
 
-def surrogate_starts(session: Session, plain: Choice) -> list[Start]:
-    """Learns a prompt on the surrogate, and returns it in the strengths that are worth a try on the opaque model.
+    def starts(self, session: Session[Journal], first: FirstAnswers, plain: Choice) -> list[Start]:
+        """Learns a prompt here, and returns it in the strengths that are worth a try on the opaque model.
 
-    The surrogate reads the images by their labels, with a linear head of its own (`--mimic labels`), or by a linear
-    head that was fitted to the opaque model's answers (`--mimic answers`, as AReS does).
+        The surrogate reads the images by their labels, with a linear head of its own (`--mimic labels`), or by a linear
+        head that was fitted to the opaque model's answers (`--mimic answers`, as AReS does).
 
-    Raises:
-        AccessError: The surrogate gives no gradients.
-    """
-    parts, config = session.parts, session.parts.config
-    model = load_surrogate(parts)
-    shrink = config.prompt.fit == "shrink"
-    local = Resized(model, parts.spec.image_size)
-    theta = _learned(session, local, plain, shrink)
-    base = parts.template.init(generator=stream(config.seed, "init"))
-    return [
-        Start(f"surrogate x {share}", parts.template.project(base + share * (theta - base)), shrink)
-        for share in SURROGATE_SHARES
-    ]
+        Args:
+            session: Of the run.
+            first: The opaque model's answers without a prompt.
+            plain: The output transform that reads them.
+        """
+        parts, config = session.parts, session.parts.config
+        shrink = config.prompt.fit == "shrink"
+        theta = self._learned(session, first, plain, parts.fitted(shrink))
+        base = parts.template.init(generator=stream(config.seed, "init"))
+        return [
+            Start(f"surrogate x {share}", parts.template.project(base + share * (theta - base)), shrink)
+            for share in SURROGATE_SHARES
+        ]
 
+    def _learned(self, session: Session[Journal], first: FirstAnswers, plain: Choice, canvas: Canvas) -> Tensor:
+        """Runs the gradient engine on the surrogate and returns the last theta, (P,).
 
-def _learned(session: Session, local: Resized, plain: Choice, shrink: bool) -> Tensor:
-    """Runs the gradient engine on the surrogate and returns the last theta, (P,).
-
-    The validation images stay unseen: on them the opaque model will be asked whether this prompt is worth having.
-    """
-    own, defaults = session.parts.config, METHODS["pixel"].defaults
-    recipe = {name: defaults[name] for name in ("optimizer", "lr", "warmup", "batch_size")}
-    epochs = own.fit.epochs or defaults["epochs"]
-    config = own.with_values(method="pixel", **recipe, epochs=epochs, output="linear")
-    parts = replace(session.parts, model=local, counted=DirectQuerier(local), config=config, floor=None)
-    parts = replace(parts, canvas=parts.fitted(shrink))
-    train = session.canvases("train", shrink=shrink)()
-    first = parts.data.train.subset([0])
-    glance = canvases_of(first, parts.canvas, config.data.workers, Silent(), "read")
-    session.reporter.stage("surrogate", len(train.labels))
-    if config.search.mimic == "answers":
-        chosen = session.order[: len(session.head.labels)]
-        features = ask_all(local, session.canvases("train", shrink=False)(), device=parts.device).outputs[chosen]
-        read = plain.heads.logits(session.head.outputs, session.folds[chosen])
-        weight, bias = ridge(features, log_softmax(read, dim=1))
-        mimic = Mimic(local, weight.to(parts.device), bias.to(parts.device))
-        parts = replace(parts, model=mimic, counted=DirectQuerier(mimic))
-        output = parts.output("first-k")  # its outputs are the classes, in their order
-    else:
-        answered = ask_all(local, train, device=parts.device, reporter=session.reporter)
-        output = parts.output("linear").refit(answered.outputs, answered.labels)
-    adapter = PixelPrompt(
-        parts.template, parts.counted, output.to(parts.device), generator=stream(config.seed, "init")
-    ).to(parts.device)
-    seen, shown = (Images(adapter, split, parts.device) for split in (train, glance))
-    work = GradientFit.of(config, adapter, seen, shown, Silent(), device=parts.device)
-    fit(work, epochs=work.epochs)
-    return adapter.theta.detach().cpu()
+        The validation images stay unseen: on them the opaque model will show whether this prompt is worth having.
+        """
+        own, defaults = session.parts.config, METHODS["pixel"].defaults
+        recipe = {name: defaults[name] for name in ("optimizer", "lr", "warmup", "batch_size")}
+        epochs = own.fit.epochs or defaults["epochs"]
+        config = own.with_values(method="pixel", **recipe, epochs=epochs, output="linear")
+        local, train = self.model, session.canvases("train", canvas)
+        parts = replace(
+            session.parts, model=local, counted=DirectQuerier(local), config=config, floor=None, canvas=canvas
+        )
+        session.reporter.stage("surrogate", len(train.labels))
+        if config.search.mimic == "answers":
+            plain_canvases = session.canvases("train", parts.plain)
+            features = query_canvases(local, plain_canvases, first.positions, device=parts.device).outputs
+            read = plain.heads.logits(first.answered.outputs, first.folds[first.positions])
+            weight, bias = ridge(features, log_softmax(read, dim=1))
+            mimic = Mimic(local, weight.to(parts.device), bias.to(parts.device))
+            parts = replace(parts, model=mimic, counted=DirectQuerier(mimic))
+            output = parts.output("first-k")  # its outputs are the classes, in their order
+        else:
+            answered = query_canvases(local, train, device=parts.device, reporter=session.reporter)
+            output = parts.output("linear").refit(answered.outputs, answered.labels)
+        adapter = PixelPrompt(
+            parts.template, parts.counted, output.to(parts.device), generator=stream(config.seed, "init")
+        ).to(parts.device)
+        images = Images(adapter, train, parts.device)
+        work = GradientFit.of(config, adapter, images, None, Silent(), device=parts.device)
+        fit(work, epochs=work.epochs)
+        return adapter.theta.detach().cpu()
 
 
 def ridge(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,17 +12,18 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...adapters import Prompter
+from ...canvas import Canvas
 from ...core import BudgetError, OutputTransform
-from ...data import CanvasSet
+from ...ledger import Journal
 from ...optimizers import AskTell
 from ..answers import Answered, mean_of, to_images
-from ..asking import Asker, ask_some
 from ..losses import loss_of
 from ..seeds import stream
+from ..session import Session
 from .cross_fit import CrossFit
 from .stopping import worth_going_on
 
-__all__ = ["Candidate", "Judge", "QuerySearch", "Task"]
+__all__ = ["Candidate", "OnlineReadout", "QuerySearch"]
 
 _REFIT_RATIO = 1.2
 """The transform is fitted again after each of the first generations, later when they have grown by a fifth."""
@@ -37,7 +38,9 @@ class Candidate:
         x: What the prompter makes the prompt of, (D,); None without a prompt.
         output: Fitted.
         val: Its answers to the validation images.
-        looks: How many candidates were validated of which this is the best.
+        prompter: Makes prompted images of x; None without a prompt.
+        canvas: Of its images.
+        num_validated: How many candidates were validated of which this is the best.
     """
 
     name: str
@@ -45,19 +48,19 @@ class Candidate:
     output: OutputTransform
     val: Answered
     prompter: Prompter | None = None
-    shrink: bool = False
-    looks: int = 1
+    canvas: Canvas | None = None
+    num_validated: int = 1
 
     @property
     def losses(self) -> Tensor:
         """Cross-entropy of each validation image that was answered, (V,)."""
-        val = self.val.known
+        val = self.val.complete
         return cross_entropy(self.output(val.outputs), val.labels, reduction="none")
 
     @property
     def correct(self) -> Tensor:
         """Whether each validation image that was answered is read right, (V,)."""
-        val = self.val.known
+        val = self.val.complete
         return self.output(val.outputs).argmax(1) == val.labels
 
     @property
@@ -66,40 +69,23 @@ class Candidate:
         return float(self.correct.double().mean()), -float(self.losses.double().mean())
 
     def beats(self, other: Candidate) -> bool:
-        """Whether it validates better than the other by more than luck readily gives the best of so many looks.
+        """Whether it validates better than the other by more than luck readily gives the best of so many candidates.
 
-        The gain, image by image, must exceed sqrt(2 ln looks) standard errors, about what the best of `looks` prompts
-        without any merit reaches; at least one. (In experiments/query-economy prompts that had just one standard error
-        on their side lost more often than they won.) Images that one of them left without an answer count not.
+        The gain, image by image, must exceed sqrt(2 ln num_validated) standard errors, about what the best of so many
+        prompts without any merit reaches; at least one. (In experiments/query-economy prompts that had just one
+        standard error on their side lost more often than they won.) Only images that both answered count.
         """
-        both = self.val.heard & other.val.heard
+        both = self.val.mask & other.val.mask
         ours, theirs = (replace(each, val=each.val.only(both)) for each in (self, other))
         gains = ours.correct.double() - theirs.correct.double()
         if len(gains) < 2:
             return False
         error = float(gains.std()) / len(gains) ** 0.5
-        hurdle = max(1.0, math.sqrt(2 * math.log(max(1, self.looks))))
+        hurdle = max(1.0, math.sqrt(2 * math.log(max(1, self.num_validated))))
         return float(gains.mean()) > hurdle * error and ours.rank > theirs.rank
 
 
-@dataclass(frozen=True)
-class Task:
-    """The images that a search asks about, on the canvases under its prompt.
-
-    Attributes:
-        train: Makes the canvases.
-        order: Positions of the training images, those with plain answers first.
-        val: Makes the canvases.
-        chosen_val: Positions of the validation images.
-    """
-
-    train: Callable[[], CanvasSet]
-    order: Tensor
-    val: Callable[[], CanvasSet]
-    chosen_val: Tensor
-
-
-class Judge:
+class OnlineReadout:
     """Reads answers by an output transform that is fitted again on what was received last, at no cost.
 
     Of each training image the last answers are remembered, so the transform always sees all images that were asked,
@@ -127,8 +113,8 @@ class Judge:
         self._remember(Answered(torch.where((mean == 0).any(), answers[0], mean), labels), chosen)
 
     def _remember(self, answered: Answered, chosen: Tensor) -> None:
-        known = answered.known
-        positions = chosen[answered.heard].tolist()
+        known = answered.complete
+        positions = chosen[answered.mask].tolist()
         self._known |= zip(positions, zip(known.outputs, known.labels, strict=True), strict=True)
 
     def refit(self) -> None:
@@ -147,29 +133,33 @@ class QuerySearch:
     """One search by an optimiser that sees losses only; `run` is its entry point.
 
     Attributes:
+        session: Of the run.
+        canvas: Under the prompt.
+        order: Positions of the training images, those with answers to no prompt first.
+        val_positions: Positions of the validation images.
         generations: At most; each asks candidates x batch queries.
         best: The candidate that validated best so far.
         points: (queries of this search, validation loss) so far.
+        history: A line per validation.
     """
 
-    asker: Asker
+    session: Session[Journal]
+    canvas: Canvas
+    order: Tensor
+    val_positions: Tensor
     prompter: Prompter
     optimizer: AskTell
     generations: int
-    task: Task
-    judge: Judge
+    readout: OnlineReadout
     start: Candidate
     loss: str
     batch: int
-    seed: int
-    asked: Callable[[], int]
-    on_line: Callable[[dict[str, float]], None]
-    shrink: bool = False
     best: Candidate = field(init=False)
     points: list[tuple[int, float]] = field(default_factory=list)
+    history: list[dict[str, float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.best = self.start
+        self.best, self.querier = self.start, self.session.querier
         self._began, self._begin, self._refit_at = time.perf_counter(), 0, 1
 
     def run(self, *, validations: int) -> str:
@@ -180,7 +170,7 @@ class QuerySearch:
         """
         generations = self.generations
         marks = {round((index + 1) * generations / validations) for index in range(validations)}
-        self._begin, total, since = self.asked(), 0.0, 0
+        self._begin, total, since = self.querier.distinct, 0.0, 0
         for generation in range(1, generations + 1):
             try:
                 total, since = total + self._step(generation), since + 1
@@ -190,7 +180,7 @@ class QuerySearch:
             except BudgetError:
                 return "budget"
             total, since = 0.0, 0
-            per_generation = (self.asked() - self._begin) / generation
+            per_generation = (self.querier.distinct - self._begin) / generation
             if generation < generations and not worth_going_on(
                 self.points, remaining=round(per_generation * (generations - generation))
             ):
@@ -198,45 +188,45 @@ class QuerySearch:
         return "done"
 
     def _step(self, generation: int) -> float:
-        order = self.task.order
+        order = self.order
         first = (generation - 1) * self.batch
         epoch, where = divmod(first, len(order))
         chosen = self._shuffled(epoch)[where : where + self.batch]
         if len(chosen) < self.batch:
             chosen = torch.cat([chosen, self._shuffled(epoch + 1)[: self.batch - len(chosen)]])
-        train = self.task.train()
-        images = to_images(train.pixels[chosen.numpy()], self.asker.device)
+        train = self.session.canvases("train", self.canvas)
+        images = to_images(train.pixels[chosen.numpy()], self.session.parts.device)
         labels = torch.from_numpy(train.labels[chosen.numpy()].copy())
         prompted = torch.cat([self.prompter(images, x) for x in self.optimizer.ask()])
-        answers = torch.split(self.asker(prompted, replicates=(0,)), len(chosen))
-        self.judge.see(answers, labels, chosen)
+        answers = torch.split(self.session.outputs(prompted, replicates=(0,)), len(chosen))
+        self.readout.see(answers, labels, chosen)
         if generation >= self._refit_at:
-            self.judge.refit()
+            self.readout.refit()
             self._refit_at = max(generation + 1, round(_REFIT_RATIO * generation))
         # Judged by transforms that know answers under prompts like these, but not those to the same image.
         # On the images that were answered under each of them: what is missing must not speak for a candidate.
-        heard = ~torch.stack(answers).isnan().any(2).any(0)
+        answered = ~torch.stack(answers).isnan().any(2).any(0)
         losses = [0.0] * len(answers)
-        if bool(heard.any()):
-            read = (self.judge.logits(each[heard], chosen[heard]) for each in answers)
-            losses = [float(loss_of(self.loss, logits, labels[heard])) for logits in read]
+        if bool(answered.any()):
+            read = (self.readout.logits(each[answered], chosen[answered]) for each in answers)
+            losses = [float(loss_of(self.loss, logits, labels[answered])) for logits in read]
         self.optimizer.tell(losses)
         return sum(losses) / len(losses)
 
     def _shuffled(self, epoch: int) -> Tensor:
-        order = self.task.order
-        return order[torch.randperm(len(order), generator=stream(self.seed, "search", epoch))]
+        order = self.order
+        return order[torch.randperm(len(order), generator=stream(self.session.parts.config.seed, "search", epoch))]
 
     def _validate(self, generation: int, train_loss: float) -> None:
         x = self.optimizer.center.clone()
         candidate = self.candidate("search", x)
         accuracy, negative = candidate.rank
-        self.points.append((self.asked() - self._begin, -negative))
+        self.points.append((self.querier.distinct - self._begin, -negative))
         if candidate.rank > self.best.rank:
             self.best = candidate
-        self.on_line(
+        self.history.append(
             {
-                "queries": self.asked(),
+                "queries": self.querier.distinct,
                 "generation": generation,
                 "train_loss": train_loss,
                 "val_loss": -negative,
@@ -244,25 +234,27 @@ class QuerySearch:
                 "seconds": round(time.perf_counter() - self._began, 2),
             }
         )
+        self.session.folder.write_history(self.history)
+        self.session.reporter.epoch(self.history[-1])
 
     def candidate(self, name: str, x: Tensor) -> Candidate:
         """Validates a prompt, read by the transform that serves it better: the present one, or that of the start."""
-        val = ask_some(self.asker, self.task.val, self.task.chosen_val, prompt=lambda images: self.prompter(images, x))
-        outputs = (self.judge.heads.full, self.start.output)
-        made = [Candidate(name, x, each, val, self.prompter, self.shrink) for each in outputs]
+        val = self.session.query("val", self.canvas, self.val_positions, prompt=self._under(x))
+        outputs = (self.readout.heads.full, self.start.output)
+        made = [Candidate(name, x, each, val, self.prompter, self.canvas) for each in outputs]
         return max(made, key=lambda item: item.rank)
+
+    def _under(self, x: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda images: self.prompter(images, x)
 
     def with_final_head(self, size: int) -> Candidate:
         """Asks about training images under the best prompt and fits the transform on just these answers."""
         best = self.best
         if best.x is None or not best.output.fits or size == 0:
             return best
-        x = best.x
-        train = ask_some(
-            self.asker, self.task.train, self.task.order[:size], prompt=lambda images: self.prompter(images, x)
-        )
-        if not bool(train.heard.any()):
+        train = self.session.query("train", self.canvas, self.order[:size], prompt=self._under(best.x))
+        if not bool(train.mask.any()):
             return best
-        output = best.output.refit(train.known.outputs, train.known.labels)
+        output = best.output.refit(train.complete.outputs, train.complete.labels)
         refitted = replace(best, name=f"{best.name}, transform fitted again", output=output)
         return max(best, refitted, key=lambda item: item.rank)

@@ -14,8 +14,8 @@ from ...canvas import Canvas
 from ...core import ConfigError, Model
 from ...data import CanvasSet, Data, load_data
 from ...prompt import Prompt
-from ..answers import Answered, Pixels, ask_all, batches, reproducible, score, side_by_side
-from ..budget.plan import query_counts
+from ..answers import Answered, Pixels, batches, query_canvases, reproducible, score, side_by_side
+from ..budget.queries import query_counts
 from ..config.train_config import TrainConfig
 from ..opening import Calls
 from ..parts import canvases_of
@@ -190,7 +190,7 @@ def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[di
         reporter.stage(f"score {job.split}", len(job.canvases.labels))
         views = answered.setdefault(job.rung, {}).setdefault(job.split, [])
         views.append(
-            ask_all(
+            query_canvases(
                 deployed.model,
                 job.canvases,
                 device=deployed.device,
@@ -200,7 +200,7 @@ def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[di
             )
         )
     known = {
-        rung: {split: side_by_side(views).known for split, views in each.items()} for rung, each in answered.items()
+        rung: {split: side_by_side(views).complete for split, views in each.items()} for rung, each in answered.items()
     }
     for rung, found in known.items():
         rungs[rung] = score(deployed.output, found["val"], found["test"])

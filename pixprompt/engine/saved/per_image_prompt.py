@@ -41,8 +41,8 @@ def _encoder(config: TrainConfig, device: str) -> tuple[Model, str]:
     return load_model(own["encoder"] or "", weights=weights, device=device), file_sha256(weights) if weights else ""
 
 
-def save_coordinator(folder: Path, parts: Parts, coordinator: Coordinator, x: Tensor, output: OutputTransform) -> None:
-    """Writes `adapter.safetensors`: the weights, what they belong to, and how answers become labels."""
+def save_coordinator(path: Path, parts: Parts, coordinator: Coordinator, x: Tensor, output: OutputTransform) -> None:
+    """Writes the file of a coordinator: the weights, what they belong to, and how answers become labels."""
     values = {
         "schema": 1,
         "version": __version__,
@@ -55,7 +55,7 @@ def save_coordinator(folder: Path, parts: Parts, coordinator: Coordinator, x: Te
         "output": output.to_json(),
     }
     tensors = {name: tensor.contiguous().cpu() for name, tensor in coordinator.to_tensors(x).items()}
-    write_bytes(folder / ADAPTER_FILE, save(tensors, metadata={"values": json.dumps(values)}))
+    write_bytes(path, save(tensors, metadata={"values": json.dumps(values)}))
 
 
 class PerImagePrompt:

@@ -1,44 +1,23 @@
-"""What a run will cost, before it starts."""
+"""How many queries a run takes and what they cost, before it starts and after."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from ...core import ConfigError
+from ...core import ConfigError, OutputTransform
 from ...ledger import Querier, probe_queries
 from ...remote import RemoteModel
-from ..config.methods import grids, make_adapter
+from ..config.methods import grids
 from ..config.presets import query_budget
 from ..config.train_config import TrainConfig
 from ..initial_prompts import num_starts
 from ..parts import Parts
-from ..seeds import stream
 from .allocation import Allocation, allocate, reserve_of
 
-__all__ = ["allocation_of", "check_budget", "cost", "plan", "query_counts"]
-
-
-def plan(parts: Parts) -> dict[str, Any]:
-    """Returns parameters, images per split, queries by purpose and cost of a run; asks the model nothing more."""
-    config, data = parts.config, parts.data
-    queries = allocation_of(parts).to_json() if parts.by_answers else _gradient_queries(parts)
-    total = queries.pop("total", None) or sum(queries.values())
-    if config.method.white_box:
-        generator = stream(config.seed, "init")
-        adapter = make_adapter(config, parts.model, data.classes, generator=generator)
-        learned = adapter.num_tuned
-    else:
-        learned = parts.template.num_params
-    return {
-        "config": config.to_json(),
-        "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
-        "parameters": learned,
-        "queries": {**queries, "total": total},
-        "cost": cost(total, config.search.price_per_1000),
-        **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
-    }
+__all__ = ["allocation_of", "check_budget", "cost", "gradient_queries", "query_counts"]
 
 
 def allocation_of(parts: Parts) -> Allocation:
@@ -59,15 +38,15 @@ def allocation_of(parts: Parts) -> Allocation:
     return replace(plan, probe=probed, reserve=reserve)
 
 
-def check_budget(parts: Parts) -> None:
+def check_budget(config: TrainConfig, queries: Mapping[str, int]) -> None:
     """Makes sure that a run by gradients, whose queries are known beforehand, stays within a budget, if it has one.
 
     Raises:
         ConfigError: It does not.
     """
-    if parts.config.search.budget is None and parts.config.search.max_cost is None:
+    if config.search.budget is None and config.search.max_cost is None:
         return
-    wanted, allowed = sum(_gradient_queries(parts).values()), query_budget(parts.config)
+    wanted, allowed = sum(queries.values()), query_budget(config)
     if wanted > allowed:
         raise ConfigError(
             f"learning by gradients as configured asks {wanted} queries, the budget is {allowed}. Leave out "
@@ -75,7 +54,8 @@ def check_budget(parts: Parts) -> None:
         )
 
 
-def _gradient_queries(parts: Parts) -> dict[str, int]:
+def gradient_queries(parts: Parts, output: OutputTransform) -> dict[str, int]:
+    """Returns the most queries that a run by gradients takes, by purpose."""
     config, data = parts.config, parts.data
     train, val, test = len(data.train), len(data.val), len(data.test)
     if config.method.white_box:  # at most: what the frozen part makes of an image is kept where it fits into memory
@@ -90,22 +70,11 @@ def _gradient_queries(parts: Parts) -> dict[str, int]:
         }
     return {
         "no_prompt": train + val + test,
-        "first_prompt": train if parts.output().fits and not parts.starts_plain else 0,
+        "first_prompt": train if output.fits and not parts.starts_plain else 0,
         "training": (config.fit.epochs or 0) * train,
         "selection": (config.fit.epochs or 0) * val,
         "prompt_float": val + test,
         "prompt_png": val + test,
-    }
-
-
-def _calls(model: RemoteModel, total: int, config: TrainConfig) -> dict[str, Any]:
-    """Returns how a remote model will be called; requests are at least so many, since the last of a step are fewer."""
-    rest = -(-max(0, total - 1) // model.max_batch)
-    return {
-        "first": "one image alone",
-        "max_batch": model.max_batch,
-        "requests": min(total, 1) + rest,
-        "seconds": None if not config.endpoint.rate else round(total / config.endpoint.rate, 1),
     }
 
 

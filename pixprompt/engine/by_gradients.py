@@ -1,0 +1,164 @@
+"""Learning by gradients: a pixel prompt through the model, or an adapter inside it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from torch import Tensor
+
+from ..adapters import PixelPrompt, WhiteBox
+from ..models import DirectQuerier
+from .answers import Answered
+from .baseline import Baseline, measure_baseline
+from .budget.queries import check_budget, gradient_queries
+from .fit.adapter_fit import fit_adapter, new_adapter
+from .fit.gradient import Fit
+from .fit.inputs import Images, TrainInputs, inputs_of
+from .learned import Learned, Learner, Solution
+from .parts import Parts
+from .report import Reporter
+from .run_folder import RunFolder, identity
+from .saved.adapter_file import save_tuned
+from .saved.prompt_png import trained_prompt
+from .seeds import stream
+from .session import Session
+
+__all__ = ["ByGradients", "white_box_solution"]
+
+
+class ByGradients(Learner[DirectQuerier, Baseline]):
+    """Epochs over the training images; the one that validates best is kept."""
+
+    def __init__(self, parts: Parts) -> None:
+        super().__init__(parts)
+        config, self.output = parts.config, parts.output()
+        check_budget(config, self.queries())
+        self.adapter: PixelPrompt | WhiteBox
+        if parts.config.method.white_box:
+            self.adapter = new_adapter(parts, config.seed)
+        else:
+            self.adapter = PixelPrompt(
+                parts.template,
+                parts.counted,
+                self.output,
+                generator=stream(config.seed, "init"),
+                space=config.prompt.space,
+            ).to(parts.device)
+
+    @property
+    def num_params(self) -> int:
+        """See `Learner`."""
+        return sum(parameter.numel() for parameter in self.adapter.parameters())
+
+    def queries(self) -> dict[str, int]:
+        """See `Learner`."""
+        return gradient_queries(self.parts, self.output)
+
+    def open(self, folder: RunFolder, reporter: Reporter) -> Session[DirectQuerier]:
+        """See `Learner`."""
+        session = Session(self.parts, folder, reporter, self.parts.counted)
+        for split in ("train", "val", "test"):  # what cannot be read shows before the hours of training
+            for canvas in (self.parts.plain, self.parts.canvas):
+                session.canvases(split, canvas)
+        return session
+
+    def measure_baseline(self, session: Session[DirectQuerier]) -> Baseline:
+        """See `Learner`."""
+        parts, data, output = self.parts, self.parts.data, self.output
+        splits = [session.canvases(name, parts.plain) for name in ("train", "val")]
+        facts = identity(
+            method=parts.config.method.name,
+            model=[parts.spec.name, parts.spec.num_outputs, parts.weights_sha256],
+            classes=data.classes,
+            output=output.kind if output.fits else output.to_json(),
+            canvases=[parts.plain.to_json(), parts.canvas.to_json()],
+            images=[(split.names, split.labels.tolist()) for split in splits],
+            test=(data.test.names, data.test.labels.tolist()),
+        )
+        return measure_baseline(session, output, facts)
+
+    def learn(self, session: Session[DirectQuerier], baseline: Baseline) -> Learned:
+        """See `Learner`."""
+        path, began = session.folder.checkpoint("state.safetensors"), time.perf_counter()
+        if isinstance(self.adapter, PixelPrompt):
+            self._first_output(session, self.adapter, baseline, path)
+        train, val = (self._inputs(session, split) for split in ("train", "val"))
+        state = fit_adapter(
+            self.parts, self.parts.config, self.adapter, train, val, session.reporter,
+            checkpoint=path, folder=session.folder,
+        )  # fmt: skip
+        earlier = max(0.0, state.seconds - (time.perf_counter() - began))
+        solution = self._solution(session, val, trained=state.best is not None)
+        return self.learned(state, solution, len(train.labels), len(val.labels), earlier)
+
+    def learned(self, state: Fit, solution: Solution | None, num_train: int, num_val: int, earlier: float) -> Learned:
+        """Returns what a fit has learned, with its counts."""
+        notes, facts, adapter = [], {}, self.adapter
+        if isinstance(adapter, WhiteBox):
+            notes = [f"{adapter.num_tuned} parameters, {adapter.share:.2%} of the backbone's {adapter.num_backbone}."]
+            stored = sum(tensor.numel() for tensor in adapter.state_dict().values())
+            counts = {"tuned": adapter.num_tuned, "stored": stored, "backbone": adapter.num_backbone}
+            facts = {"adapter": {**counts, "share": adapter.share}}
+        speed = state.epoch * num_train / state.train_seconds if state.train_seconds else 0.0
+        return Learned(solution, self.num_params, num_train, num_val, state.history, notes, speed, earlier, facts)
+
+    def _first_output(
+        self, session: Session[DirectQuerier], adapter: PixelPrompt, baseline: Baseline, checkpoint: Path
+    ) -> None:
+        """Fits the output transform to the first prompt's answers; a resumed run has later ones in its checkpoint."""
+        adapter.output = baseline.output
+        if adapter.output.fits and not checkpoint.exists() and not self.parts.starts_plain:
+            session.reporter.stage("first mapping", len(baseline.train.labels))
+            first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
+            adapter.output = adapter.output.refit(first.outputs, first.labels)
+        adapter.output = adapter.output.to(self.parts.device)
+
+    def _inputs(self, session: Session[DirectQuerier], split: str) -> TrainInputs:
+        parts, adapter = self.parts, self.adapter
+        if isinstance(adapter, PixelPrompt):
+            return Images(adapter, session.canvases(split, parts.canvas), parts.device)
+        canvases = session.canvases(split, parts.plain)
+        return inputs_of(adapter, canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter)
+
+    def _solution(self, session: Session[DirectQuerier], val: TrainInputs, *, trained: bool) -> Solution | None:
+        if isinstance(self.adapter, WhiteBox):
+            session.reporter.stage("score val", len(val.labels))
+            return white_box_solution(self.parts, self.adapter, val.answered(session.reporter))
+        return pixel_solution(session, self.adapter) if trained else None
+
+
+def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Solution:
+    """Returns a pixel prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped)."""
+    parts, exact = session.parts, adapter.space == "pixel"
+
+    def outputs(images: Tensor) -> Tensor:
+        return adapter.outputs(images, quantize=False)
+
+    session.reporter.stage("score val", len(session.canvases("val", parts.canvas).labels))
+    return Solution(
+        canvas=parts.canvas,
+        output=adapter.output,
+        val=session.query("val", parts.canvas, outputs=outputs),
+        prompted=adapter.prompted if exact else None,
+        outputs=outputs,
+        prompt=trained_prompt(parts, adapter.theta, adapter.output),
+    )
+
+
+def white_box_solution(parts: Parts, adapter: WhiteBox, val: Answered | None) -> Solution:
+    """Returns an adapter inside the model as trained."""
+
+    def outputs(images: Tensor) -> Tensor:
+        parts.counted.count(len(images))
+        return adapter.outputs(images)
+
+    return Solution(
+        canvas=parts.plain,
+        output=adapter.output,
+        val=val,
+        outputs=outputs,
+        write=lambda path: save_tuned(path, parts, adapter, adapter.state_dict()),
+        is_better=True,
+        name="adapter",
+    )

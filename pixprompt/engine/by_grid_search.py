@@ -1,0 +1,187 @@
+"""The VPT paper's protocol: choose learning rate and weight decay on the validation images, then train on both splits.
+
+The final training has no images to choose an epoch on, so a trial is judged by its last epoch, too. Ties go to the
+smaller learning rate, then to the smaller weight decay.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..adapters import WhiteBox
+from ..core import ConfigError, ModelError, PixpromptError
+from ..data import CanvasSet, join
+from ..files import make_folder, read_json, write_json
+from ..models import DirectQuerier
+from .answers import Answered, score
+from .baseline import Baseline
+from .by_gradients import ByGradients, white_box_solution
+from .config.methods import grids, scales
+from .fit.adapter_fit import fit_adapter, new_adapter
+from .fit.gradient import Fit
+from .fit.inputs import TrainInputs, inputs_of
+from .learned import Learned
+from .parts import canvases_of
+from .session import Session
+
+__all__ = ["ByGridSearch"]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The outcome of every pair of the grids, and the seconds that earlier sessions spent on them."""
+
+    lines: list[dict[str, Any]]
+    earlier_seconds: float
+
+    def best(self) -> dict[str, Any]:
+        """Returns the trial that validated best.
+
+        Raises:
+            ModelError: Every trial diverged.
+        """
+        finished = [trial for trial in self.lines if trial["val_accuracy"] is not None]
+        if not finished:
+            raise ModelError("every trial of the search diverged; try smaller learning rates with --lr-grid.")
+        return max(finished, key=lambda trial: (trial["val_accuracy"], -trial["lr"], -trial["weight_decay"]))
+
+
+class ByGridSearch(ByGradients):
+    """Trials over two grids, then a training on train and val with the best pair, once per seed."""
+
+    def learn(self, session: Session[DirectQuerier], baseline: Baseline) -> Learned:
+        """See `Learner`; trials and trainings that an earlier session has finished are not repeated.
+
+        Raises:
+            ModelError: Every trial diverged.
+        """
+        train, val = (self._inputs(session, split) for split in ("train", "val"))
+        trials, num_val = self._trials(session, train, val), len(val.labels)
+        chosen = trials.best()
+        session.reporter.note(
+            f"chosen on {num_val} validation images: learning rate {chosen['lr']:g}, weight decay "
+            f"{chosen['weight_decay']:g} ({chosen['val_accuracy']:.3f})"
+        )
+        num_train = len(train.labels)
+        del train, val  # cached features may be large, and those of both splits are made together below
+        state, answers, earlier = self._train_chosen(session, chosen)
+        tests = [score(self.adapter.output, None, answered).test or 0.0 for answered in answers]
+        search = {
+            "trials": trials.lines,
+            **{name: chosen[name] for name in ("lr", "weight_decay", "val_accuracy")},
+            "seeds": [{"seed": self.parts.config.seed + index, "test": test} for index, test in enumerate(tests)],
+            "test_mean": statistics.fmean(tests),
+            "test_deviation": statistics.stdev(tests) if len(tests) > 1 else None,
+        }
+        solution = replace(white_box_solution(self.parts, self._white_box(), None), test=answers[0])
+        learned = self.learned(state, solution, num_train, num_val, trials.earlier_seconds + earlier)
+        speed = learned.images_per_second * (num_train + num_val) / num_train
+        return replace(
+            learned,
+            notes=[*learned.notes, _note(search)],
+            facts={**learned.facts, "search": search},
+            images_per_second=speed,
+        )
+
+    def _white_box(self) -> WhiteBox:
+        if not isinstance(self.adapter, WhiteBox):
+            raise ConfigError(f"a grid search is for white-box methods, not for {self.parts.config.method.name!r}.")
+        return self.adapter
+
+    def _trials(self, session: Session[DirectQuerier], train: TrainInputs, val: TrainInputs) -> Trials:
+        """Tries every pair of the grids, smallest first, and writes each trial's outcome at once."""
+        config, counted, began = self.parts.config, self.parts.counted, time.perf_counter()
+        path = session.folder.checkpoint("search.json")
+        make_folder(path.parent)
+        rates, decays = grids(config)
+        session.reporter.note(
+            f"search: {len(rates)} learning rates {rates[0]:g} to {rates[-1]:g} times {len(decays)} weight decays, "
+            f"{config.fit.epochs} epochs each, batch size {config.fit.batch_size}"
+            + ("; rates are the grid times batch size / 256" if scales(config) else "")
+        )
+        lines: list[dict[str, Any]] = []
+        earlier = 0.0
+        if path.exists():
+            try:
+                stored = read_json(path)
+                lines, earlier = list(stored["trials"]), float(stored["seconds"])
+                counted.num_images, counted.num_requests = int(stored["images"]), int(stored["requests"])
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise PixpromptError(f"{path} is damaged ({error}). Delete it to search again.") from error
+        finished = {(trial["lr"], trial["weight_decay"]) for trial in lines}
+        for rate in rates:
+            for decay in decays:
+                if (rate, decay) not in finished:
+                    lines.append(self._trial(session, rate, decay, train, val))
+                    counts = {"images": counted.num_images, "requests": counted.num_requests}
+                    write_json(path, {"trials": lines, "seconds": earlier + time.perf_counter() - began, **counts})
+        return Trials(lines, earlier)
+
+    def _trial(
+        self, session: Session[DirectQuerier], rate: float, decay: float, train: TrainInputs, val: TrainInputs
+    ) -> dict[str, Any]:
+        parts, reporter = self.parts, session.reporter
+        config = parts.config.with_values(lr=rate, weight_decay=decay)
+        adapter = new_adapter(parts, config.seed)
+        trial: dict[str, Any] = {"lr": rate, "weight_decay": decay, "val_accuracy": None, "val_loss": None}
+        pair = f"learning rate {rate:g}, weight decay {decay:g}"
+        try:
+            state = fit_adapter(parts, config, adapter, train.rebind(adapter), val.rebind(adapter), reporter)
+        except ModelError as error:  # it diverged, which is an outcome, too
+            reporter.note(f"{pair}: {error}")
+            return trial
+        last = state.history[-1]
+        if not math.isfinite(last["val_loss"]):
+            reporter.note(f"{pair}: the last step diverged.")
+            return trial
+        reporter.note(f"{pair}: {last['val_accuracy']:.3f}")
+        return trial | {"val_accuracy": last["val_accuracy"], "val_loss": last["val_loss"]}
+
+    def _train_chosen(
+        self, session: Session[DirectQuerier], chosen: dict[str, Any]
+    ) -> tuple[Fit, list[Answered], float]:
+        """Trains on train and val for every seed, and keeps the adapter of the first.
+
+        Returns:
+            The fit of the first seed, the test answers by seed, seconds of earlier sessions.
+        """
+        parts, config, data, reporter = self.parts, self.parts.config, self.parts.data, session.reporter
+        both = canvases_of(
+            join([data.train, data.val]), parts.plain, config.data.workers, reporter, "read train and val"
+        )
+        first, state, tests, earlier = self._white_box(), Fit(), list[Answered](), 0.0
+        inputs = self._cached(session, both)
+        for seed in range(config.seed, config.seed + config.fit.seeds):
+            adapter = new_adapter(parts, seed) if tests else first  # as large as the model, perhaps: only one is kept
+            own = config.with_values(seed=seed, lr=chosen["lr"], weight_decay=chosen["weight_decay"])
+            path = session.folder.checkpoint(f"seed-{seed}.safetensors")
+            folder, began = None if tests else session.folder, time.perf_counter()
+            fitted = fit_adapter(
+                parts, own, adapter, inputs.rebind(adapter), None, reporter, checkpoint=path, folder=folder
+            )
+            earlier += max(0.0, fitted.seconds - (time.perf_counter() - began))
+            state = state if tests else fitted
+            reporter.stage("score test", len(session.canvases("test", parts.plain).labels))
+            solution = white_box_solution(parts, adapter, None)
+            tests.append(session.query("test", parts.plain, outputs=solution.outputs))
+        return state, tests, earlier
+
+    def _cached(self, session: Session[DirectQuerier], canvases: CanvasSet) -> TrainInputs:
+        parts = self.parts
+        return inputs_of(
+            self._white_box(), canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter
+        )
+
+
+def _note(search: dict[str, Any]) -> str:
+    spread = "" if search["test_deviation"] is None else f" +- {search['test_deviation']:.3f}"
+    seeds = "1 seed" if len(search["seeds"]) == 1 else f"{len(search['seeds'])} seeds; the file holds the first"
+    return (
+        f"Test accuracy {search['test_mean']:.3f}{spread} over {seeds}, trained on train and val with learning rate "
+        f"{search['lr']:g} and weight decay {search['weight_decay']:g}, which validated best "
+        f"({search['val_accuracy']:.3f})."
+    )

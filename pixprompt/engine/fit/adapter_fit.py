@@ -1,0 +1,64 @@
+"""Making and fitting an adapter within a run: what a plain run and every trial of a grid search share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ...adapters import PixelPrompt, WhiteBox
+from ..config.methods import make_adapter
+from ..config.train_config import TrainConfig
+from ..parts import Parts, pick_autocast
+from ..report import Reporter
+from ..run_folder import RunFolder
+from ..seeds import stream
+from .gradient import Fit, GradientFit, fit
+from .inputs import TrainInputs
+
+__all__ = ["fit_adapter", "new_adapter"]
+
+
+def new_adapter(parts: Parts, seed: int) -> WhiteBox:
+    """Returns the white-box adapter of a run as it starts; its first parameters depend on the seed alone."""
+    config = parts.config
+    return make_adapter(config, parts.model, parts.data.classes, generator=stream(seed, "init")).to(parts.device)
+
+
+def fit_adapter(
+    parts: Parts,
+    config: TrainConfig,
+    adapter: PixelPrompt | WhiteBox,
+    train: TrainInputs,
+    val: TrainInputs | None,
+    reporter: Reporter,
+    *,
+    checkpoint: Path | None = None,
+    folder: RunFolder | None = None,
+) -> Fit:
+    """Fits an adapter and leaves its best epoch in it.
+
+    Args:
+        parts: Of the run.
+        config: Of this fit: seed, learning rate and weight decay may be other ones than the run's.
+        adapter: What is fitted.
+        train: What it learns from.
+        val: What its best epoch is chosen on; None keeps the last one.
+        reporter: Hears about progress.
+        checkpoint: File to continue from, written after each epoch; None for none.
+        folder: Of the run whose history is written; None for none.
+    """
+    autocast = pick_autocast(config.fit.precision, parts.device)
+    work = GradientFit.of(config, adapter, train, val, reporter, device=parts.device, autocast=autocast)
+
+    def on_epoch(state: Fit) -> None:
+        if folder is not None:
+            folder.write_history(state.history)
+            reporter.epoch(state.history[-1])
+
+    state = fit(work, epochs=work.epochs, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch)
+    if folder is not None:
+        folder.write_history(state.history)  # once more: a kill between a checkpoint and its line must not lose it
+    if state.best is not None:
+        adapter.load_state_dict(state.best.state)
+        adapter.output = state.best.output or adapter.output
+    adapter.eval()
+    return state

@@ -1,0 +1,235 @@
+"""The ladder of a run: the test images scored once per rung, whatever was learned, and the result that tells of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..core import OutputTransform
+from ..data import CanvasSet
+from ..ledger import Querier
+from ..prompt import Prompt, load
+from .answers import Answered, batches, score, to_images
+from .baseline import Baseline
+from .budget.queries import query_counts
+from .learned import Learned, Solution
+from .result import RUNGS, Result, Score, peak_memory_mb
+from .saved.per_image_prompt import ADAPTER_FILE
+from .saved.pictures import Shown, draw_run
+from .saved.prompt_png import empty_prompt, metrics_of
+from .session import Session
+
+__all__ = ["Ladder", "make_result", "score_ladder"]
+
+
+@dataclass
+class Ladder:
+    """The rungs as they are scored.
+
+    Attributes:
+        rungs: A score for each of `RUNGS`, or None.
+        best: What the run keeps: "prompt", "adapter" or "none".
+        num_test: Test images that were answered without a prompt.
+        max_pixel_error: Largest difference in 8-bit steps between images prompted in memory and by the file; None
+            where there is nothing to compare.
+        notes: What the user should know.
+    """
+
+    rungs: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(RUNGS))
+    best: str = "none"
+    num_test: int = 0
+    max_pixel_error: int | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """A prompt file, or the adapter, with its answers to the images of both splits.
+
+    Attributes:
+        prompt: None for an adapter.
+    """
+
+    prompt: Prompt | None
+    output: OutputTransform
+    val: Answered | None
+    test: Answered
+
+
+def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned) -> Ladder:
+    """Scores the rungs as far as the budget pays for them, and writes the prompt, or the adapter, and the pictures."""
+    ladder, parts, found = Ladder(), session.parts, learned.solution
+    total = len(parts.data.test)
+    session.reporter.stage("score", total * (1 if found is None or found.is_better is False else 2))
+    plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
+    if len(plain.labels) < total:
+        ladder.notes.append(f"The budget paid for {len(plain.labels)} of {total} test images.")
+    ladder.num_test = int(plain.mask.sum())
+    ladder.rungs["no_prompt"] = _score(baseline.output, baseline.val, plain)
+    ladder.rungs["output_only"] = _score(baseline.best, baseline.val, plain)
+    kept = None
+    if found is not None:
+        test = _in_memory(session, found, plain)
+        ladder.rungs["prompt_float"] = _score(found.output, found.val, test)
+        kept = _scored(session, baseline, found, test, ladder) if test is not None else None
+    if kept is not None and found is not None:
+        ladder.best = found.name
+    else:
+        kept = _Scored(empty_prompt(parts, baseline.fallback), baseline.fallback, baseline.val, plain)
+    if kept.prompt is not None:
+        ladder.rungs["prompt_png"] = _score(kept.output, kept.val, kept.test)
+        replace(kept.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
+    elif found is not None and found.write is not None:
+        found.write(session.folder.path / ADAPTER_FILE)
+    ladder.notes += _notes(ladder, found)
+    _draw(session, baseline, learned, ladder, plain, kept)
+    return ladder
+
+
+def _in_memory(session: Session[Querier], found: Solution, plain: Answered) -> Answered | None:
+    """Returns the answers to the test images as learned; None for what is not worth their price."""
+    if found.is_better is False:
+        return None
+    chosen = torch.arange(len(plain.labels))
+    return found.test or session.query(
+        "test", found.canvas, chosen, prompt=found.prompted, outputs=found.outputs, replicates=(0,), partly=True
+    )
+
+
+def _scored(
+    session: Session[Querier], baseline: Baseline, found: Solution, test: Answered, ladder: Ladder
+) -> _Scored | None:
+    """Returns what was learned as its file answers; None if that does not validate better than nothing."""
+    if found.prompt is None:
+        return _Scored(None, found.output, found.val, test)
+    decided = found.is_better is not None
+    # Not under its final name while undecided: an interrupted run must not leave a prompt there that was not chosen.
+    path = session.folder.path / "prompt.png" if decided else session.folder.checkpoint("candidate.png")
+    path.parent.mkdir(exist_ok=True)
+    found.prompt.save(path)
+    reread = load(path)
+    positions = baseline.val_positions
+    val = session.query("val", found.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
+    is_better = found.is_better
+    if is_better is None:
+        own, none = _score(found.output, val, None), _score(baseline.fallback, baseline.val, None)
+        is_better = (own.val or 0.0) > (none.val or 0.0)
+    if not is_better and found.prompted is not None:
+        return None
+    chosen = torch.arange(len(test.labels))
+    answered = session.query("test", found.canvas, chosen, overlay=reread.overlay, replicates=(0,))
+    if found.prompted is None:
+        trained = _score(found.output, found.val, test)
+        exported = _score(found.output, val, answered)
+        ladder.notes.append(
+            f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, saved as a PNG {exported.test:.3f}."
+        )
+    elif is_better:
+        ladder.max_pixel_error = _max_pixel_error(session, found, reread, positions, chosen)
+    return _Scored(found.prompt, found.output, val, answered) if is_better else None
+
+
+@torch.no_grad()
+def _max_pixel_error(
+    session: Session[Querier], found: Solution, prompt: Prompt, val: Tensor | None, test: Tensor
+) -> int:
+    """Returns the largest difference, in 8-bit steps, between images prompted in memory and by the file."""
+    largest = 0
+    for name, chosen in (("val", val), ("test", test)):
+        pixels = session.canvases(name, found.canvas).pixels
+        positions = np.arange(len(pixels)) if chosen is None else chosen.numpy()
+        for part in batches(len(positions)):
+            block = np.asarray(pixels[positions[part]])
+            if found.prompted is not None:
+                memory = found.prompted(to_images(block, session.parts.device)).permute(0, 2, 3, 1)
+                steps = (memory * 255).round().to(torch.int16).cpu()
+                largest = max(largest, int((steps - torch.from_numpy(prompt.overlay(block)).short()).abs().max()))
+    return largest
+
+
+def _score(output: OutputTransform, val: Answered | None, test: Answered | None) -> Score:
+    return score(output, *(each if each is not None and len(each.labels) else None for each in (val, test)))
+
+
+def _notes(ladder: Ladder, found: Solution | None) -> list[str]:
+    notes, rungs = [], ladder.rungs
+    if found is not None and ladder.best == "none":
+        how = "better" if found.is_better is None else "clearly better"
+        notes.append(f"No prompt validates {how} than none; the saved prompt is empty.")
+    only, last = rungs["output_only"], rungs["prompt_png"] or rungs["prompt_float"]
+    if only and last and only.val is not None and last.val is not None and only.val > last.val:
+        what = found.name if found is not None else "prompt"
+        notes.append(
+            f"Without any {what}, output '{only.output}' validates better ({only.val:.3f} against {last.val:.3f}). "
+            "It needs all numbers of the model's answers."
+        )
+    return notes
+
+
+def _draw(
+    session: Session[Querier], baseline: Baseline, learned: Learned, ladder: Ladder, plain: Answered, kept: _Scored
+) -> None:
+    """Draws the curves, and before and after, on the images that were answered both times."""
+    parts, found, both = session.parts, learned.solution, None
+    if len(plain.labels) == len(kept.test.labels):
+        both = plain.mask & kept.test.mask
+    before = after = None
+    if both is not None and bool(both.any()):
+        canvas = parts.plain if ladder.best == "none" or found is None else found.canvas
+        before = Shown(_only(session.canvases("test", parts.plain), both), plain.only(both), baseline.output)
+        after = Shown(_only(session.canvases("test", canvas), both), kept.test.only(both), kept.output)
+    names = ("without prompt", "with prompt")
+    if kept.prompt is None:
+        names = (f"without, {baseline.output.kind}", parts.config.method.name)
+    draw_run(
+        session.folder.path,
+        parts.data.classes,
+        learned.history,
+        metrics_of(ladder.rungs),
+        kept.prompt,
+        names,
+        before,
+        after,
+    )
+
+
+def _only(canvases: CanvasSet, mask: Tensor) -> CanvasSet:
+    if len(mask) == len(canvases.labels) and bool(mask.all()):
+        return canvases
+    return replace(canvases, pixels=np.asarray(canvases.pixels)[: len(mask)][mask.numpy()])
+
+
+def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, began: float) -> Result:
+    """Returns the result object.
+
+    Args:
+        session: Of the run.
+        learned: What it has learned.
+        ladder: What that is worth.
+        began: When this session began, on the clock of `time.perf_counter`.
+    """
+    parts, querier = session.parts, session.querier
+    queries: dict[str, Any] = {**query_counts(querier, parts.config.search.price_per_1000), **learned.queries}
+    return Result(
+        method=parts.config.method.name,
+        model=parts.spec.name,
+        data=parts.data.name,
+        classes=parts.data.classes,
+        counts={"train": learned.num_train, "val": learned.num_val, "test": ladder.num_test},
+        parameters=learned.num_params,
+        seed=parts.config.seed,
+        accuracy=ladder.rungs,
+        queries=queries,
+        best=ladder.best,
+        max_pixel_difference=ladder.max_pixel_error,
+        train_images_per_second=learned.images_per_second,
+        seconds=time.perf_counter() - began + learned.earlier_seconds,
+        peak_memory_mb=peak_memory_mb(parts.device),
+        notes=[*learned.notes, *ladder.notes, *querier.notes],
+        **learned.facts,
+    )

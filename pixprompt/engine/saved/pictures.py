@@ -1,0 +1,79 @@
+"""The pictures of a run: learning curves, and the images and confusions before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...core import OutputTransform
+from ...data import CanvasSet
+from ...plots import Preview, draw_curves, draw_preview
+from ...prompt import Prompt
+from ..answers import Answered
+
+__all__ = ["Shown", "draw_run"]
+
+_SHOWN_IMAGES = 6
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A split as the preview shows it: canvases, their answers, and how those are read."""
+
+    canvases: CanvasSet
+    answered: Answered
+    output: OutputTransform
+
+    @property
+    def guesses(self) -> npt.NDArray[np.int64]:
+        """The class of each image, (N,)."""
+        return self.output.to("cpu")(self.answered.outputs).argmax(1).numpy()
+
+
+def draw_run(
+    folder: Path,
+    classes: tuple[str, ...],
+    history: Sequence[Mapping[str, float]],
+    metrics: Mapping[str, Any],
+    prompt: Prompt | None,
+    names: tuple[str, str],
+    before: Shown | None,
+    after: Shown | None,
+) -> None:
+    """Draws `curves.png`, and `preview.png` where there is something to show.
+
+    Args:
+        folder: Of the run.
+        classes: K names.
+        history: A line per epoch or validation.
+        metrics: Accuracies of the ladder.
+        prompt: Shown beside a few images; None for a method without one.
+        names: Of before and after.
+        before: The test images without a prompt; None where none was answered.
+        after: The same images with what was learned.
+    """
+    if history:
+        draw_curves(folder / "curves.png", history, metrics)
+    if before is None or after is None:
+        return
+    labels = before.answered.labels
+    chosen = np.unique(np.linspace(0, len(labels) - 1, _SHOWN_IMAGES).astype(int))
+    draw_preview(
+        folder / "preview.png",
+        Preview(
+            prompt=prompt,
+            classes=classes,
+            before=np.asarray(before.canvases.pixels[chosen]),
+            after=None if prompt is None else prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
+            labels=labels.numpy(),
+            guesses_before=before.guesses,
+            guesses_after=after.guesses,
+            shown=chosen,
+            names=names,
+        ),
+    )

@@ -1,0 +1,141 @@
+"""A run in progress: its parts, its folder, who is queried, and the canvases made so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Generic, Self, TypeVar
+
+import torch
+from torch import Tensor
+
+from ..canvas import Canvas
+from ..data import CanvasSet, ImageSet
+from ..ledger import Querier
+from .answers import Answered, Pixels, level, mean_of, query_canvases
+from .parts import Parts, canvases_of
+from .report import Reporter
+from .run_folder import RunFolder
+
+__all__ = ["Session"]
+
+_NAMED = 10
+Q = TypeVar("Q", bound=Querier, covariant=True)
+
+
+@dataclass(frozen=True)
+class Session(Generic[Q]):
+    """A run in progress; on leaving it as a context, the ledger is closed.
+
+    Attributes:
+        parts: Of the run; its test images are those that the budget pays for.
+        folder: Where the run is written.
+        reporter: Hears about progress.
+        querier: Counts every query, remembers answers where there is a ledger, and keeps the budget.
+        repeats: How often each labelled image is queried; its answers are averaged.
+    """
+
+    parts: Parts
+    folder: RunFolder
+    reporter: Reporter
+    querier: Q
+    repeats: int = 1
+    _canvases: dict[tuple[str, Canvas], CanvasSet] = field(default_factory=dict)
+    _unanswered: set[str] = field(default_factory=set)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.querier.close()
+
+    def canvases(self, split: str, canvas: Canvas) -> CanvasSet:
+        """Returns the canvases of train, val or test; each is made once."""
+        if (split, canvas) not in self._canvases:
+            images: ImageSet = {
+                "train": self.parts.data.train,
+                "val": self.parts.data.val,
+                "test": self.parts.data.test,
+            }[split]
+            workers = self.parts.config.data.workers
+            self._canvases[split, canvas] = canvases_of(images, canvas, workers, self.reporter, f"read {split}")
+        return self._canvases[split, canvas]
+
+    @torch.no_grad()
+    def outputs(self, images: Tensor, *, replicates: Sequence[int] | None = None) -> Tensor:
+        """Queries the model, as often as noise makes it worth while.
+
+        Args:
+            images: (N, 3, H, W) in [0, 1].
+            replicates: Instead of the first `repeats` ones.
+
+        Returns:
+            (N, S) float32, on the CPU, averaged over the replicates; NaN for an image without any answer.
+        """
+        chosen = range(self.repeats) if replicates is None else replicates
+        rows = []
+        for part in torch.split(images, self.querier.chunk):
+            answers = [self.querier.query(part, replicate).float().cpu() for replicate in chosen]
+            rows.append(answers[0] if len(answers) == 1 else mean_of(level(answers)))
+            self.reporter.advance(len(part) * len(answers))
+        return torch.cat(level(rows))
+
+    def query(
+        self,
+        split: str,
+        canvas: Canvas,
+        chosen: Tensor | None = None,
+        *,
+        prompt: Callable[[Tensor], Tensor] | None = None,
+        overlay: Callable[[Pixels], Pixels] | None = None,
+        outputs: Callable[[Tensor], Tensor] | None = None,
+        replicates: Sequence[int] | None = None,
+        partly: bool = False,
+    ) -> Answered:
+        """Queries the model about images of a split.
+
+        Args:
+            split: train, val or test.
+            canvas: Of the images.
+            chosen: Positions, (M,); all by default.
+            prompt: Laid on the images (n, 3, H, W).
+            overlay: Laid on the canvases (n, H, W, 3).
+            outputs: Images -> outputs (n, S), instead of those of the model.
+            replicates: See `outputs`.
+            partly: Whether the first ones are queried where the budget does not pay for all.
+
+        Raises:
+            BudgetError: The budget does not pay for them.
+        """
+        if chosen is not None and not len(chosen):
+            return Answered(torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64))
+
+        def query(images: Tensor) -> Tensor:
+            return self.outputs(prompt(images) if prompt else images, replicates=replicates)
+
+        canvases = self.canvases(split, canvas)
+        answered = query_canvases(
+            outputs or query,
+            canvases,
+            chosen,
+            device=self.parts.device,
+            batch_size=self.querier.chunk,
+            overlay=overlay,
+            partly=partly,
+            reporter=self.reporter if outputs else None,  # of its own queries it reports itself
+        )
+        self._report_unanswered(canvases, answered, chosen)
+        return answered
+
+    def _report_unanswered(self, canvases: CanvasSet, answered: Answered, chosen: Tensor | None) -> None:
+        """Names each image once that was left without an answer."""
+        missing = (~answered.mask).nonzero().flatten()
+        positions = missing if chosen is None else chosen[missing]
+        new = [name for name in (canvases.names[index] for index in positions.tolist()) if name not in self._unanswered]
+        if new:
+            self._unanswered.update(new)
+            names = ", ".join(new[:_NAMED]) + ", ..." * (len(new) > _NAMED)
+            self.reporter.note(f"left without an answer: {names}")
