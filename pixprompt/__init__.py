@@ -3,9 +3,9 @@
 Prompts and what loads them need numpy and Pillow only; the other names import torch when they are first used.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from .lazy import lazy_names
 from .prompt import Committee, Prompt, load, load_committee
 from .version import __version__
 
@@ -33,25 +33,14 @@ __all__ = [
     "train",
 ]
 
-_HOMES = {
-    "Data": "data",
-    "from_arrays": "data",
-    "from_files": "data",
-    "TrainConfig": "engine",
-    "as_model": "models",
-    "deploy": "engine",
-    "evaluate": "engine",
-    "load_data": "data",
-    "load_model": "models",
-    "predict": "engine",
-    "train": "engine",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "data": "Data from_arrays from_files load_data",
+        "engine": "TrainConfig deploy evaluate predict train",
+        "models": "as_model load_model",
+    },
+)
 
 
 def __dir__() -> list[str]:

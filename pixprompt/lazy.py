@@ -6,6 +6,8 @@ import importlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from .requirements import missing_package
+
 __all__ = ["lazy_names"]
 
 
@@ -21,6 +23,12 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]
     def get(name: str) -> Any:
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        try:
+            return getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+        except ModuleNotFoundError as error:
+            reason = missing_package(error)
+            if reason is None:
+                raise
+            raise ModuleNotFoundError(reason, name=error.name) from error
 
     return get

@@ -17,6 +17,7 @@ import click
 
 from ..core import BudgetError, ConfigError, DoubtError, EndpointError, LimitError, PixpromptError
 from ..registry import suggest
+from ..requirements import missing_package
 from ..version import __version__
 from .terminal import echo, printable
 
@@ -169,6 +170,10 @@ def _report(error: BaseException) -> int:
     if isinstance(error, PixpromptError):
         echo(f"Error: {error}", err=True)
         return _CODES.get(next((kind for kind in _CODES if isinstance(error, kind)), PixpromptError), 1)
+    missing = missing_package(error) if isinstance(error, ModuleNotFoundError) else None
+    if missing is not None:
+        echo(f"Error: {missing}", err=True)
+        return 1
     text = " ".join(str(error).split())
     echo(f"Error: unexpected {type(error).__name__}: {text} (set PIXPROMPT_DEBUG=1 to see the traceback).", err=True)
     return 1

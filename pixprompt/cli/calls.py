@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from ..core import DoubtError
-from ..engine import Calls
 from ..engine.config.presets import affordable
-from ..engine.opening import LEDGER, QUERIES
+from ..engine.opening import LEDGER, QUERIES, Calls
 
 __all__ = ["call_options", "calls_of", "settled"]
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import click
 
-from ..diagnose.run import diagnose as run
-from ..diagnostics.measure import Settings
 from .allocator import keep_freed_memory
 from .calls import call_options, calls_of, settled
 from .console import Console
@@ -63,6 +61,9 @@ def diagnose(
     Measures how far --data is from --reference and how diverse it is. With --model it also asks about a few labelled
     images, and says what a linear head on the same answers would give.
     """
+    from ..diagnose.run import diagnose as run
+    from ..diagnostics.measure import Settings
+
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
     try:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from ..report import ReportOptions, write_report
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
@@ -40,6 +39,8 @@ def report(
     as_json: bool,
 ) -> None:
     """Write one self-contained HTML page about one or several run directories."""
+    from ..report import ReportOptions, write_report
+
     keep_freed_memory()
     console = Console()
     options = ReportOptions(model, weights, device, images, queries, use_model=not no_model)

@@ -8,16 +8,17 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
 from ..core import AnswerKind
-from ..engine.parts import pick_device
-from ..models import load_model
-from ..serving import Server, Service
 from ..version import __version__
 from .allocator import keep_freed_memory
 from .options import json_option
+
+if TYPE_CHECKING:
+    from ..serving import Server
 
 __all__ = ["serve"]
 
@@ -59,6 +60,10 @@ def serve(
 
     One line on stdout says where, as soon as it answers. There is no password: whoever reaches the port can use it.
     """
+    from ..engine.parts import pick_device
+    from ..models import load_model
+    from ..serving import Server, Service
+
     keep_freed_memory()
     place = pick_device(device)
     service = Service(

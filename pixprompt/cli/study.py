@@ -10,9 +10,8 @@ from typing import Any
 import click
 
 from ..core import ConfigError
-from ..engine import TrainConfig
-from ..study.run import KINDS, table
-from ..study.run import study as run
+from ..engine.config.train_config import TrainConfig
+from ..study import KINDS
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
@@ -38,6 +37,9 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
 
     All other settings are those of `pixprompt train`. A study that was stopped continues with the same command.
     """
+    from ..study.run import study as run
+    from ..study.run import table
+
     config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})
     folder = out or Path("studies") / "-".join((kind, datetime.now().strftime("%Y%m%d-%H%M%S")))
     keep_freed_memory()

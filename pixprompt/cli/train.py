@@ -11,11 +11,9 @@ from typing import Any
 import click
 
 from ..core import ConfigError
-from ..engine import RUNGS, Result, TrainConfig, plan
-from ..engine import train as run
 from ..engine.budget.allocation import PURPOSES
-from ..engine.config.train_config import FREE
-from ..engine.parts import build
+from ..engine.config.train_config import FREE, TrainConfig
+from ..engine.result import RUNGS, Result
 from ..files import read_json
 from .allocator import keep_freed_memory
 from .calls import settled
@@ -69,6 +67,9 @@ def train(
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
+        from ..engine.budget.plan import plan
+        from ..engine.parts import build
+
         _print_plan(plan(build(config)), as_json)
         return
     keep_freed_memory()
@@ -92,6 +93,8 @@ def train(
 
 
 def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], console: Console) -> Result:
+    from ..engine.run import train as run
+
     def work(policy: str | None) -> Result:
         again = resume or (policy is not None and (folder / "config.json").exists())
         changes = {**given, **({"in_doubt": policy} if policy else {})}

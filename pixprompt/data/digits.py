@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core import DataError
 from .image_set import Collection, from_arrays
 from .registry import DATASETS
 
@@ -17,15 +16,10 @@ NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "
 def read_digits() -> Collection:
     """Reads the digits, white on black; they have no splits of their own.
 
-    Raises:
-        DataError: scikit-learn is not installed.
-
     Reference: Alpaydin and Kaynak, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository.
     """
-    try:
-        from sklearn.datasets import load_digits
-    except ImportError as error:
-        raise DataError("digits come with scikit-learn, which is missing; pip install 'pixprompt[demo]'.") from error
+    from sklearn.datasets import load_digits
+
     digits = load_digits()
     pixels = np.rint(digits.images * (255 / 16)).astype(np.uint8)
     return Collection(NUMBER_WORDS[:10], {"train": from_arrays(pixels, digits.target, prefix="digits")})

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from .. import models, remote
 from ..core import ConfigError, Model
-from ..ledger import Budget, Journal, Ledger, LocalJournal, Querier, ReplyLedger
-from ..ledger.ledger import PRICE
-from ..models import CallableModel, DirectQuerier, load_model
-from ..remote import RemoteJournal, RemoteModel, connect
+from ..ledger.budget import Budget
+from ..ledger.ledger import PRICE, Ledger
+from ..ledger.reply_ledger import ReplyLedger
 from .config.groups import EndpointSettings
 from .config.train_config import TrainConfig
+
+if TYPE_CHECKING:
+    from ..ledger import Journal, Querier
 
 __all__ = [
     "LEDGER",
@@ -117,13 +120,13 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
     calls = calls or Calls()
     if not is_remote(name):
         calls.check_idle(name)
-        return load_model(name, weights=Path(weights) if weights else None, device=device)
+        return models.load_model(name, weights=Path(weights) if weights else None, device=device)
     if weights:
         raise ConfigError("--weights does not go with a model behind a URL; it has its own.")
     url, described = (None, name[len(_DESCRIBED) :]) if name.lower().startswith(_DESCRIBED) else (name, calls.endpoint)
     if url is None and calls.endpoint is not None:
         raise ConfigError(f"--model {name} names a description already; leave out --endpoint.")
-    return connect(
+    return remote.connect(
         url,
         name=name,
         options=_options(calls.endpoint_options),
@@ -158,7 +161,7 @@ def _value(text: str) -> Any:
 
 def identity_of(model: Model) -> str:
     """Returns what, besides the image, the answers of a model behind a URL depend on; nothing of a local one."""
-    return model.identity if isinstance(model, RemoteModel) else ""
+    return model.identity if isinstance(model, remote.RemoteModel) else ""
 
 
 def open_ledger(path: Path, model: Model) -> Ledger:
@@ -167,7 +170,7 @@ def open_ledger(path: Path, model: Model) -> Ledger:
     Raises:
         PixpromptError: The file is no such ledger.
     """
-    return ReplyLedger(path) if isinstance(model, RemoteModel) else Ledger(path)
+    return ReplyLedger(path) if isinstance(model, remote.RemoteModel) else Ledger(path)
 
 
 def journal_of(
@@ -193,9 +196,9 @@ def journal_of(
         DoubtError: Requests of an earlier session are in doubt, and nobody said what to do.
     """
     calls = calls or Calls()
-    if isinstance(model, RemoteModel) and isinstance(ledger, ReplyLedger):
+    if isinstance(model, remote.RemoteModel) and isinstance(ledger, ReplyLedger):
         concurrency = calls.concurrency or EndpointSettings.concurrency
-        return RemoteJournal(
+        return remote.RemoteJournal(
             model,
             ledger,
             budget,
@@ -205,7 +208,9 @@ def journal_of(
             leave_refused=True,
         )
     # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
-    single = isinstance(model, CallableModel) and model.takes == "image"
+    single = isinstance(model, models.CallableModel) and model.takes == "image"
+    from ..ledger import LocalJournal
+
     return LocalJournal(model, ledger, budget, identity=identity, max_batch=1 if single else None)
 
 
@@ -216,8 +221,8 @@ def open_querier(model: Model, calls: Calls) -> Querier:
         DoubtError: See `journal_of`.
         PixpromptError: The ledger cannot be used.
     """
-    if not isinstance(model, RemoteModel):
-        return DirectQuerier(model)
+    if not isinstance(model, remote.RemoteModel):
+        return models.DirectQuerier(model)
     ledger = ReplyLedger(calls.ledger or LEDGER)
     try:
         budget = Budget(QUERIES if calls.budget is None else calls.budget, max_requests=calls.max_requests)

@@ -9,8 +9,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ..core import PixpromptError
 from ..files import read_json
 from ..intervals import wilson
@@ -98,7 +96,9 @@ def read_result(path: Path) -> Result:
 
 def peak_memory_mb(device: str) -> float:
     """Returns the most memory that this process (on a GPU: its tensors) held so far, in MiB."""
-    if torch.device(device).type == "cuda":
+    if device.startswith("cuda"):
+        import torch
+
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

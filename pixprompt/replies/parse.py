@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from ..core import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Reply", "Scores", "describe", "one_reply", "replies"]
 
@@ -67,7 +70,7 @@ def one_reply(returned: object, name: str) -> Reply:
 def describe(returned: object) -> str:
     """Says what came, shortly, for messages."""
     kind = type(returned).__name__
-    if isinstance(returned, np.ndarray | Tensor):
+    if isinstance(returned, np.ndarray) or _is_tensor(returned):
         return f"{kind} {tuple(returned.shape)}"
     text = repr(returned)
     return f"{kind} {text if len(text) <= 60 else text[:57] + '...'}"
@@ -85,7 +88,7 @@ def _named(returned: object) -> dict[str, float] | None:
         return None
     found: dict[str, float] = {}
     for label, score in pairs:
-        if not isinstance(label, str) or not isinstance(score, int | float | np.number | Tensor):
+        if not isinstance(label, str) or not (isinstance(score, int | float | np.number) or _is_tensor(score)):
             return None
         found[label] = found.get(label, 0.0) + float(score)
     return found
@@ -105,9 +108,15 @@ def _items(returned: object, name: str) -> list[object] | None:
 
 
 def _array(returned: object, name: str) -> npt.NDArray[np.generic]:
-    if isinstance(returned, Tensor):
+    if _is_tensor(returned):
         return np.asarray(returned.detach().cpu().double().numpy())
     try:
         return np.asarray(returned)
     except (TypeError, ValueError) as error:  # ragged lists
         raise ModelError(f"model {name!r} returned {describe(returned)}, expected {_WANTED}.") from error
+
+
+def _is_tensor(value: object) -> TypeGuard[Tensor]:
+    """Says so without importing torch: where it is not loaded, nothing is a tensor."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(value, torch.Tensor)

@@ -24,11 +24,11 @@ from ..engine.run import train
 from ..files import make_folder, write_bytes
 from ..plots import save_png
 from ..plots.study import Point, study_figure
+from . import KINDS
 from .rows import ROWS, Row, StudySettings
 
-__all__ = ["KINDS", "machine", "points", "study", "table", "table_row"]
+__all__ = ["machine", "points", "study", "table", "table_row"]
 
-KINDS = tuple(ROWS)
 Line = Mapping[str, Any]
 _AXES = {
     "text": "accuracy of the text without a prompt",

@@ -187,6 +187,8 @@ def test_help_inspect_and_apply_import_nothing_heavy_and_little_beside_numpy_and
     for arguments in (
         ["--help"],
         ["apply", "--help"],
+        ["models"],
+        ["outputs", "--json"],
         ["inspect", str(prompt)],
         ["apply", str(prompt), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")],
     ):
@@ -194,6 +196,36 @@ def test_help_inspect_and_apply_import_nothing_heavy_and_little_beside_numpy_and
         assert done.returncode == 0, done.stderr
         assert 1 < float(done.stderr) < 2  # times as many modules: a start costs what it loads
     assert run("--help", code="import tqdm\n" + _LIGHT).returncode == 1  # negative control
+
+
+_NO_TORCH = """
+import sys
+from pixprompt.cli import main
+code = main(sys.argv[1:])
+sys.exit("imported torch" if "torch" in sys.modules else code)
+"""
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_help_of_a_command_and_every_listing_import_no_torch(name: str) -> None:
+    done = run(name, *(["--help"] if name in NAMES[:12] else []), code=_NO_TORCH)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_command_that_would_import_torch_is_noticed() -> None:
+    assert run("--help", code="import torch\n" + _NO_TORCH).returncode == 1
+
+
+def test_a_package_that_is_not_installed_is_named_with_its_command(
+    failing: list[BaseException], capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing.append(ModuleNotFoundError("No module named 'torch.nn'", name="torch.nn"))
+    assert main(["apply"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("Error: this needs the package torch, which is not installed. pip install 'torch>=")
+    failing[:] = [ModuleNotFoundError("No module named 'no_requirement'", name="no_requirement")]
+    assert main(["apply"]) == 1
+    assert "unexpected ModuleNotFoundError" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")

@@ -18,8 +18,9 @@ from pixprompt.core import AnswerKind, ConfigError, ModelSpec, UnknownName
 from pixprompt.engine import Silent
 from pixprompt.models import DualEncoder
 from pixprompt.plots.study import Point, study_figure
+from pixprompt.study import KINDS
 from pixprompt.study.rows import ROWS, StudySettings
-from pixprompt.study.run import KINDS, points, study, table
+from pixprompt.study.run import points, study, table
 
 
 class Encoders(nn.Module):

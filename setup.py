@@ -1,5 +1,0 @@
-"""All settings are in setup.cfg."""
-
-from setuptools import setup
-
-setup()

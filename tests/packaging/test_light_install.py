@@ -1,0 +1,105 @@
+"""An installation without torch, in an environment of its own: what works there, and what the rest says."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import click
+import pytest
+from PIL import Image
+
+from pixprompt.cli import commands, main
+
+from ..images import make_prompt, picture
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("torch", "torchvision", "timm", "open_clip", "matplotlib", "sklearn", "scipy", "safetensors")
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("light")]
+
+
+class Light:
+    """The environment; `run` calls its command line."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.python = folder / "bin" / "python"
+
+    def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+        command = [self.folder / "bin" / "pixprompt", *arguments]
+        return subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, env={"PATH": ""})
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
+    """The documented line: pixprompt alone, then requirements-light.txt."""
+    folder = tmp_path_factory.mktemp("light")
+    build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    venv.create(folder / "venv", with_pip=True)
+    made = Light(folder / "venv")
+    (wheel,) = folder.glob("*.whl")
+    pip = [str(made.python), "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", str(wheel)], check=True, env=clean)
+    wanted = [*pip, "-r", str(ROOT / "requirements-light.txt")]
+    done = subprocess.run(wanted, capture_output=True, text=True, env=clean)
+    if done.returncode:
+        pytest.skip(f"packages cannot be had here: {done.stderr.strip().splitlines()[-1]}")
+    listed = subprocess.run([*pip[:3], "list"], check=True, capture_output=True, text=True, env=clean).stdout
+    assert not [name for name in HEAVY if f"{name} " in listed.lower()]
+    return made
+
+
+def test_a_prompt_is_applied_to_the_byte_and_inspected(light: Light, tmp_path: Path) -> None:
+    make_prompt().save(tmp_path / "prompt.png")
+    picture().save(tmp_path / "a.png")
+    done = light.run("apply", "prompt.png", "a.png", "--out", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert main(["apply", str(tmp_path / "prompt.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "here")]) == 0
+    (ours,), (theirs,) = (sorted((tmp_path / name).rglob("*.png")) for name in ("here", "out"))
+    assert Image.open(ours).tobytes() == Image.open(theirs).tobytes()
+    assert light.run("inspect", "prompt.png", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["models", "datasets", "templates", "outputs", "methods", "optimizers", "protocols"])
+def test_every_listing_is_that_of_a_full_installation(
+    light: Light, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = light.run(name, "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert main([name, "--json"]) == 0
+    assert json.loads(done.stdout) == json.loads(capsys.readouterr().out)
+
+
+def test_every_command_has_its_help(light: Light, tmp_path: Path) -> None:
+    for name in commands.list_commands(click.Context(commands)):
+        done = light.run(name, "--help", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "package"),
+    [
+        (("train", "--model", "resnet18", "--data", "folder:photos"), "torch"),
+        (("serve", "--model", "resnet18"), "torch"),
+        (("segment", "train", "--data", "ade20k:nowhere"), "torch"),
+        (("diagnose", "--data", "folder:photos", "--reference", "folder:photos"), "torch"),
+    ],
+)
+def test_what_needs_more_names_the_package_and_its_command(
+    light: Light, arguments: tuple[str, ...], package: str, tmp_path: Path
+) -> None:
+    for kind in ("red", "green"):
+        (tmp_path / "photos" / kind).mkdir(parents=True)
+        for number in range(12):
+            picture(seed=number).save(tmp_path / "photos" / kind / f"{number}.png")
+    done = light.run(*arguments, cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"this needs the package {package}, which is not installed. pip install '{package}>=" in done.stderr
+    assert "unexpected" not in done.stderr
