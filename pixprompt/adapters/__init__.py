@@ -1,8 +1,8 @@
 """Adapters: what is fitted and evaluated. `METHODS` costs no import of torch; the other names import it when used."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ..lazy import lazy_names
 from .methods import METHODS, Grid, Learning, Method, MethodSettings, register
 
 if TYPE_CHECKING:
@@ -38,25 +38,16 @@ __all__ = [
     "register",
 ]
 
-_HOMES = {
-    "BASELINES": "baselines",
-    "BarPrompter": "bar",
-    "Coordinator": "coordinator",
-    "CoordinatorSpec": "coordinator",
-    "InBasis": "search",
-    "PixelPrompt": "pixel",
-    "Prompter": "search",
-    "SA2VP": "sa2vp",
-    "Supervised": "whitebox",
-    "ViTVPT": "vpt",
-    "WhiteBox": "whitebox",
-    "make_baseline": "baselines",
-    "make_sa2vp": "sa2vp",
-    "make_vpt": "vpt",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "bar": "BarPrompter",
+        "baselines": "BASELINES make_baseline",
+        "coordinator": "Coordinator CoordinatorSpec",
+        "pixel": "PixelPrompt",
+        "sa2vp": "SA2VP make_sa2vp",
+        "search": "InBasis Prompter",
+        "vpt": "ViTVPT make_vpt",
+        "whitebox": "Supervised WhiteBox",
+    },
+)
