@@ -67,8 +67,8 @@ def train(
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
-        from ..engine.budget.plan import plan
         from ..engine.parts import build
+        from ..engine.run import plan
 
         _print_plan(plan(build(config)), as_json)
         return
