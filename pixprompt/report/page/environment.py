@@ -33,6 +33,7 @@ def environment() -> Environment:
         "interval": interval,
         "number": number,
         "percent": percent,
+        "png_uri": png_uri,
         "points": points,
     }
     style = _read("style.css")

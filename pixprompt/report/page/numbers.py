@@ -1,9 +1,9 @@
-"""Views of what a run measured: the summary, the ladder, curves, spending, settings, files."""
+"""Views of what a run measured: the summary, the ladder, curves, spending."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ...engine.result import RUNGS, Result
 from ...intervals import paired_difference
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ...plots import Track
 
-__all__ = ["curves", "files", "ladder", "rung_titles", "settings", "spending", "spending_charts", "summary", "track"]
+__all__ = ["curves", "ladder", "rung_titles", "spending", "spending_charts", "summary", "track"]
 
 _TITLES = {
     "no_prompt": "no prompt",
@@ -153,22 +153,3 @@ def spending(run: RunFiles, evidence: Evidence) -> View:
         raise Absent("history.jsonl says of no step what it took and what it reached.")
     plan = run.result.queries.get("plan") if run.result is not None else None
     return {"charts": spending_charts([grown]), "price": grown.price, "plan": plan if isinstance(plan, Mapping) else {}}
-
-
-def settings(run: RunFiles, evidence: Evidence) -> View:
-    """Lists the settings of config.json."""
-    del evidence
-    require(run, "config.json", run.config is not None)
-    known: dict[str, Any] = {name: value for name, value in run.settings.items() if value is not None}
-    return {"known": known, "unset": [name for name, value in run.settings.items() if value is None]}
-
-
-def files(run: RunFiles, evidence: Evidence) -> View:
-    """Says what is missing in the run directory, and what this report took."""
-    difference = run.result.max_pixel_difference if run.result is not None else None
-    return {
-        "difference": difference if run.prompt_kept else None,
-        "ledger": run.has_ledger,
-        "missing": run.missing,
-        "queries": evidence.queries,
-    }

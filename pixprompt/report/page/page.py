@@ -16,7 +16,8 @@ from ..examine import examine
 from ..run_files import RunFiles, read_runs
 from .comparison import anchor, comparison
 from .environment import environment
-from .sections import render, sections_of, summary
+from .numbers import summary
+from .sections import render, sections_of
 
 __all__ = ["Report", "write_report"]
 

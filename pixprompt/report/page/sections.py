@@ -16,9 +16,16 @@ from . import diagnosis, mapping, numbers, pictures, white_box
 from .absent import Absent, View
 from .environment import environment
 
-__all__ = ["Section", "render", "sections_of", "summary"]
+__all__ = ["Section", "render", "sections_of"]
 
 Viewer = Callable[[RunFiles, Evidence], View]
+
+
+def _as_is(run: RunFiles, evidence: Evidence) -> View:
+    """Leaves it to the macro to pick what it shows."""
+    return {"run": run, "evidence": evidence}
+
+
 _PIXEL: tuple[tuple[str, str, Viewer], ...] = (
     ("ladder", "The ladder", numbers.ladder),
     ("prompt", "The prompt", pictures.prompt),
@@ -30,18 +37,18 @@ _PIXEL: tuple[tuple[str, str, Viewer], ...] = (
     ("points", "The answers in the plane", pictures.points),
     ("mapping", "From answers to labels", mapping.mapping),
     ("diagnostics", "Diagnostics", diagnosis.diagnostics),
-    ("settings", "Settings", numbers.settings),
-    ("files", "Files", numbers.files),
+    ("settings", "Settings", _as_is),
+    ("files", "Files", _as_is),
 )
 _WHITE_BOX: tuple[tuple[str, str, Viewer], ...] = (
     ("ladder", "The ladder", numbers.ladder),
-    ("adapter", "What was learned", white_box.adapter),
+    ("adapter", "What was learned", _as_is),
     ("search", "The search", white_box.search),
-    ("preview", "Images and confusion", white_box.preview),
+    ("preview", "Images and confusion", _as_is),
     ("curves", "Learning curves", numbers.curves),
     ("diagnostics", "Diagnostics", diagnosis.diagnostics),
-    ("settings", "Settings", numbers.settings),
-    ("files", "Files", numbers.files),
+    ("settings", "Settings", _as_is),
+    ("files", "Files", _as_is),
 )
 """Key, which names the macro in `sections.html`; title; what makes the view. A method inside a model has no picture,
 and nothing of it is paid for."""
@@ -70,11 +77,6 @@ def sections_of(run: RunFiles, evidence: Evidence) -> Iterator[Section]:
         yield Section(key, title, render(key, lambda view=view: view(run, evidence)))  # type: ignore[misc]
 
 
-def summary(run: RunFiles) -> View:
-    """Returns the few numbers that matter most."""
-    return numbers.summary(run)
-
-
 def render(key: str, view: Callable[[], View]) -> Markup:
     """Fills the macro of a section with its view, or says why it is missing."""
     macros: Any = environment().get_template("sections.html").module
@@ -82,6 +84,8 @@ def render(key: str, view: Callable[[], View]) -> Markup:
         filled: Markup = getattr(macros, key)(view())
     except Absent as absent:
         filled = macros.absent(str(absent), absent.preview)
+    except ModuleNotFoundError as error:  # a light install
+        filled = macros.absent(f"{error.name} is missing: pip install {error.name}.", None)
     except PixpromptError as error:
         filled = macros.absent(str(error), None)
     except (TypeError, ValueError, KeyError, AttributeError, TemplateError) as error:  # files that somebody else wrote

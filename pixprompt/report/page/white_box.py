@@ -1,31 +1,13 @@
-"""Views of methods that are fitted inside the model: parameters instead of a picture."""
+"""Views of what methods inside the model learned on several seeds."""
 
 from __future__ import annotations
 
 from ...engine.result import Result
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import View, require
-from .environment import png_uri
+from .absent import View
 
-__all__ = ["adapter", "preview", "search", "test_accuracies"]
-
-
-def adapter(run: RunFiles, evidence: Evidence) -> View:
-    """Says what the adapter holds."""
-    del evidence
-    return {
-        "method": run.settings.get("method", "not known"),
-        "present": "adapter.safetensors" not in run.missing,
-        "adapter": run.result.adapter if run.result is not None else None,
-    }
-
-
-def preview(run: RunFiles, evidence: Evidence) -> View:
-    """Shows the run's own picture: images with their predictions, and the confusion matrices."""
-    del evidence
-    require(run, "preview.png", run.preview is not None)
-    return {"uri": png_uri(run.preview)}  # type: ignore[arg-type]
+__all__ = ["search", "test_accuracies"]
 
 
 def search(run: RunFiles, evidence: Evidence) -> View:
