@@ -1,17 +1,16 @@
 """Runs that are killed, resumed, or started twice."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pixprompt import files, plots
+from pixprompt import files
 from pixprompt.core import ConfigError
-from pixprompt.engine import TrainConfig, evaluate, run_folder, train
-from pixprompt.engine.fit import checkpoint
+from pixprompt.engine import TrainConfig, evaluate, train
 from pixprompt.engine.report import Silent
-from pixprompt.prompt import prompt_file
 
 from .toy import KillAfter, Killed, history, numbers
 
@@ -75,8 +74,11 @@ def test_killed_beside_any_file_and_resumed(file, after, config, model, data, wh
         return wrapped
 
     with monkeypatch.context() as patch:
-        for module in (files, run_folder, checkpoint, prompt_file, plots):
-            patch.setattr(module, "write_bytes", killing(files.write_bytes, []))
+        write = files.write_bytes
+        writing = [module for name, module in sys.modules.items()
+                   if name.startswith("pixprompt") and vars(module).get("write_bytes") is write]  # fmt: skip
+        for module in writing:
+            patch.setattr(module, "write_bytes", killing(write, []))
         with pytest.raises(Killed):
             train(config, out=tmp_path / "cut", model=model, data=data)
     resumed = train(TrainConfig(), out=tmp_path / "cut", resume=True, model=model, data=data)
