@@ -1,0 +1,64 @@
+"""A cascade: one view for all images, the whole committee only for those whose first answer leaves doubt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .bill import Price
+
+__all__ = ["Cascade", "cascade_curve", "choose_cascade"]
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Images whose margin under the first readout is below the threshold are asked further.
+
+    Attributes:
+        threshold: Of the margin between the two largest outputs.
+        per_prediction: Queries per image, on the average of the images that chose it.
+        accuracy: On those images.
+    """
+
+    threshold: float
+    per_prediction: float
+    accuracy: float
+
+
+def margins(outputs: Tensor) -> Tensor:
+    """Returns the difference of the two largest of each row, (N,); large where the answer is sure."""
+    top = outputs.topk(min(2, outputs.shape[1]), dim=1).values
+    return top[:, 0] - top[:, -1]
+
+
+def cascade_curve(
+    first: Tensor, full: Tensor, labels: Tensor, price: tuple[float, float], shares: Sequence[float]
+) -> list[Cascade]:
+    """Returns a cascade for each share of the images that are asked further, the least sure ones.
+
+    Args:
+        first: (N, C) outputs of the first stage, of images that it was not fitted on.
+        full: (N, C) outputs of the last stage, likewise.
+        labels: (N,).
+        price: Of the first stage, and of the further one on top of it.
+        shares: In [0, 1].
+    """
+    sure, order = margins(first), margins(first).argsort(stable=True)
+    curve = []
+    for share in shares:
+        count = round(share * len(labels))
+        further = torch.zeros(len(labels), dtype=torch.bool)
+        further[order[:count]] = True
+        predicted = torch.where(further, full.argmax(1), first.argmax(1))
+        threshold = float(sure[order[count]]) if count < len(labels) else float("inf")
+        accuracy = float((predicted == labels).double().mean())
+        curve.append(Cascade(threshold, price[0] + price[1] * count / len(labels), accuracy))
+    return curve
+
+
+def choose_cascade(curve: Sequence[Cascade], price: Price) -> Cascade:
+    """Returns the cascade that is worth most, see `Price.worth`; the cheaper one of two alike."""
+    return max(curve, key=lambda each: (price.worth(each.accuracy, each.per_prediction), -each.per_prediction))
