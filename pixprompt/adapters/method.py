@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar
@@ -107,15 +107,21 @@ class Method:
         return Access.INTERNALS if self.white_box else Access.SCORES
 
     def maker(self) -> Any:
-        """Imports and returns what makes it: of a white-box method a callable that returns a `WhiteBox`.
+        """Imports and returns what makes it, which takes `arguments` and those of the settings that are not None.
 
-        It is called with the model, the classes, `arguments`, those of the settings that are not None, and a generator.
+        Of a white-box method it takes model, classes and generator besides, and returns a `WhiteBox`; of one that
+        learns from answers the template, and returns a `Prompter`.
         """
         module, _, attribute = self.make.partition(":")
         return getattr(importlib.import_module(module), attribute)
 
 
-METHODS: Registry[Method] = Registry("method")
+METHODS: Registry[Method] = Registry(
+    "method",
+    group="pixprompt.methods",
+    needs="learning",
+    adopt=lambda method, name: replace(method, name=name),
+)
 
 
 def register(method: Method) -> Method:

@@ -88,8 +88,16 @@ class LazyGroup(click.Group):
 
 @click.group("pixprompt", cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="%(prog)s %(version)s")
-def commands() -> None:
+@click.option(
+    "--load", "codes", multiple=True, metavar="MODULE:NAME", help="Import a method, template or output of your own."
+)
+def commands(codes: tuple[str, ...]) -> None:
     """Learn a visual prompt for a model that you can only call, save it as a PNG, put it on any image."""
+    if codes:
+        from .own_code import load_own  # here only: nobody else pays for the registries
+
+        for code in codes:
+            load_own(code)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

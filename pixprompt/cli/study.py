@@ -15,12 +15,13 @@ from ..study import KINDS
 from .allocator import keep_freed_memory
 from .console import Console
 from .options import json_option, print_json
-from .settings import config_options
+from .own_code import load_named
+from .settings import RunCommand, config_options
 
 __all__ = ["study"]
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
 @click.option("--values", help="What is varied, separated by ';', or a file with one per line  [default: the study's]")
 @config_options
@@ -40,6 +41,7 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
     from ..study.run import study as run
     from ..study.run import table
 
+    load_named(options)
     config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})
     folder = out or Path("studies") / "-".join((kind, datetime.now().strftime("%Y%m%d-%H%M%S")))
     keep_freed_memory()

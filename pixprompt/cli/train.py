@@ -19,7 +19,8 @@ from .allocator import keep_freed_memory
 from .calls import settled
 from .console import Console
 from .options import json_option, print_json
-from .settings import config_options
+from .own_code import load_named
+from .settings import RunCommand, config_options
 
 __all__ = ["format_ladder", "train"]
 
@@ -37,7 +38,7 @@ _TITLES = {
 }
 
 
-@click.command()
+@click.command(cls=RunCommand)
 @config_options
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
 @click.option(
@@ -57,6 +58,7 @@ def train(
     are decided by --preset.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    load_named(given)
     if resume is not None and (given.keys() - set(FREE) or config_file or out or dry_run):
         raise ConfigError(
             "--resume continues a run as it was configured; only what it may cost can change: "

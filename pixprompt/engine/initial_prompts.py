@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..adapters import Learning
 from ..templates import PixelTemplate
 from .parts import Parts
 from .seeds import stream
@@ -61,7 +62,7 @@ def starts_of(parts: Parts) -> list[Start]:
 
 def num_starts(parts: Parts) -> int:
     """Returns how many starts have to be tried: those that change nothing are known already."""
-    if parts.config.method.name != "pixel":
+    if parts.config.method.learning is not Learning.GRADIENTS:
         return 1
     learned = len(SURROGATE_SHARES) if parts.config.search.surrogate else 0
     return sum(not start.blank for start in starts_of(parts)) + learned

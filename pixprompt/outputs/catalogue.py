@@ -13,6 +13,12 @@ __all__ = ["OUTPUTS"]
 
 _HERE = __name__.rpartition(".")[0]
 
+
+def _named(output: type[Transform], name: str) -> type[Transform]:
+    output.kind = name  # what is saved names the code by which it can be read again
+    return output
+
+
 OUTPUTS: Registry[type[Transform]] = Registry(
     "output transform",
     {
@@ -52,4 +58,7 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "Cosine similarity to text embeddings, one template or an ensemble (dual encoders).",
         ),
     },
+    group="pixprompt.outputs",
+    needs="shift_invariant",
+    adopt=_named,
 )

@@ -31,6 +31,8 @@ TEMPLATES: Registry[type[Geometry]] = Registry(
             "A square of `p`x`p` pixels, at a new place for every training batch; the PNG shows it at `place`.",
         ),
     },
+    group="pixprompt.templates",
+    needs="from_options",
 )
 BASES: Registry[BasisMaker] = Registry(
     "basis",

@@ -6,6 +6,8 @@ The grids are the VPT paper's: SGD for prompts and heads, AdamW where weights of
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Generator
 
 from ...adapters import WhiteBox
@@ -14,7 +16,7 @@ from ...models import TorchModel
 from ...settings import flag
 from .train_config import TrainConfig
 
-__all__ = ["grids", "make_adapter", "scales"]
+__all__ = ["grids", "make_adapter", "own_settings", "scales"]
 
 _PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
 _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
@@ -55,11 +57,15 @@ def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *,
     method = config.method
     if not isinstance(model, TorchModel):
         raise AccessError(f"method {method.name!r} needs a local torch model, got {model.spec.name}.")
-    own = {name: value for name, value in config.adapter.to_json().items() if value is not None}
-    adapter: WhiteBox = method.maker()(
-        **{"model": model, "classes": classes, **method.arguments, **own}, generator=generator
-    )
+    make = method.maker()
+    adapter: WhiteBox = make(model=model, classes=classes, generator=generator, **own_settings(config))
     return adapter
+
+
+def own_settings(config: TrainConfig) -> dict[str, Any]:
+    """Returns the arguments by which a method makes what it learns: its own, and those of its settings that are set."""
+    own = {name: value for name, value in config.adapter.to_json().items() if value is not None}
+    return {**config.method.arguments, **own}
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:

@@ -104,7 +104,7 @@ def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     values = {"output": "text" if dual else "frequency", **method.defaults}
     if config.preset != "default":
         if config.preset not in method.presets:
-            having = [name for name in METHODS if config.preset in METHODS[name].presets]
+            having = [name for name in METHODS.builtin() if config.preset in METHODS[name].presets]
             raise ConfigError(
                 f"method {method.name!r} has no preset {config.preset!r}: it is for {_methods(having)}, not "
                 f"{method.name!r}."

@@ -43,7 +43,9 @@ GROUPS: dict[str, type[Settings]] = {
 
 def presets() -> tuple[str, ...]:
     """Returns the names of the presets."""
-    return tuple(dict.fromkeys(("default", *(preset for method in METHODS for preset in METHODS[method].presets))))
+    return tuple(
+        dict.fromkeys(("default", *(preset for method in METHODS.builtin() for preset in METHODS[method].presets)))
+    )
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _classes(method: Method) -> dict[str, type[Settings]]:
 
 def _check_foreign(name: str, value: Any, method: Method, known: Iterable[str]) -> None:
     """Refuses an option that the method does not have; the default of another method's option says nothing."""
-    others = {other: METHODS[other].settings.options() for other in METHODS}
+    others = {other: METHODS[other].settings.options() for other in METHODS.builtin()}
     having = [options[name] for options in others.values() if name in options]
     if not having:
         names = {*known, *(each for options in others.values() for each in options)}

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
-from ...adapters import BarPrompter, InBasis, Prompter
+from ...adapters import InBasis, Learning, Prompter
 from ...core import BudgetError
 from ...ledger import Journal
 from ...optimizers import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
 from ...templates import make_basis
 from ..answers import Answered
 from ..budget.allocation import Allocation
+from ..config.methods import own_settings
 from ..config.train_config import TrainConfig
 from ..initial_prompts import Start, starts_of
 from ..parts import Parts
@@ -140,7 +141,8 @@ class PromptSearch:
     def _start(self, task: SearchTask) -> _TriedStart:
         """Chooses the start by what a transform fitted under it reads right; a blank one needs no queries."""
         parts, plan, reporter = task.session.parts, task.allocation, task.session.reporter
-        starts = starts_of(parts) if parts.config.method.name == "pixel" else [_first_start(parts)]
+        several = parts.config.method.learning is Learning.GRADIENTS
+        starts = starts_of(parts) if several else [_first_start(parts)]
         learned = self.surrogate.starts(task.session, task.first, task.choice) if self.surrogate else []
         starts += learned
         each = plan.start // max(1, sum(not start.blank for start in starts))
@@ -183,20 +185,20 @@ def _run(task: SearchTask, search: QuerySearch, validated: int) -> str:
 
 def _first_start(parts: Parts) -> Start:
     config = parts.config
-    if config.method.name == "pixel":
+    if config.method.learning is Learning.GRADIENTS:
         return starts_of(parts)[0]
     return Start(config.method.name, torch.zeros(1), config.prompt.fit == "shrink")
 
 
 def _prompters(parts: Parts) -> Callable[[Start], Prompter]:
     """Returns what makes a prompter of a start; they share a basis or an encoder, which are costly to make."""
-    config = parts.config
-    if config.method.name == "bar":
-        return lambda start: BarPrompter(parts.template)
-    if config.method.name == "blackvip":
+    config, template = parts.config, parts.template
+    if config.method.per_image:
         coordinator = coordinator_of(parts)
         return lambda start: coordinator
-    template = parts.template
+    if config.method.learning is Learning.ANSWERS:
+        own: Prompter = config.method.maker()(template, **own_settings(config))
+        return lambda start: own
     basis = make_basis(
         config.search.basis or "", template, size=config.search.basis_size, generator=stream(config.seed, "basis")
     )
