@@ -122,7 +122,7 @@ class Registry(Generic[T]):
         return {name: lines[name] for name in self}
 
     def _add(self, entry: Any, name: str) -> T:
-        if self.needs and not hasattr(entry, self.needs):
+        if self.needs and getattr(entry, self.needs, None) is None:
             raise ConfigError(f"{name!r} is no {self.kind}: it has no attribute {self.needs!r}.")
         own = self._adopt(entry, name)
         self._entries = {**self._entries, name: (lambda: own, _first_line(own))}
