@@ -43,6 +43,7 @@ __all__ = [
     "Model",
     "ModelError",
     "ModelSpec",
+    "NamedSpec",
     "OutputTransform",
     "PixpromptError",
     "PromptError",
@@ -157,6 +158,11 @@ class ModelSpec:
     crop_pct: float = 1.0
     aspect: str = "crop"
     floor: float = 1e-6
+
+
+@dataclass(frozen=True)
+class NamedSpec(ModelSpec):
+    """Of a model whose answers name each number: the order of its outputs is that of `labels`, and nothing else's."""
 
 
 @runtime_checkable

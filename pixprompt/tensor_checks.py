@@ -1,12 +1,21 @@
-"""What images and outputs must be at the border of a model."""
+"""What images and outputs must be at the border of a model; images as canvases. No torch import by itself."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
 
 from .core import ModelError, RangeError, ShapeError
 
-__all__ = ["check_images", "check_outputs"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["check_images", "check_outputs", "to_images", "to_pixels"]
+
+_STEP_TOLERANCE = 0.01
+"""In 8-bit steps: float32 keeps a multiple of 1/255 to a few millionths of one."""
 
 _TOLERANCE = 1e-5
 """Blends and the straight-through rounding may leave [0, 1] by a float32 rounding."""
@@ -52,6 +61,8 @@ def check_outputs(outputs: object, num_images: int, num_outputs: int | None, nam
     Raises:
         ModelError: They are something else; the message says what came.
     """
+    from torch import Tensor
+
     expected = f"({num_images}, {num_outputs or 'S'})"
     if not isinstance(outputs, Tensor):
         raise ModelError(
@@ -74,3 +85,29 @@ def check_outputs(outputs: object, num_images: int, num_outputs: int | None, nam
             "Check its weights, or use a wider --precision."
         )
     return outputs
+
+
+def to_images(canvases: npt.NDArray[np.uint8], device: str = "cpu") -> Tensor:
+    """Canvases (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1], in channels-last memory order."""
+    import torch
+
+    return torch.from_numpy(np.array(canvases)).to(device).permute(0, 3, 1, 2).float() / 255
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Returns the 8-bit values of images, (N, 3, H, W) uint8, on the CPU, in their memory order.
+
+    Raises:
+        RangeError: They are no multiples of 1/255.
+    """
+    import torch
+
+    steps = images.float() * 255
+    pixels = steps.round()
+    apart = float((steps - pixels).abs().max())
+    if apart > _STEP_TOLERANCE:
+        raise RangeError(
+            f"expected images of 8-bit values, multiples of 1/255, got values {apart:.2g} of a step away. "
+            "Round the prompted images as their PNG would."
+        )
+    return pixels.clamp(0, 255).to(torch.uint8).cpu()

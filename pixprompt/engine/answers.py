@@ -14,6 +14,7 @@ from torch import Tensor
 from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
 from ..models import widened
+from ..tensor_checks import to_images
 from .report import Reporter, Silent
 from .result import Score, wilson
 
@@ -43,11 +44,6 @@ def reproducible() -> AbstractContextManager[None]:
         enabled=True, benchmark=False, deterministic=True, allow_tf32=False
     )
     return flags
-
-
-def to_images(canvases: Pixels, device: str = "cpu") -> Tensor:
-    """Canvases (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1], in channels-last memory order."""
-    return torch.from_numpy(np.array(canvases)).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def batches(total: int, size: int = BATCH) -> Iterator[slice]:

@@ -6,8 +6,9 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .budget import Budget
-    from .journal import Journal, LocalJournal
+    from .journal import Journal
     from .ledger import Ledger, Totals
+    from .local_journal import LocalJournal
     from .querier import OpenVocabulary, Querier, probe_queries
     from .reply_ledger import ReplyLedger
 
@@ -27,8 +28,9 @@ __getattr__ = lazy_names(
     __name__,
     {
         "budget": "Budget",
-        "journal": "Journal LocalJournal",
+        "journal": "Journal",
         "ledger": "Ledger Totals",
+        "local_journal": "LocalJournal",
         "querier": "OpenVocabulary Querier probe_queries",
         "reply_ledger": "ReplyLedger",
     },

@@ -5,16 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from torch import Tensor
 
 from ..core import Access, AnswerKind, Model, ModelSpec
+from ..replies.readers import Rows
+from ..tensor_checks import to_images
 from .ledger import Totals
 
-__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "probe_queries"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "Rows", "probe_queries"]
 
 Canvases = npt.NDArray[np.uint8]
 """Images as they are sent, (N, H, W, 3)."""
@@ -158,6 +162,22 @@ class Querier(ABC):
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; returns outputs (N, S), and which images were refused and why, whose rows are NaN."""
         return self(images), {}
+
+    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
+        """Answers 8-bit images (N, H, W, 3), without gradients.
+
+        Args:
+            canvases: The images.
+            device: Where a local model takes them.
+
+        Returns:
+            Outputs (N, S) float32, and which images were refused and why, whose rows are NaN.
+        """
+        import torch
+
+        with torch.no_grad():
+            outputs, refused = self.query_each(to_images(canvases, device))
+        return outputs.float().cpu().numpy(), refused
 
     @abstractmethod
     def close(self) -> None:

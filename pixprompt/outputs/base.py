@@ -18,14 +18,9 @@ from torch import Tensor
 from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, RangeError, ShapeError
 from .scores import to_scores
 
-__all__ = ["CLASSIFIER", "NamedSpec", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
+__all__ = ["CLASSIFIER", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
 
 CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL})
-
-
-@dataclass(frozen=True)
-class NamedSpec(ModelSpec):
-    """Of a model whose answers name each number: the order of its outputs is that of `labels`, and nothing else's."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, UnknownName
-from .base import NamedSpec, Setup, Transform
+from ..core import AnswerKind, ConfigError, ModelSpec, NamedSpec, PromptError, UnknownName
+from .base import Setup, Transform
 from .catalogue import OUTPUTS
 from .scores import NAMED
 from .sources import SourceNames

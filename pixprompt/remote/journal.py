@@ -8,23 +8,26 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from ..core import ConfigError, DoubtError, EndpointError, PixpromptError
 from ..ledger.budget import Budget
-from ..ledger.journal import Journal, to_pixels
+from ..ledger.journal import Journal
 from ..ledger.ledger import PRICE, Doubt, Totals
-from ..ledger.querier import Canvases
+from ..ledger.querier import Canvases, Rows
 from ..ledger.reply_ledger import SKIPPED, ReplyLedger, Skipped, StoredReply
-from ..tensor_checks import check_images
+from ..tensor_checks import check_images, to_pixels
 from ..urls import plain_url
 from .calls.attempts import LedgerAttempts
 from .calls.retry import Final
 from .calls.thread_pool import run_concurrently
 from .model import RemoteModel
 from .refusals import IN_A_ROW, ImageRefused, RefusalPolicy
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["POLICIES", "RemoteJournal"]
 
@@ -115,16 +118,14 @@ class RemoteJournal(Journal):
         totals = self.ledger.totals()
         return totals if self._before is None else totals.since(self._before)
 
-    @torch.no_grad()
     def query(self, images: Tensor, replicate: int = 0) -> Tensor:
         """Answers images; see `Journal.query`. What was left without an answer gives a row of NaN.
 
         Raises:
             EndpointError: The endpoint refuses for good, or no longer answers.
         """
-        return self._rows(images, self.replies(self._canvases(images), replicate))
+        return _on(images, self._rows(self.replies(self._canvases(images), replicate)))
 
-    @torch.no_grad()
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.
 
@@ -134,10 +135,15 @@ class RemoteJournal(Journal):
         Raises:
             EndpointError: The endpoint refuses several images in a row, or no longer answers.
         """
-        canvases, refused = self._canvases(images), dict[bytes, str]()
+        rows, refused = self.query_pixels(self._canvases(images))
+        return _on(images, rows), refused
+
+    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
+        """Answers 8-bit images (N, H, W, 3) without torch; see `query_each`."""
+        refused: dict[bytes, str] = {}
         replies = self.replies(canvases, refused=refused)
         keys = self.model.keys(canvases) if refused else []
-        return self._rows(images, replies), {i: refused[key] for i, key in enumerate(keys) if key in refused}
+        return self._rows(replies), {i: refused[key] for i, key in enumerate(keys) if key in refused}
 
     def new_queries(self, canvases: Iterable[Canvases]) -> int:
         """Returns how many images among batches (n, H, W, 3) are not answered yet, each once."""
@@ -274,12 +280,12 @@ class RemoteJournal(Journal):
         check_images(images, self.spec.image_size)
         return to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy()
 
-    def _rows(self, images: Tensor, replies: list[StoredReply]) -> Tensor:
-        rows = torch.from_numpy(self.model.read(replies)).to(images.device)
-        missing = torch.tensor([isinstance(reply, Skipped) for reply in replies], device=images.device)
-        if bool(missing.any()):
-            rows = rows if rows.shape[1] else rows.new_zeros(len(rows), 1)  # all of the first ones are missing
-            rows[missing] = torch.nan
+    def _rows(self, replies: list[StoredReply]) -> Rows:
+        rows = self.model.read(replies)
+        missing = [isinstance(reply, Skipped) for reply in replies]
+        if any(missing):
+            rows = rows if rows.shape[1] else np.zeros((len(rows), 1), np.float32)  # all of the first ones are missing
+            rows[missing] = np.nan
         return rows
 
     def _resolve(self, policy: str) -> None:
@@ -316,6 +322,13 @@ class RemoteJournal(Journal):
                 "--requests' says why."
             )
         return lines
+
+
+def _on(images: Tensor, rows: Rows) -> Tensor:
+    """Returns rows as a tensor on the device of the images."""
+    import torch
+
+    return torch.from_numpy(rows).to(images.device)
 
 
 def _described(doubt: Doubt) -> str:

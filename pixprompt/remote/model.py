@@ -8,27 +8,28 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec
+from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec, NamedSpec
 from ..encoding import JPEG_QUALITY, encoder_of
-from ..ledger.journal import keys_of, to_pixels
+from ..ledger.journal import keys_of
 from ..ledger.reply_ledger import Skipped, StoredReply
-from ..outputs.base import NamedSpec
 from ..replies.parse import Reply
 from ..replies.readers import Reader, Rows, is_distribution, reader_for
 from ..replies.vocabulary import OTHER
-from ..tensor_checks import check_images
+from ..tensor_checks import check_images, to_pixels
 from .calls.attempts import MeteredSender, UnloggedAttempts
 from .calls.clock import Clock
 from .calls.rate_limit import RateLimit
 from .calls.retry import Caller, Quota, RetryPolicy, Sender
 from .messages import FaultKind, Incoming, ItemFault, Outgoing, Picture
 from .protocol import Declared, Protocol
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["AnswerForm", "RemoteModel"]
 
@@ -236,6 +237,8 @@ class RemoteModel:
         Raises:
             EndpointError: It refuses, or does not answer.
         """
+        import torch
+
         check_images(images, self._spec.image_size)
         canvases = to_pixels(images).permute(0, 2, 3, 1).contiguous().numpy()
         replies: list[Reply] = []

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pixprompt.core import Access, BudgetError, Model, ModelError, ModelSpec, RangeError, ShapeError
+from pixprompt.ledger import LocalJournal
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger
 
 SIZE = (2, 3)

@@ -11,8 +11,8 @@ from PIL.Image import Image
 from torch import Tensor
 
 from pixprompt.core import Access, AnswerKind, ModelError, ModelSpec
+from pixprompt.ledger import LocalJournal
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger
 from pixprompt.ledger.querier import OpenVocabulary, Probed
 from pixprompt.models import as_model

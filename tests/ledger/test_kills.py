@@ -12,8 +12,8 @@ import torch
 
 import pixprompt
 from pixprompt.core import Access, BudgetError, ModelSpec
+from pixprompt.ledger import LocalJournal
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import LocalJournal
 from pixprompt.ledger.ledger import Ledger, Totals
 
 TOTAL = 100_000
@@ -23,7 +23,7 @@ from pathlib import Path
 import torch
 from pixprompt.core import Access, ModelSpec
 from pixprompt.ledger.budget import Budget
-from pixprompt.ledger.journal import LocalJournal
+from pixprompt.ledger import LocalJournal
 from pixprompt.ledger.ledger import Ledger
 
 folder, rounds, lazy, total = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
