@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,8 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from ..canvas import Pixels
-from ..files import write_bytes
-from ..plots.style import BLUE, ORANGE, clean, plain_text
+from ..plots import save_png
+from ..plots.style import BLUE, ORANGE, clean, legend_above, plain_text
 from .ade20k import Labels
 
 __all__ = ["draw_curves", "label_picture", "overlay", "palette"]
@@ -59,10 +58,8 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, float]]) -> None:
     for name, color, label in (("val_miou", ORANGE, "mIoU"), ("val_accuracy", BLUE, "pixel accuracy")):
         right.plot(epochs, [line[name] for line in history], "o-", ms=3, color=color, label=label)
     right.set(xlabel="epoch", ylabel="validation", ylim=(0, 1.02))
-    right.legend(frameon=False)
+    legend_above(right)
     for axes in (left, right):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         clean(axes)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    write_bytes(path, buffer.getvalue())
+    save_png(figure, path, dpi=100)
