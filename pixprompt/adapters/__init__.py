@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator, CoordinatorSpec
     from .pixel import PixelPrompt
     from .sa2vp import SA2VP, make_sa2vp
+    from .saving import load_adapter, make_white_box
     from .search import InBasis, Prompter
     from .vpt import ViTVPT, make_vpt
     from .whitebox import Supervised, WhiteBox
@@ -32,9 +33,11 @@ __all__ = [
     "Supervised",
     "ViTVPT",
     "WhiteBox",
+    "load_adapter",
     "make_baseline",
     "make_sa2vp",
     "make_vpt",
+    "make_white_box",
     "register",
 ]
 
@@ -46,6 +49,7 @@ __getattr__ = lazy_names(
         "coordinator": "Coordinator CoordinatorSpec",
         "pixel": "PixelPrompt",
         "sa2vp": "SA2VP make_sa2vp",
+        "saving": "load_adapter make_white_box",
         "search": "InBasis Prompter",
         "vpt": "ViTVPT make_vpt",
         "whitebox": "Supervised WhiteBox",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Self
 
 from torch import Tensor, nn
@@ -35,6 +36,18 @@ class BesideModel(nn.Module):
         if net is not None:
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
+
+    def save(self, path: str | Path) -> None:
+        """Writes what was learned, and how to build this adapter again, to a safetensors file.
+
+        `pixprompt.load_adapter(path, model)` reads it back. Nothing of the model is in it but a digest.
+
+        Raises:
+            ConfigError: The adapter was built by other means than the functions of `pixprompt.adapters`.
+        """
+        from .saving import save_adapter
+
+        save_adapter(path, self)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         model = self._model[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from torch import Generator, Tensor, nn
 
@@ -39,6 +40,8 @@ class WhiteBox(BesideModel, ABC):
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
         super().__init__(model)
         self.output: OutputTransform = Direct(classes)
+        self.recipe: tuple[str, dict[str, Any]] | None = None
+        """Method and options of `make_white_box` that build it again; None where it was built by hand."""
         self._dropout = Generator().manual_seed(0)
 
     @property

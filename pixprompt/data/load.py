@@ -14,7 +14,7 @@ from .splits import SPLITS, split
 __all__ = ["load_data", "load_images"]
 
 
-def load_data(name: str, *, seed: int, shots: int | None = None) -> Data:
+def load_data(name: str, *, seed: int = 0, shots: int | None = None) -> Data:
     """Finds a labelled data set and splits it; decodes nothing.
 
     Args:

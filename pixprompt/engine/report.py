@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
-__all__ = ["Reporter", "Silent"]
+__all__ = ["Progress", "Reporter", "Silent"]
 
 
 class Reporter(Protocol):
@@ -42,3 +43,33 @@ class Silent:
 
     def note(self, text: str) -> None:
         """Nothing."""
+
+
+class Progress:
+    """A bar per stage, and a line per epoch and note, on stderr or in a notebook."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def stage(self, name: str, total: int) -> None:
+        """Closes the bar of the last stage and opens one."""
+        from tqdm.auto import tqdm
+
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = tqdm(total=total, desc=name, unit="img", leave=False) if total else None
+
+    def advance(self, steps: int = 1) -> None:
+        """Moves the bar."""
+        if self._bar is not None:
+            self._bar.update(steps)
+
+    def epoch(self, line: Mapping[str, float]) -> None:
+        """Writes a line of history."""
+        self.note(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items()))
+
+    def note(self, text: str) -> None:
+        """Writes a note."""
+        from tqdm.auto import tqdm
+
+        tqdm.write(text, file=sys.stderr)

@@ -87,4 +87,5 @@ def make_baseline(
         )
     make: Any = kind
     made: WhiteBox = make(local_model(model), tuple(classes), **given, generator=seeded(generator))
+    made.recipe = (name, given)
     return made

@@ -42,8 +42,13 @@ def make_sa2vp(
 
     Reference: arXiv 2312.10376.
     """
-    model, classes, generator = local_model(model), tuple(classes), seeded(generator)
-    options = SA2VPOptions(deep=deep, **{name: value for name, value in given.items() if value is not None})
+    given = {name: value for name, value in given.items() if value is not None}
+    adapter = _made(local_model(model), tuple(classes), SA2VPOptions(deep=deep, **given), seeded(generator))
+    adapter.recipe = ("sa2vp-deep" if deep else "sa2vp-shallow", given)
+    return adapter
+
+
+def _made(model: TorchModel, classes: tuple[str, ...], options: SA2VPOptions, generator: Generator) -> WhiteBox:
     kind = {origin.__name__ for origin in type(model.net).__mro__}
     if "SwinTransformer" in kind:
         return SwinSA2VP(model, classes, options, generator=generator)

@@ -66,12 +66,8 @@ def make_vpt(
 
     Reference: arXiv 2203.12119.
     """
-    model, classes, generator = local_model(model), tuple(classes), seeded(generator)
-    if not deep and depth not in (None, 1):
-        raise ConfigError(f"vpt-shallow has prompts at one layer, got depth {depth}. Choose vpt-deep.")
-    dropout = (_DEEP_DROPOUT if deep and tokens != 0 else None) if dropout is None else dropout
-    kind = {origin.__name__ for origin in type(model.net).__mro__}
-    given: dict[str, Any] = {
+    options: dict[str, Any] = {
+        "tokens": tokens,
         "depth": depth,
         "depth_from": depth_from,
         "shared": shared or None,
@@ -81,6 +77,22 @@ def make_vpt(
         "projection": projection,
         "layout": layout,
     }
+    options = {name: value for name, value in options.items() if value is not None}
+    adapter = _made(local_model(model), tuple(classes), deep, options, seeded(generator))
+    adapter.recipe = ("vpt-deep" if deep else "vpt-shallow", options)
+    return adapter
+
+
+def _made(
+    model: TorchModel, classes: tuple[str, ...], deep: bool, options: Mapping[str, Any], generator: Generator
+) -> WhiteBox:
+    names = ("depth", "depth_from", "shared", "location", "pool", "dropout", "projection", "layout")
+    given, tokens = {name: options.get(name) for name in names}, options.get("tokens")
+    if not deep and given["depth"] not in (None, 1):
+        raise ConfigError(f"vpt-shallow has prompts at one layer, got depth {given['depth']}. Choose vpt-deep.")
+    if given["dropout"] is None and deep and tokens != 0:
+        given["dropout"] = _DEEP_DROPOUT
+    kind = {origin.__name__ for origin in type(model.net).__mro__}
     if kind.intersection(_CONVNETS):
         return _for_convnet(model, classes, deep, tokens, given, generator)
     if "SwinTransformer" in kind:
