@@ -110,8 +110,13 @@ class Committee:
 
     @property
     def num_params(self) -> int:
-        """How many learned numbers the pages have together."""
-        return sum(int(page.template.get("num_params", 0)) for page in self.pages)
+        """Learned parameters of all pages."""
+        return sum(page.num_params for page in self.pages)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no page changes anything on its canvas."""
+        return all(page.is_empty for page in self.pages)
 
     @property
     def single(self) -> Prompt:

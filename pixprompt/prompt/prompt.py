@@ -67,10 +67,20 @@ class Prompt:
         """Itself alone: a committee has several."""
         return (self,)
 
+    @property
+    def num_params(self) -> int:
+        """Learned parameters, as the file says."""
+        return int(self.template.get("num_params", 0))
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it was saved as no prompt at all, which leaves every canvas as it is."""
+        return self.template.get("name") == "none"
+
     def __repr__(self) -> str:
-        height, width = self.canvas.size
-        name, count = self.template.get("name", "?"), self.template.get("num_params", "?")
-        return f"<Prompt {name}, {count} numbers, {self.blend} on {height}x{width}, for {self.model or 'any model'}>"
+        (height, width), name = self.canvas.size, self.template.get("name", "?")
+        place = f"{self.blend} on {height}x{width}"
+        return f"<Prompt {name}, {self.num_params} parameters, {place}, for {self.model or 'any model'}>"
 
     def _repr_png_(self) -> bytes:
         """Returns the picture that a notebook shows: the pixels alone."""

@@ -84,12 +84,14 @@ class Tuned:
 
 
 class NoPrompt:
-    """What stands where a prompt would: nothing on the image, and what the adapter's file says of itself.
+    """The `SavedPrompt` of a white-box adapter: nothing on the image, and what the adapter's file says of itself.
 
     Args:
-        values: Of the file.
-        num_params: Learned numbers.
+        values: What `save_tuned` wrote beside the tensors.
+        num_params: Learned parameters.
     """
+
+    is_empty = True
 
     def __init__(self, values: dict[str, Any], num_params: int) -> None:
         self.canvas = Canvas.from_json(values["canvas"])
@@ -97,7 +99,7 @@ class NoPrompt:
         self.weights_sha256: str = values["weights_sha256"]
         self.seed: int = values["seed"]
         self.output: dict[str, Any] = {"kind": "head", "classes": values["classes"]}
-        self.template = {"name": values["method"], "params": {}, "num_params": num_params}
+        self.num_params = num_params
 
     @property
     def pages(self) -> tuple[NoPrompt, ...]:

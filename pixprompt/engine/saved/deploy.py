@@ -12,12 +12,13 @@ from ...files import file_sha256
 from ...ledger import OpenVocabulary, Querier
 from ...models import DirectQuerier
 from ...outputs import Transform, output_from_json
-from ...prompt import Committee, load_committee
+from ...prompt import load_committee
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from ..parts import device_of, pick_device
-from .adapter_file import NoPrompt, load_tuned
-from .per_image_prompt import ADAPTER_FILE, PerImagePrompt, load_per_image
+from .adapter_file import load_tuned
+from .per_image_prompt import ADAPTER_FILE, load_per_image
+from .saved_prompt import SavedPrompt
 
 __all__ = ["Deployed", "deploy"]
 
@@ -31,7 +32,7 @@ class Deployed:
         model: Queries the model; a remote one has a ledger, which `close` closes.
     """
 
-    prompt: Committee | PerImagePrompt | NoPrompt
+    prompt: SavedPrompt
     model: Querier
     output: OutputTransform
     config: TrainConfig | None
@@ -69,8 +70,8 @@ def deploy(
     if config is not None and not (path / "result.json").exists():
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
     if config is not None and config.method.white_box:
-        return _deploy_inside(path, config, model, weights, device)
-    prompt: Committee | PerImagePrompt
+        return _deploy_adapter(path, config, model, weights, device)
+    prompt: SavedPrompt
     if (path / ADAPTER_FILE).exists():
         prompt = load_per_image(path, device=pick_device(device))
     else:
@@ -86,7 +87,7 @@ def deploy(
     return Deployed(prompt, open_querier(model, calls or Calls()), output, config, device)
 
 
-def _output_of(path: Path, prompt: Committee | PerImagePrompt, model: Model) -> Transform:
+def _output_of(path: Path, prompt: SavedPrompt, model: Model) -> Transform:
     """Returns what reads the answers of a model under the prompt.
 
     Raises:
@@ -122,7 +123,7 @@ def _assume(model: Model, output: dict[str, Any]) -> None:
         raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
 
 
-def _deploy_inside(
+def _deploy_adapter(
     path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
 ) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
@@ -135,7 +136,7 @@ def _deploy_inside(
 
 
 def _load_model(
-    prompt: Committee | PerImagePrompt,
+    prompt: SavedPrompt,
     config: TrainConfig | None,
     name: str | None,
     weights: str | None,

@@ -13,7 +13,6 @@ import numpy as np
 from ...canvas import Canvas
 from ...core import ConfigError, Model
 from ...data import CanvasSet, Data, load_data
-from ...prompt import Prompt
 from ..answers import Answered, Pixels, batches, query_canvases, reproducible, score, side_by_side
 from ..budget.queries import query_counts
 from ..config.train_config import TrainConfig
@@ -21,9 +20,7 @@ from ..opening import Calls
 from ..parts import canvases_of
 from ..report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result
-from .adapter_file import NoPrompt
 from .deploy import Deployed, deploy
-from .per_image_prompt import PerImagePrompt
 
 __all__ = ["evaluate"]
 
@@ -93,17 +90,17 @@ def _evaluate(
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, shots=config.data.shots if config else None)
     _check_classes(data.classes, deployed.output.classes)
-    inside = isinstance(prompt, NoPrompt)
+    white_box = config is not None and config.method.white_box
     with reproducible():
-        jobs = _jobs(deployed, data, workers, reporter, alone=not own and not inside)
+        jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
         _check_budget(deployed, jobs, reporter)
         rungs, counts = _rungs(deployed, jobs, reporter)
     notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(len(prompt.pages))]
-    saved = read_result(source / "result.json") if own or inside else None
-    if inside:
+    saved = read_result(source / "result.json") if own or white_box else None
+    if white_box:
         rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
     if own and saved:
-        again = "prompt_float" if inside else "prompt_png"
+        again = "prompt_float" if white_box else "prompt_png"
         rungs = {**saved.accuracy, again: rungs[again]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
@@ -112,11 +109,11 @@ def _evaluate(
         data=data.name,
         classes=data.classes,
         counts={"train": len(data.train), **counts},
-        parameters=sum(int(str(page.template.get("num_params", 0))) for page in prompt.pages),
+        parameters=prompt.num_params,
         seed=prompt.seed,
         accuracy=rungs,
         queries=query_counts(deployed.model, price_per_1000),
-        best="adapter" if inside else "prompt" if any(map(_is_prompt, prompt.pages)) else "none",
+        best="adapter" if white_box else "none" if prompt.is_empty else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
         notes=[*notes, *deployed.model.notes],
@@ -161,10 +158,6 @@ def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, a
         for rung, canvas, overlay in wanted
         for name, images in (("val", data.val), ("test", data.test))
     ]
-
-
-def _is_prompt(page: Prompt | PerImagePrompt | NoPrompt) -> bool:
-    return page.template["name"] != "none"
 
 
 def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:

@@ -67,6 +67,8 @@ class PerImagePrompt:
         values: What `save_coordinator` wrote beside it.
     """
 
+    is_empty = False
+
     def __init__(self, coordinator: Coordinator, x: Tensor, values: dict[str, Any], *, device: str) -> None:
         self.coordinator, self.x, self.device = coordinator, x.to(device), device
         self.canvas = Canvas.from_json(values["canvas"])
@@ -74,7 +76,7 @@ class PerImagePrompt:
         self.weights_sha256: str = values["weights_sha256"]
         self.output: dict[str, Any] = values["output"]
         self.seed: int = values["seed"]
-        self.template = {"name": "blackvip", "params": {}, "num_params": coordinator.num_params}
+        self.num_params = coordinator.num_params
         self._lock = Lock()
 
     @property

@@ -1,0 +1,62 @@
+"""What deploying, scoring and predicting need of a saved prompt, whatever file it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from ...canvas import Canvas, Pixels
+
+__all__ = ["Page", "SavedPrompt"]
+
+
+class Page(Protocol):
+    """One prompt for all images, or one for each: the canvas under it, and how it is laid on that."""
+
+    @property
+    def canvas(self) -> Canvas:
+        """How an image becomes a canvas."""
+        ...
+
+    def overlay(self, canvases: Pixels, /) -> Pixels:
+        """Lays the prompt on canvases (N, H, W, 3), uint8."""
+        ...
+
+
+class SavedPrompt(Protocol):
+    """A prompt as it was saved: `Committee`, `PerImagePrompt`, or `NoPrompt` of a white-box adapter."""
+
+    @property
+    def pages(self) -> Sequence[Page]:
+        """Its prompts; each image is queried once under each."""
+        ...
+
+    @property
+    def output(self) -> dict[str, Any]:
+        """How answers become labels: {"kind", "classes", ...}."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Name of the model that it was learned for."""
+        ...
+
+    @property
+    def weights_sha256(self) -> str:
+        """Digest of the weights file given with that name; empty where there was none."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of the run that learned it."""
+        ...
+
+    @property
+    def num_params(self) -> int:
+        """Learned parameters."""
+        ...
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it leaves every canvas as it is."""
+        ...
