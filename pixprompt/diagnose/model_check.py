@@ -17,13 +17,13 @@ from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import few
 from ..engine.answers import Answered, query_canvases
-from ..engine.fit.cross_fit import choose, stratified_folds
+from ..engine.fit.cross_fit import choose
 from ..engine.parts import canvases_of, model_output
 from ..engine.report import Reporter
 from ..engine.result import wilson
 from ..ledger import OpenVocabulary, Querier, probe_queries
 from ..models import DualEncoder
-from ..outputs import candidates, pretty
+from ..outputs import candidates, pretty, stratified_folds
 
 __all__ = ["ModelCheck", "check_model", "images_per_class"]
 

@@ -33,6 +33,9 @@ from .session import Session
 
 __all__ = ["AnswersBaseline", "ByAnswers"]
 
+_FEW = 400
+"""Labelled answers up to which further ways to fit a linear transform compete."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class AnswersBaseline(Baseline):
@@ -170,14 +173,15 @@ class ByAnswers(Learner[Journal, AnswersBaseline]):
             return noise, ()
         return noise, (f"Answers to the same image differ; each labelled image is asked {noise.repeats} times.",)
 
-    def _kinds(self, parts: Parts) -> tuple[str, ...]:
+    def _kinds(self, parts: Parts, *, few: bool = False) -> tuple[str, ...]:
         if parts.config.output.kind != "auto":
             return (parts.config.output.kind or "",)
-        return candidates(parts.spec, isinstance(parts.model, DualEncoder), classes=parts.data.classes)
+        return candidates(parts.spec, isinstance(parts.model, DualEncoder), classes=parts.data.classes, few=few)
 
     def _choices(self, session: Session[Journal], first: FirstAnswers) -> tuple[dict[str, Choice], tuple[str, ...]]:
         """Tries the output transforms on the first answers; with none of those, takes one that learns nothing."""
-        parts, answered, kinds = session.parts, first.answered, self._kinds(session.parts)
+        parts, answered = session.parts, first.answered
+        kinds = self._kinds(parts, few=0 < len(answered.labels) <= _FEW)
         if len(answered.labels) == 0:
             fixed, wanted = (
                 next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits),

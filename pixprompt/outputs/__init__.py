@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .base import Transform, pretty
     from .direct import Direct
     from .head import LinearHead
+    from .linear_form import stratified_folds
     from .registry import candidates, make_output, output_from_json
     from .scores import decimals_of, floor_of
     from .templates import texts_for, words_for
@@ -24,6 +25,7 @@ __all__ = [
     "make_output",
     "output_from_json",
     "pretty",
+    "stratified_folds",
     "texts_for",
     "words_for",
 ]
@@ -34,6 +36,7 @@ __getattr__ = lazy_names(
         "base": "Transform pretty",
         "direct": "Direct",
         "head": "LinearHead",
+        "linear_form": "stratified_folds",
         "registry": "candidates make_output output_from_json",
         "scores": "decimals_of floor_of",
         "templates": "texts_for words_for",

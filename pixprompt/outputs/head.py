@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -10,12 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from ..core import AnswerKind, ShapeError
-from .base import CLASSIFIER, Setup, Transform
+from .linear_form import LinearForm, principal_axes, stratified_folds
 
 __all__ = ["STRENGTHS", "LinearHead", "logistic_regression"]
 
-_log = logging.getLogger(__name__)
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
 """Of the L2 penalty, strongest first; see `logistic_regression`."""
 _UNHEARD = 0.1
@@ -27,7 +24,7 @@ _FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
-class LinearHead(Transform):
+class LinearHead(LinearForm):
     """Multinomial logistic regression on the outputs: the strongest transform, and one that learns most.
 
     Outputs are centred and brought to one common scale (a constant one is ignored). A scale for each would turn the
@@ -38,46 +35,15 @@ class LinearHead(Transform):
 
     The L2 strength is the one of STRENGTHS with the lowest cross-entropy on a stratified fifth of the answers, held
     out by the seed; below 100 answers on all fifths in turn, and there the strongest one does not compete, since it
-    can win by hardly listening to the answers at all. The head is fitted again on everything. A class without
-    examples gets a logit one below the lowest of the others.
+    can win by hardly listening to the answers at all. The head is fitted again on everything.
 
     Attributes:
-        seed: Decides the held-out folds.
-        present: Indices of the P classes that had examples.
-        weight: (V * S, P) float32, in units of the outputs as they come.
-        bias: (P,) float32.
         strength: Of the L2 penalty that was chosen; 0 before.
     """
 
-    seed: int
-    present: tuple[int, ...] | None
-    weight: Tensor | None
-    bias: Tensor | None
     strength: float = field(default=0.0, kw_only=True)
 
     kind: ClassVar[str] = "linear"
-    answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER | {AnswerKind.EMBEDDINGS}
-    fits: ClassVar[bool] = True
-    refits_in_training: ClassVar[bool] = True
-    shift_invariant: ClassVar[bool] = False
-    joint: ClassVar[bool] = True
-
-    def __post_init__(self) -> None:
-        if self.weight is None or self.bias is None or self.present is None:
-            return
-        expected = (self.views * self.num_outputs, len(self.present))
-        if tuple(self.weight.shape) != expected or tuple(self.bias.shape) != expected[1:]:
-            raise ShapeError(
-                f"expected a weight {expected} and a bias {expected[1:]}, got {tuple(self.weight.shape)} and "
-                f"{tuple(self.bias.shape)}."
-            )
-        if sorted(set(self.present) & set(range(len(self.classes)))) != list(self.present) or not self.present:
-            raise ShapeError(f"expected ascending class indices in 0..{len(self.classes) - 1}, got {self.present}.")
-
-    @classmethod
-    def make(cls, setup: Setup) -> Self:
-        """Builds the transform; see `make_output`."""
-        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, setup.seed, None, None, None)
 
     def refit(self, outputs: Tensor, labels: Tensor) -> Self:
         """Learns from answers already received, the strength too; see `Transform.refit`."""
@@ -90,34 +56,13 @@ class LinearHead(Transform):
         """
         return super().refit(outputs, labels)
 
-    def _fit(self, scores: Tensor, labels: Tensor) -> Self:
-        seen = torch.bincount(labels, minlength=len(self.classes)) > 0
-        present, compact = tuple(seen.nonzero().flatten().tolist()), (seen.cumsum(dim=0) - 1)[labels]
-        if len(present) < len(self.classes):
-            absent = [name for k, name in enumerate(self.classes) if k not in present]
-            level = logging.INFO if self.weight is not None else logging.WARNING  # once is enough
-            _log.log(level, "no labelled answers for %s; the head will never choose it", ", ".join(absent))
-        features = scores.double()
-        center, spread = features.mean(dim=0), features.std(dim=0, unbiased=False)
-        # Beyond float32 noise around the mean, a column that never moves says nothing.
-        moving = spread > 1e-6 * (center.abs() + 1e-6)
-        scale = spread[moving].square().mean().sqrt() if bool(moving.any()) else spread.new_ones(())
-        rotated, basis = _rotate(torch.where(moving, (features - center) / scale, 0.0))
-        strength = self.strength or _choose_strength(rotated, compact, len(present), self.seed)
+    def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
+        features, axes, center = principal_axes(scores)
+        strength = self.strength or _choose_strength(features, labels, num_classes, self.seed)
         tolerance = _COARSE if self.strength else _FINE
-        weight, bias = logistic_regression(rotated, compact, len(present), strength=strength, tolerance=tolerance)
-        weight = (basis @ weight) / scale
-        bias = (bias - center @ weight).float()
-        return replace(self, present=present, weight=weight.float(), bias=bias, strength=strength)
-
-    def _logits(self, scores: Tensor) -> Tensor:
-        if self.weight is None or self.bias is None or self.present is None:
-            return scores
-        logits = scores @ self.weight + self.bias
-        if len(self.present) == len(self.classes):
-            return logits
-        lowest = (logits.amin(dim=1, keepdim=True) - 1).expand(-1, len(self.classes))
-        return lowest.index_copy(1, torch.tensor(self.present, device=scores.device), logits)
+        weight, bias = logistic_regression(features, labels, num_classes, strength=strength, tolerance=tolerance)
+        weight = axes @ weight
+        return replace(self, strength=strength)._solved(weight, bias - center @ weight)
 
 
 def logistic_regression(
@@ -174,21 +119,6 @@ def logistic_regression(
     return params[:-1], params[-1]
 
 
-def _rotate(features: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns the features (N, R) in their principal axes, and the axes (S, R); R is at most min(N, S).
-
-    The penalty does not see the rotation, and the best weight lies in the span of the features: nothing is lost.
-    """
-    tall = len(features) >= features.shape[1]
-    values, vectors = torch.linalg.eigh(features.T @ features if tall else features @ features.T)
-    kept = values > 1e-10 * values[-1].clamp_min(1e-300)
-    vectors = vectors[:, kept]
-    if tall:
-        return features @ vectors, vectors
-    lengths = values[kept].sqrt()
-    return vectors * lengths, features.T @ (vectors / lengths)
-
-
 def _choose_strength(features: Tensor, labels: Tensor, num_classes: int, seed: int) -> float:
     few = len(labels) < _FEW
     parts = _fifths(labels, seed) if few else [_held_out(labels, seed)]
@@ -224,12 +154,8 @@ def _held_out(labels: Tensor, seed: int) -> Tensor:
 
 def _fifths(labels: Tensor, seed: int) -> list[Tensor]:
     """Marks five parts, each with its share of each class; the only example of a class is in none of them."""
-    generator = torch.Generator().manual_seed(seed)
-    parts, dealt = torch.full((len(labels),), -1), 0
-    for k in range(int(labels.max()) + 1):
-        indices = (labels == k).nonzero().flatten()
-        if len(indices) > 1:
-            shuffled = indices[torch.randperm(len(indices), generator=generator)]
-            parts[shuffled] = (torch.arange(len(indices)) + dealt) % 5
-            dealt += len(indices)  # not from the first part each time, or few examples would fill that one only
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    order = order[torch.bincount(labels)[labels[order]] > 1]
+    parts = torch.full((len(labels),), -1)
+    parts[order] = stratified_folds(labels[order])
     return [parts == part for part in range(5) if bool((parts == part).any())]

@@ -110,7 +110,7 @@ def output_from_json(
 
 
 def candidates(
-    spec: ModelSpec, has_text: bool, num_classes: int = 1, *, classes: Sequence[str] = ()
+    spec: ModelSpec, has_text: bool, num_classes: int = 1, *, classes: Sequence[str] = (), few: bool = False
 ) -> tuple[str, ...]:
     """Returns the kinds that can serve without a prompt from labelled answers alone, those that learn least first.
 
@@ -119,10 +119,12 @@ def candidates(
         has_text: Whether the model has a text encoder; then "text" competes, although it learns nothing.
         num_classes: K; a one-to-one mapping needs as many sources.
         classes: K names, instead of their number: "names" competes if the model has labels of all these names.
+        few: Whether the labelled answers are so few that other ways to fit a linear transform may read them better.
     """
+    linear = ("lda", "ridge", "linear") if few else ("linear",)
     if spec.answer is AnswerKind.EMBEDDINGS:
-        return ("text", "linear") if has_text else ("linear",)
-    kinds = ["blm", "blm+", "linear"]
+        return ("text", *linear) if has_text else linear
+    kinds = ["blm", "blm+", *linear]
     if spec.answer is AnswerKind.LABEL:
         kinds.remove("blm+")  # the same as "blm" where an answer is one label
     if max(num_classes, len(classes)) <= spec.num_outputs:

@@ -5,8 +5,8 @@ import torch
 
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.engine.answers import Answered, accuracy
-from pixprompt.engine.fit.cross_fit import CrossFit, choose, stratified_folds, stratified_order
-from pixprompt.outputs import make_output
+from pixprompt.engine.fit.cross_fit import CrossFit, choose, stratified_order
+from pixprompt.outputs import make_output, stratified_folds
 
 CLASSES = ("a", "b", "c")
 SPEC = ModelSpec("toy", (8, 8), 40)

@@ -15,7 +15,7 @@ LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bir
 NAMES = ("tabby", "beagle, DOG", "chihuahua", "Cat", "crane, wading bird", "stove", "Sea-Horse")
 """Labels among which every class of CLASSES has its own."""
 SIZE = len(LABELS)
-FITTED = ("blm", "blm+", "frequency", "iterative", "linear")
+FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "ridge")
 
 
 def encode_text(texts: Sequence[str]) -> Tensor:

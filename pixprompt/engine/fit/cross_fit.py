@@ -14,9 +14,8 @@ from ...outputs import LinearHead
 from ..answers import Answered, accuracy
 from ..seeds import stream
 
-__all__ = ["Choice", "CrossFit", "choose", "stratified_folds", "stratified_order"]
+__all__ = ["Choice", "CrossFit", "choose", "stratified_order"]
 
-_FOLDS = 5
 _Refit = Callable[[OutputTransform, Tensor, Tensor], OutputTransform]
 
 
@@ -29,17 +28,6 @@ def stratified_order(labels: Tensor, seed: int, name: str) -> Tensor:
         own = shuffled[labels[shuffled] == label]
         rank[own] = torch.arange(len(own))
     return shuffled[torch.sort(rank[shuffled], stable=True).indices]
-
-
-def stratified_folds(labels: Tensor, count: int = _FOLDS) -> Tensor:
-    """Returns a fold 0..count-1 for each label, (N,), dealt out class by class in the order given."""
-    folds = torch.zeros(len(labels), dtype=torch.int64)
-    dealt = 0
-    for label in sorted(set(labels.tolist())):
-        own = (labels == label).nonzero().flatten()
-        folds[own] = (torch.arange(len(own)) + dealt) % count
-        dealt += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
-    return folds
 
 
 @dataclass(frozen=True)
@@ -121,7 +109,7 @@ def choose(
         make: Kind -> a transform that is not fitted yet.
         kinds: To try; of two alike the earlier wins.
         answered: Labelled answers, (N, S); images that were left without one count not.
-        folds: (N,), see `stratified_folds`.
+        folds: (N,), see `outputs.stratified_folds`.
 
     Raises:
         ModelError: None of the images was answered.

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ...core import AnswerKind, ModelSpec
 from ...ledger import Journal, OpenVocabulary
-from ...outputs import floor_of
+from ...outputs import floor_of, stratified_folds
 from ...replies import OTHER
 from ..answers import Answered
 from ..budget.noise import drifted, measure_noise, repeats
 from ..seeds import stream
 from ..session import Session
-from .cross_fit import stratified_folds, stratified_order
+from .cross_fit import stratified_order
 
 __all__ = ["FirstAnswers", "NoiseCheck", "check_drift", "check_noise", "query_first"]
 

@@ -1,0 +1,133 @@
+"""Transforms that are linear in the scores of the answers, and what their ways of fitting share."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from ..core import AnswerKind, ShapeError
+from .base import CLASSIFIER, Setup, Transform
+
+__all__ = ["LinearForm", "principal_axes", "stratified_folds"]
+
+_log = logging.getLogger(__name__)
+_FOLDS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class LinearForm(Transform):
+    """Logits that are linear in the scores; the subclasses differ in how they learn weight and bias.
+
+    A class without examples gets a logit one below the lowest of the others.
+
+    Attributes:
+        seed: Decides the held-out folds.
+        present: Indices of the P classes that had examples.
+        weight: (V * S, P) float32, in units of the outputs as they come.
+        bias: (P,) float32.
+    """
+
+    seed: int
+    present: tuple[int, ...] | None
+    weight: Tensor | None
+    bias: Tensor | None
+
+    answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER | {AnswerKind.EMBEDDINGS}
+    fits: ClassVar[bool] = True
+    refits_in_training: ClassVar[bool] = True
+    shift_invariant: ClassVar[bool] = False
+    joint: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.weight is None or self.bias is None or self.present is None:
+            return
+        expected = (self.views * self.num_outputs, len(self.present))
+        if tuple(self.weight.shape) != expected or tuple(self.bias.shape) != expected[1:]:
+            raise ShapeError(
+                f"expected a weight {expected} and a bias {expected[1:]}, got {tuple(self.weight.shape)} and "
+                f"{tuple(self.bias.shape)}."
+            )
+        if sorted(set(self.present) & set(range(len(self.classes)))) != list(self.present) or not self.present:
+            raise ShapeError(f"expected ascending class indices in 0..{len(self.classes) - 1}, got {self.present}.")
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Builds the transform; see `make_output`."""
+        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, setup.seed, None, None, None)
+
+    def _fit(self, scores: Tensor, labels: Tensor) -> Self:
+        seen = torch.bincount(labels, minlength=len(self.classes)) > 0
+        present, compact = tuple(seen.nonzero().flatten().tolist()), (seen.cumsum(dim=0) - 1)[labels]
+        if len(present) < len(self.classes):
+            absent = [name for k, name in enumerate(self.classes) if k not in present]
+            level = logging.INFO if self.weight is not None else logging.WARNING  # once is enough
+            _log.log(level, "no labelled answers for %s; the head will never choose it", ", ".join(absent))
+        return replace(self._solve(scores.double(), compact, len(present)), present=present)
+
+    @abstractmethod
+    def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
+        """Learns weight and bias from scores (N, V * S) float64 and labels (N,) of P classes, each of them present."""
+
+    def _solved(self, weight: Tensor, bias: Tensor) -> Self:
+        """Returns the same transform with a weight and a bias, whose classes are not yet known."""
+        # The classes come last: a weight that does not fit them would be refused.
+        return replace(self, present=tuple(range(weight.shape[1])), weight=weight.float(), bias=bias.float())
+
+    def _logits(self, scores: Tensor) -> Tensor:
+        if self.weight is None or self.bias is None or self.present is None:
+            return scores
+        logits = scores @ self.weight + self.bias
+        if len(self.present) == len(self.classes):
+            return logits
+        lowest = (logits.amin(dim=1, keepdim=True) - 1).expand(-1, len(self.classes))
+        return lowest.index_copy(1, torch.tensor(self.present, device=scores.device), logits)
+
+
+def principal_axes(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns centred scores in their principal axes, at one common scale.
+
+    A scale for each column would turn the rounding noise of outputs that rarely move into signals.
+
+    Args:
+        scores: (N, S) float64.
+
+    Returns:
+        Features (N, R), R at most min(N, S); axes (S, R), with which features = (scores - centre) @ axes; centre (S,).
+    """
+    center, spread = scores.mean(dim=0), scores.std(dim=0, unbiased=False)
+    # Beyond float32 noise around the mean, a column that never moves says nothing.
+    moving = spread > 1e-6 * (center.abs() + 1e-6)
+    scale = spread[moving].square().mean().sqrt() if bool(moving.any()) else spread.new_ones(())
+    rotated, basis = _rotate(torch.where(moving, (scores - center) / scale, 0.0))
+    return rotated, basis / scale, center
+
+
+def _rotate(features: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns the features (N, R) in their principal axes, and the axes (S, R); R is at most min(N, S).
+
+    The penalty does not see the rotation, and the best weight lies in the span of the features: nothing is lost.
+    """
+    tall = len(features) >= features.shape[1]
+    values, vectors = torch.linalg.eigh(features.T @ features if tall else features @ features.T)
+    kept = values > 1e-10 * values[-1].clamp_min(1e-300)
+    vectors = vectors[:, kept]
+    if tall:
+        return features @ vectors, vectors
+    lengths = values[kept].sqrt()
+    return vectors * lengths, features.T @ (vectors / lengths)
+
+
+def stratified_folds(labels: Tensor, count: int = _FOLDS) -> Tensor:
+    """Returns a fold 0..count-1 for each label, (N,), dealt out class by class in the order given."""
+    folds = torch.zeros(len(labels), dtype=torch.int64)
+    dealt = 0
+    for label in sorted(set(labels.tolist())):
+        own = (labels == label).nonzero().flatten()
+        folds[own] = (torch.arange(len(own)) + dealt) % count
+        dealt += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
+    return folds

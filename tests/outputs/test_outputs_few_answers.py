@@ -1,0 +1,81 @@
+"""Transforms for few labelled answers against scikit-learn, and where each of them is at home."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import Ridge
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from pixprompt.core import ModelSpec
+from pixprompt.outputs import make_output
+from pixprompt.outputs.few_answers import Discriminant
+from pixprompt.outputs.few_answers import Ridge as RidgeTransform
+from pixprompt.outputs.linear_form import principal_axes, stratified_folds
+
+NAMES = "abcd"
+
+
+def blobs(count: int, width: int = 12, seed: int = 0, spread: float = 1.5) -> tuple[Tensor, Tensor]:
+    generator, shared = torch.Generator().manual_seed(seed), torch.Generator().manual_seed(9)
+    labels = torch.arange(count) % len(NAMES)
+    centers = torch.randn(len(NAMES), width, generator=shared)
+    return centers[labels] + spread * torch.randn(count, width, generator=generator), labels
+
+
+@pytest.mark.parametrize("shrinkage", [0.1, 0.5, 1.0])
+def test_discriminant_is_that_of_scikit_learn(shrinkage: float) -> None:
+    outputs, labels = blobs(60)
+    features = principal_axes(outputs.double())[0]
+    weight, bias = Discriminant._estimate(features, labels, 4, shrinkage)
+    ours = (features @ weight + bias).softmax(1).numpy()
+    peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(features.numpy(), labels.numpy())
+    # scikit-learn standardises the columns before it shrinks; with columns in principal axes ranks agree closely.
+    assert (ours.argmax(1) == peer.predict(features.numpy())).mean() > 0.9
+
+
+def test_ridge_is_that_of_scikit_learn() -> None:
+    outputs, labels = blobs(60)
+    features = principal_axes(outputs.double())[0]
+    level = float((features - features.mean(0)).square().sum(1).mean())
+    weight, bias = RidgeTransform._estimate(features, labels, 4, 0.3)
+    peer = Ridge(alpha=0.3 * level).fit(features.numpy(), one_hot(labels).double().numpy())
+    assert np.allclose(weight.T.numpy(), peer.coef_, atol=1e-8)
+    assert np.allclose(bias.numpy(), peer.intercept_, atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["lda", "ridge"])
+def test_few_answers_are_read_about_as_well_as_by_logistic_regression(kind: str) -> None:
+    spec = ModelSpec("toy", (8, 8), 40)
+    (outputs, labels), (others, truth) = blobs(32, 40), blobs(400, 40, seed=1)
+    read = {
+        name: float(
+            (make_output(name, classes=NAMES, spec=spec).refit(outputs, labels)(others).argmax(1) == truth)
+            .double()
+            .mean()
+        )
+        for name in (kind, "linear")
+    }
+    assert read[kind] > read["linear"] - 0.05
+    assert read[kind] > 0.6
+
+
+def test_logits_say_how_likely_they_are_right() -> None:
+    spec = ModelSpec("toy", (8, 8), 12)
+    (outputs, labels), (others, truth) = blobs(120, spread=3.0), blobs(800, seed=1, spread=3.0)
+    for kind in ("lda", "ridge"):
+        logits = make_output(kind, classes=NAMES, spec=spec).refit(outputs, labels)(others)
+        sure = float(logits.softmax(1).amax(1).mean())
+        assert sure == pytest.approx(float((logits.argmax(1) == truth).double().mean()), abs=0.1)
+
+
+def test_the_only_example_of_a_class_is_always_fitted_on() -> None:
+    spec = ModelSpec("toy", (8, 8), 12)
+    outputs, labels = blobs(4)
+    for kind in ("lda", "ridge"):
+        output = make_output(kind, classes=NAMES, spec=spec).refit(outputs, labels)
+        assert torch.isfinite(output(outputs)).all()
+    assert stratified_folds(labels).tolist() == [0, 1, 2, 3]
