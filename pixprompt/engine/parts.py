@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
-from ..outputs import make_output, texts_for, words_for
+from ..outputs import OUTPUTS, make_output, texts_for, words_for
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config.presets import learns_from_answers, resolve, uses_model_units
 from .config.rules import check_settings
@@ -88,6 +88,7 @@ class Parts:
             text=config.output.text,
             mapping_file=Path(config.output.mapping) if config.output.mapping and kind == config.output.kind else None,
             encode_text=self._encode_text if kind in ("text", "semantic") else None,
+            constants={name: getattr(config.output, name) for name in OUTPUTS[kind].constants},
         ).to(self.device)
 
     @cached_property
@@ -165,6 +166,7 @@ def model_output(
     text: str | None = None,
     mapping_file: Path | None = None,
     encode_text: Callable[[Sequence[str]], Tensor] | None = None,
+    constants: Mapping[str, Any] = MappingProxyType({}),
 ) -> OutputTransform:
     """Builds an output transform, not yet fitted, from a model's answers to the classes of a data set.
 
@@ -177,6 +179,7 @@ def model_output(
         text: Template or file of texts, instead of those written for the data.
         mapping_file: Of the kind "given".
         encode_text: T texts -> (T, D) embeddings.
+        constants: Further arguments of `make_output`.
     """
     return make_output(
         kind,
@@ -188,6 +191,7 @@ def model_output(
         words=words_for(data.name, data.classes, text),
         encode_text=encode_text,
         logit_scale=model.logit_scale if isinstance(model, DualEncoder) else 100.0,
+        **constants,
     )
 
 

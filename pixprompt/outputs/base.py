@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -36,6 +36,7 @@ class Setup:
         words: K words that stand for the classes in texts; None for the class names themselves.
         encode_text: T texts -> (T, D) embeddings.
         logit_scale: Factor on cosine similarities.
+        constants: Of those that the kind names; what is missing is as published.
     """
 
     classes: tuple[str, ...]
@@ -46,6 +47,7 @@ class Setup:
     words: tuple[str, ...] | None = None
     encode_text: Callable[[Sequence[str]], Tensor] | None = None
     logit_scale: float = 100.0
+    constants: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,6 +81,8 @@ class Transform(ABC):
     """Gives every class a source of its own, so there must be as many sources as classes."""
     shift_invariant: ClassVar[bool] = True
     """Adding a constant to an answer moves all classes alike, so logits and log-probabilities are interchangeable."""
+    constants: ClassVar[tuple[str, ...]] = ()
+    """Fields that are chosen when it is made."""
     joint: ClassVar[bool] = False
     """Reads the answers under several views together; the other kinds read each one alone and average the logits."""
 
@@ -155,7 +159,7 @@ class Transform(ABC):
         """
         self._check_fitted()
         values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
-        unsaid = {"labels": [], "views": 1}
+        unsaid = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0}
         return {"kind": self.kind, **{name: value for name, value in values.items() if value != unsaid.get(name, ...)}}
 
     @abstractmethod

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -28,12 +28,15 @@ class _Bayesian(Transform):
 
     Attributes:
         matrix: (S, K) float32; None before the first `refit`.
+        smoothing: Added to the total of each source.
     """
 
     matrix: Tensor | None
+    smoothing: float = field(default=SMOOTHING, kw_only=True)
 
     fits: ClassVar[bool] = True
     refits_in_training: ClassVar[bool] = True
+    constants: ClassVar[tuple[str, ...]] = ("smoothing",)
 
     def __post_init__(self) -> None:
         expected = (self.num_outputs, len(self.classes))
@@ -43,11 +46,11 @@ class _Bayesian(Transform):
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Builds the transform; see `make_output`."""
-        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, None)
+        chosen: dict[str, Any] = dict(setup.constants)
+        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, None, **chosen)
 
-    @classmethod
     @abstractmethod
-    def _evidence(cls, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    def _evidence(self, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         """Returns how much each source was answered to each class, (S, K)."""
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
@@ -57,7 +60,8 @@ class _Bayesian(Transform):
         if unseen:
             level = logging.INFO if self.matrix is not None else logging.WARNING  # once is enough
             _log.log(level, "no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
-        return replace(self, matrix=posterior_matrix(self._evidence(scores, labels, num_classes)).float())
+        evidence = self._evidence(scores, labels, num_classes)
+        return replace(self, matrix=posterior_matrix(evidence, self.smoothing).float())
 
     def _logits(self, scores: Tensor) -> Tensor:
         return scores if self.matrix is None else scores @ self.matrix
@@ -71,11 +75,11 @@ class BayesianMapping(_Bayesian):
 
     kind: ClassVar[str] = "blm"
 
-    @classmethod
-    def _evidence(cls, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    def _evidence(self, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
         return count_answers(scores, labels, num_classes)
 
 
+@dataclass(frozen=True, eq=False)
 class BayesianMappingPlus(_Bayesian):
     """Bayesian label mapping from summed probabilities of the top 15% of the sources.
 
@@ -92,11 +96,14 @@ class BayesianMappingPlus(_Bayesian):
     Reference: arXiv:2410.24018 (BLM+).
     """
 
-    kind: ClassVar[str] = "blm+"
+    top: int = field(default=0, kw_only=True)
+    """Sources that count; 0 for 15% of all."""
 
-    @classmethod
-    def _evidence(cls, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
-        return top_sums(scores, labels, num_classes, max(_LEAST, scores.shape[1] * 15 // 100))
+    kind: ClassVar[str] = "blm+"
+    constants: ClassVar[tuple[str, ...]] = ("smoothing", "top")
+
+    def _evidence(self, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+        return top_sums(scores, labels, num_classes, self.top or max(_LEAST, scores.shape[1] * 15 // 100))
 
 
 def top_sums(scores: Tensor, labels: Tensor, num_classes: int, top: int) -> Tensor:

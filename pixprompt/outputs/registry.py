@@ -30,6 +30,8 @@ def make_output(
     encode_text: Callable[[Sequence[str]], Tensor] | None = None,
     logit_scale: float = 100.0,
     views: int = 1,
+    smoothing: float | None = None,
+    top: int | None = None,
 ) -> Transform:
     """Builds an output transform by name.
 
@@ -44,15 +46,21 @@ def make_output(
         encode_text: T texts -> (T, D) embeddings, for "text" and "semantic".
         logit_scale: Factor on cosine similarities, for "text".
         views: How many answers about each image stand side by side.
+        smoothing: For "blm" and "blm+": added to the total of each source, at least 0; 1 where it is None.
+        top: For "blm+": likeliest sources that count; 15% of all, at least 5, where it is None.
 
     Raises:
-        ConfigError: The kind does not fit the model, or lacks something it needs.
+        ConfigError: The kind does not fit the model, has no such constant, or lacks something it needs.
     """
     output = OUTPUTS[kind]
     if not classes or len(set(classes)) != len(classes):
         raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
     if mapping_file is not None and kind != "given":
         raise ConfigError(f"a mapping file goes with the output transform 'given', not with {kind!r}.")
+    constants = {name: value for name, value in (("smoothing", smoothing), ("top", top)) if value is not None}
+    for name in constants:
+        if name not in output.constants:
+            raise ConfigError(f"the output transform {kind!r} has no {name}; leave it out.")
     _check_fit(output, spec, len(classes))
     made = output.make(
         Setup(
@@ -64,6 +72,7 @@ def make_output(
             None if words is None else tuple(words),
             encode_text,
             logit_scale,
+            constants,
         )
     )
     by_name = spec.answer in NAMED or isinstance(spec, NamedSpec)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from pixprompt.core import AnswerKind, ModelSpec, RangeError
-from pixprompt.outputs import make_output
+from pixprompt.core import AnswerKind, ConfigError, ModelSpec, RangeError
+from pixprompt.outputs import make_output, output_from_json
 from pixprompt.outputs.base import tensor_from_json
 from pixprompt.outputs.bayesian import posterior_matrix, top_sums
 
@@ -28,7 +28,27 @@ def test_blm_by_hand() -> None:
     scores = torch.tensor([[1.0, 4.0, 9.0]])
     torch.testing.assert_close(fitted(scores), torch.tensor([[1.0, 3.0]]))
     unsmoothed = torch.tensor([[2 / 3, 1 / 3], [0, 1], [0, 0]])
-    assert not torch.allclose(expected, unsmoothed / unsmoothed.sum(0))  # what smoothing 0 would give
+    assert not torch.allclose(expected, unsmoothed / unsmoothed.sum(0))
+    spec = ModelSpec("toy", (8, 8), 3)
+    chosen = make_output("blm", classes=("a", "b"), spec=spec, smoothing=0.0).refit(outputs, labels)
+    torch.testing.assert_close(tensor_from_json(chosen.to_json()["matrix"]), unsmoothed / unsmoothed.sum(0))
+    assert "smoothing" not in fitted.to_json()
+    again = output_from_json(chosen.to_json(), spec=spec).refit(outputs, labels)
+    assert again.to_json() == chosen.to_json()
+
+
+def test_the_number_of_sources_of_blm_plus_can_be_chosen() -> None:
+    spec, outputs = ModelSpec("toy", (8, 8), 40), torch.randn(30, 40, generator=torch.Generator().manual_seed(0))
+    labels = torch.arange(30) % 2
+    made = {
+        top: make_output("blm+", classes=("a", "b"), spec=spec, top=top).refit(outputs, labels).to_json()["matrix"]
+        for top in (None, 3, 6)
+    }
+    assert made[None] == made[6] != made[3]  # 15% of 40
+    expected = posterior_matrix(top_sums(outputs.log_softmax(1), labels, 2, 3)).float()
+    torch.testing.assert_close(tensor_from_json(made[3]), expected)
+    with pytest.raises(ConfigError, match="'blm' has no top"):
+        make_output("blm", classes=("a", "b"), spec=spec, top=3)
 
 
 def test_posterior_is_normalised_by_columns_not_by_rows() -> None:

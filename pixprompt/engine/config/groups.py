@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...canvas import ASPECTS, FITS
 from ...prompt import BLENDS
 from ...settings import Settings, option
+from ...templates import BASES, STARTS
 
 __all__ = [
     "DataSettings",
@@ -87,7 +88,7 @@ class PromptSettings(Settings):
     opacity: str = option("1", "of blend over: a number in (0, 1], or 'learned' for one per pixel")
     delta_scale: float = option(1.0, "of blend add: the largest change of a pixel, in (0, 1]")
     fit: str | None = option(None, "the image fills the canvas, or shrinks into the padding", FITS)
-    start: str | None = option(None, "first prompt: flat, or normally distributed noise", ("flat", "normal"))
+    start: str | None = option(None, "first prompt: flat, or normally distributed noise", STARTS)
     space: str = option(
         "pixel", "unclamped: the VP paper's prompt, added after normalisation, for comparison", ("pixel", "unclamped")
     )
@@ -99,6 +100,12 @@ class OutputSettings(Settings):
 
     kind: str | None = option(None, "how answers become labels; see 'pixprompt outputs'", name="output")
     text: str = option("paper", "text templates: a template with {}, several joined by |, a name, or a file")
+    smoothing: float | None = option(
+        None, "of outputs blm and blm+: added to the total of each source; 1 if nobody says", low=0
+    )
+    top: int | None = option(
+        None, "of output blm+: likeliest sources that count; 15% of all, at least 5, if nobody says", low=1
+    )
     mapping: str | None = option(None, "JSON file of output 'given': class -> source labels or indices", paths=("",))
     text_encoder: str | None = option(None, "dual encoder whose text side serves output 'semantic'", paths=_ENCODER)
 
@@ -135,9 +142,7 @@ class FitSettings(Settings):
 class SearchSettings(Settings):
     """A search by answers alone, and what it may cost."""
 
-    basis: str | None = option(
-        None, "of a search by answers: what the prompt is made of", ("blocks", "dct", "low-rank", "pixels")
-    )
+    basis: str | None = option(None, "of a search by answers: what the prompt is made of", tuple(BASES))
     basis_size: int | None = option(None, "frequencies or blocks per side, or rank, of the basis", low=1)
     sigma: float | None = option(None, "of a search by answers: size of the trials, RMS of the pixels", low=0)
     population: int | None = option(None, "of a search by answers: trials per step", low=1)

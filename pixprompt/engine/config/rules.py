@@ -27,6 +27,8 @@ _BY_ANSWERS = (
     "surrogate",
 )
 
+_OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
+
 
 def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
     """Makes sure that the settings of a run go together.
@@ -36,6 +38,9 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         ConfigError: They do not, or some would do nothing.
     """
     config.adapter.check()
+    for name, kinds in _OUTPUT_CONSTANTS.items():
+        if getattr(config.output, name) is not None and config.output.kind not in (*kinds, "auto"):
+            raise ConfigError(f"{flag(name)} goes with --output {' or '.join(kinds)}; leave it out.")
     if config.method.white_box:
         _check_white_box(config, model)
         _check_idle(config, by_answers)
