@@ -19,7 +19,7 @@ def test_a_method_is_what_it_says(name: str) -> None:
     config = TrainConfig(method=name)
     assert (method.name, config.method) == (name, method)
     assert method.file in ("prompt.png", "adapter.safetensors", None)
-    assert callable(method.maker()) or method.file is None
+    assert method.file is None or callable(method.maker())
     for values in (method.defaults, method.answer_defaults, *method.presets.values()):
         assert config.with_values(**values).options() == config.options() | dict(values)
     assert TrainConfig.from_json(config.to_json(), source="x") == config
@@ -41,8 +41,8 @@ def test_a_dual_encoder_is_read_by_its_texts(name: str) -> None:
 
 
 def test_a_name_of_another_method_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--tokens does nothing with method 'lora'; leave it out. It takes: --rank"):
+    with pytest.raises(ConfigError, match=r"--tokens does nothing with method 'lora'; leave it out\. It takes: --rank"):
         TrainConfig(method="lora", tokens=3)
     assert TrainConfig(method="lora", tokens=None).adapter == TrainConfig(method="lora").adapter
-    with pytest.raises(ConfigError, match="unknown setting 'tokns'. Did you mean 'tokens'"):
+    with pytest.raises(ConfigError, match=r"unknown setting 'tokns'\. Did you mean 'tokens'"):
         TrainConfig(method="vpt-deep", tokns=3)

@@ -38,9 +38,7 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         ConfigError: They do not, or some would do nothing.
     """
     config.adapter.check()
-    for name, kinds in _OUTPUT_CONSTANTS.items():
-        if getattr(config.output, name) is not None and config.output.kind not in (*kinds, "auto"):
-            raise ConfigError(f"{flag(name)} goes with --output {' or '.join(kinds)}; leave it out.")
+    _check_output(config)
     if config.method.white_box:
         _check_white_box(config, model)
         _check_idle(config, by_answers)
@@ -62,6 +60,12 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
             f"but {model.spec.name} offers {model.access.name}. "
             "Leave out --optimizer, to learn from answers alone."
         )
+
+
+def _check_output(config: TrainConfig) -> None:
+    for name, kinds in _OUTPUT_CONSTANTS.items():
+        if getattr(config.output, name) is not None and config.output.kind not in (*kinds, "auto"):
+            raise ConfigError(f"{flag(name)} goes with --output {' or '.join(kinds)}; leave it out.")
 
 
 def _check_white_box(config: TrainConfig, model: Model) -> None:
