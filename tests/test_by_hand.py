@@ -154,3 +154,18 @@ def test_a_prompt_shows_itself() -> None:
     ).to_prompt()
     assert repr(prompt) == "<Prompt padding, 1344 numbers, add on 32x32, for toy-timm>"
     assert prompt._repr_png_().startswith(b"\x89PNG")
+
+
+def test_train_says_what_makes_a_model_and_names_its_own_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 8 * 8, 10))
+    config = pixprompt.TrainConfig().with_values(size=2, epochs=1, output="first-k", shots=2)
+    with pytest.raises(ConfigError, match="as_model"):
+        pixprompt.train(config, model=net)
+    result = pixprompt.train(config, model=pixprompt.as_model(net, image_size=8, name="tiny"), progress=True)
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("tiny-digits-pixel-")
+    assert "train loss" in capsys.readouterr().err
+    assert f"<td>{result.accuracy['prompt_png'].test:.3f}</td>" in result._repr_html_()

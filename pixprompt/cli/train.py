@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import shlex
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import click
 
 from ..core import ConfigError
 from ..engine.budget.allocation import PURPOSES
-from ..engine.config.train_config import FREE, TrainConfig
+from ..engine.config.train_config import FREE, TrainConfig, default_folder
 from ..engine.result import RUNGS, Result
 from ..files import read_json
 from .allocator import keep_freed_memory
@@ -75,7 +73,7 @@ def train(
         _print_plan(plan(build(config)), as_json)
         return
     keep_freed_memory()
-    folder = resume or out or _default_folder(config)
+    folder = resume or out or default_folder(config)
     console = Console()
     try:
         result = _run(config, folder, resume is not None, given, console)
@@ -110,14 +108,6 @@ def _read(path: Path) -> TrainConfig:
         return TrainConfig.from_json(read_json(path), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no configuration ({error}).") from error
-
-
-def _default_folder(config: TrainConfig) -> Path:
-    data = config.data.name.removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
-    name = "-".join(
-        (config.model.name, data, config.method.name, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{config.seed}")
-    )
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
 def format_ladder(result: Result) -> str:

@@ -129,6 +129,11 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         device = pick_device(config.model.device)
         model = open_model(config.model.name, weights=config.model.weights, device=device, calls=Calls.of(config))
     else:
+        if not isinstance(model, Model):
+            raise ConfigError(
+                f"expected a model, got {type(model).__name__}: pixprompt.as_model(it, image_size=...) makes one of a "
+                "net or a function."
+            )
         device, config = device_of(model, config.model.device), config.with_values(model=model.spec.name, weights=None)
     by_answers = learns_from_answers(config, model)
     config = resolve(config, model.spec, by_answers=by_answers)

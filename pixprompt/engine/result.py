@@ -6,6 +6,7 @@ import json
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +68,26 @@ class Result:
     adapter: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
 
+    def _repr_html_(self) -> str:
+        """Returns the ladder as the table that a notebook shows."""
+        rows = "".join(
+            f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{_shown(rung.val)}</td><td>{_shown(rung.test)}</td>"
+            f"<td>{escape(rung.output)}</td></tr>"
+            for name, rung in self.accuracy.items()
+            if rung is not None
+        )
+        head = "<tr><th>accuracy</th><th>val</th><th>test</th><th>output</th></tr>"
+        title = f"{self.method} on {self.model}, {self.data}: {self.parameters} numbers"
+        return f"<table><caption>{escape(title)}</caption>{head}{rows}</table>"
+
     def to_json(self) -> dict[str, Any]:
         """Returns the JSON object."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as a reader gets them
         return {"schema": 1, "pixprompt_version": __version__, **values}
+
+
+def _shown(share: float | None) -> str:
+    return "" if share is None else f"{share:.3f}"
 
 
 def read_result(path: Path) -> Result:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..core import Model
+from ..core import ConfigError, Model
 from ..data import Data
 from ..remote import RemoteModel
 from .answers import reproducible
@@ -15,11 +15,11 @@ from .budget.queries import cost
 from .by_answers import ByAnswers
 from .by_gradients import ByGradients
 from .by_grid_search import ByGridSearch
-from .config.train_config import TrainConfig, run_config
+from .config.train_config import TrainConfig, default_folder, run_config
 from .ladder import make_result, score_ladder
 from .learned import Learner
 from .parts import Parts, build
-from .report import Reporter, Silent
+from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
 
@@ -36,10 +36,11 @@ LEARNERS: Mapping[str, type[Learner[Any, Any]]] = {
 def train(
     config: TrainConfig,
     *,
-    out: str | Path,
+    out: str | Path | None = None,
     resume: bool = False,
     changes: Mapping[str, Any] | None = None,
     reporter: Reporter | None = None,
+    progress: bool = False,
     model: Model | None = None,
     data: Data | None = None,
 ) -> Result:
@@ -47,10 +48,11 @@ def train(
 
     Args:
         config: What to do.
-        out: The run directory; new or empty, unless resuming.
+        out: The run directory; new or empty, unless resuming. See `default_folder`.
         resume: Continue the run in `out` with the configuration saved there, to the numbers of a run never stopped.
         changes: Settings of FREE that are other ones now, when resuming.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
+        progress: Show it on stderr or in a notebook where there is no reporter.
         model: Used instead of `config.model.name`.
         data: Used instead of `config.data.name`.
 
@@ -59,7 +61,14 @@ def train(
         BudgetError: The budget does not even pay for the first labelled answers.
         ConfigError: The settings do not go together, or `out` already holds a run.
     """
-    folder, reporter, began = RunFolder.open(out, resume=resume), reporter or Silent(), time.perf_counter()
+    if out is None and resume:
+        raise ConfigError("a run is resumed in its own directory: say which, out=...")
+    if out is None:
+        out = default_folder(
+            config, model=model.spec.name if isinstance(model, Model) else None, data=data.name if data else None
+        )
+    folder = RunFolder.open(out, resume=resume)
+    reporter, began = reporter or (Progress() if progress else Silent()), time.perf_counter()
     saved = run_config(folder.path) if resume else config
     config = saved.with_values(**(changes or {})) if resume else config
     if resume and folder.result.exists():

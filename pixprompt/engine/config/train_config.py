@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,7 +24,17 @@ from .groups import (
     SearchSettings,
 )
 
-__all__ = ["FREE", "GROUPS", "RunSettings", "TrainConfig", "idle_option", "options_of_json", "presets", "run_config"]
+__all__ = [
+    "FREE",
+    "GROUPS",
+    "RunSettings",
+    "TrainConfig",
+    "default_folder",
+    "idle_option",
+    "options_of_json",
+    "presets",
+    "run_config",
+]
 
 FREE = (
     *("budget", "max_cost", "price_per_1000", "test_images", "workers"),
@@ -219,3 +231,16 @@ def run_config(folder: Path) -> TrainConfig:
         return TrainConfig.from_json(read_json(path), source=path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder} is no run directory: {path.name} cannot be read ({error}).") from error
+
+
+def default_folder(config: TrainConfig, *, model: str | None = None, data: str | None = None) -> Path:
+    """Returns the run directory of a run that names none, runs/<model>-<data>-<method>-<time>-seed<seed>.
+
+    Args:
+        config: Of the run.
+        model: Name of a model that is used instead of the configuration's.
+        data: The same of the data.
+    """
+    images = (data or config.data.name).removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
+    parts = (model or config.model.name, images, config.method.name, datetime.now().strftime("%Y%m%d-%H%M%S"))
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join((*parts, f"seed{config.seed}")))
