@@ -35,6 +35,7 @@ _COMMANDS = {
     "report": ("report:report", "Write one HTML page about one or several runs."),
     "pictures": ("pictures:pictures", "Draw what runs inside one model see, side by side."),
     "ledger": ("ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),
+    "keys": ("keys:keys", "Say which keys may be sent to which host."),
     "inspect": ("inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "models": ("listings:models", "List the models that have a short name."),
     "datasets": ("listings:datasets", "List the data sets that have a short name."),

@@ -13,7 +13,8 @@ from ..core import AnswerKind, ConfigError, UnknownName
 from ..encoding import encoder_of
 from ..registry import Registry, suggest
 from ..urls import plain_url
-from .http.secrets import Secrets, check_filling, check_url
+from .http.key_hosts import check_allowed
+from .http.secrets import Secrets, check_filling, check_url, variables_of
 from .protocol import Endpoint
 from .protocols import PROTOCOLS
 from .protocols.options import check_keys, choice_option, text_option, whole_option
@@ -87,6 +88,8 @@ def read_endpoint(
     address = _fill(template, merged)
     used = {*_PLACEHOLDER.findall(template), *_PLACEHOLDER.findall(told.get("url", ""))}
     check_url(address)
+    if description is not None and url is None and description not in DESCRIPTIONS:
+        check_allowed(variables_of(told.get("headers", {})), address, description)
     name = protocol or told.get("protocol") or _guess(address)
     if name not in PROTOCOLS:
         raise UnknownName(f"unknown protocol {name!r}.{suggest(name, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}.")

@@ -23,6 +23,7 @@ from ..urls import plain_url
 from .calls.attempts import LedgerAttempts
 from .calls.retry import Final
 from .calls.thread_pool import run_concurrently
+from .http.secrets import variables_of
 from .model import RemoteModel
 from .refusals import IN_A_ROW, ImageRefused, RefusalPolicy
 
@@ -168,6 +169,8 @@ class RemoteJournal(Journal):
         paid = "" if price is None else f", cost {num_queries * float(price) / 1000:.4g}"
         url = plain_url(self.model.protocol.endpoint.url)
         tell(f"asks {url} about up to {num_queries} images ({requests} requests or more{paid})")
+        for variable, header in variables_of(self.model.protocol.endpoint.headers).items():
+            tell(f"sends the environment variable {variable} there, in the header {header}")
         tell(f"queries are written to {self.ledger.path}")
         at_once = self.chunk // self.model.max_batch
         if at_once < self.concurrency:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
-from urllib.parse import quote
+import re
+from collections.abc import Callable
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given, settings
@@ -145,6 +149,58 @@ def test_replies_are_cleaned_but_numbers_of_an_answer_stay() -> None:
     assert (error.headers, error.body) == ({"x-echo": "***"}, b"bad key ***")
     fine = secrets.clean(Incoming(200, {}, f"[0.251, 0.5] {KEY}".encode(), 2.0))
     assert (fine.body, fine.seconds) == (b"[0.251, 0.5] ***", 2.0)
+
+
+ECHOES = {
+    "base64": lambda key: base64.b64encode(key.encode()).decode(),
+    "base64 after Bearer": lambda key: base64.b64encode(f"Bearer {key}".encode()).decode(),
+    "base64 after user:": lambda key: base64.b64encode(f"user:{key}".encode()).decode(),
+    "base64 for URLs": lambda key: base64.urlsafe_b64encode(f"x{key}".encode()).decode(),
+    "hex": lambda key: key.encode().hex(),
+    "HEX": lambda key: key.encode().hex().upper(),
+    "percent": lambda key: "".join(f"%{ord(char):02X}" for char in key),
+    "percent in part": lambda key: key[:5] + "".join(f"%{ord(char):02x}" for char in key[5:]),
+    "JSON escapes": lambda key: "".join(f"\\u{ord(char):04x}" for char in key),
+    "HTML": lambda key: "".join(f"&#{ord(char)};" for char in key),
+    "two pieces": lambda key: f"{key[:12]} and {key[12:]}",
+    "pieces in other words": lambda key: f'{{"prefix": "{key[:10]}", "rest": "{key[10:]}"}}',
+    "a piece of the base64": lambda key: base64.b64encode(key.encode()).decode()[5:],
+    "a piece of the hex": lambda key: key.encode().hex()[7:],
+}
+
+
+def readable(text: bytes, key: str) -> list[str]:
+    """The pieces of a key, of eight characters, that somebody can read out of a text in one of these encodings."""
+    pieces = [key[start : start + 8] for start in range(len(key) - 7)]
+    shown = text.decode()
+    found = [piece for piece in pieces if piece in shown]
+    found += [piece for piece in pieces if piece in unquote(shown) or piece in html.unescape(shown)]
+    found += [piece for piece in pieces if piece.encode().hex() in shown.lower()]
+    found += [piece for piece in pieces if "".join(f"\\u{ord(char):04x}" for char in piece) in shown]
+    for start in range(4):
+        code = "".join(re.findall(r"[A-Za-z0-9+/_-]", shown))[start:]
+        raw = base64.urlsafe_b64decode(code.translate(str.maketrans("+/", "-_"))[: len(code) // 4 * 4])
+        found += [piece for piece in pieces if piece.encode() in raw]
+    return found
+
+
+@pytest.mark.parametrize("status", [200, 401])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_a_key_that_is_echoed_in_pieces_or_encoded_is_found(echo: Callable[[str], str], status: int) -> None:
+    secrets = Secrets({"Authorization": "Bearer ${KEY}"}, {"KEY": KEY})
+    secrets.fill()
+    body = echo(KEY).encode()
+    assert readable(body, KEY)  # without redaction
+    cleaned = secrets.clean(Incoming(status, {"x-echo": echo(KEY)}, body))
+    assert not readable(cleaned.body, KEY)
+    assert not readable(cleaned.headers["x-echo"].encode(), KEY)
+
+
+def test_numbers_of_an_answer_that_are_also_in_a_key_stay() -> None:
+    secrets = Secrets({"X-Key": "${KEY}"}, {"KEY": "id-0.12345678901-x"})
+    secrets.fill()
+    body = b'{"scores": [0.12345678901, 0.5]}'
+    assert secrets.clean(Incoming(200, {}, body)).body == body
 
 
 @settings(max_examples=50)

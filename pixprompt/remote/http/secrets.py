@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import os
 import re
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import parse_qsl, quote, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from ...core import ConfigError
 from ...urls import plain_url
 from ..messages import Incoming
+from .redaction import MASK, Redactor
 
-__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers"]
+__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers", "variables_of"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@\"']*@")
@@ -29,11 +28,6 @@ _SCHEMES = ("bearer ", "basic ", "token ", "key ")
 _LONGEST_LITERAL = 24
 """Of the words around a `${NAME}`: "Token token=" is no credential, forty characters are."""
 _FIXED = {"accept-encoding", "connection", "content-encoding", "content-length", "host", "te", "transfer-encoding"}
-_MASK = "***"
-_SHORTEST = 4
-"""A shorter value is no credential, and hiding it would make every message unreadable."""
-_SHORTEST_IN_ANSWERS = 8
-"""In answers, where a shorter value could be part of a number."""
 _SHORTEST_IN_OPTIONS = 8
 """In options, where {"key": "image"} is none."""
 
@@ -55,6 +49,7 @@ class Secrets:
         self._headers = dict(headers)
         self._environment = os.environ if environment is None else environment
         self._known: frozenset[str] = frozenset()
+        self._redactor = Redactor()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -68,7 +63,7 @@ class Secrets:
     @property
     def longest(self) -> int:
         """Length of the longest text that is hidden, in bytes."""
-        return max((len(text.encode()) for text in self._known), default=0)
+        return self._redactor.longest
 
     def fill(self) -> dict[str, str]:
         """Returns the headers with all variables filled in.
@@ -80,27 +75,20 @@ class Secrets:
 
     def redact(self, text: str) -> str:
         """Returns a text without any value that was ever filled in, and without the user-info of URLs."""
-        return self._without(_USER_INFO.sub(rf"\1{_MASK}@", text), _SHORTEST)
+        plain = _USER_INFO.sub(rf"\1{MASK.decode()}@", text)
+        return self._redactor.clean(plain.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
 
     def clean(self, incoming: Incoming) -> Incoming:
         """Returns a reply without any value that was ever filled in."""
-        shortest = _SHORTEST_IN_ANSWERS if 200 <= incoming.status < 300 else _SHORTEST
-        headers = {name: self._without(value, _SHORTEST) for name, value in incoming.headers.items()}
-        body = incoming.body
-        for text in self._hidden(shortest):
-            body = body.replace(text.encode(), _MASK.encode())
+        body = self._redactor.clean(incoming.body, is_answer=200 <= incoming.status < 300)
+        headers = {
+            name: self._redactor.clean(value.encode("utf-8", "surrogatepass")).decode("utf-8", "surrogatepass")
+            for name, value in incoming.headers.items()
+        }
         return replace(incoming, headers=headers, body=body)
 
     def _filled(self, name: str, template: str) -> str:
         return _VARIABLE.sub(lambda found: self._value(found[1], name), template)
-
-    def _without(self, text: str, shortest: int) -> str:
-        for value in self._hidden(shortest):
-            text = text.replace(value, _MASK)
-        return text
-
-    def _hidden(self, shortest: int) -> list[str]:
-        return sorted((text for text in self._known if len(text) >= shortest), key=len, reverse=True)
 
     def _value(self, variable: str, header: str) -> str:
         value = self._environment.get(variable, "").strip()
@@ -113,12 +101,10 @@ class Secrets:
                 f"the value of the environment variable {variable} cannot stand in the header {header}: expected one "
                 "line of ASCII characters. Is it the key itself?"
             )
-        # Servers quote a key as they got it, in JSON, in a URL, or without the scheme that stands before it.
-        forms = {form for part in (value, *value.split()) for form in (part, quote(part, safe=""), _in_json(part))}
-        forms.add(base64.b64encode(value.encode()).decode())
-        if not forms <= self._known:
+        if value not in self._known:
             with self._lock:
-                self._known |= forms
+                self._known |= {value}
+                self._redactor = Redactor(self._known)
         return value
 
 
@@ -171,6 +157,11 @@ def check_filling(name: str) -> None:
         raise _in_sight(name)
 
 
+def variables_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Returns variable of the environment -> header that it is sent in."""
+    return {variable: name for name, value in headers.items() for variable in _VARIABLE.findall(value)}
+
+
 def open_headers(headers: Mapping[str, str]) -> dict[str, str]:
     """Returns the headers that take nothing from the environment, with names in lower case."""
     return {name.lower(): value for name, value in headers.items() if not _VARIABLE.search(value)}
@@ -217,7 +208,3 @@ def _in_sight(name: str) -> ConfigError:
 def _is_key_name(name: str) -> bool:
     words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower())
     return any(word in _KEY_WORDS or word.endswith("apikey") for word in words)
-
-
-def _in_json(text: str) -> str:
-    return json.dumps(text)[1:-1]
