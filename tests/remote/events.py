@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import SimpleNamespace
 
 import pytest
 
 from pixprompt.remote.calls.retry import Caller
+from pixprompt.remote.http.deadline import Deadline
 
 LONG = 60.0
 """Seconds that nothing takes: where they pass, something hangs."""
@@ -40,32 +39,28 @@ def count_stops(monkeypatch: pytest.MonkeyPatch) -> list[Caller]:
 
 
 class ManualTimers:
-    """The timers of lines, whose time is over when a test says so.
+    """In place of the watchdog: the time of requests is over when a test says so.
 
     Args:
-        monkeypatch: Puts them where those of the machine were.
+        monkeypatch: Puts it there.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._ends: list[Callable[[], None]] = []
-        self._struck = False
-        stands_in = SimpleNamespace(Timer=self._timer, Lock=threading.Lock)
-        monkeypatch.setattr("pixprompt.remote.http.deadline.threading", stands_in)
+        self._deadlines: list[Deadline] = []
+        self._expired = False
+        monkeypatch.setattr("pixprompt.remote.http.deadline.WATCHDOG", self)
 
-    def _timer(self, seconds: float, end: Callable[[], None]) -> SimpleNamespace:
-        def start() -> None:
-            self._ends.append(end)
+    def add(self, deadline: Deadline, seconds: float) -> None:
+        self._deadlines.append(deadline)
 
-        def cancel() -> None:
-            self._ends.remove(end)
-
-        return SimpleNamespace(start=start, cancel=cancel)
+    def remove(self, deadline: Deadline) -> None:
+        self._deadlines.remove(deadline)
 
     def expire(self) -> None:
         """The time of every request that is under way is over, the first time; that of later ones never is."""
-        ends, self._struck = [] if self._struck else list(self._ends), True
-        for end in ends:
-            end()
+        over, self._expired = [] if self._expired else list(self._deadlines), True
+        for deadline in over:
+            deadline.expire()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from pixprompt.remote.http.deadline import Deadline, Watchdog
 from pixprompt.remote.http.transport import Transport
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, Outgoing
 from pixprompt.remote.protocol import Endpoint
@@ -185,3 +186,26 @@ def test_many_threads_share_one_transport() -> None:
         assert found == dict.fromkeys(range(4), True)
         assert server.num_connections <= 4
         assert len(server.received) == 20
+
+
+def test_one_thread_ends_the_requests_whose_time_is_over_in_the_order_of_their_ends() -> None:
+    watchdog, ended = Watchdog(), list[str]()
+
+    class Named(Deadline):
+        def __init__(self, name: str) -> None:
+            super().__init__(LONG)
+            self.name = name
+
+        def expire(self) -> None:
+            ended.append(self.name)
+
+    before = threading.active_count()
+    late, soon, never = Named("late"), Named("soon"), Named("never")
+    watchdog.add(never, 0.05)
+    watchdog.remove(never)
+    watchdog.add(late, 0.06)
+    watchdog.add(soon, 0.02)  # although the thread waits for a later one
+    watchdog.add(Named("long"), LONG)
+    until(lambda: len(ended) == 2)
+    assert ended == ["soon", "late"]
+    assert threading.active_count() == before + 1

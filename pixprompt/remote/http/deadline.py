@@ -7,6 +7,7 @@ shuts it down when its time is over.
 
 from __future__ import annotations
 
+import math
 import socket
 import threading
 import time
@@ -17,13 +18,13 @@ from typing import Any, Self
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-__all__ = ["POOLS", "Deadline"]
+__all__ = ["POOLS", "WATCHDOG", "Deadline", "Watchdog"]
 
 _THREAD = threading.local()
 
 
 class Deadline:
-    """The request that this thread is sending, from `with` to its end.
+    """The time of the request that this thread is sending, from `with` to its end.
 
     Args:
         seconds: From now until the connection is cut off.
@@ -36,14 +37,13 @@ class Deadline:
     def __init__(self, seconds: float) -> None:
         self.started: float | None = None
         self.cut = False
+        self._seconds = seconds
         self._socket: Any = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._end)
-        self._timer.daemon = True
 
     def __enter__(self) -> Self:
         _THREAD.deadline = self
-        self._timer.start()
+        WATCHDOG.add(self, self._seconds)
         return self
 
     def __exit__(
@@ -51,7 +51,7 @@ class Deadline:
     ) -> None:
         with self._lock:  # from here on the socket may belong to the next request
             self._socket = None
-        self._timer.cancel()
+        WATCHDOG.remove(self)
         _THREAD.deadline = None
 
     def attach(self, used: Any, *, begins: bool = True) -> None:
@@ -71,13 +71,56 @@ class Deadline:
                 self.started = time.monotonic()
             self._socket = used
 
-    def _end(self) -> None:
+    def expire(self) -> None:
+        """Ends the request: its time is over."""
         with self._lock:
             self.cut = True
             if isinstance(self._socket, socket.socket):
                 with suppress(OSError):  # closed already
                     # Not the method of a TLS socket, which would pull the encryption from under the reading thread.
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+
+class Watchdog:
+    """One thread that ends every request whose time is over; a thread per request would cost as much as the request."""
+
+    def __init__(self) -> None:
+        self._ends: dict[Deadline, float] = {}
+        self._changed = threading.Condition(threading.Lock())
+        self._wakes = math.inf
+        self._thread: threading.Thread | None = None
+
+    def add(self, deadline: Deadline, seconds: float) -> None:
+        """Ends a request after some seconds, unless it is removed before."""
+        end = time.monotonic() + seconds
+        with self._changed:
+            self._ends[deadline] = end
+            if self._thread is None or not self._thread.is_alive():  # the first time, or in a fork
+                self._thread = threading.Thread(target=self._watch, name="pixprompt deadlines", daemon=True)
+                self._thread.start()
+            elif end < self._wakes:
+                self._changed.notify()
+
+    def remove(self, deadline: Deadline) -> None:
+        """Lets a request be."""
+        with self._changed:
+            self._ends.pop(deadline, None)
+
+    def _watch(self) -> None:
+        while True:
+            with self._changed:
+                now = time.monotonic()
+                over = [deadline for deadline, end in self._ends.items() if end <= now]
+                for deadline in over:
+                    del self._ends[deadline]
+                if not over:
+                    self._wakes = min(self._ends.values(), default=math.inf)
+                    self._changed.wait(None if self._wakes == math.inf else self._wakes - now)
+            for deadline in over:
+                deadline.expire()
+
+
+WATCHDOG = Watchdog()
 
 
 class _Plain(HTTPConnection):
