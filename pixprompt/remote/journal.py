@@ -34,9 +34,10 @@ __all__ = ["POLICIES", "RemoteJournal"]
 
 POLICIES = ("ask", "retry", "skip")
 """What to do about requests in doubt: raise an error, ask their images again, or leave them without an answer."""
-_REQUESTS = (64, 8)
-_MOST_IMAGES = 1024
-"""A chunk is worth 64 requests, of no more images than that; where requests are large, 8 of them."""
+_WAVES, _CONCURRENCY, _LEAST = 32, 8, 8
+_MEMORY = 256 << 20
+"""A chunk is worth so many requests for each that is under way, unless its images as float32 took more memory: the disk
+is waited for once for each chunk, and at its end some connections are idle."""
 _SHARE = 20
 """More than `IN_A_ROW` images may be left without an answer, but no more than a twentieth."""
 _NAMED = 10
@@ -96,8 +97,9 @@ class RemoteJournal(Journal):
             raise ConfigError(f"expected at least 1 request at a time, got {concurrency}.")
         super().__init__(model, ReplyLedger(None) if ledger is None else ledger, budget)
         self.concurrency, self.leave_refused = concurrency, leave_refused
-        many, few = (count * model.max_batch for count in _REQUESTS)
-        self.chunk = min(many, max(_MOST_IMAGES, few))
+        height, width = model.spec.image_size
+        wanted = _WAVES * max(_CONCURRENCY, concurrency) * model.max_batch
+        self.chunk = max(min(wanted, _MEMORY // (12 * height * width)), _LEAST * model.max_batch)
         self.ledger.endpoint, self.ledger.num_at_once = model.digest, concurrency
         self._resolve(in_doubt or "ask")
         totals = self.ledger.totals()

@@ -1,0 +1,109 @@
+"""A disk that fills up between the question and the answer: what was paid for is kept, and nothing more is sent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pixprompt.core import PixpromptError
+from pixprompt.ledger.summary import read_ledger
+
+from .events import LONG
+from .scripted_sender import ScriptedSender, images, journal, named
+
+MEGABYTES = 4
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of a few megabytes."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(place)]
+    try:
+        done = subprocess.run(mounted, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        pytest.skip("no mount here")
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def fill(place: Path) -> None:
+    """Leaves no byte free."""
+    with (place / "hog").open("wb", buffering=0) as file:
+        for size in (1 << 16, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(bytes(size))
+            except OSError:
+                continue
+
+
+def answers(fill_at: int, place: Path, length: int = 10) -> Callable[[int], Any]:
+    """Right answers, with long labels; before the answer to one image goes out, the disk is full."""
+
+    full = threading.Event()
+
+    def answer(number: int) -> Any:
+        if number == fill_at:
+            fill(place)
+            full.set()
+        elif number > fill_at >= 0:
+            full.wait(LONG)
+        return {**named(number), f"{number} {'x' * length}": 0.0}
+
+    return answer
+
+
+@pytest.mark.parametrize("concurrency", [1, 4])
+@pytest.mark.parametrize("length", [10, 20_000])
+def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_request(
+    small_disk: Path, concurrency: int, length: int
+) -> None:
+    numbers = list(range(40))
+    sender = ScriptedSender(answer=answers(20, small_disk, length))
+    asked = journal(sender, small_disk / "l", concurrency=concurrency)
+    with pytest.raises(PixpromptError, match="full"):
+        asked(images(*numbers))
+    asked.close()
+    sent = sorted(sender.asked)
+    assert 20 in sent
+    assert len(sent) <= 22 + 2 * concurrency  # those under way, of two images each
+    found = read_ledger(small_disk / "l")
+    assert (found["answers"], found["in_doubt"]["requests"], found["queries"]) == (len(sent), 0, len(sent))
+
+    (small_disk / "hog").unlink()
+    again = ScriptedSender(answer=answers(-1, small_disk, length))
+    resumed = journal(again, small_disk / "l", concurrency=concurrency)
+    rows = resumed(images(*numbers))
+    resumed.close()
+    assert sorted(again.asked + sent) == numbers  # nothing is bought twice
+    whole = journal(ScriptedSender(answer=answers(-1, small_disk, length)))
+    assert torch.equal(rows, whole(images(*numbers)))
+
+
+def test_without_room_for_the_answers_nothing_is_sent(small_disk: Path) -> None:
+    sender = ScriptedSender()
+    asked = journal(sender, small_disk / "l", concurrency=64)
+    fill(small_disk)
+    with pytest.raises(PixpromptError, match="no room .* for the answers"):
+        asked(images(2, 3))
+    asked.close()
+    assert sender.asked == []
+
+
+def test_the_room_is_given_back_at_the_end(tmp_path: Path) -> None:
+    asked = journal(ScriptedSender(), tmp_path / "l")
+    asked(images(1, 2, 3))
+    assert os.stat(tmp_path / "l-lock").st_blocks * 512 >= 1 << 16
+    asked.close()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["l"]
