@@ -95,7 +95,7 @@ def test_without_room_for_the_answers_nothing_is_sent(small_disk: Path) -> None:
     sender = ScriptedSender()
     asked = journal(sender, small_disk / "l", concurrency=64)
     fill(small_disk)
-    with pytest.raises(PixpromptError, match="no room .* for the answers"):
+    with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
         asked(images(2, 3))
     asked.close()
     assert sender.asked == []
