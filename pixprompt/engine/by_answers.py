@@ -1,126 +1,45 @@
-"""Learning from answers alone: the output transform first, then a prompt, all within a budget of queries."""
+"""Learning from answers alone: the output transform first, then the pixels of a prompt, within a budget of queries."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
-from torch import Tensor
 
 from ..adapters import BarPrompter, Coordinator, InBasis
-from ..core import ConfigError
-from ..data import Data
-from ..ledger import Budget, Journal, OpenVocabulary
-from ..ledger.ledger import PRICE
-from ..models import DualEncoder
-from ..outputs import OUTPUTS, candidates
-from .baseline import Baseline
+from ..ledger import Journal
+from .answers_learner import DRIFT, AnswersBaseline, AnswersLearner
+from .budget.allocation import Allocation
 from .budget.queries import allocation_of
-from .config.train_config import FREE
-from .fit.cross_fit import Choice, CrossFit, choose, stratified_order
+from .fit.cross_fit import stratified_order
 from .fit.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
 from .fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
 from .fit.zeroth_order import Candidate
-from .learned import Learned, Learner, Solution
-from .opening import Calls, identity_of, journal_of, open_ledger
+from .learned import Learned, Solution
 from .parts import Parts
-from .report import Reporter
-from .run_folder import RunFolder, identity
 from .saved.per_image_prompt import save_coordinator
 from .saved.prompt_png import trained_prompt
 from .session import Session
 
-__all__ = ["AnswersBaseline", "ByAnswers"]
-
-_FEW = 400
-"""Labelled answers up to which further ways to fit a linear transform compete."""
+__all__ = ["ByAnswers"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class AnswersBaseline(Baseline):
-    """The answers without a prompt, as far as the budget pays for them.
-
-    Attributes:
-        first: To training images.
-        noise: Images that were queried twice; None where too few were.
-        choice: The output transform that serves best without a prompt, cross-fitted.
-        kind: Its name.
-        notes: What the user should know.
-        began: When the run began to query, on the clock of `time.perf_counter`.
-    """
-
-    first: FirstAnswers
-    val_positions: Tensor
-    noise: NoiseCheck | None
-    choice: Choice
-    kind: str
-    notes: tuple[str, ...]
-    began: float
-
-    @property
-    def none(self) -> Candidate:
-        """No prompt, as a candidate."""
-        return Candidate("none", None, self.best, self.val)
-
-
-class ByAnswers(Learner[Journal, AnswersBaseline]):
-    """Every answer is in `ledger.sqlite` before it is used, so a stopped run repeats itself from there at no cost."""
+class ByAnswers(AnswersLearner[AnswersBaseline]):
+    """A search among pixels by a zeroth-order method."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
-        self.allocation = allocation_of(parts)
-        self._check_output()
         self.search = PromptSearch(parts) if self.allocation.prompt else None
 
-    def _check_output(self) -> None:
-        model, kind = self.parts.model, self.parts.config.output.kind or ""
-        closed = not (isinstance(model, OpenVocabulary) and model.open)
-        if not closed and not self.allocation.head:
-            raise ConfigError(
-                "the budget does not pay for one labelled answer, and without any the labels are not known."
-            )
-        known = self.parts.spec.num_outputs > 0  # or else its first answer will say
-        if kind != "auto" and (closed or OUTPUTS[kind].fits) and known:
-            self.parts.output(kind)
+    def allocate(self, budget: int) -> Allocation:
+        """See `AnswersLearner`."""
+        return allocation_of(self.parts)
 
     @property
     def num_params(self) -> int:
         """See `Learner`."""
         return self.search.num_params if self.search else 0
-
-    def queries(self) -> dict[str, int]:
-        """See `Learner`."""
-        return self.allocation.to_json()
-
-    def open(self, folder: RunFolder, reporter: Reporter) -> Session[Journal]:
-        """See `Learner`."""
-        parts, config, data = self.parts, self.parts.config, self.parts.data
-        ledger = open_ledger(folder.path / "ledger.sqlite", parts.model)
-        try:
-            own = identity(
-                model=[parts.spec.name, parts.weights_sha256, identity_of(parts.model)],
-                config={name: value for name, value in config.options().items() if name not in FREE},
-                classes=data.classes,
-                images=[(images.names, images.labels.tolist()) for images in (data.train, data.val, data.test)],
-            )
-            folder.check_identity(ledger.read_meta("run"), own)
-            ledger.write_meta(run=own)
-            budget = Budget(config.search.budget, max_requests=config.endpoint.max_requests)
-            querier = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=parts.weights_sha256)
-            if config.search.price_per_1000 is not None:
-                ledger.write_meta(**{PRICE: str(config.search.price_per_1000)})
-        except BaseException:
-            ledger.close()
-            raise
-        querier.announce(self.allocation.total, reporter.note, rate=config.endpoint.rate)
-        return Session(replace(parts, data=self._tested(data)), folder, reporter, querier)
-
-    def _tested(self, data: Data) -> Data:
-        """Returns the data with the test images that the budget pays for, evenly over the classes."""
-        labels = torch.from_numpy(data.test.labels.copy())
-        order = stratified_order(labels, self.parts.config.seed, "test")
-        return replace(data, test=data.test.subset(order[: self.allocation.test_images].tolist()))
 
     def measure_baseline(self, session: Session[Journal]) -> AnswersBaseline:
         """See `Learner`; fits the output transforms that may serve, and chooses by cross-validation.
@@ -173,31 +92,6 @@ class ByAnswers(Learner[Journal, AnswersBaseline]):
             return noise, ()
         return noise, (f"Answers to the same image differ; each labelled image is asked {noise.repeats} times.",)
 
-    def _kinds(self, parts: Parts, *, few: bool = False) -> tuple[str, ...]:
-        if parts.config.output.kind != "auto":
-            return (parts.config.output.kind or "",)
-        return candidates(parts.spec, isinstance(parts.model, DualEncoder), classes=parts.data.classes, few=few)
-
-    def _choices(self, session: Session[Journal], first: FirstAnswers) -> tuple[dict[str, Choice], tuple[str, ...]]:
-        """Tries the output transforms on the first answers; with none of those, takes one that learns nothing."""
-        parts, answered = session.parts, first.answered
-        kinds = self._kinds(parts, few=0 < len(answered.labels) <= _FEW)
-        if len(answered.labels) == 0:
-            fixed, wanted = (
-                next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits),
-                parts.config.output.kind,
-            )
-            notes = (
-                ()
-                if wanted in ("auto", fixed)
-                else (f"Without labelled answers {wanted!r} cannot be fitted; {fixed!r} reads them.",)
-            )
-            return {fixed: Choice(CrossFit(parts.output(fixed).to("cpu")), 0.0, 0.0)}, notes
-        choices = choose(parts.output, kinds, answered, first.folds[first.positions])
-        tried = ", ".join(f"{kind} {choice.accuracy:.3f}" for kind, choice in choices.items())
-        session.reporter.note(f"output transforms, cross-validated on {len(answered.labels)} answers: {tried}")
-        return choices, ()
-
     def learn(self, session: Session[Journal], baseline: AnswersBaseline) -> Learned:
         """See `Learner`."""
         plan, querier = self.allocation, session.querier
@@ -213,10 +107,7 @@ class ByAnswers(Learner[Journal, AnswersBaseline]):
         if baseline.noise is not None and plan.prompt:
             querier.budget.keep = plan.test
             if check_drift(session, baseline.noise):
-                notes.append(
-                    "The model's answers have drifted since the run began: the same images are answered differently "
-                    "now."
-                )
+                notes.append(DRIFT)
         querier.budget.keep = 0
         best = found.candidate
         solution = self._solution(session, best, best.beats(baseline.none)) if best else None

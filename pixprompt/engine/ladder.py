@@ -13,7 +13,8 @@ from torch import Tensor
 from ..core import OutputTransform
 from ..data import CanvasSet
 from ..ledger import Querier
-from ..prompt import Prompt, load
+from ..prompt import Committee, Prompt, load, load_committee
+from ..views import is_plain
 from .answers import Answered, batches, score, to_images
 from .baseline import Baseline
 from .budget.queries import query_counts
@@ -55,7 +56,7 @@ class _Scored:
         prompt: None for an adapter.
     """
 
-    prompt: Prompt | None
+    prompt: Prompt | Committee | None
     output: OutputTransform
     val: Answered | None
     test: Answered
@@ -64,7 +65,7 @@ class _Scored:
 def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned) -> Ladder:
     """Scores the rungs as far as the budget pays for them, and writes the prompt, or the adapter, and the pictures."""
     ladder, parts, found = Ladder(), session.parts, learned.solution
-    total = len(parts.data.test)
+    total = len(parts.data.test) if learned.test_images is None else learned.test_images
     session.reporter.stage("score", total * (1 if found is None or found.is_better is False else 2))
     plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
     if len(plain.labels) < total:
@@ -96,6 +97,8 @@ def _in_memory(session: Session[Querier], found: Solution, plain: Answered) -> A
     if found.is_better is False:
         return None
     chosen = torch.arange(len(plain.labels))
+    if isinstance(found.prompt, Committee):
+        return session.query_pages("test", found.prompt.pages, chosen, replicates=(0,))
     return found.test or session.query(
         "test", found.canvas, chosen, prompt=found.prompted, outputs=found.outputs, replicates=(0,), partly=True
     )
@@ -112,6 +115,10 @@ def _scored(
     path = session.folder.path / "prompt.png" if decided else session.folder.checkpoint("candidate.png")
     path.parent.mkdir(exist_ok=True)
     found.prompt.save(path)
+    if isinstance(found.prompt, Committee):
+        pages = load_committee(path).pages
+        answered = session.query_pages("test", pages, torch.arange(len(test.labels)), replicates=(0,))
+        return _Scored(found.prompt, found.output, found.val, answered)
     reread = load(path)
     positions = baseline.val_positions
     val = session.query("val", found.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
@@ -160,7 +167,7 @@ def _notes(ladder: Ladder, found: Solution | None) -> list[str]:
     notes, rungs = [], ladder.rungs
     if found is not None and ladder.best == "none":
         how = "better" if found.is_better is None else "clearly better"
-        notes.append(f"No prompt validates {how} than none; the saved prompt is empty.")
+        notes.append(f"No prompt kept: none validates {how} than the images as they are. The saved prompt is empty.")
     only, last = rungs["output_only"], rungs["prompt_png"] or rungs["prompt_float"]
     if only and last and only.val is not None and last.val is not None and only.val > last.val:
         what = found.name if found is not None else "prompt"
@@ -176,11 +183,13 @@ def _draw(
 ) -> None:
     """Draws the curves, and before and after, on the images that were answered both times."""
     parts, found, both = session.parts, learned.solution, None
+    shown = None if kept.prompt is None else _shown_page(kept.prompt)
     if len(plain.labels) == len(kept.test.labels):
         both = plain.mask & kept.test.mask
     before = after = None
     if both is not None and bool(both.any()):
         canvas = parts.plain if ladder.best == "none" or found is None else found.canvas
+        canvas = shown.canvas if shown is not None else canvas
         before = Shown(_only(session.canvases("test", parts.plain), both), plain.only(both), baseline.output)
         after = Shown(_only(session.canvases("test", canvas), both), kept.test.only(both), kept.output)
     names = ("without prompt", "with prompt")
@@ -191,11 +200,16 @@ def _draw(
         parts.data.classes,
         learned.history,
         metrics_of(ladder.rungs),
-        kept.prompt,
+        shown,
         names,
         before,
         after,
     )
+
+
+def _shown_page(prompt: Prompt | Committee) -> Prompt:
+    """Returns the first page that changes something."""
+    return next((page for page in prompt.pages if not is_plain(page)), prompt.pages[0])
 
 
 def _only(canvases: CanvasSet, mask: Tensor) -> CanvasSet:

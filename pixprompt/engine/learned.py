@@ -13,7 +13,7 @@ from torch import Tensor
 from ..canvas import Canvas
 from ..core import OutputTransform
 from ..ledger import Querier
-from ..prompt import Prompt
+from ..prompt import Committee, Prompt
 from .answers import Answered
 from .baseline import Baseline
 from .parts import Parts
@@ -39,7 +39,7 @@ class Solution:
         prompted: Images (N, 3, H, W) -> prompted images of 8-bit values, to the bit those of its file; None where there
             is nothing of the kind.
         outputs: Images -> outputs (N, S), in memory; None for those of the model to prompted images.
-        prompt: What a PNG holds; None where no PNG can.
+        prompt: What a PNG holds; None where no PNG can. With several pages, the outputs under them stand side by side.
         write: Writes `adapter.safetensors`; None where a PNG holds all.
         is_better: Whether it validates better than nothing; None where the answers to its file are to show that.
         name: What it is called in a result: "prompt" or "adapter".
@@ -51,7 +51,7 @@ class Solution:
     test: Answered | None = None
     prompted: Callable[[Tensor], Tensor] | None = None
     outputs: Callable[[Tensor], Tensor] | None = None
-    prompt: Prompt | None = None
+    prompt: Prompt | Committee | None = None
     write: Callable[[Path], None] | None = None
     is_better: bool | None = None
     name: str = "prompt"
@@ -72,6 +72,7 @@ class Learned:
         earlier_seconds: What earlier sessions of the run spent.
         facts: Further fields of the result object.
         queries: Further fields of its `queries`.
+        test_images: Test images that are queried, the first ones; None for all.
     """
 
     solution: Solution | None
@@ -84,6 +85,7 @@ class Learned:
     earlier_seconds: float = 0.0
     facts: dict[str, Any] = field(default_factory=dict)
     queries: dict[str, Any] = field(default_factory=dict)
+    test_images: int | None = None
 
 
 class Learner(ABC, Generic[Q, B]):

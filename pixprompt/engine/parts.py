@@ -54,7 +54,7 @@ class Parts:
     device: str
     weights_sha256: str
     mode: str = "gradients"
-    """How the run learns: "gradients", "answers" (alone, within a budget), or by a "grid search"."""
+    """How the run learns: "gradients", "answers" or "views" (within a budget), or by a "grid search"."""
     floor: float | None = None
     """What a probability of 0 stands for, where the answers have shown how they are rounded."""
 
@@ -77,8 +77,8 @@ class Parts:
         """Returns the canvas of an image that is shrunk into the template's frame, or fills it."""
         return prompt_canvas(self.plain, self.template.geometry.frame if shrink else 0)
 
-    def output(self, kind: str | None = None) -> OutputTransform:
-        """Builds an output transform, not yet fitted; the one that the configuration names by default."""
+    def output(self, kind: str | None = None, *, views: int = 1) -> OutputTransform:
+        """Builds an output transform of answers under so many views, not yet fitted; by default the configured one."""
         config = self.config
         kind = kind or config.output.kind or ""
         return model_output(
@@ -91,6 +91,7 @@ class Parts:
             mapping_file=Path(config.output.mapping) if config.output.mapping and kind == config.output.kind else None,
             encode_text=self._encode_text if kind in ("text", "semantic") else None,
             constants={name: getattr(config.output, name) for name in OUTPUTS[kind].constants},
+            views=views,
         ).to(self.device)
 
     @cached_property
@@ -148,7 +149,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
                 "later evaluation would draw other splits and test on images that were trained on."
             )
     plain, frame = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect), 0
-    if not config.method.white_box:
+    if not config.method.white_box and _mode(config, by_answers) != "views":
         frame = _frame(config, template_of(config, model))
     return Parts(
         config=config,
@@ -159,8 +160,14 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         canvas=prompt_canvas(plain, frame),
         device=device,
         weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
-        mode="answers" if by_answers else "grid search" if config.fit.grid_search else "gradients",
+        mode=_mode(config, by_answers),
     )
+
+
+def _mode(config: TrainConfig, by_answers: bool) -> str:
+    if by_answers:
+        return "answers" if config.search.views in (None, "none") else "views"
+    return "grid search" if config.fit.grid_search else "gradients"
 
 
 def model_output(
@@ -174,6 +181,7 @@ def model_output(
     mapping_file: Path | None = None,
     encode_text: Callable[[Sequence[str]], Tensor] | None = None,
     constants: Mapping[str, Any] = MappingProxyType({}),
+    views: int = 1,
 ) -> OutputTransform:
     """Builds an output transform, not yet fitted, from a model's answers to the classes of a data set.
 
@@ -187,6 +195,7 @@ def model_output(
         mapping_file: Of the kind "given".
         encode_text: T texts -> (T, D) embeddings.
         constants: Further arguments of `make_output`.
+        views: How many answers about each image it reads.
     """
     return make_output(
         kind,
@@ -197,6 +206,7 @@ def model_output(
         texts=texts_for(data.name, text),
         words=words_for(data.name, data.classes, text),
         encode_text=encode_text,
+        views=views,
         logit_scale=model.logit_scale if isinstance(model, DualEncoder) else 100.0,
         **constants,
     )

@@ -48,6 +48,7 @@ class Result:
             through the re-read PNG; None where the prompt in memory is not an 8-bit one.
         adapter: Of such a method: numbers tuned, stored and of the backbone, and the share of the first in the last.
         search: Of `--search`: trials, choice and seeds.
+        views: Of a race of views: those that were chosen, the evidence for them, and the rungs of the race.
     """
 
     method: str
@@ -67,6 +68,7 @@ class Result:
     notes: list[str] = field(default_factory=list)
     adapter: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
+    views: dict[str, Any] | None = None
 
     def _repr_html_(self) -> str:
         """Returns the ladder as the table that a notebook shows."""

@@ -15,6 +15,7 @@ from .budget.queries import cost
 from .by_answers import ByAnswers
 from .by_gradients import ByGradients
 from .by_grid_search import ByGridSearch
+from .by_views import ByViews
 from .config.train_config import TrainConfig, default_folder, run_config
 from .ladder import make_result, score_ladder
 from .learned import Learner
@@ -28,6 +29,7 @@ __all__ = ["LEARNERS", "plan", "train"]
 LEARNERS: Mapping[str, type[Learner[Any, Any]]] = {
     "gradients": ByGradients,
     "answers": ByAnswers,
+    "views": ByViews,
     "grid search": ByGridSearch,
 }
 """`Parts.mode` -> the way of learning."""
@@ -93,7 +95,7 @@ def _to_save(parts: Parts, config: TrainConfig, first: TrainConfig) -> TrainConf
     What money pays for follows from the price each time, and a decision about requests in doubt is about those alone.
     """
     resolved = parts.config
-    if parts.mode != "answers":
+    if parts.mode not in ("answers", "views"):
         return resolved
     return resolved.with_values(
         budget=resolved.search.budget if config.search.max_cost is None else config.search.budget,

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..canvas import Canvas
+from ..core import ImageError
 from ..data import CanvasSet, ImageSet
 from ..ledger import Querier
-from .answers import Answered, Pixels, level, mean_of, query_canvases
+from ..prompt import Page
+from .answers import Answered, Pixels, level, mean_of, query_canvases, to_images
 from .parts import Parts, canvases_of
 from .report import Reporter
 from .run_folder import RunFolder
@@ -55,11 +59,7 @@ class Session(Generic[Q]):
     def canvases(self, split: str, canvas: Canvas) -> CanvasSet:
         """Returns the canvases of train, val or test; each is made once."""
         if (split, canvas) not in self._canvases:
-            images: ImageSet = {
-                "train": self.parts.data.train,
-                "val": self.parts.data.val,
-                "test": self.parts.data.test,
-            }[split]
+            images = self._images(split)
             workers = self.parts.config.data.workers
             self._canvases[split, canvas] = canvases_of(images, canvas, workers, self.reporter, f"read {split}")
         return self._canvases[split, canvas]
@@ -129,6 +129,54 @@ class Session(Generic[Q]):
         )
         self._report_unanswered(canvases, answered, chosen)
         return answered
+
+    @torch.no_grad()
+    def query_pages(
+        self, split: str, pages: Sequence[Page], chosen: Tensor, *, replicates: Sequence[int] | None = None
+    ) -> Answered:
+        """Queries the model about images of a split under each page; their canvases are made now and not stored.
+
+        Args:
+            split: train, val or test.
+            pages: V prompts.
+            chosen: Positions, (M,).
+            replicates: See `outputs`.
+
+        Returns:
+            The answers side by side, (M, V * S); NaN for an image that cannot be read or was not answered.
+
+        Raises:
+            BudgetError: The budget does not pay for them.
+        """
+        images = self._images(split)
+        views = []
+        with ThreadPoolExecutor(max(1, self.parts.config.data.workers)) as pool:
+            for page in pages:
+                parts = torch.split(chosen, self.querier.chunk) if len(chosen) else ()
+                rows = [self._page_outputs(images, page, part.tolist(), replicates, pool) for part in parts]
+                views.append(torch.cat(rows) if rows else torch.zeros(0, self.parts.spec.num_outputs))
+        return Answered(torch.cat(views, dim=1), torch.from_numpy(images.labels[chosen.numpy()].copy()))
+
+    def _page_outputs(
+        self, images: ImageSet, page: Page, chosen: list[int], replicates: Sequence[int] | None, pool: Executor
+    ) -> Tensor:
+        def make(index: int) -> Pixels | None:
+            try:
+                return page.canvas.make(images.open(index))
+            except ImageError:
+                return None
+
+        made = list(pool.map(make, chosen))
+        readable = [row for row, canvas in enumerate(made) if canvas is not None]
+        rows = torch.full((len(chosen), self.parts.spec.num_outputs), torch.nan)
+        if readable:
+            block = page.overlay(np.stack([canvas for canvas in made if canvas is not None]))
+            rows[readable] = self.outputs(to_images(block, self.parts.device), replicates=replicates)
+        return rows
+
+    def _images(self, split: str) -> ImageSet:
+        data = self.parts.data
+        return {"train": data.train, "val": data.val, "test": data.test}[split]
 
     def _report_unanswered(self, canvases: CanvasSet, answered: Answered, chosen: Tensor | None) -> None:
         """Names each image once that was left without an answer."""

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .head import LinearHead
     from .linear_form import stratified_folds
     from .registry import candidates, make_output, output_from_json
-    from .scores import decimals_of, floor_of
+    from .scores import decimals_of, floor_of, to_scores
     from .templates import texts_for, words_for
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "pretty",
     "stratified_folds",
     "texts_for",
+    "to_scores",
     "words_for",
 ]
 
@@ -38,7 +39,7 @@ __getattr__ = lazy_names(
         "head": "LinearHead",
         "linear_form": "stratified_folds",
         "registry": "candidates make_output output_from_json",
-        "scores": "decimals_of floor_of",
+        "scores": "decimals_of floor_of to_scores",
         "templates": "texts_for words_for",
     },
 )

@@ -2,6 +2,6 @@
 
 from .catalogue import catalogue
 from .pattern import PATTERNS, Color, Pattern
-from .view import Patch, View, view_name
+from .view import Patch, View, is_plain, view_name
 
-__all__ = ["PATTERNS", "Color", "Patch", "Pattern", "View", "catalogue", "view_name"]
+__all__ = ["PATTERNS", "Color", "Patch", "Pattern", "View", "catalogue", "is_plain", "view_name"]

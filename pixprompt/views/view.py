@@ -20,7 +20,7 @@ from ..prompt import Prompt
 from ..registry import suggest
 from .pattern import Pattern
 
-__all__ = ["Patch", "View", "view_name"]
+__all__ = ["Patch", "View", "is_plain", "view_name"]
 
 _SIZE = (1 / 16, 4.0)
 _ZOOM = (1.0, 8.0)
@@ -223,16 +223,22 @@ class View:
 _PLAIN = View()
 
 
+def is_plain(prompt: Prompt) -> bool:
+    """Whether a prompt shows images as the model's own setting does."""
+    name = prompt.template.get("name")
+    return name == "none" or (name == "view" and not prompt.template.get("params"))
+
+
 def view_name(prompt: Prompt) -> str:
     """Returns a short description of a prompt in words, whether it is a view or holds learned pixels."""
-    if prompt.template.get("name") == "none":
+    if is_plain(prompt):
         return _PLAIN.name
-    if prompt.template.get("name") == "view":
-        try:
-            return View.from_json(prompt.template["params"]).name
-        except (ConfigError, KeyError):
-            return "view"
-    return f"{prompt.template.get('name', 'prompt')} with learned pixels"
+    if prompt.template.get("name") != "view":
+        return f"{prompt.template.get('name', 'prompt')} with learned pixels"
+    try:
+        return View.from_json(prompt.template["params"]).name
+    except (ConfigError, KeyError):
+        return "view"
 
 
 def _count(value: Any) -> int:

@@ -164,6 +164,14 @@ class SearchSettings(Settings):
     test_images: int | None = option(
         None, "test images to score under a budget, 0 for none; as many as a fifth of it pays", low=0
     )
+    views: str | None = option(
+        None,
+        "of a run by answers: prompts that each image is asked under, a number; auto weighs them against their price; "
+        "none learns pixels. auto, unless something says how pixels are learned",
+    )
+    predictions: int = option(
+        1000, "images that the result will be used for: what a further view costs is weighed against learning", low=0
+    )
     surrogate: str | None = option(
         None, "local model on which the prompt is learned first, by gradients", paths=_ENCODER
     )

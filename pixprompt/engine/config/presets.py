@@ -10,6 +10,7 @@ from ...core import Access, AnswerKind, ConfigError, Model, ModelSpec, UnknownNa
 from ...models import MODELS
 from ...optimizers import OPTIMIZERS, QUERY_OPTIMIZERS
 from ...registry import suggest
+from .groups import PromptSettings
 from .train_config import TrainConfig
 
 __all__ = ["affordable", "learns_from_answers", "query_budget", "resolve", "uses_model_units"]
@@ -75,6 +76,7 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
     given = config.options()
     if by_answers:
         values = {**_ANSWERS, **_answer_defaults(config, spec), "budget": query_budget(config)}
+        values["views"] = "auto" if _leaves_views_open(config) else "none"
         return config.with_values(**{name: value for name, value in values.items() if _is_open(given, name)})
     values = _gradient_defaults(config, spec)
     warmups = [name for name in _WARMUPS if given[name] is not None]
@@ -83,6 +85,13 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
     return config.with_values(
         **{name: value for name, value in values.items() if given[name] is None and not (warmups and name in _WARMUPS)}
     )
+
+
+def _leaves_views_open(config: TrainConfig) -> bool:
+    """Whether nothing says how the pixels of a prompt are made or learned."""
+    search = config.search
+    named = (config.fit.optimizer, search.basis, search.basis_size, search.sigma, search.population, search.surrogate)
+    return config.method.name == "pixel" and config.prompt == PromptSettings() and all(each is None for each in named)
 
 
 def _is_open(given: dict[str, Any], name: str) -> bool:

@@ -25,6 +25,7 @@ _BY_ANSWERS = (
     "head_images",
     "test_images",
     "surrogate",
+    "views",
 )
 
 _OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
@@ -50,6 +51,7 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         raise ConfigError(f"method {name!r} learns from answers alone; leave out --optimizer.")
     _check_idle(config, by_answers)
     if by_answers:
+        _check_views(config)
         if config.prompt.space != "pixel":
             raise ConfigError("a search by answers asks about real images; use --space pixel.")
         return
@@ -66,6 +68,14 @@ def _check_output(config: TrainConfig) -> None:
     for name, kinds in _OUTPUT_CONSTANTS.items():
         if getattr(config.output, name) is not None and config.output.kind not in (*kinds, "auto"):
             raise ConfigError(f"{flag(name)} goes with --output {' or '.join(kinds)}; leave it out.")
+
+
+def _check_views(config: TrainConfig) -> None:
+    views = config.search.views or "none"
+    if views != "none" and config.method.name != "pixel":
+        raise ConfigError(f"--views serves method 'pixel', not {config.method.name!r}; leave it out.")
+    if views not in ("none", "auto") and not (views.isdecimal() and int(views) >= 1):
+        raise ConfigError(f"--views is a number from 1 on, 'auto' or 'none', got {views!r}.")
 
 
 def _check_white_box(config: TrainConfig, model: Model) -> None:

@@ -27,7 +27,7 @@ def trained_prompt(parts: Parts, theta: Tensor, output: OutputTransform) -> Prom
         delta_scale=template.blend.delta_scale,
         template={"name": template.name, "params": template.geometry.params, "num_params": template.num_params},
         output=output.to_json(),
-        **_origin(parts),
+        **origin_of(parts),
     )
 
 
@@ -40,11 +40,11 @@ def empty_prompt(parts: Parts, output: OutputTransform) -> Prompt:
         delta_scale=None,
         template={"name": "none", "params": {}, "num_params": 0},
         output=output.to_json(),
-        **_origin(parts),
+        **origin_of(parts),
     )
 
 
-def _origin(parts: Parts) -> dict[str, Any]:
+def origin_of(parts: Parts) -> dict[str, Any]:
     return {
         "model": parts.spec.name,
         "weights_sha256": parts.weights_sha256,

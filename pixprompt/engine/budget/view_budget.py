@@ -1,0 +1,69 @@
+"""What a budget of queries is spent on where views are raced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ...core import ConfigError
+from .allocation import Allocation
+
+__all__ = ["allocate_views"]
+
+_TEST_SHARE = 5
+"""The test may take a fifth of the budget."""
+_TEST_LEAST = 50
+"""Images per rung; fewer say nothing (the 95% interval of 0.8 is wider than 0.2)."""
+_FIRST_PER_CLASS = 3
+_NOISE_MOST = 16
+_NOISE_SHARE = 25
+_USUAL_SIZE = 5
+"""Views of a committee, as long as its size is open."""
+
+
+def allocate_views(
+    budget: int,
+    *,
+    num_train: int,
+    num_test: int,
+    num_classes: int,
+    size: int | None,
+    test_images: int | None,
+    opens: Callable[[int, int], bool],
+) -> Allocation:
+    """Divides a budget, the output transform on plain answers first.
+
+    The test gets a fifth of the budget where that pays for 50 images, or the whole split, without a prompt and under
+    every view of a committee of the usual size. A few images are asked twice (at most 16) to see noise and drift. The
+    first labelled images are asked without a prompt; the race spends the rest, where it is enough for one.
+
+    Args:
+        budget: Queries, at least 0.
+        num_train: Labelled images.
+        num_test: Test images.
+        num_classes: Target classes.
+        size: Views of the committee; None while it is open.
+        test_images: Test images per rung; None leaves it to the rule above.
+        opens: (queries, images) -> whether they are enough for a race.
+
+    Raises:
+        ConfigError: `test_images` alone cost more than half of the budget.
+    """
+    rungs = 1 + (size or _USUAL_SIZE)
+    least = min(_TEST_LEAST, num_test)
+    if test_images is None:
+        share = min(budget // _TEST_SHARE, rungs * num_test)
+        test = share if share // rungs >= least else 0
+    else:
+        test = rungs * min(test_images, num_test)
+    if test_images is not None and test > max(budget // 2, min(test_images, num_test)):
+        raise ConfigError(
+            f"{test_images} test images take {test} queries, without a prompt and under {rungs - 1} views each, of a "
+            f"budget of {budget}. Test fewer, or say fewer --views."
+        )
+    noise = min(_NOISE_MOST, (budget - test) // _NOISE_SHARE, num_train)
+    noise = 2 * noise if noise > 1 else 0
+    left = max(0, budget - test - noise)
+    first = min(num_train, _FIRST_PER_CLASS * max(1, num_classes), left)
+    if not opens(left - first, num_train):
+        return Allocation(head=min(num_train, left), noise=noise // 2, test=min(test, num_test))
+    return Allocation(head=first, search=left - first, noise=noise, test=test)

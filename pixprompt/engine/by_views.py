@@ -1,0 +1,311 @@
+"""Learning from answers alone which views of an image to ask under, and what reads the answers: the default.
+
+A race finds the views: the same images are asked under each, and a readout refitted on the answers judges them. What
+is kept is one view or a committee of several, with one output transform over all answers.
+"""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..core import ConfigError
+from ..data import Data
+from ..ledger import Journal, probe_queries
+from ..outputs import OUTPUTS, to_scores
+from ..prompt import Committee, Prompt
+from ..remote import RemoteModel
+from ..search.pool import AnswerPool
+from ..search.race import PLAIN, Race, Winner
+from ..views import View, catalogue
+from .answers import Answered
+from .answers_learner import DRIFT, AnswersBaseline, AnswersLearner
+from .budget.allocation import Allocation, reserve_of
+from .budget.view_budget import allocate_views
+from .fit.cross_fit import Choice, choose, stratified_order
+from .fit.first_answers import check_drift, check_noise, query_first
+from .learned import Learned, Solution
+from .saved.prompt_png import origin_of
+from .session import Session
+
+__all__ = ["ByViews", "ViewsBaseline"]
+
+_MOST_VALIDATED = 500
+_LEAST_VALIDATED = 50
+_NO_BUDGET = 10**7
+"""No race opens with any budget: there are too few labelled images."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewsBaseline(AnswersBaseline):
+    """The answers without a prompt, and those under the views that were raced against them.
+
+    Attributes:
+        pool: All answers to training images.
+        winner: What the race ended with.
+    """
+
+    pool: AnswerPool
+    winner: Winner
+
+
+class ByViews(AnswersLearner[ViewsBaseline]):
+    """A race among views within the budget; every answer is in the ledger before it is used."""
+
+    @cached_property
+    def views(self) -> tuple[View, ...]:
+        """The candidates; the first shows images as they are."""
+        return catalogue()
+
+    @cached_property
+    def pages(self) -> tuple[Prompt, ...]:
+        """The candidates as prompts."""
+        return tuple(view.prompt(self.parts.plain, **origin_of(self.parts)) for view in self.views)
+
+    @property
+    def size(self) -> int | None:
+        """Views that the user asks for; None leaves it to the race."""
+        views = self.parts.config.search.views
+        return None if views in (None, "auto") else int(views)
+
+    @cached_property
+    def race(self) -> Race:
+        """The rules of the race.
+
+        Raises:
+            ConfigError: More views are asked for than there are.
+        """
+        if (self.size or 1) > len(self.views):
+            raise ConfigError(f"--views {self.size}: only {len(self.views)} views are known.")
+        parts = self.parts
+        predictions = parts.config.search.predictions
+        return Race(len(self.views), len(parts.data.classes), predictions, size=self.size)
+
+    def allocate(self, budget: int) -> Allocation:
+        """See `AnswersLearner`."""
+        parts, search = self.parts, self.parts.config.search
+        probed = probe_queries(parts.model)
+        reserve = reserve_of(budget) if isinstance(parts.model, RemoteModel) else 0
+        plan = allocate_views(
+            max(0, budget - probed - reserve),
+            num_train=self._num_train,
+            num_test=len(parts.data.test),
+            num_classes=len(parts.data.classes),
+            size=self.size,
+            test_images=search.test_images,
+            opens=lambda queries, images: self.race.opening(queries, images)[0] > 0,
+        )
+        return replace(plan, probe=probed, reserve=reserve)
+
+    @property
+    def _num_train(self) -> int:
+        return min(len(self.parts.data.train), self.parts.config.search.head_images or len(self.parts.data.train))
+
+    @property
+    def num_params(self) -> int:
+        """See `Learner`; of the largest view."""
+        return max(view.num_params for view in self.views)
+
+    def measure_baseline(self, session: Session[Journal]) -> ViewsBaseline:
+        """See `Learner`; the race is part of it, since the plain view takes part.
+
+        Raises:
+            BudgetError: The budget does not even pay for the first labelled answers.
+        """
+        plan, budget, began = self.allocation, session.querier.budget, time.perf_counter()
+        first = query_first(session, plan.head)
+        session = replace(session, parts=replace(session.parts, floor=first.floor))
+        noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labelled=0, left=0)
+        budget.keep = plan.test + plan.noise // 2
+        spec, order = session.parts.spec, first.order[: self._num_train]
+        pool = AnswerPool(
+            query=lambda view, chosen: session.query_pages("train", [self.pages[view]], chosen).outputs,
+            order=order,
+            labels=torch.from_numpy(session.parts.data.train.labels.copy())[order],
+            scores=lambda outputs: to_scores(outputs, spec.answer, spec.floor),
+            budget=plan.head + plan.search,
+        )
+        session.reporter.stage("views", plan.head + plan.search)
+        winner = self.race.run(pool, plan.head)
+        count = pool.count(PLAIN)
+        plain = Answered(pool.answers(PLAIN, count), pool.labels[:count]) if count else _nothing()
+        first = replace(first, answered=plain.complete, order=torch.cat([order[:count][plain.mask], order[count:]]))
+        choices, notes = self._choices(session, first)
+        kind, choice = next(iter(choices.items()))
+        plainest = next((name for name in ("text", "names", "frequency") if name in self._kinds(session.parts)), kind)
+        val = self._validated(session, winner, pool.left)
+        return ViewsBaseline(
+            train=first.answered,
+            val=session.query("val", session.parts.plain, val).complete if len(val) else _nothing(),
+            output=choices.get(plainest, choice).heads.full,
+            best=choice.heads.full,
+            fallback=choice.heads.full,
+            first=first,
+            val_positions=val,
+            noise=noise,
+            choice=choice,
+            kind=kind,
+            notes=(*first.notes, *notes),
+            began=began,
+            pool=pool,
+            winner=winner,
+        )
+
+    def learn(self, session: Session[Journal], baseline: ViewsBaseline) -> Learned:
+        """See `Learner`."""
+        plan, querier, winner = self.allocation, session.querier, baseline.winner
+        session = replace(session, parts=replace(session.parts, floor=baseline.first.floor))
+        solution, notes = None, list(baseline.notes)
+        if winner.views != (PLAIN,):
+            solution = self._solution_of(session, baseline)
+            notes += self._warnings(winner)
+        if baseline.noise is not None and winner.rungs:
+            querier.budget.keep = plan.test
+            if check_drift(session, baseline.noise):
+                notes.append(DRIFT)
+        querier.budget.keep = 0
+        per_prediction = len(winner.views)
+        return Learned(
+            solution=solution,
+            num_params=sum(self.views[view].num_params for view in winner.views),
+            num_train=winner.num_images if winner.views != (PLAIN,) else len(baseline.train.labels),
+            num_val=len(baseline.val_positions),
+            history=[],
+            notes=[*notes, *self._remarks(baseline)],
+            images_per_second=querier.queries / max(time.perf_counter() - baseline.began, 1e-9),
+            facts={"views": self._facts(baseline, per_prediction)},
+            queries={
+                "budget": session.parts.config.search.budget,
+                "plan": plan.to_json(),
+                "per_prediction": per_prediction,
+            },
+            test_images=min(len(session.parts.data.test), plan.test // (1 + per_prediction * (solution is not None))),
+        )
+
+    def _solution_of(self, session: Session[Journal], baseline: ViewsBaseline) -> Solution:
+        """Fits the output transform on all answers under the chosen views."""
+        winner, pool, parts = baseline.winner, baseline.pool, session.parts
+        count = winner.num_images
+        outputs = torch.cat([pool.answers(view, count) for view in winner.views], dim=1)
+        answered = Answered(outputs, pool.labels[:count])
+        folds = baseline.first.folds[pool.order[:count]][answered.mask]
+        choice = self._read(session, answered.complete, folds, len(winner.views))
+        output = choice.heads.full
+        pages = tuple(self.pages[view] for view in winner.views)
+        committee = Committee(pages, output=output.to_json(), **origin_of(parts))
+        val = None
+        if len(baseline.val_positions):
+            val = session.query_pages("val", committee.pages, baseline.val_positions)
+        return Solution(canvas=pages[0].canvas, output=output, val=val, prompt=committee, is_better=True)
+
+    def _read(self, session: Session[Journal], answered: Answered, folds: Tensor, num_views: int) -> Choice:
+        """Returns the output transform that reads the answers side by side best, by cross-validation."""
+        parts = session.parts
+        kinds = self._kinds(parts)
+        if num_views > 1:
+            kinds = tuple(kind for kind in kinds if OUTPUTS[kind].joint or len(kinds) == 1)
+        choices = choose(lambda kind: parts.output(kind, views=num_views), kinds, answered, folds)
+        return next(iter(choices.values()))
+
+    def _validated(self, session: Session[Journal], winner: Winner, left: int) -> Tensor:
+        """Returns positions of the validation images that what is left pays for, without a prompt and with it."""
+        labels = torch.from_numpy(session.parts.data.val.labels.copy())
+        price = len({PLAIN, *winner.views})
+        count = min(len(labels), _MOST_VALIDATED, left // price)
+        if count < min(_LEAST_VALIDATED, len(labels)):
+            count = 0
+        return stratified_order(labels, session.parts.config.seed, "val")[:count]
+
+    def _tested(self, data: Data) -> Data:
+        labels = torch.from_numpy(data.test.labels.copy())
+        order = stratified_order(labels, self.parts.config.seed, "test")
+        return replace(data, test=data.test.subset(order[: self.allocation.test].tolist()))
+
+    def _warnings(self, winner: Winner) -> list[str]:
+        turned = [self.views[view].name for view in winner.views if self.views[view].turns]
+        if not turned:
+            return []
+        return [
+            f"Some views turn the image ({'; '.join(turned)}). They won on these images; where a turn changes what an "
+            "image means, as with digits and text, look at the mistakes before relying on them."
+        ]
+
+    def _remarks(self, baseline: ViewsBaseline) -> list[str]:
+        plan, winner, notes = self.allocation, baseline.winner, []
+        comparison, num_views = winner.comparison, len(winner.views)
+        if comparison is None:
+            notes.append(f"No prompt kept: none was looked for, since {self.why_not}.")
+        else:
+            against = (
+                f"{comparison.gain:+.1%} against the image as it is on the same {comparison.num_images} images "
+                f"(p = {comparison.p_value:.2g})"
+            )
+            if winner.views == (PLAIN,):
+                notes.append(f"No prompt kept: the best of the views gained {against}, too little evidence.")
+            else:
+                names = "; ".join(self.views[view].name for view in winner.views)
+                notes.append(f"{num_views} {'view' if num_views == 1 else 'views'}, cross-fitted {against}: {names}.")
+                notes.append(
+                    f"Each prediction takes {num_views} {'query' if num_views == 1 else 'queries'}. The output "
+                    f"transform has read {winner.num_images} images; without a prompt, {len(baseline.train.labels)}."
+                )
+        if not plan.test:
+            notes.append("The test images were left alone; score them with: pixprompt evaluate")
+        return notes
+
+    @property
+    def why_not(self) -> str:
+        """Why the budget pays for no race, and which would."""
+        if self.least_budget == _NO_BUDGET:
+            return f"{self._num_train} labelled images are too few to tell views apart"
+        return f"a race needs a budget of {self.least_budget} queries or more"
+
+    @cached_property
+    def least_budget(self) -> int:
+        """The least budget with which a race opens."""
+
+        def opens(budget: int) -> bool:
+            try:
+                return self.allocate(budget).search > 0
+            except ConfigError:  # the test alone would take too much of it
+                return False
+
+        return bisect_left(range(_NO_BUDGET), True, key=opens)
+
+    def _facts(self, baseline: ViewsBaseline, per_prediction: int) -> dict[str, Any]:
+        """Returns what the result tells of the race."""
+        winner = baseline.winner
+        comparison = winner.comparison
+        return {
+            "queries_per_prediction": per_prediction,
+            "views": [self.views[view].name for view in winner.views],
+            "images": winner.num_images,
+            "evidence": None
+            if comparison is None
+            else {
+                "gain": comparison.gain,
+                "interval": list(comparison.interval),
+                "p": comparison.p_value,
+                "images": comparison.num_images,
+            },
+            "race": [
+                {
+                    "views": [self.views[view].name for view in rung.views],
+                    "images": rung.num_images,
+                    "accuracies": list(rung.accuracies),
+                    "plain": rung.plain,
+                    "queries": rung.queries,
+                }
+                for rung in winner.rungs
+            ],
+        }
+
+
+def _nothing() -> Answered:
+    return Answered(torch.zeros(0, 0), torch.zeros(0, dtype=torch.int64))
