@@ -14,7 +14,7 @@ from ...version import __version__
 from ..parts import Parts
 from ..result import Score
 
-__all__ = ["empty_prompt", "metrics_of", "trained_prompt"]
+__all__ = ["empty_prompt", "metrics_of", "origin_of", "trained_prompt"]
 
 
 def trained_prompt(parts: Parts, theta: Tensor, output: OutputTransform) -> Prompt:
@@ -45,6 +45,7 @@ def empty_prompt(parts: Parts, output: OutputTransform) -> Prompt:
 
 
 def origin_of(parts: Parts) -> dict[str, Any]:
+    """Returns what a prompt file says of the run that made it."""
     return {
         "model": parts.spec.name,
         "weights_sha256": parts.weights_sha256,
