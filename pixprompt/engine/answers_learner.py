@@ -28,11 +28,11 @@ from .report import Reporter
 from .run_folder import RunFolder, identity
 from .session import Session
 
-__all__ = ["DRIFT", "AnswersBaseline", "AnswersLearner"]
+__all__ = ["DRIFT", "FEW", "AnswersBaseline", "AnswersLearner"]
 
 DRIFT = "The model's answers have drifted since the run began: the same images are answered differently now."
 
-_FEW = 400
+FEW = 400
 """Labelled answers up to which further ways to fit a linear transform compete."""
 
 B = TypeVar("B", bound="AnswersBaseline")
@@ -133,7 +133,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
     def _choices(self, session: Session[Journal], first: FirstAnswers) -> tuple[dict[str, Choice], tuple[str, ...]]:
         """Tries the output transforms on the first answers; with none of those, takes one that learns nothing."""
         parts, answered = session.parts, first.answered
-        kinds = self._kinds(parts, few=0 < len(answered.labels) <= _FEW)
+        kinds = self._kinds(parts, few=0 < len(answered.labels) <= FEW)
         if len(answered.labels) == 0:
             fixed, wanted = (
                 next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits),

@@ -25,7 +25,7 @@ from ..search.pool import AnswerPool
 from ..search.race import PLAIN, Race, Winner
 from ..views import View, catalogue
 from .answers import Answered
-from .answers_learner import DRIFT, AnswersBaseline, AnswersLearner
+from .answers_learner import DRIFT, FEW, AnswersBaseline, AnswersLearner
 from .budget.allocation import Allocation, reserve_of
 from .budget.view_budget import allocate_views
 from .fit.cross_fit import Choice, choose, stratified_order
@@ -207,7 +207,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
     def _read(self, session: Session[Journal], answered: Answered, folds: Tensor, num_views: int) -> Choice:
         """Returns the output transform that reads the answers side by side best, by cross-validation."""
         parts = session.parts
-        kinds = self._kinds(parts)
+        kinds = self._kinds(parts, few=len(answered.labels) <= FEW)
         if num_views > 1:
             kinds = tuple(kind for kind in kinds if OUTPUTS[kind].joint or len(kinds) == 1)
         choices = choose(lambda kind: parts.output(kind, views=num_views), kinds, answered, folds)
