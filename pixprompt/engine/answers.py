@@ -152,7 +152,7 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def score(output: OutputTransform, val: Answered | None, test: Answered | None) -> Score:
-    """Scores the splits that were asked for under an output transform; what was left without an answer counts not."""
+    """Scores splits under an output transform; images without an answer do not count."""
     output = output.to("cpu")
     val, test = (split.complete if split and bool(split.mask.any()) else None for split in (val, test))
     correct = int((output(test.outputs).argmax(1) == test.labels).sum()) if test else 0

@@ -26,7 +26,7 @@ class Baseline:
 
     Attributes:
         train: Outputs of training images, on the canvas of the model's own setting.
-        val: Likewise, of validation images.
+        val: Outputs of validation images, on the same canvas.
         output: The plain reading, of the first rung.
         best: The reading that validates best, of the second rung.
         fallback: What reads the answers where no prompt is kept.
@@ -47,7 +47,7 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
     """Queries the model about train and val; a resumed run reads the answers instead.
 
     Args:
-        session: Of the run.
+        session: The run in progress.
         output: Of the first rung; fitted here, if it learns from answers.
         identity: Digest of what the answers depend on.
 

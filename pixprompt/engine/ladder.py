@@ -222,7 +222,7 @@ def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, 
     """Returns the result object.
 
     Args:
-        session: Of the run.
+        session: The run in progress.
         learned: What it has learned.
         ladder: What that is worth.
         began: When this session began, on the clock of `time.perf_counter`.

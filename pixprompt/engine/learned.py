@@ -92,7 +92,7 @@ class Learner(ABC, Generic[Q, B]):
     """A way of learning. Making it builds what a run needs and checks that, before the model is queried.
 
     Args:
-        parts: Of the run.
+        parts: The parts of the run.
 
     Raises:
         AccessError: A model gives less than the method needs.

@@ -25,8 +25,8 @@ class Score:
     """Accuracy of one rung.
 
     Attributes:
-        val: On the validation split, or None where it was not asked for.
-        test: On the test split, likewise.
+        val: On the validation split; None where it was not queried.
+        test: On the test split; None where it was not queried.
         ci95: Wilson interval of the test accuracy.
         output: Kind of the output transform that gave it.
     """

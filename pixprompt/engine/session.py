@@ -35,7 +35,7 @@ class Session(Generic[Q]):
     Attributes:
         parts: Of the run; its test images are those that the budget pays for.
         folder: Where the run is written.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
         querier: Counts every query, remembers answers where there is a ledger, and keeps the budget.
         repeats: How often each labelled image is queried; its answers are averaged.
     """

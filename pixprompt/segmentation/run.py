@@ -58,7 +58,7 @@ def train(
         config: What to do.
         out: The run directory; new or empty, unless resuming.
         resume: Continue the run in `out` as it was configured, to the numbers of a run never stopped.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
 
     Returns:
         The result object, as `result.json` holds it.
@@ -178,10 +178,10 @@ def evaluate(
         run: The run directory.
         data: Instead of the run's own, with as many classes.
         model: Instead of the run's own backbone, which must have the same weights.
-        weights: Likewise.
+        weights: Instead of the run's own weights file.
         multi_scale: With several scales and mirrored, too.
         device: Where to work.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
     """
     folder, device = Path(run), pick_device(device)
     config = run_config(folder)

@@ -16,10 +16,10 @@ PURPOSES = {
     "search": "training images under candidates",
     "selection": "validation images under candidates",
     "final_head": "training images under the chosen prompt, to fit the output transform again",
-    "noise": "images asked once more, to see noise and drift",
+    "noise": "images queried once more, to see noise and drift",
     "test": "test images, once per rung",
-    "probe": "images asked when the model was built, to see what it takes and answers",
-    "reserve": "for answers of a remote model that are lost on the way, and have to be asked for again",
+    "probe": "images queried when the model was built, to see what it takes and answers",
+    "reserve": "for answers of a remote model that are lost on the way, and have to be queried again",
 }
 """What `Allocation` names."""
 
@@ -31,7 +31,7 @@ _VAL_FROM = 100
 _VAL_SHARE = 5
 _VAL_LEAST = 50
 _VAL_MOST = 500
-"""Validation images beyond a fifth of the labelled ones are asked up to this many: standard error 0.02."""
+"""Validation images beyond a fifth of the labelled ones are queried up to this many: standard error 0.02."""
 _PROMPT_LEAST = 500
 _RIVAL_LEAST = 2000
 """Prompts learn nothing useful in fewer queries, so less is not taken from labelled images that are still unasked."""
@@ -111,11 +111,11 @@ def allocate(
     A head on 25 to 200 labelled answers without any prompt is worth more than a prompt after tens of thousands of
     queries, and nothing useful happens in a search before about 2,000. Hence, in this order:
 
-    1. The budget is a hard cap on everything that is asked, the test included.
+    1. The budget is a hard cap on everything that is queried, the test included.
     2. The test gets at most a fifth of the budget, if that makes 50 images per rung, or the whole test split where it
        is smaller; with `test_images` exactly that many per rung. Without a prompt there is one rung to test.
-    3. From 100 queries on a few training images are asked twice (4%, at most 16) to measure noise, and once more after
-       a prompt search to see drift.
+    3. From 100 queries on a few training images are queried twice (4%, at most 16) to measure noise, and once more
+       after a prompt search to see drift.
     4. Training images are answered without a prompt. From 100 labelled images on, a fifth are validation images;
        below, the head's cross-validation chooses. When the training images are used up, validation gets more, up to
        500 images in all.
@@ -139,7 +139,7 @@ def allocate(
         num_test: Test images.
         has_prompt: Whether a prompt may be learned at all.
         num_classes: Target classes, if known.
-        num_starts: Starts that have to be asked about.
+        num_starts: Starts that have to be queried.
         test_images: Test images per rung; None leaves it to rule 2.
 
     Raises:

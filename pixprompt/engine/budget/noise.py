@@ -25,7 +25,7 @@ class Noise:
     Attributes:
         differing: Share of the images whose two answers differ by more than a float32 rounding.
         within: Variance of answers to the same image, summed over the columns.
-        between: Variance between images without that noise, likewise; 0 where noise drowns it.
+        between: Variance between images without that noise, summed over the columns; 0 where noise drowns it.
     """
 
     differing: float
@@ -41,11 +41,11 @@ class Noise:
 def measure_noise(
     first: Tensor, second: Tensor, *, transform: Callable[[Tensor], Tensor] = lambda outputs: outputs
 ) -> Noise:
-    """Compares two askings of the same images (one-way analysis of variance with random effects).
+    """Compares two queries of the same images (one-way analysis of variance with random effects).
 
     Args:
         first: (N, S), N at least 2.
-        second: Likewise, of the same images.
+        second: (N, S), of the same images.
         transform: From answers to what the noise should be measured on: log-scores, target logits or losses, (N, ...).
 
     Raises:
@@ -60,15 +60,15 @@ def measure_noise(
 
 
 def repeats(noise: Noise, *, images: int, left: int | None, most: int = 4) -> int:
-    """Returns how often to ask each labelled image, averaging the answers.
+    """Returns how often to query each labelled image, averaging the answers.
 
     Asking N images k times gives a mean of variance (between + within / k) / N, so for N k queries fresh images always
     beat repeats: a search draws fresh images and never repeats. Repeats pay for the head and for validation when all
-    labelled images are asked and queries are left: as many as bring the noise down to a tenth of the variance.
+    labelled images are queried and queries are left: as many as bring the noise down to a tenth of the variance.
 
     Args:
         noise: Of the answers.
-        images: How many images would be asked again.
+        images: How many images would be queried again.
         left: Queries left for that; None for no limit.
         most: The answer is never larger.
 
@@ -98,8 +98,8 @@ def drifted(first: Tensor, second: Tensor, after: Tensor, *, generator: Generato
 
     Args:
         first: (N, S) answers at the beginning.
-        second: Likewise, asked again at the beginning.
-        after: Likewise, asked at the end.
+        second: (N, S), of the same images, queried again at the beginning.
+        after: (N, S), queried at the end.
         generator: For the draws, on the CPU.
         level: Largest share of false alarms.
 

@@ -37,14 +37,14 @@ def fit_adapter(
     """Fits an adapter and leaves its best epoch in it.
 
     Args:
-        parts: Of the run.
+        parts: The parts of the run.
         config: Of this fit: seed, learning rate and weight decay may be other ones than the run's.
         adapter: What is fitted.
         train: What it learns from.
         val: What its best epoch is chosen on; None keeps the last one.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
         checkpoint: File to continue from, written after each epoch; None for none.
-        folder: Of the run whose history is written; None for none.
+        folder: The run directory whose history is written; None for none.
     """
     autocast = pick_autocast(config.fit.precision, parts.device)
     work = GradientFit.of(config, adapter, train, val, reporter, device=parts.device, autocast=autocast)

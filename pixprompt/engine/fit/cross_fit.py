@@ -108,7 +108,7 @@ def choose(
     Args:
         make: Kind -> a transform that is not fitted yet.
         kinds: To try; of two alike the earlier wins.
-        answered: Labelled answers, (N, S); images that were left without one count not.
+        answered: Labelled answers, (N, S); images without an answer do not count.
         folds: (N,), see `outputs.stratified_folds`.
 
     Raises:
@@ -117,10 +117,10 @@ def choose(
     answered, folds = answered.complete, folds[answered.mask]
     if not len(folds):
         raise ModelError("every image was left without an answer; there is nothing to learn from.")
-    found = {}
+    choices = {}
     for kind in kinds:
         heads = CrossFit.fit(make(kind).to("cpu"), answered, folds)  # where the answers are
         logits = heads.logits(answered.outputs, folds)
-        found[kind] = Choice(heads, accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels)))
-    best_first = sorted(found, key=lambda kind: (-found[kind].accuracy, found[kind].loss))
-    return {kind: found[kind] for kind in best_first}
+        choices[kind] = Choice(heads, accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels)))
+    best_first = sorted(choices, key=lambda kind: (-choices[kind].accuracy, choices[kind].loss))
+    return {kind: choices[kind] for kind in best_first}

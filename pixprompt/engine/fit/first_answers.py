@@ -120,7 +120,7 @@ def check_noise(
     """Queries a few images twice; None where too few were answered to tell.
 
     Args:
-        session: Of the run.
+        session: The run in progress.
         first: Its first answers.
         count: Images to query again.
         num_labelled: Images whose queries would be repeated.

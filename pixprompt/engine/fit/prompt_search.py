@@ -38,7 +38,7 @@ class SearchTask:
     """What a search begins with.
 
     Attributes:
-        session: Of the run.
+        session: The run in progress.
         allocation: How its budget is divided.
         first: The answers to training images without a prompt.
         choice: The output transform that reads those best.
@@ -92,7 +92,7 @@ class PromptSearch:
     """The search of a run; making it builds what it needs and checks that.
 
     Args:
-        parts: Of the run.
+        parts: The parts of the run.
 
     Raises:
         AccessError: The surrogate gives no gradients.

@@ -47,7 +47,7 @@ class Resized:
         return self.model.access
 
     def __call__(self, images: Tensor, /) -> Tensor:
-        """Resizes the images (N, 3, H, W) where that is needed, and asks."""
+        """Resizes the images (N, 3, H, W) where that is needed, and answers them."""
         size = self.model.spec.image_size
         if images.shape[2:] != size:
             images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
@@ -84,7 +84,7 @@ class Surrogate:
     """The local model of `--surrogate`.
 
     Args:
-        parts: Of the run.
+        parts: The parts of the run.
 
     Raises:
         AccessError: It gives no gradients.
@@ -105,7 +105,7 @@ class Surrogate:
         head that was fitted to the opaque model's answers (`--mimic answers`, as AReS does).
 
         Args:
-            session: Of the run.
+            session: The run in progress.
             first: The opaque model's answers without a prompt.
             plain: The output transform that reads them.
         """

@@ -1,4 +1,4 @@
-"""The query engine: a prompt learned from answers alone, by ask and tell, with the output transform in the loop."""
+"""Zeroth-order search: a prompt learned from answers alone, by ask and tell, with the output transform in the loop."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ class Candidate:
 class OnlineReadout:
     """Reads answers by an output transform that is fitted again on what was received last, at no cost.
 
-    Of each training image the last answers are remembered, so the transform always sees all images that were asked,
+    Of each training image the last answers are remembered, so the transform always sees all images that were queried,
     most of them under a prompt that is not quite the present one.
 
     Args:
@@ -133,11 +133,11 @@ class QuerySearch:
     """One search by an optimiser that sees losses only; `run` is its entry point.
 
     Attributes:
-        session: Of the run.
+        session: The run in progress.
         canvas: Under the prompt.
         order: Positions of the training images, those with answers to no prompt first.
         val_positions: Positions of the validation images.
-        generations: At most; each asks candidates x batch queries.
+        generations: At most; each takes candidates x batch queries.
         best: The candidate that validated best so far.
         points: (queries of this search, validation loss) so far.
         history: A line per validation.
@@ -166,7 +166,7 @@ class QuerySearch:
         """Searches, and returns why it ended: "done", "no gain in sight" or "budget".
 
         Args:
-            validations: Spread evenly over the generations; each asks about the validation images.
+            validations: Spread evenly over the generations; each queries the validation images.
         """
         generations = self.generations
         marks = {round((index + 1) * generations / validations) for index in range(validations)}
@@ -248,7 +248,7 @@ class QuerySearch:
         return lambda images: self.prompter(images, x)
 
     def with_final_head(self, size: int) -> Candidate:
-        """Asks about training images under the best prompt and fits the transform on just these answers."""
+        """Queries training images under the best prompt and fits the transform on just these answers."""
         best = self.best
         if best.x is None or not best.output.fits or size == 0:
             return best

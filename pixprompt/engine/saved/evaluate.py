@@ -54,7 +54,7 @@ def evaluate(
         device: Where the model runs.
         workers: Threads that decode images.
         price_per_1000: To report the cost.
-        reporter: Hears about progress.
+        reporter: Receives the progress.
         calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
 
     Raises:

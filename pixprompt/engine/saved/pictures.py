@@ -48,7 +48,7 @@ def draw_run(
     """Draws `curves.png`, and `preview.png` where there is something to show.
 
     Args:
-        folder: Of the run.
+        folder: The run directory.
         classes: K names.
         history: A line per epoch or validation.
         metrics: Accuracies of the ladder.
