@@ -254,13 +254,17 @@ def test_the_layers_hold(tmp_path: Path) -> None:
     layers = re.findall(r"pixprompt\.(\w+)", settings["importlinter:contract:layers"]["layers"])
     assert layers[0] == "cli"
     assert layers[-1] == "core"
-    for layer in layers:
-        (tmp_path / "pixprompt" / layer).mkdir(parents=True)
-        (tmp_path / "pixprompt" / layer / "__init__.py").write_text("")
+    inner = re.findall(r"pixprompt\.([\w.]+)", settings["importlinter:contract:run"]["layers"])
+    for layer in (*layers, *inner):
+        (tmp_path / "pixprompt" / layer.replace(".", "/")).mkdir(parents=True)
+        (tmp_path / "pixprompt" / layer.replace(".", "/") / "__init__.py").write_text("")
     (tmp_path / "pixprompt/__init__.py").write_text("")
     assert lint_imports(tmp_path, config).returncode == 0
-    (tmp_path / "pixprompt/models/__init__.py").write_text("from ..engine import x")
-    assert lint_imports(tmp_path, config).returncode == 1  # negative control
+    for low, high in (("models", "..engine"), ("engine/by_answers", "..ladder")):  # negative controls
+        module = tmp_path / "pixprompt" / low / "__init__.py"
+        module.write_text(f"from {high} import x")
+        assert lint_imports(tmp_path, config).returncode == 1
+        module.write_text("")
 
 
 def test_light_modules_load_no_torch() -> None:
