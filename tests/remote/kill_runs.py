@@ -1,4 +1,7 @@
-"""As a program, `kill_runs.py FOLDER ROUNDS`: runs `pixprompt train` in forked processes and kills them with SIGKILL.
+"""As a program, `kill_runs.py FOLDER ROUNDS`: runs a command in forked processes and kills them with SIGKILL.
+
+FOLDER/plan.json says which: the arguments of a run that nobody kills, "whole"; those of the one that is killed,
+"begin", and "again" once there is a file "begun"; and its "ledger".
 
 One process imports everything and forks one child per round, so that a round costs no start. The child is a real run:
 the command line, the ledger, the sockets. Writes FOLDER/rounds.json, with what the ledger held after each kill.
@@ -22,7 +25,8 @@ import torch
 
 from pixprompt.cli import main
 
-importlib.import_module("pixprompt.cli.train")  # before the fork: every child would import it again
+for _name in ("train", "evaluate"):
+    importlib.import_module(f"pixprompt.cli.{_name}")  # before the fork: every child would import it again
 
 
 def fork(arguments: list[str], log: Path) -> int:
@@ -74,14 +78,13 @@ def set_limit(folder: Path, count: int) -> None:
     new.rename(folder / "limit")
 
 
-def play(folder: Path, rounds: int, begin: list[str]) -> dict[str, Any]:
-    draw, sold, ledger = random.Random(0), folder / "sold", folder / "run" / "ledger.sqlite"
+def play(folder: Path, rounds: int, plan: dict[str, Any]) -> dict[str, Any]:
+    draw, sold, ledger = random.Random(0), folder / "sold", folder / plan["ledger"]
     lines: list[dict[str, Any]] = []
     answers: dict[str, str] = {}
     while True:
-        resumed = (folder / "run" / "config.json").exists()
-        arguments = ["train", "--resume", "run", "--in-doubt", "retry"] if resumed else begin
-        count = draw.randint(1, 48)
+        arguments = plan["again"] if (folder / plan["begun"]).exists() else plan["begin"]
+        count = draw.randint(1, plan["at_most"])
         set_limit(folder, count + 8 if len(lines) < rounds else 10**6)
         child = fork(arguments, folder / "log.txt")
         if len(lines) < rounds:
@@ -104,7 +107,7 @@ if __name__ == "__main__":
     place, number = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
     os.chdir(place)
-    given = json.loads((place / "arguments.json").read_text())
-    whole = os.waitpid(fork([*given, "--out", "whole"], place / "log.txt"), 0)[1]
-    done = play(place, number, [*given, "--out", "run"])
+    given = json.loads((place / "plan.json").read_text())
+    whole = os.waitpid(fork(given["whole"], place / "whole.txt"), 0)[1]
+    done = play(place, number, given)
     (place / "rounds.json").write_text(json.dumps({**done, "whole": os.waitstatus_to_exitcode(whole)}))

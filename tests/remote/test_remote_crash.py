@@ -13,20 +13,25 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import pixprompt
+from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.ledger.summary import read_ledger
+from pixprompt.outputs import make_output
 
 from ..cli.toy import write_toy
-from .paid_server import KEY, describe
+from ..images import make_prompt
+from .paid_server import KEY, NAMES, describe
 
 HERE = Path(__file__).parent
-ROUNDS = 60
+ROUNDS = 110
 DIGEST = "lower(hex(substr(digests, 32 * position + 1, 32)))"
 """Of the file of one image, in SQL."""
 
@@ -59,13 +64,13 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1", "SHOP_KEY": KEY}
 
 
-def compared(folder: Path, sold: list[str]) -> Books:
+def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -> Books:
     """Compares the seller's list of images with the ledger and with what was seen after each kill."""
     lines = json.loads((folder / "rounds.json").read_text())["rounds"]
     kills = [line for line in lines if line["killed"]]
     doubtful = [line["doubtful"] for line in kills]
     answered = f"SELECT {DIGEST} FROM queries JOIN requests ON requests.id = request WHERE outputs NOT NULL"
-    with closing(sqlite3.connect(folder / "run" / "ledger.sqlite")) as file:
+    with closing(sqlite3.connect(folder / ledger)) as file:
         kept = Counter(row[0] for row in file.execute(answered))
         named = Counter(
             row[0]
@@ -110,9 +115,16 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     toy, described = write_toy(tmp_path), describe(tmp_path, max_batch=2)
     options = ("--size", "4", "--basis", "blocks", "--basis-size", "4", "--output", "blm", "--json")
     given = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
-    (tmp_path / "arguments.json").write_text(json.dumps([*given, "--budget", "2400", "--concurrency", "2"]))
-    program = [sys.executable, str(HERE / "kill_runs.py"), str(tmp_path), str(ROUNDS)]
-    subprocess.run(program, check=True, timeout=900, env=environment())
+    given += ["--budget", "2400", "--concurrency", "2"]
+    plan = {
+        "whole": [*given, "--out", "whole"],
+        "begin": [*given, "--out", "run"],
+        "again": ["train", "--resume", "run", "--in-doubt", "retry"],
+        "begun": "run/config.json",
+        "ledger": "run/ledger.sqlite",
+        "at_most": 48,
+    }
+    kill(tmp_path, plan, ROUNDS)
     done = json.loads((tmp_path / "rounds.json").read_text())
     assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
 
@@ -121,7 +133,7 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     sold = everything[whole:]  # the run that nobody killed came first, and bought each image once
     books = compared(tmp_path, sold)
     report(books)
-    assert books.rounds >= 50
+    assert books.rounds >= 100
     assert books.doubtful > 0  # some kills came between a question and its answer
     assert books.most_at_once <= 2  # the concurrency
     assert (books.lost, books.unnamed) == (0, 0)
@@ -134,6 +146,52 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert compared(tmp_path, [*sold, sold[-1]]).unnamed == 1  # negative controls: a sale too many,
     assert compared(tmp_path, sold[:-1]).lost == 1  # and an answer that nobody sold
+
+
+def kill(folder: Path, plan: dict[str, Any], rounds: int) -> None:
+    (folder / "plan.json").write_text(json.dumps(plan))
+    program = [sys.executable, str(HERE / "kill_runs.py"), str(folder), str(rounds)]
+    subprocess.run(program, check=True, timeout=1800, env=environment())
+
+
+def lines_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+
+
+@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(
+    tmp_path: Path, seller: str, rounds: int
+) -> None:
+    described, draw = describe(tmp_path, max_batch=1), np.random.default_rng(0)
+    (tmp_path / "images").mkdir()
+    for number in range(12 * rounds):
+        Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(tmp_path / "images" / f"{number:04}.png")
+    spec = ModelSpec("paid", (16, 16), len(NAMES) + 1, AnswerKind.TOP_K, ("(other)", *NAMES))
+    output = make_output("names", classes=NAMES, spec=spec, seed=0).to_json()
+    replace(make_prompt((16, 16), padding=2), output=output).save(tmp_path / "prompt.png")
+    given = ["predict", "prompt.png", "images", "--model", seller, "--endpoint", str(described), "--in-doubt", "retry"]
+    given += ["--budget", "100000", "--concurrency", "2", "--ledger"]
+    plan = {
+        "whole": [*given, "whole.sqlite"],
+        "begin": [*given, "killed.sqlite"],
+        "again": [*given, "killed.sqlite"],
+        "begun": "killed.sqlite",
+        "ledger": "killed.sqlite",
+        "at_most": 8,
+    }
+    kill(tmp_path, plan, rounds)
+    done = json.loads((tmp_path / "rounds.json").read_text())
+    assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
+    sold = (tmp_path / "sold").read_text().split()
+    books = compared(tmp_path, sold[12 * rounds :], "killed.sqlite")  # the run that nobody killed came first
+    report(books)
+    assert books.rounds == rounds
+    assert books.most_at_once <= 2
+    assert (books.lost, books.unnamed) == (0, 0)
+    assert books.twice <= read_ledger(tmp_path / "killed.sqlite")["in_doubt"]["images"]
+    said = [lines_of((tmp_path / name).read_text())[-12 * rounds :] for name in ("whole.txt", "log.txt")]
+    assert said[0] == said[1]
+    assert len({line["label"] for line in said[0]}) > 1
 
 
 def report(books: Books) -> None:

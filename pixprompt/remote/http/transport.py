@@ -75,6 +75,7 @@ class Transport:
         self._adapter.poolmanager.pool_classes_by_scheme = POOLS
         self._warned = False
         self._known: dict[tuple[str, str, int], dict[str, str]] = {}
+        self._prepared_urls: dict[str, requests.PreparedRequest] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -129,12 +130,23 @@ class Transport:
         limits = (min(self._connect_seconds, seconds), seconds)
         with Deadline(seconds) as deadline:
             try:
-                request = requests.Request(outgoing.method, url, headers, data=outgoing.body or None).prepare()
+                request = self._prepared(url, outgoing, headers)
                 response: Any = self._adapter.send(request, stream=True, timeout=limits, verify=bundle, proxies=proxies)
                 return self._read(response, deadline)
             except (requests.RequestException, HTTPError, OSError) as error:
                 # Without the chain: exceptions of requests carry the request, and with it the credentials.
                 raise self._fault(url, deadline, error, seconds) from None
+
+    def _prepared(self, url: str, outgoing: Outgoing, headers: Mapping[str, str]) -> requests.PreparedRequest:
+        """Returns a request as `requests` makes it; the URL is read once, which takes most of the time of that."""
+        first = self._prepared_urls.get(url)
+        if first is None:
+            first = self._prepared_urls[url] = requests.Request("GET", url).prepare()
+        request = first.copy()
+        request.prepare_method(outgoing.method)
+        request.prepare_headers(headers)
+        request.prepare_body(outgoing.body or None, None)
+        return request
 
     def _read(self, response: Any, deadline: Deadline) -> Incoming:
         raw, status = response.raw, int(response.status_code)
