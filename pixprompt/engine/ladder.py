@@ -17,7 +17,7 @@ from ..prompt import Committee, Prompt, load, load_committee
 from ..views import is_plain
 from .answers import Answered, batches, score, to_images
 from .baseline import Baseline
-from .budget.queries import query_counts
+from .budget.counts import query_counts
 from .learned import Learned, Solution
 from .result import RUNGS, Result, Score, peak_memory_mb
 from .saved.per_image_prompt import ADAPTER_FILE

@@ -11,7 +11,7 @@ from ..core import ConfigError, Model
 from ..data import Data
 from ..remote import RemoteModel
 from .answers import reproducible
-from .budget.queries import cost
+from .budget.counts import cost
 from .by_answers import ByAnswers
 from .by_gradients import ByGradients
 from .by_grid_search import ByGridSearch

@@ -163,16 +163,20 @@ class Querier(ABC):
         """Answers images; returns outputs (N, S), and which images were refused and why, whose rows are NaN."""
         return self(images), {}
 
-    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
-        """Answers 8-bit images (N, H, W, 3), without gradients.
+    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> Rows:
+        """Answers 8-bit images (N, H, W, 3) with outputs (N, S) float32, without gradients; see `__call__`.
 
         Args:
             canvases: The images.
             device: Where a local model takes them.
-
-        Returns:
-            Outputs (N, S) float32, and which images were refused and why, whose rows are NaN.
         """
+        import torch
+
+        with torch.no_grad():
+            return self(to_images(canvases, device)).float().cpu().numpy()
+
+    def query_pixels_each(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
+        """Answers 8-bit images (N, H, W, 3), without gradients; see `query_each`."""
         import torch
 
         with torch.no_grad():

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .head import LinearHead
     from .linear_form import stratified_folds
     from .registry import candidates, make_output, output_from_json
+    from .saved import SavedOutput
     from .scores import decimals_of, floor_of, to_scores
     from .templates import texts_for, words_for
 
@@ -18,6 +19,7 @@ __all__ = [
     "OUTPUTS",
     "Direct",
     "LinearHead",
+    "SavedOutput",
     "Transform",
     "candidates",
     "decimals_of",
@@ -39,6 +41,7 @@ __getattr__ = lazy_names(
         "head": "LinearHead",
         "linear_form": "stratified_folds",
         "registry": "candidates make_output output_from_json",
+        "saved": "SavedOutput",
         "scores": "decimals_of floor_of to_scores",
         "templates": "texts_for words_for",
     },

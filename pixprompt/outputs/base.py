@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -11,11 +10,11 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import AnswerKind, ConfigError, ModelSpec, PromptError, RangeError, ShapeError
+from ..core import AnswerKind, ConfigError, ModelSpec, RangeError, ShapeError
+from .saved import array_from_json
 from .scores import to_scores
 
 __all__ = ["CLASSIFIER", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
@@ -201,16 +200,7 @@ def tensor_from_json(values: dict[str, Any]) -> Tensor:
     Raises:
         PromptError: It is damaged, of another type, or not finite.
     """
-    try:
-        if values["dtype"] != "float32":
-            raise PromptError(f"expected a float32 tensor, got {values['dtype']!r}.")
-        content = base64.b64decode(values["base64"], validate=True)
-        array = np.frombuffer(content, "<f4").reshape(tuple(values["shape"])).astype(np.float32)
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
-        raise PromptError(f"a tensor of the prompt file cannot be read: {error}") from error
-    if not np.isfinite(array).all():
-        raise PromptError("a tensor of the prompt file holds values that are not finite.")
-    return torch.from_numpy(array)
+    return torch.from_numpy(array_from_json(values))
 
 
 def _encoded(value: Any) -> Any:

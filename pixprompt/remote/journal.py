@@ -129,6 +129,10 @@ class RemoteJournal(Journal):
         """
         return _on(images, self._rows(self.replies(self._canvases(images), replicate)))
 
+    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> Rows:
+        """Answers 8-bit images (N, H, W, 3) without torch; see `query`."""
+        return self._rows(self.replies(canvases))
+
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.
 
@@ -138,10 +142,10 @@ class RemoteJournal(Journal):
         Raises:
             EndpointError: The endpoint refuses several images in a row, or no longer answers.
         """
-        rows, refused = self.query_pixels(self._canvases(images))
+        rows, refused = self.query_pixels_each(self._canvases(images))
         return _on(images, rows), refused
 
-    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
+    def query_pixels_each(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
         """Answers 8-bit images (N, H, W, 3) without torch; see `query_each`."""
         refused: dict[bytes, str] = {}
         replies = self.replies(canvases, refused=refused)

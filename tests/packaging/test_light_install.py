@@ -14,7 +14,10 @@ import pytest
 from PIL import Image
 
 from pixprompt.cli import commands, main
+from pixprompt.models import load_model
+from pixprompt.serving import Server, Service
 
+from ..cli.toy import write_toy
 from ..images import make_prompt, picture
 
 ROOT = Path(__file__).parents[2]
@@ -103,3 +106,30 @@ def test_what_needs_more_names_the_package_and_its_command(
     assert done.returncode == 1
     assert f"this needs the package {package}, which is not installed. pip install '{package}>=" in done.stderr
     assert "unexpected" not in done.stderr
+
+
+def test_a_remote_model_is_predicted_and_evaluated_with_the_results_of_a_full_installation(
+    light: Light, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    toy = write_toy(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    assert main([*toy.train("run", "--json")]) == 0
+    with Server(Service(load_model(toy.model()), name="net")) as served:
+        capsys.readouterr()
+        for command in (
+            ("predict", "run/prompt.png", f"{tmp_path}/images/test", "--top", "3"),
+            ("evaluate", "run/prompt.png", "--data", toy.data),
+        ):
+            asked = (*command, "--model", served.url, "--json", "--ledger")
+            done = light.run(*asked, f"light-{command[0]}.sqlite", cwd=tmp_path)
+            assert done.returncode == 0, done.stderr
+            assert main([*asked, f"full-{command[0]}.sqlite"]) == 0
+            ours, theirs = json.loads(capsys.readouterr().out), json.loads(done.stdout)
+            for found in (ours, theirs):
+                found.pop("seconds", None)
+                found.pop("peak_memory_mb", None)
+            assert theirs == ours
+            assert ours["queries"]
+        again = light.run("ledger", "light-predict.sqlite", "--json", cwd=tmp_path)
+        assert json.loads(again.stdout)["answers"] == len(toy.images("test"))

@@ -1,14 +1,12 @@
-"""How many queries a run takes and what they cost, before it starts and after."""
+"""How many queries a run takes, before it starts."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from ...core import ConfigError, OutputTransform
-from ...ledger import Querier, probe_queries
+from ...ledger import probe_queries
 from ...remote import RemoteModel
 from ..config.methods import grids
 from ..config.presets import query_budget
@@ -17,7 +15,7 @@ from ..initial_prompts import num_starts
 from ..parts import Parts
 from .allocation import Allocation, allocate, reserve_of
 
-__all__ = ["allocation_of", "check_budget", "cost", "gradient_queries", "query_counts"]
+__all__ = ["allocation_of", "check_budget", "gradient_queries"]
 
 
 def allocation_of(parts: Parts) -> Allocation:
@@ -76,24 +74,3 @@ def gradient_queries(parts: Parts, output: OutputTransform) -> dict[str, int]:
         "prompt_float": val + test,
         "prompt_png": val + test,
     }
-
-
-def query_counts(querier: Querier, price_per_1000: float | None) -> dict[str, Any]:
-    """Returns the `queries` of a result object."""
-    totals = querier.totals()
-    names = ("images", "requests", "cached", "retried")
-    counts = {**{name: getattr(totals, name) for name in names}, "cost": cost(totals.images, price_per_1000)}
-    if totals.in_doubt:
-        counts |= {"in_doubt": totals.images_in_doubt, "skipped": totals.skipped}
-    return counts
-
-
-def cost(images: int, price_per_1000: float | None) -> float | None:
-    """Returns the price of queries, in the currency of the price; None without a price.
-
-    Raises:
-        ConfigError: The price is negative or no number.
-    """
-    if price_per_1000 is not None and not 0 <= price_per_1000 < math.inf:
-        raise ConfigError(f"a price per 1000 queries must be at least 0, got {price_per_1000}.")
-    return None if price_per_1000 is None else round(images * price_per_1000 / 1000, 4)

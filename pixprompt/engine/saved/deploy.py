@@ -3,24 +3,57 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ... import remote
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
 from ...files import file_sha256
-from ...ledger import OpenVocabulary, Querier
-from ...models import DirectQuerier
-from ...outputs import Transform, output_from_json
+from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows
+from ...outputs.saved import SavedOutput
 from ...prompt import load_committee
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
-from ..parts import device_of, pick_device
-from .adapter_file import load_tuned
-from .per_image_prompt import ADAPTER_FILE, load_per_image
 from .saved_prompt import SavedPrompt
 
 __all__ = ["Deployed", "deploy"]
+
+
+@dataclass(frozen=True)
+class TensorReader:
+    """An output transform of torch for answers in numpy.
+
+    Args:
+        output: On the device.
+        device: Where a local model works.
+    """
+
+    output: OutputTransform
+    device: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K class names of the user."""
+        return self.output.classes
+
+    @property
+    def kind(self) -> str:
+        """Of the output transform."""
+        return self.output.kind
+
+    def __call__(self, outputs: Rows) -> Rows:
+        """Turns answers (N, V * S) into logits (N, K)."""
+        import torch
+
+        with torch.no_grad():
+            return self.output(torch.from_numpy(outputs).to(self.device)).float().cpu().numpy()
+
+    def to_tensors(self, device: str) -> OutputTransform:
+        """Returns the output transform."""
+        return self.output.to(device)
 
 
 @dataclass(frozen=True)
@@ -30,13 +63,43 @@ class Deployed:
     Attributes:
         prompt: Its pages are laid on every image, each for a query of its own.
         model: Queries the model; a remote one has a ledger, which `close` closes.
+        reader: Turns answers (N, V * S) into logits (N, K).
+        device: Where a local model works.
     """
 
     prompt: SavedPrompt
     model: Querier
-    output: OutputTransform
+    reader: SavedOutput | TensorReader
     config: TrainConfig | None
     device: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K class names of the user."""
+        return self.reader.classes
+
+    @cached_property
+    def output(self) -> OutputTransform:
+        """The reader for tensors, on the device."""
+        return self.reader.to_tensors(self.device)
+
+    def query(self, canvases: Canvases) -> Rows:
+        """Queries the model about prompted canvases; see `Querier.query_pixels`."""
+        with self._reproducible():
+            return self.model.query_pixels(canvases, self.device)
+
+    def query_each(self, canvases: Canvases) -> tuple[Rows, dict[int, str]]:
+        """Queries the model about prompted canvases; see `Querier.query_pixels_each`."""
+        with self._reproducible():
+            return self.model.query_pixels_each(canvases, self.device)
+
+    def _reproducible(self) -> AbstractContextManager[None]:
+        """Returns a context in which a GPU repeats itself; a model behind a URL has none."""
+        if isinstance(self.reader, SavedOutput):
+            return nullcontext()
+        from ..answers import reproducible
+
+        return reproducible()
 
     def close(self) -> None:
         """Closes the ledger of a remote model."""
@@ -72,22 +135,25 @@ def deploy(
     if config is not None and config.method.white_box:
         return _deploy_adapter(path, config, model, weights, device)
     prompt: SavedPrompt
-    if (path / ADAPTER_FILE).exists():
+    if config is not None and config.method.per_image:
+        from ..parts import pick_device
+        from .per_image_prompt import load_per_image
+
         prompt = load_per_image(path, device=pick_device(device))
     else:
         prompt = load_committee(path / "prompt.png" if config else path)
     if model is None or isinstance(model, str):
-        device = pick_device(device)
+        device = _device(device, model or (config.model.name if config else prompt.model))
         if config is not None and model is None:
             calls = (calls or Calls()).over(replace(Calls.of(config), ledger=path / "ledger.sqlite"))
         model = _load_model(prompt, config, model, weights, device, calls)
     else:
-        device = device_of(model, device)
-    output = _output_of(path, prompt, model).to(device)
-    return Deployed(prompt, open_querier(model, calls or Calls()), output, config, device)
+        device = _device_of(model, device)
+    reader = _reader_of(path, prompt, model, device)
+    return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device)
 
 
-def _output_of(path: Path, prompt: SavedPrompt, model: Model) -> Transform:
+def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str) -> SavedOutput | TensorReader:
     """Returns what reads the answers of a model under the prompt.
 
     Raises:
@@ -102,13 +168,38 @@ def _output_of(path: Path, prompt: SavedPrompt, model: Model) -> Transform:
     if not prompt.output:
         raise PromptError(f"{path}: the prompt does not say how answers become labels; it can only be applied.")
     _assume(model, prompt.output)
-    output = output_from_json(prompt.output, spec=model.spec)
-    if output.views != len(prompt.pages):
+    reader, views = _read(prompt.output, model, device), prompt.output.get("views", 1)
+    if views != len(prompt.pages):
         raise PromptError(
-            f"{path} holds {len(prompt.pages)} prompts, but its output transform reads {output.views} answers about "
+            f"{path} holds {len(prompt.pages)} prompts, but its output transform reads {views} answers about "
             "each image; one of the two was exchanged."
         )
-    return output
+    return reader
+
+
+def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | TensorReader:
+    if isinstance(model, remote.RemoteModel):
+        return SavedOutput(output, model.spec)
+    from ...outputs import output_from_json
+
+    return TensorReader(output_from_json(output, spec=model.spec).to(device), device)
+
+
+def _device(name: str, model: str) -> str:
+    """Returns where a named model works; one behind a URL needs no torch to know."""
+    if is_remote(model):
+        return "cpu"
+    from ..parts import pick_device
+
+    return pick_device(name)
+
+
+def _device_of(model: Model, name: str) -> str:
+    if isinstance(model, remote.RemoteModel):
+        return "cpu"
+    from ..parts import device_of
+
+    return device_of(model, name)
 
 
 def _assume(model: Model, output: dict[str, Any]) -> None:
@@ -127,12 +218,17 @@ def _deploy_adapter(
     path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
 ) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
+    from ...models import DirectQuerier
+    from ..parts import device_of, pick_device
+    from .adapter_file import load_tuned
+    from .per_image_prompt import ADAPTER_FILE
+
     if model is None or isinstance(model, str):
         file = weights or (config.model.weights if model is None else None)
         model = open_model(model or config.model.name, weights=file, device=pick_device(device))
     place = device_of(model, device)
     plain, tuned = load_tuned(path / ADAPTER_FILE, model)
-    return Deployed(plain, DirectQuerier(tuned), tuned.adapter.output, config, place)
+    return Deployed(plain, DirectQuerier(tuned), TensorReader(tuned.adapter.output, place), config, place)
 
 
 def _load_model(

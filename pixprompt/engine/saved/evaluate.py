@@ -9,17 +9,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from ...canvas import Canvas
+from ...canvas import Canvas, Pixels
 from ...core import ConfigError, Model
-from ...data import CanvasSet, Data, load_data
-from ..answers import Answered, Pixels, batches, query_canvases, reproducible, score, side_by_side
-from ..budget.queries import query_counts
+from ...data import CanvasSet, Data, load_data, make_canvases
+from ...ledger.querier import Rows
+from ..budget.counts import query_counts
 from ..config.train_config import TrainConfig
 from ..opening import Calls
-from ..parts import canvases_of
 from ..report import Reporter, Silent
-from ..result import RUNGS, Result, Score, peak_memory_mb, read_result
+from ..result import RUNGS, Result, Score, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
 
 __all__ = ["evaluate"]
@@ -89,12 +89,11 @@ def _evaluate(
         raise ConfigError("a prompt PNG does not name its data; say which with --data.")
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, shots=config.data.shots if config else None)
-    _check_classes(data.classes, deployed.output.classes)
+    _check_classes(data.classes, deployed.classes)
     white_box = config is not None and config.method.white_box
-    with reproducible():
-        jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
-        _check_budget(deployed, jobs, reporter)
-        rungs, counts = _rungs(deployed, jobs, reporter)
+    jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
+    _check_budget(deployed, jobs, reporter)
+    rungs, counts = _rungs(deployed, jobs, reporter)
     notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(len(prompt.pages))]
     saved = read_result(source / "result.json") if own or white_box else None
     if white_box:
@@ -138,6 +137,12 @@ class _Job:
     canvases: CanvasSet
     overlay: Callable[[Pixels], Pixels] | None
 
+    def batches(self, size: int) -> Iterator[Pixels]:
+        """Yields prompted canvases (n, H, W, 3), n <= size."""
+        for start in range(0, len(self.canvases.labels), size):
+            block = np.asarray(self.canvases.pixels[start : start + size])
+            yield self.overlay(block) if self.overlay else block
+
 
 def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
     """Returns the rungs that a file alone can give."""
@@ -153,11 +158,13 @@ def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, a
     if alone and len(pages) == 1:
         wanted.append(("no_prompt", plain, None))
     wanted += [("prompt_png", page.canvas, page.overlay) for page in pages]
-    return [
-        _Job(rung, name, canvases_of(images, canvas, workers, reporter, f"read {name}"), overlay)
-        for rung, canvas, overlay in wanted
-        for name, images in (("val", data.val), ("test", data.test))
-    ]
+    jobs = []
+    for rung, canvas, overlay in wanted:
+        for name, images in (("val", data.val), ("test", data.test)):
+            reporter.stage(f"read {name}", len(images))
+            canvases = make_canvases(images, canvas, workers=workers, on_image=reporter.advance)
+            jobs.append(_Job(rung, name, canvases, overlay))
+    return jobs
 
 
 def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:
@@ -166,9 +173,7 @@ def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> N
 
     def prompted() -> Iterator[Pixels]:
         for job in jobs:
-            for part in batches(len(job.canvases.labels), model.chunk):
-                block = np.asarray(job.canvases.pixels[part])
-                yield job.overlay(block) if job.overlay else block
+            yield from job.batches(model.chunk)
 
     num_new = model.new_queries(prompted())
     model.announce(num_new, reporter.note)
@@ -178,26 +183,38 @@ def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> N
 def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[dict[str, Score | None], dict[str, int]]:
     """Returns the rungs, and how many images of each split were answered."""
     rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
-    answered: dict[str, dict[str, list[Answered]]] = {}
+    answered: dict[str, dict[str, list[Rows]]] = {}
+    labels = {job.split: np.asarray(job.canvases.labels) for job in jobs}
     for job in jobs:
         reporter.stage(f"score {job.split}", len(job.canvases.labels))
-        views = answered.setdefault(job.rung, {}).setdefault(job.split, [])
-        views.append(
-            query_canvases(
-                deployed.model,
-                job.canvases,
-                device=deployed.device,
-                batch_size=deployed.model.chunk,
-                overlay=job.overlay,
-                reporter=reporter,
-            )
-        )
-    known = {
-        rung: {split: side_by_side(views).complete for split, views in each.items()} for rung, each in answered.items()
+        rows = [np.zeros((0, deployed.model.spec.num_outputs), np.float32)]
+        for block in job.batches(deployed.model.chunk):
+            rows.append(deployed.query(block))
+            reporter.advance(len(block))
+        answered.setdefault(job.rung, {}).setdefault(job.split, []).append(np.concatenate(rows))
+    hits = {
+        rung: {split: _hits(deployed, np.concatenate(views, 1), labels[split]) for split, views in splits.items()}
+        for rung, splits in answered.items()
     }
-    for rung, found in known.items():
-        rungs[rung] = score(deployed.output, found["val"], found["test"])
-    return rungs, {name: len(each.labels) for name, each in known["prompt_png"].items()}
+    for rung, found in hits.items():
+        rungs[rung] = _score(found["val"], found["test"], deployed.reader.kind)
+    return rungs, {split: len(found) for split, found in hits["prompt_png"].items()}
+
+
+def _hits(deployed: Deployed, rows: Rows, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Returns which of the answers (N, V * S) are right; those that are not complete are left out."""
+    complete = ~np.isnan(rows).any(1)
+    hits: npt.NDArray[np.bool_] = deployed.reader(rows[complete]).argmax(1) == labels[complete]
+    return hits
+
+
+def _score(val: npt.NDArray[np.bool_], test: npt.NDArray[np.bool_], kind: str) -> Score:
+    return Score(
+        val=float(val.mean()) if len(val) else None,
+        test=float(test.mean()) if len(test) else None,
+        ci95=wilson(int(test.sum()), len(test)) if len(test) else None,
+        output=kind,
+    )
 
 
 def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:

@@ -7,13 +7,12 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
+from ...canvas import Pixels
 from ...core import ImageError
 from ...data import ImageSet, join, load_images
 from ...prompt import Page
-from ..answers import Pixels, batches, reproducible, to_images
 from ..report import Reporter, Silent
 from .deploy import Deployed
 
@@ -49,11 +48,11 @@ def predict(
     images = join([load_images(name) for name in inputs])
     deployed.model.announce(len(images) * len(deployed.prompt.pages), (reporter or Silent()).note)
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for part in batches(len(images), batch_size or deployed.model.chunk):
-            yield from _predict_batch(deployed, images, range(part.start, part.stop), top, pool)
+        size = batch_size or deployed.model.chunk
+        for start in range(0, len(images), size):
+            yield from _predict_batch(deployed, images, range(start, min(start + size, len(images))), top, pool)
 
 
-@torch.no_grad()
 def _predict_batch(
     deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
 ) -> Iterator[dict[str, Any]]:
@@ -69,15 +68,14 @@ def _predict_batch(
     made = list(pool.map(canvases, chosen))
     good = [item for item in made if not isinstance(item, ImageError)]
     views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
-    answers = iter(_answers(deployed, views) if good else [])
+    answers = iter(_shares(deployed, views) if good else [])
     for index, item in zip(chosen, made, strict=True):
-        answer = item if isinstance(item, ImageError) else next(answers)
-        if not isinstance(answer, Tensor):
-            yield {"path": images.names[index], "error": str(answer)}
+        shares = str(item) if isinstance(item, ImageError) else next(answers)
+        if isinstance(shares, str):
+            yield {"path": images.names[index], "error": shares}
             continue
-        shares = deployed.output(answer[None].float()).double().softmax(1)[0].tolist()
         # By share alone: the sort is stable, so a tie goes to the first class, as it does in `evaluate`.
-        named = sorted(zip(shares, deployed.output.classes, strict=True), key=lambda pair: -pair[0])[:top]
+        named = sorted(zip(shares.tolist(), deployed.classes, strict=True), key=lambda pair: -pair[0])[:top]
         yield {
             "path": images.names[index],
             "label": named[0][1],
@@ -86,7 +84,7 @@ def _predict_batch(
         }
 
 
-def _answers(deployed: Deployed, views: Sequence[Pixels]) -> Sequence[Tensor | str]:
+def _shares(deployed: Deployed, views: Sequence[Pixels]) -> Sequence[npt.NDArray[np.float64] | str]:
     """Queries the model about images under each view.
 
     Args:
@@ -94,11 +92,13 @@ def _answers(deployed: Deployed, views: Sequence[Pixels]) -> Sequence[Tensor | s
         views: Of each page of the prompt, prompted canvases (N, H, W, 3).
 
     Returns:
-        Of each image the answers side by side, (V * S,), or why there is none.
+        Of each image the probabilities of the classes, (K,), or why there are none.
     """
-    with reproducible():
-        answered = [deployed.model.query_each(to_images(prompted, deployed.device)) for prompted in views]
-    rows = torch.cat([outputs for outputs, _ in answered], dim=1)
+    answered = [deployed.query_each(prompted) for prompted in views]
+    rows = np.concatenate([outputs for outputs, _ in answered], axis=1)
     refused = {index: reason for _, reasons in answered for index, reason in reasons.items()}
-    missing = rows.isnan().any(1).tolist()
-    return [refused.get(i, "left without an answer") if missing[i] else row for i, row in enumerate(rows)]
+    missing = np.isnan(rows).any(1)
+    logits = deployed.reader(np.where(missing[:, None], 0.0, rows).astype(np.float32)).astype(np.float64)
+    shares = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    return [refused.get(i, "left without an answer") if missing[i] else row for i, row in enumerate(shares)]
