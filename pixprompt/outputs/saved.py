@@ -84,7 +84,7 @@ class SavedOutput:
         if outputs.ndim != 2 or outputs.shape[1] != self.views * size:
             raise ShapeError(f"expected outputs (N, {self.views * size}), got {outputs.shape}.")
         scores = _scores(outputs.reshape(-1, size).astype(np.float64), self.spec.answer, self.values.get("floor", 1e-6))
-        if self.kind == "linear":  # reads the answers under several views together
+        if "weight" in self.arrays:  # reads the answers under several views together
             return self._linear(scores.reshape(outputs.shape)).astype(np.float32)
         logits = self._logits(scores)
         mean: Array = logits.reshape(-1, self.views, logits.shape[1]).mean(1)
@@ -118,7 +118,7 @@ class SavedOutput:
         if values["num_outputs"] != spec.num_outputs:
             raise ConfigError(f"it was made for {values['num_outputs']} outputs, {spec.name} has {spec.num_outputs}.")
         embeddings = AnswerKind.EMBEDDINGS in (values["answer"], spec.answer)
-        if values["answer"] != spec.answer and (self.kind == "linear" or embeddings):
+        if values["answer"] != spec.answer and ("weight" in values or embeddings):
             raise ConfigError(f"it was made for {values['answer']}, {spec.name} answers with {spec.answer}.")
         if any(min(sources, default=-1) < 0 for sources in values.get("mapping", ())):
             raise ConfigError("each class has one or more sources, counted from 0.")
