@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import shlex
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self, overload
 
 from ... import remote
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
@@ -17,6 +20,7 @@ from ...outputs.saved import SavedOutput
 from ...prompt import load_committee
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
+from .prediction import Picture, Prediction, predictions
 from .saved_prompt import SavedPrompt
 
 __all__ = ["Deployed", "deploy"]
@@ -58,7 +62,9 @@ class TensorReader:
 
 @dataclass(frozen=True)
 class Deployed:
-    """A saved prompt with the model that it is for and the transform of its answers.
+    """A saved prompt with the model that it is for and the transform of its answers: images in, labels out.
+
+    Calls may come from several threads; one at a time queries the model. A context manager closes it at its end.
 
     Attributes:
         prompt: Its pages are laid on every image, each for a query of its own.
@@ -72,6 +78,41 @@ class Deployed:
     reader: SavedOutput | TensorReader
     config: TrainConfig | None
     device: str
+    _turn: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @overload
+    def __call__(self, pictures: Picture) -> Prediction: ...
+
+    @overload
+    def __call__(self, pictures: list[Any] | tuple[Any, ...]) -> list[Prediction]: ...
+
+    def __call__(self, pictures: Picture | list[Any] | tuple[Any, ...]) -> Prediction | list[Prediction]:
+        """Reads the label off one image, or off each of a list or tuple.
+
+        Args:
+            pictures: PIL images, paths, bytes of image files, or uint8 arrays (H, W, 3).
+
+        Raises:
+            BudgetError: A remote model would have to be queried more than the budget allows.
+            EndpointError: It refuses an image, or does not answer.
+            ImageError: An image cannot be read.
+        """
+        with self._turn:
+            if isinstance(pictures, list | tuple):
+                return predictions(self, self.prompt.pages, self.classes, pictures, self.model.chunk)
+            return predictions(self, self.prompt.pages, self.classes, [pictures], self.model.chunk)[0]
+
+    async def answer(self, pictures: Any) -> Any:
+        """Awaits what a call returns, without holding up the event loop."""
+        return await asyncio.to_thread(self, pictures)
 
     @property
     def classes(self) -> tuple[str, ...]:

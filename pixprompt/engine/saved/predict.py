@@ -7,7 +7,6 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from ...canvas import Pixels
 from ...core import ImageError
@@ -15,6 +14,7 @@ from ...data import ImageSet, join, load_images
 from ...prompt import Page
 from ..report import Reporter, Silent
 from .deploy import Deployed
+from .prediction import probabilities
 
 __all__ = ["predict"]
 
@@ -68,7 +68,7 @@ def _predict_batch(
     made = list(pool.map(canvases, chosen))
     good = [item for item in made if not isinstance(item, ImageError)]
     views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
-    answers = iter(_shares(deployed, views) if good else [])
+    answers = iter(probabilities(deployed, views) if good else [])
     for index, item in zip(chosen, made, strict=True):
         shares = str(item) if isinstance(item, ImageError) else next(answers)
         if isinstance(shares, str):
@@ -82,23 +82,3 @@ def _predict_batch(
             "probability": round(named[0][0], 6),
             "top": [{"label": label, "probability": round(share, 6)} for share, label in named],
         }
-
-
-def _shares(deployed: Deployed, views: Sequence[Pixels]) -> Sequence[npt.NDArray[np.float64] | str]:
-    """Queries the model about images under each view.
-
-    Args:
-        deployed: What is used.
-        views: Of each page of the prompt, prompted canvases (N, H, W, 3).
-
-    Returns:
-        Of each image the probabilities of the classes, (K,), or why there are none.
-    """
-    answered = [deployed.query_each(prompted) for prompted in views]
-    rows = np.concatenate([outputs for outputs, _ in answered], axis=1)
-    refused = {index: reason for _, reasons in answered for index, reason in reasons.items()}
-    missing = np.isnan(rows).any(1)
-    logits = deployed.reader(np.where(missing[:, None], 0.0, rows).astype(np.float32)).astype(np.float64)
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    shares /= shares.sum(1, keepdims=True)
-    return [refused.get(i, "left without an answer") if missing[i] else row for i, row in enumerate(shares)]
