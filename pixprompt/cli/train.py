@@ -112,7 +112,8 @@ def _read(path: Path) -> TrainConfig:
 
 def format_ladder(result: Result) -> str:
     """Returns the ladder as a table, with the notes below it."""
-    lines = [f"{'':34}{'val':>7}{'test':>8}   95% interval    output"]
+    lines = [f"{'':34}{'val':>7}{'test':>8}   95% interval    queries   output"]
+    several = result.queries.get("per_prediction", 1)
     for rung in RUNGS:
         score = result.accuracy.get(rung)
         val = "-" if score is None or score.val is None else f"{score.val:.3f}"
@@ -122,7 +123,10 @@ def format_ladder(result: Result) -> str:
         title = "adapter as trained" if rung == "prompt_float" and result.best == "adapter" else _TITLES[rung]
         if rung == "prompt_png" and result.best == "adapter":
             continue
-        lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {output}".rstrip())
+        if rung == "prompt_png" and result.best == "none":
+            title = "no prompt kept"
+        price = "" if score is None else str(several if rung.startswith("prompt") else 1)
+        lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {price:>7}   {output}".rstrip())
     lines += ["", *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
@@ -143,6 +147,8 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
         click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}{what}")
     if planned["cost"] is not None:
         click.echo(f"cost        {planned['cost']}")
+    for line in planned["outlook"]:
+        click.echo(f"outlook     {line}")
     if "calls" in planned:
         calls = planned["calls"]
         click.echo(f"requests    {calls['requests']} or more, of up to {calls['max_batch']} images; then come retries")

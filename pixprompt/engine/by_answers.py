@@ -24,6 +24,8 @@ from .session import Session
 
 __all__ = ["ByAnswers"]
 
+_NOT_LOOKED = "No prompt kept: none is looked for, since what the budget leaves for one does not pay."
+
 
 class ByAnswers(AnswersLearner[AnswersBaseline]):
     """A search among pixels by a zeroth-order method."""
@@ -40,6 +42,14 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
     def num_params(self) -> int:
         """See `Learner`."""
         return self.search.num_params if self.search else 0
+
+    def outlook(self) -> list[str]:
+        """See `Learner`."""
+        if self.parts.config.method.file is None:
+            return []
+        if self.allocation.prompt:
+            return [f"The pixels of a prompt will be looked for with {self.allocation.prompt} queries."]
+        return [_NOT_LOOKED + " With --views auto, views are raced instead."]
 
     def measure_baseline(self, session: Session[Journal]) -> AnswersBaseline:
         """See `Learner`; fits the output transforms that may serve, and chooses by cross-validation.
@@ -144,7 +154,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
     def _notes(self, baseline: AnswersBaseline) -> list[str]:
         notes, plan = [], self.allocation
         if self.parts.config.method.file is not None and not plan.prompt:
-            notes.append("No prompt was looked for: what the budget leaves for one does not pay.")
+            notes.append(_NOT_LOOKED)
         if not len(baseline.val_positions):
             notes.append("Nothing was validated: so few answers all went into the output transform.")
         if not plan.test:

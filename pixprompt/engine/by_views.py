@@ -38,6 +38,8 @@ __all__ = ["ByViews", "ViewsBaseline"]
 
 _MOST_VALIDATED = 500
 _LEAST_VALIDATED = 50
+_DISAGREEMENT = 0.3
+"""Share of the images that just one of two readings gets right, as long as nothing is known about it."""
 _NO_BUDGET = 10**7
 """No race opens with any budget: there are too few labelled images."""
 
@@ -111,6 +113,20 @@ class ByViews(AnswersLearner[ViewsBaseline]):
     def num_params(self) -> int:
         """See `Learner`; of the largest view."""
         return max(view.num_params for view in self.views)
+
+    def outlook(self) -> list[str]:
+        """See `Learner`."""
+        plan = self.allocation
+        if not plan.search:
+            return [f"No prompt will be looked for: {self.why_not}."]
+        views, images = self.race.opening(plan.search, self._num_train)
+        gain = detectable_gain(images, _DISAGREEMENT)
+        found = f"a gain of {gain:.0%}" if gain < 1 else "no gain whatever"
+        return [
+            f"{views} views will be raced, the image as it is among them, from {images} images each. Evidence from so "
+            f"few would find {found} 8 times in 10; what looks good is asked about further.",
+            "A committee costs a query per view and prediction: --views fixes their number, --predictions weighs them.",
+        ]
 
     def measure_baseline(self, session: Session[Journal]) -> ViewsBaseline:
         """See `Learner`; the race is part of it, since the plain view takes part.

@@ -111,6 +111,10 @@ class Learner(ABC, Generic[Q, B]):
     def queries(self) -> dict[str, int]:
         """Returns the most queries that a run takes, by purpose."""
 
+    def outlook(self) -> list[str]:
+        """Returns what will be looked for with this budget, and what would need another one."""
+        return []
+
     @abstractmethod
     def open(self, folder: RunFolder, reporter: Reporter) -> Session[Q]:
         """Opens the run in a folder that is claimed.

@@ -104,7 +104,7 @@ def _to_save(parts: Parts, config: TrainConfig, first: TrainConfig) -> TrainConf
 
 
 def plan(parts: Parts) -> dict[str, Any]:
-    """Returns parameters, images per split, queries by purpose and cost of a run; queries the model no further.
+    """Returns the parameters, images, queries, cost and outlook of a run; queries the model no further.
 
     Raises:
         AccessError: The model gives less than the method needs.
@@ -118,6 +118,7 @@ def plan(parts: Parts) -> dict[str, Any]:
         "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "parameters": learner.num_params,
         "queries": {**queries, "total": total},
+        "outlook": learner.outlook(),
         "cost": cost(total, config.search.price_per_1000),
         **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
     }

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import pixprompt
+from pixprompt.cli.train import format_ladder
 from pixprompt.core import ConfigError
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, evaluate, plan, train
@@ -148,3 +149,22 @@ def test_who_says_how_pixels_are_learned_learns_pixels(named, framed, data) -> N
     config = TrainConfig(model="framed", data="toy", budget=500, **{"size": 4, **named})
     assert build(config, model=framed, data=data).mode == "answers"
     assert build(TrainConfig(model="framed", data="toy", budget=500), model=framed, data=data).mode == "views"
+
+
+def test_the_outlook_says_what_is_looked_for_and_what_would_be(config, framed, data) -> None:
+    rich = plan(build(config, model=framed, data=data))["outlook"]
+    assert "views will be raced" in rich[0]
+    assert "8 times in 10" in rich[0]
+    (poor,) = plan(build(config.with_values(budget=10), model=framed, data=data))["outlook"]
+    assert "No prompt will be looked for: a race needs a budget of" in poor
+
+
+@pytest.mark.parametrize(("budget", "kept"), [(500, True), (20, False)])
+def test_the_ladder_says_the_price_and_what_was_not_kept(budget, kept, config, framed, data, tmp_path) -> None:
+    result = train(config.with_values(budget=budget, test_images=1), out=tmp_path / "run", model=framed, data=data)
+    lines = format_ladder(result).splitlines()
+    rows = {line[:34].strip(): line for line in lines[1:5]}
+    assert ("no prompt kept" in rows) == (not kept)
+    if kept:
+        assert f" {result.queries['per_prediction']} " in rows["prompt re-read from PNG"]
+        assert " 1 " in rows["no prompt"]

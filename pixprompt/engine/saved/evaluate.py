@@ -111,7 +111,7 @@ def _evaluate(
         parameters=prompt.num_params,
         seed=prompt.seed,
         accuracy=rungs,
-        queries=query_counts(deployed.model, price_per_1000),
+        queries={**query_counts(deployed.model, price_per_1000), "per_prediction": len(prompt.pages)},
         best="adapter" if white_box else "none" if prompt.is_empty else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
