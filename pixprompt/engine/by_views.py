@@ -21,6 +21,7 @@ from ..ledger import Journal, probe_queries
 from ..outputs import OUTPUTS, to_scores
 from ..prompt import Committee, Prompt
 from ..remote import RemoteModel
+from ..search.evidence import detectable_gain
 from ..search.pool import AnswerPool
 from ..search.race import PLAIN, Race, Winner
 from ..views import View, catalogue
