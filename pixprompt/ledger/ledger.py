@@ -35,6 +35,7 @@ PRICE = "price_per_1000"
 _ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
 """Bytes on the disk that an answer takes at most, besides twice the longest one so far."""
 _YEAR_10000 = 253402300800.0
+_KEYS_AT_ONCE = 500
 _HITS = "cached_images"
 _FORM = "answers"
 
@@ -279,10 +280,14 @@ class Ledger:
             )
 
     def _find(self, keys: Sequence[bytes], replicate: int) -> list[bytes | None]:
-        query = "SELECT outputs FROM queries WHERE key = ? AND replicate = ? AND outputs IS NOT NULL"
+        found: dict[bytes, bytes] = {}
         with self._file.reported():
-            rows = [self._file.execute(query, (key, replicate)).fetchone() for key in keys]
-        return [None if row is None else bytes(row[0]) for row in rows]
+            for start in range(0, len(keys), _KEYS_AT_ONCE):
+                some = keys[start : start + _KEYS_AT_ONCE]
+                marks = ", ".join("?" * len(some))
+                query = f"SELECT key, outputs FROM queries WHERE key IN ({marks}) AND replicate = ?"
+                found.update(self._file.execute(f"{query} AND outputs IS NOT NULL", (*some, replicate)))
+        return [found.get(key) for key in keys]
 
     def _plan(self, requests: Sequence[Sequence[bytes]], replicate: int) -> range:
         """Writes down which images requests will hold, each by its key; returns the numbers of the requests."""

@@ -75,7 +75,7 @@ class LocalJournal(Journal):
             batch = pixels[part].to(images.device).float() / 255
             for index, row in zip(part, self._queried(batch, [keys[i] for i in part], replicate), strict=True):
                 found[keys[index]] = row
-        self._seen.update((key, replicate) for key in keys)
+        self._count_distinct(keys, replicate)
         return self._rows([found[key] for key in keys]).to(images.device)
 
     @property

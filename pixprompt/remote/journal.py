@@ -34,10 +34,10 @@ __all__ = ["POLICIES", "RemoteJournal"]
 
 POLICIES = ("ask", "retry", "skip")
 """What to do about requests in doubt: raise an error, ask their images again, or leave them without an answer."""
-_WAVES, _CONCURRENCY, _LEAST = 32, 8, 8
+_REQUESTS = (256, 8)
 _MEMORY = 256 << 20
-"""A chunk is worth so many requests for each that is under way, unless its images as float32 took more memory: the disk
-is waited for once for each chunk, and at its end some connections are idle."""
+"""A chunk is worth 256 requests, or as many of them as have room for their images as float32, but at least 8: the disk is
+waited for once for each chunk, and at its end some connections are idle."""
 _SHARE = 20
 """More than `IN_A_ROW` images may be left without an answer, but no more than a twentieth."""
 _NAMED = 10
@@ -98,8 +98,8 @@ class RemoteJournal(Journal):
         super().__init__(model, ReplyLedger(None) if ledger is None else ledger, budget)
         self.concurrency, self.leave_refused = concurrency, leave_refused
         height, width = model.spec.image_size
-        wanted = _WAVES * max(_CONCURRENCY, concurrency) * model.max_batch
-        self.chunk = max(min(wanted, _MEMORY // (12 * height * width)), _LEAST * model.max_batch)
+        most, least = (count * model.max_batch for count in _REQUESTS)
+        self.chunk = max(min(most, _MEMORY // (12 * height * width)), least)
         self.ledger.endpoint, self.ledger.num_at_once = model.digest, concurrency
         self._resolve(in_doubt or "ask")
         totals = self.ledger.totals()
@@ -218,7 +218,7 @@ class RemoteJournal(Journal):
                 refused[keys[index]] = reason
         wanted = [keys[index] for index in new]
         found.update(zip(wanted, self.ledger.find_replies(wanted, replicate), strict=True))
-        self._seen.update((key, replicate) for key in keys)
+        self._count_distinct(keys, replicate)
         return [_there(found[key], key in (refused or {})) for key in keys]
 
     def _asked(self, asking: _Asking, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
@@ -256,6 +256,8 @@ class RemoteJournal(Journal):
 
     def _send(self, parts: Sequence[list[int]], asking: _Asking) -> None:
         """Sends requests side by side; after an error those under way are finished."""
+        if not parts:
+            return
         caller = self.model.caller()
         planned = self.ledger.plan([[asking.keys[index] for index in part] for part in parts], asking.replicate)
 

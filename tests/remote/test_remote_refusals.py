@@ -16,14 +16,16 @@ import pytest
 from pixprompt.cli import main
 from pixprompt.core import EndpointError
 from pixprompt.ledger.summary import read_ledger
+from pixprompt.remote import RemoteModel
 from pixprompt.remote.messages import Incoming
+from pixprompt.remote.protocol import Declared, Endpoint
 from pixprompt.remote.refusals import ImageRefused
 
 from ..cli.toy import Toy, write_toy
 from .events import LONG
 from .fault_server import FaultServer
 from .paid_server import answer, describe, images_of
-from .scripted_sender import ScriptedSender, images, journal, named, remote
+from .scripted_sender import Pixels, ScriptedSender, images, journal, named
 
 
 def picky(*bad: int, status: int = 400) -> Any:
@@ -103,11 +105,12 @@ def test_answers_of_nobody_are_as_wide_as_others() -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "chunk"), [(1, 64), (2, 128), (8, 512), (16, 1024), (32, 1024), (128, 1024), (256, 2048)]
+    ("side", "size", "chunk"),
+    [(1, 1, 256), (1, 2, 512), (1, 32, 8192), (224, 1, 256), (224, 8, 445), (224, 128, 1024), (2048, 1, 8)],
 )
-def test_a_chunk_is_worth_many_requests_whatever_the_concurrency(size: int, chunk: int) -> None:
-    model = remote(ScriptedSender())
-    model.max_batch = size
+def test_a_chunk_is_worth_many_requests_whatever_the_concurrency(side: int, size: int, chunk: int) -> None:
+    endpoint = Endpoint("http://127.0.0.1:9/m", "pixels", image_size=(side, side), max_batch=size)
+    model = RemoteModel("m", Pixels(endpoint), ScriptedSender(), Declared())
     assert {journal(ScriptedSender(), model=model, concurrency=number).chunk for number in (1, 64)} == {chunk}
 
 
@@ -121,7 +124,7 @@ def test_the_concurrency_that_is_wished_is_reached() -> None:
     sender = ScriptedSender(slow=until_all_are_there)
     asked = journal(sender, concurrency=24)
     asked(images(0))
-    asked(images(*range(1, 1 + asked.chunk)))
+    asked(images(*range(1, 129)))
     assert sender.most_under_way == 24
 
 
