@@ -36,8 +36,8 @@ POLICIES = ("ask", "retry", "skip")
 """What to do about requests in doubt: raise an error, ask their images again, or leave them without an answer."""
 _REQUESTS = (256, 8)
 _MEMORY = 256 << 20
-"""A chunk is worth 256 requests, or as many of them as have room for their images as float32, but at least 8: the disk is
-waited for once for each chunk, and at its end some connections are idle."""
+"""A chunk is worth 256 requests, or as many as have room for their images as float32, but at least 8: the disk is
+waited for once for each, and at its end some connections are idle."""
 _SHARE = 20
 """More than `IN_A_ROW` images may be left without an answer, but no more than a twentieth."""
 _NAMED = 10
