@@ -11,6 +11,7 @@ import pytest
 
 from pixprompt.core import AnswerKind, ConfigError, UnknownName
 from pixprompt.remote.endpoint_file import DESCRIPTIONS, load_description, read_endpoint
+from pixprompt.remote.http.key_hosts import allow
 from pixprompt.remote.messages import ItemFault
 from pixprompt.remote.protocol import Endpoint, Protocol
 from pixprompt.remote.protocols import PROTOCOLS
@@ -124,7 +125,9 @@ def write(folder: Path, value: object) -> str:
     return str(path)
 
 
-def test_what_is_given_wins_over_the_description(tmp_path: Path) -> None:
+def test_what_is_given_wins_over_the_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    allow("TOKEN", "http://host")
     told: dict[str, Any] = {
         "url": "http://host/v2/models/{name}",
         "encoding": "jpeg",
