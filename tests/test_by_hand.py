@@ -152,7 +152,7 @@ def test_a_prompt_shows_itself() -> None:
     prompt = pixprompt.PixelPrompt(
         template, vit(), make_output("first-k", spec=vit().spec, classes=CLASSES)
     ).to_prompt()
-    assert repr(prompt) == "<Prompt padding, 1344 numbers, add on 32x32, for toy-timm>"
+    assert repr(prompt) == "<Prompt padding, 1344 parameters, add on 32x32, for toy-timm>"
     assert prompt._repr_png_().startswith(b"\x89PNG")
 
 

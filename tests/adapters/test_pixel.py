@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pixprompt.adapters import METHODS, PixelPrompt
+from pixprompt.adapters import PixelPrompt
 from pixprompt.core import Access, ConfigError, ModelSpec
 from pixprompt.models import DirectQuerier, as_model
 from pixprompt.outputs import make_output
@@ -46,7 +46,6 @@ def test_is_a_module_that_holds_theta_alone() -> None:
     found = adapter(as_model(net, image_size=SIZE))
     assert [name for name, _ in found.named_parameters()] == ["theta"]
     assert set(found.state_dict()) == {"theta"}
-    assert METHODS["pixel"] is PixelPrompt
 
 
 def test_gradient_of_a_linear_model_is_its_weight_inside_the_template(model, weights) -> None:

@@ -212,7 +212,7 @@ def test_ctrl_c_before_anything_was_written_promises_nothing(
     def stop(*arguments: object, **options: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pixprompt.engine.opening.load_model", stop)
+    monkeypatch.setattr("pixprompt.models.load_model", stop)
     assert main(toy.train("run")) == 130
     assert capsys.readouterr().err.strip() == "interrupted"
     assert not Path("run").exists()

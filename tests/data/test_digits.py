@@ -1,12 +1,9 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 
 import numpy as np
-import pytest
 
-from pixprompt.core import DataError
 from pixprompt.data import load_data, load_images
 
 
@@ -41,9 +38,3 @@ def test_splits() -> None:
     number = int(data.train.names[5].rsplit("/", 1)[1])
     assert data.train.labels[5] == everything.labels[number]
     np.testing.assert_array_equal(np.asarray(data.train.open(5)), np.asarray(everything.open(number)))
-
-
-def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sklearn.datasets", None)
-    with pytest.raises(DataError, match=r"pip install 'pixprompt\[demo\]'"):
-        load_data("digits", seed=0)
