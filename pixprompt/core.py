@@ -6,7 +6,7 @@ The error tree::
 
     PixpromptError
     ├── AccessError       the model does not allow what the adapter needs
-    ├── BudgetError       asking would cost more than the budget has left
+    ├── BudgetError       the queries would cost more than the budget has left
     ├── ConfigError       an option or a combination of options makes no sense   (ValueError)
     │   └── UnknownName   a name that no registry knows                          (KeyError)
     ├── DataError         images or labels cannot be used as they are
@@ -62,7 +62,7 @@ class AccessError(PixpromptError):
 
 
 class BudgetError(PixpromptError):
-    """Asking would cost more than the budget has left; nothing was asked."""
+    """The queries would cost more than the budget has left; nothing was sent."""
 
 
 class ConfigError(PixpromptError, ValueError):
@@ -162,7 +162,7 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class NamedSpec(ModelSpec):
-    """Of a model whose answers name each number: the order of its outputs is that of `labels`, and nothing else's."""
+    """Spec of a model whose answers name each output; their order is that of `labels`."""
 
 
 @runtime_checkable

@@ -35,7 +35,7 @@ class Registry(Generic[T]):
         entries: Name -> ("module:attribute", description) of things that are imported when they are first used.
         group: Of the entry points; None for none.
         needs: An attribute without which a thing of the user's own is none of this kind.
-        adopt: Takes such a thing and the name by which it is known from now on, and returns it with this name.
+        rename: Returns such a thing under another name.
     """
 
     def __init__(
@@ -45,10 +45,10 @@ class Registry(Generic[T]):
         *,
         group: str | None = None,
         needs: str = "",
-        adopt: Callable[[T, str], T] = lambda entry, name: entry,
+        rename: Callable[[T, str], T] = lambda entry, name: entry,
     ) -> None:
         self.kind, self.group, self.needs = kind, group, needs
-        self._adopt = adopt
+        self._rename = rename
         self._entries: dict[str, tuple[Callable[[], T], str]] = {
             name: (_importer(place), line) for name, (place, line) in (entries or {}).items()
         }
@@ -124,7 +124,7 @@ class Registry(Generic[T]):
     def _add(self, entry: Any, name: str) -> T:
         if self.needs and getattr(entry, self.needs, None) is None:
             raise ConfigError(f"{name!r} is no {self.kind}: it has no attribute {self.needs!r}.")
-        own = self._adopt(entry, name)
+        own = self._rename(entry, name)
         self._entries = {**self._entries, name: (lambda: own, _first_line(own))}
         return own
 

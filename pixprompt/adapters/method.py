@@ -120,7 +120,7 @@ METHODS: Registry[Method] = Registry(
     "method",
     group="pixprompt.methods",
     needs="learning",
-    adopt=lambda method, name: replace(method, name=name),
+    rename=lambda method, name: replace(method, name=name),
 )
 
 

@@ -35,7 +35,7 @@ class ConvStage:
 
     def __call__(self, maps: Tensor) -> Tensor:
         """Runs the whole stage."""
-        return _chained(self.blocks, self.enter(maps))
+        return _run_all(self.blocks, self.enter(maps))
 
 
 class ConvNet:
@@ -56,15 +56,15 @@ class ConvNet:
     """
 
     def __init__(self, model: TorchModel) -> None:
-        opened = _open(model.net)
-        if opened is None or not isinstance(opened.first, nn.Conv2d):
+        parts = _parts_of(model.net)
+        if parts is None or not isinstance(parts.first, nn.Conv2d):
             raise ConfigError(
                 f"{model.spec.name} is {type(model.net).__name__}; expected a ResNet or a ConvNeXt of timm or "
                 "torchvision that begins with a convolution. Choose another model or another method."
             )
         self.model, self.net = model, model.net
-        self.first, self.stages, self.width = opened.first, opened.stages, opened.width
-        self._stem, self._pool, self._classifier = opened.stem, opened.pool, opened.classifier
+        self.first, self.stages, self.width = parts.first, parts.stages, parts.width
+        self._stem, self._pool, self._classifier = parts.stem, parts.pool, parts.classifier
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         return type(self)(copy.deepcopy(self.model, memo))
@@ -82,7 +82,7 @@ class ConvNet:
 
     def embed(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1], of any H and W -> maps (N, C, h, w) in front of the first stage."""
-        return _chained(self._stem, self.first(self.normalize(images)))
+        return _run_all(self._stem, self.first(self.normalize(images)))
 
     def pool(self, maps: Tensor) -> Tensor:
         """Maps behind the last stage (N, C, h, w) -> what the model's own classifier sees, (N, D)."""
@@ -90,7 +90,7 @@ class ConvNet:
 
     def rest(self, maps: Tensor) -> Tensor:
         """Results of `first` (N, C, h, w) -> what the model's own classifier sees, (N, D)."""
-        return self.pool(_chained(chain(self._stem, self.stages), maps))
+        return self.pool(_run_all(chain(self._stem, self.stages), maps))
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1], of any H and W -> what the model's own classifier sees, (N, D)."""
@@ -98,7 +98,7 @@ class ConvNet:
 
 
 @dataclass(frozen=True)
-class _Opened:
+class _Parts:
     """The first convolution, the rest of the stem, stages, pool, classifier, and the width of what that sees."""
 
     first: nn.Module
@@ -109,24 +109,24 @@ class _Opened:
     width: int
 
 
-def _open(net: Any) -> _Opened | None:
+def _parts_of(net: Any) -> _Parts | None:
     # By the name of its module, so that no library is loaded that the model does not come from.
     libraries = {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
     if "timm" in libraries:
         from timm.models.convnext import ConvNeXt
         from timm.models.resnet import ResNet
 
-        openers: dict[type, Callable[[Any], _Opened]] = {ResNet: _timm_resnet, ConvNeXt: _timm_convnext}
+        readers: dict[type, Callable[[Any], _Parts]] = {ResNet: _timm_resnet, ConvNeXt: _timm_convnext}
     elif "torchvision" in libraries:
         from torchvision import models
 
-        openers = {models.ResNet: _vision_resnet, models.ConvNeXt: _vision_convnext}
+        readers = {models.ResNet: _vision_resnet, models.ConvNeXt: _vision_convnext}
     else:
         return None
-    return next((opener(net) for kind, opener in openers.items() if isinstance(net, kind)), None)
+    return next((reader(net) for kind, reader in readers.items() if isinstance(net, kind)), None)
 
 
-def _timm_resnet(net: Any) -> _Opened:
+def _timm_resnet(net: Any) -> _Parts:
     # A deep stem is a sequence of convolutions.
     first, *others = net.conv1 if isinstance(net.conv1, nn.Sequential) else [net.conv1]
 
@@ -134,31 +134,31 @@ def _timm_resnet(net: Any) -> _Opened:
         return cast(Tensor, net.forward_head(maps, pre_logits=True))
 
     stem = [*others, net.bn1, net.act1, net.maxpool]
-    return _Opened(first, stem, _resnet_stages(net), pool, net.get_classifier(), net.head_hidden_size)
+    return _Parts(first, stem, _resnet_stages(net), pool, net.get_classifier(), net.head_hidden_size)
 
 
-def _vision_resnet(net: Any) -> _Opened:
+def _vision_resnet(net: Any) -> _Parts:
     def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.avgpool(maps)).flatten(1)
 
     stem = [net.bn1, net.relu, net.maxpool]
-    return _Opened(net.conv1, stem, _resnet_stages(net), pool, net.fc, net.fc.in_features)
+    return _Parts(net.conv1, stem, _resnet_stages(net), pool, net.fc, net.fc.in_features)
 
 
 def _resnet_stages(net: Any) -> list[ConvStage]:
     return [ConvStage(list(stage)) for stage in (net.layer1, net.layer2, net.layer3, net.layer4)]
 
 
-def _timm_convnext(net: Any) -> _Opened:
+def _timm_convnext(net: Any) -> _Parts:
     def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.forward_head(net.norm_pre(maps), pre_logits=True))
 
     first, *stem = net.stem
     stages = [ConvStage(list(stage.blocks), stage.downsample) for stage in net.stages]
-    return _Opened(first, stem, stages, pool, net.get_classifier(), net.head_hidden_size)
+    return _Parts(first, stem, stages, pool, net.get_classifier(), net.head_hidden_size)
 
 
-def _vision_convnext(net: Any) -> _Opened:
+def _vision_convnext(net: Any) -> _Parts:
     def pool(maps: Tensor) -> Tensor:
         return cast(Tensor, net.classifier[:-1](net.avgpool(maps)))
 
@@ -166,10 +166,10 @@ def _vision_convnext(net: Any) -> _Opened:
     (first, *stem), *parts = net.features
     merges = [None, *parts[1::2]]
     stages = [ConvStage(list(blocks), merge) for blocks, merge in zip(parts[::2], merges, strict=True)]
-    return _Opened(first, stem, stages, pool, net.classifier[-1], net.classifier[-1].in_features)
+    return _Parts(first, stem, stages, pool, net.classifier[-1], net.classifier[-1].in_features)
 
 
-def _chained(steps: Iterable[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:
+def _run_all(steps: Iterable[Callable[[Tensor], Tensor]], maps: Tensor) -> Tensor:
     for step in steps:
         maps = step(maps)
     return maps

@@ -16,7 +16,7 @@ from .vit import ViT
 __all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]
 
 _Run = Callable[[Tensor], Tensor]
-_Opened = tuple[nn.Module, _Run, Sequence[nn.Parameter]]
+_Parts = tuple[nn.Module, _Run, Sequence[nn.Parameter]]
 
 
 class FeatureNet(nn.Module):
@@ -42,7 +42,7 @@ class FeatureNet(nn.Module):
     def __init__(self, model: TorchModel) -> None:
         super().__init__()
         self._model = (model,)
-        self.net, self._run, skipped = _opened(model)
+        self.net, self._run, skipped = _parts_of(model)
         self._skipped = {id(parameter) for parameter in skipped}
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -54,12 +54,12 @@ class FeatureNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns features (N, D)."""
-        found: object = self._run(images)
-        if not isinstance(found, Tensor) or found.ndim != 2 or len(found) != len(images):
-            what = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
+        features: object = self._run(images)
+        if not isinstance(features, Tensor) or features.ndim != 2 or len(features) != len(images):
+            what = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
             name = self._model[0].spec.name
             raise ConfigError(f"{name} has no features ({len(images)}, D) before its classifier, but {what}.")
-        return found
+        return features
 
     @torch.no_grad()
     def width(self) -> int:
@@ -97,15 +97,15 @@ def backbone_parameters(model: TorchModel) -> list[nn.Parameter]:
     return list(FeatureNet(model).weights().values())
 
 
-def _opened(model: TorchModel) -> _Opened:
+def _parts_of(model: TorchModel) -> _Parts:
     """Returns the net, how it makes features of images in [0, 1], and the parameters that have no part in that."""
     try:
         vit = ViT(model)
     except ConfigError:
-        return _of_another(model)
+        return _parts_of_other(model)
     projection = [value for name, value in vit.net.named_parameters() if name == "proj"]
-    after = _timm_classifier(vit.net) if "timm" in _libraries(vit.net) else projection
-    return vit.net, lambda images: _cls(vit, images), after
+    skipped = _timm_classifier(vit.net) if "timm" in _libraries(vit.net) else projection
+    return vit.net, lambda images: _cls(vit, images), skipped
 
 
 def _cls(vit: ViT, images: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def _cls(vit: ViT, images: Tensor) -> Tensor:
     return cast(Tensor, vit.norm(tokens[:, 0]))
 
 
-def _of_another(model: TorchModel) -> _Opened:
+def _parts_of_other(model: TorchModel) -> _Parts:
     net: Any = model.net
     if isinstance(model, DualEncoder):
         net = _clip_tower(net.visual)
@@ -124,7 +124,7 @@ def _of_another(model: TorchModel) -> _Opened:
     if "timm" in libraries:
         skipped = _timm_classifier(net)
     elif "torchvision" in libraries:
-        net = _without_last(net)
+        net = _without_last_layer(net)
     elif not isinstance(model, DualEncoder):
         raise ConfigError(
             f"{model.spec.name} is {type(net).__name__}; expected a net of timm, torchvision or open_clip, since only "
@@ -133,9 +133,11 @@ def _of_another(model: TorchModel) -> _Opened:
 
     def run(images: Tensor) -> Tensor:
         values = _normalized(model, images)
-        found = net.forward_head(net.forward_features(values), pre_logits=True) if "timm" in libraries else net(values)
+        features = (
+            net.forward_head(net.forward_features(values), pre_logits=True) if "timm" in libraries else net(values)
+        )
         # CoCa's towers return their tokens too.
-        return cast(Tensor, found[0] if isinstance(found, tuple) else found)
+        return cast(Tensor, features[0] if isinstance(features, tuple) else features)
 
     return net, run, skipped
 
@@ -153,24 +155,24 @@ def _clip_tower(visual: Any) -> nn.Module:
 
 
 def _timm_classifier(net: Any) -> Sequence[nn.Parameter]:
-    found = net.get_classifier()  # of distilled nets a pair
-    return list(nn.ModuleList(found if isinstance(found, tuple) else (found,)).parameters())
+    classifier = net.get_classifier()  # of distilled nets a pair
+    return list(nn.ModuleList(classifier if isinstance(classifier, tuple) else (classifier,)).parameters())
 
 
-def _without_last(net: nn.Module) -> nn.Module:
+def _without_last_layer(net: nn.Module) -> nn.Module:
     """Returns a shallow copy whose last layer is the identity; every other module and parameter is the net's own."""
     last = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-    return _replaced(net, last)
+    return _without(net, last)
 
 
-def _replaced(net: nn.Module, gone: nn.Module) -> nn.Module:
-    if net is gone:
+def _without(net: nn.Module, removed: nn.Module) -> nn.Module:
+    if net is removed:
         return nn.Identity()
-    if all(module is not gone for module in net.modules()):
+    if all(module is not removed for module in net.modules()):
         return net
     shell = copy.copy(net)
     shell.training = False
-    shell._modules = {name: child and _replaced(child, gone) for name, child in net._modules.items()}
+    shell._modules = {name: child and _without(child, removed) for name, child in net._modules.items()}
     return shell
 
 

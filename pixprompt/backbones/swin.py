@@ -67,12 +67,12 @@ class SwinBlock:
         """Normed tokens (N, H, W, D) -> windows (N, num_windows, A, D), shifted, filled up with zeros at the edges."""
         if any(self.shift):
             normed = torch.roll(normed, (-self.shift[0], -self.shift[1]), (1, 2))
-        extra = [rows * window - side for rows, window, side in zip(self._grid, self.window, self.size, strict=True)]
-        if any(extra):
-            normed = F.pad(normed, (0, 0, 0, extra[1], 0, extra[0]))
+        padding = [rows * window - side for rows, window, side in zip(self._grid, self.window, self.size, strict=True)]
+        if any(padding):
+            normed = F.pad(normed, (0, 0, 0, padding[1], 0, padding[0]))
         (down, across), (high, wide) = self._grid, self.window
-        cut = normed.reshape(len(normed), down, high, across, wide, -1).transpose(2, 3)
-        return cut.reshape(len(normed), self.num_windows, high * wide, -1)
+        windows = normed.reshape(len(normed), down, high, across, wide, -1).transpose(2, 3)
+        return windows.reshape(len(normed), self.num_windows, high * wide, -1)
 
     def join(self, windows: Tensor) -> Tensor:
         """Windows (N, num_windows, A, D) -> tokens (N, H, W, D): the way back from `split`."""

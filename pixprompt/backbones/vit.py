@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import DualEncoder, TorchModel
-from .anatomy import Anatomy, of_clip, of_timm
 from .layer import Layer
+from .vit_parts import ViTParts, open_clip_parts, timm_parts
 
 __all__ = ["Layer", "ViT"]
 
@@ -39,13 +39,13 @@ class ViT:
     """
 
     def __init__(self, model: TorchModel) -> None:
-        found = _opened(model)
-        self.model, self.net = model, found.net
-        self.layers: Sequence[Layer] = found.layers
-        self.width, self.grid, self.num_prefix = found.width, found.grid, found.num_prefix
-        self.project, self.position = found.project, found.position
-        self.norm_pre, self.norm = found.norm_pre, found.norm
-        self._place, self._embeddings = found.place, found.embeddings
+        parts = _parts_of(model)
+        self.model, self.net = model, parts.net
+        self.layers: Sequence[Layer] = parts.layers
+        self.width, self.grid, self.num_prefix = parts.width, parts.grid, parts.num_prefix
+        self.project, self.position = parts.project, parts.position
+        self.norm_pre, self.norm = parts.norm_pre, parts.norm
+        self._place, self._embeddings = parts.place, parts.embeddings
 
     @property
     def depth(self) -> int:
@@ -79,18 +79,18 @@ class ViT:
         return self.place(self.patches(images))
 
 
-def _opened(model: TorchModel) -> Anatomy:
+def _parts_of(model: TorchModel) -> ViTParts:
     net: Any = model.net.visual if isinstance(model, DualEncoder) else model.net
     # By the name of its module, so that no library is loaded that the model does not come from.
     libraries = {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
-    found = None
+    parts = None
     if "timm" in libraries:
-        found = of_timm(net)
+        parts = timm_parts(net)
     elif "open_clip" in libraries:
-        found = of_clip(net)
-    if found is None:
+        parts = open_clip_parts(net)
+    if parts is None:
         raise ConfigError(
             f"{model.spec.name} is {type(net).__name__}; expected a vision transformer of timm or open_clip with a "
             "CLS token, learned positions, and plain pre-norm layers. Choose another model or another method."
         )
-    return found
+    return parts

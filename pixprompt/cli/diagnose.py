@@ -62,7 +62,7 @@ def diagnose(
     images, and says what a linear head on the same answers would give.
     """
     from ..diagnose.run import diagnose as run
-    from ..diagnostics.measure import Settings
+    from ..diagnostics.measure import MeasureSettings
 
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
@@ -73,7 +73,7 @@ def diagnose(
                 reference,
                 inception_file=inception,
                 lpips_file=lpips,
-                settings=Settings(seed=seed, pairs=pairs, bootstrap=bootstrap),
+                settings=MeasureSettings(seed=seed, pairs=pairs, bootstrap=bootstrap),
                 budget=calls.budget,
                 out=out,
                 reporter=console,

@@ -173,12 +173,12 @@ def predict(
     code is then 1.
     """
     from ..engine.parts import pick_device
-    from ..segmentation import load_segmenter, windows_of
+    from ..segmentation import load_segmenter, make_windows
     from ..segmentation.pictures import label_picture, overlay
 
     place = pick_device(device or "auto")
     saved = load_segmenter(run_folder, model=model, weights=weights, device=place)
-    windows = windows_of(saved, place, multi_scale=multi_scale)
+    windows = make_windows(saved, place, multi_scale=multi_scale)
     jobs, unread = find_jobs(inputs, out, _LABELS, keep=run_folder)
     overlays, _ = find_jobs(inputs, out, _OVERLAY, keep=run_folder)
     failed = [{"path": str(failure.path), "reason": failure.reason} for failure in unread]

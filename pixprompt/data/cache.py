@@ -1,4 +1,4 @@
-"""Decoding into canvases, once: what was decoded is kept in a store and mapped from it the next time."""
+"""Decoding into canvases, once: canvases are stored, and mapped the next time."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def make_canvases(
         canvas: How an image becomes a canvas.
         workers: Threads that decode; 0 decodes in the caller's. The result does not depend on it.
         cache: Folder of the canvas files; None means `cache_folder()`.
-        on_image: Called after each image that is decoded or skipped; not called for canvases that were kept.
+        on_image: Called after each image that is decoded or skipped; not called for stored canvases.
 
     Raises:
         ConfigError: `workers` is negative.
@@ -107,25 +107,27 @@ def _fill(
         except ImageError as error:
             return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
 
-    todo = {digest: index for index, digest in enumerate(digests) if digest not in store}
+    missing = {digest: index for index, digest in enumerate(digests) if digest not in store}
     # By blocks: one slow image must not let the canvases of all later ones pile up in memory.
     size = max(workers, 1, min(_BLOCK, _BLOCK_BYTES // (3 * canvas.size[0] * canvas.size[1])))
-    blocks = [list(todo)[start : start + size] for start in range(0, len(todo), size)]
+    blocks = [list(missing)[start : start + size] for start in range(0, len(missing), size)]
     # Runs that fill the same store at the same time share the work when each goes its own way.
     random.SystemRandom().shuffle(blocks)
     pool = ThreadPoolExecutor(max(1, workers))
     try:
         for block in blocks:
             store.refresh()
-            rest = [digest for digest in block if digest not in store]
-            results = (pool.map if workers else map)(one, [todo[digest] for digest in rest])
-            _keep(store, zip(rest, results, strict=True), on_image)
+            remaining = [digest for digest in block if digest not in store]
+            results = (pool.map if workers else map)(one, [missing[digest] for digest in remaining])
+            _store(store, zip(remaining, results, strict=True), on_image)
     finally:
         # On an interrupt: the images at work are finished, the others are not begun.
         pool.shutdown(cancel_futures=True)
 
 
-def _keep(store: CanvasStore, results: Iterable[tuple[str, Pixels | str]], on_image: Callable[[], None] | None) -> None:
+def _store(
+    store: CanvasStore, results: Iterable[tuple[str, Pixels | str]], on_image: Callable[[], None] | None
+) -> None:
     """Adds results to the store, about once a second, and also when an interrupt ends them."""
     done: dict[str, Pixels | str] = {}
     last = time.monotonic()

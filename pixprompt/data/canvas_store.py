@@ -1,4 +1,4 @@
-"""The store of canvases: an image is decoded once for a canvas setting, whichever data set, seed or split asks for it.
+"""The store of canvases: an image is decoded once for a canvas setting, whichever data set, seed or split needs it.
 
 There is one folder per canvas setting, and a row for each image by the digest of its key. A writer appends to a pair
 of files of its own, so that runs beside each other need no locks: NAME.rows holds canvases, one after another;
@@ -36,7 +36,7 @@ _STALE_SECONDS = 3600
 
 
 class CanvasRows:
-    """Canvases (N, H, W, 3) uint8 that are read when they are asked for.
+    """Canvases (N, H, W, 3) uint8 that are read when they are indexed.
 
     An index, a slice or an array of indices gives a new array, which its owner may change.
     """
@@ -89,8 +89,8 @@ class CanvasStore:
         self._shape = (*size, 3)
         self._wanted = frozenset(wanted)
         self._places: dict[str, tuple[str, int]] = {}
-        self._seen: dict[str, tuple[int, int]] = {}
-        """Name of a pair -> bytes of its index that were read, and rows that they tell of."""
+        self._read_so_far: dict[str, tuple[int, int]] = {}
+        """Name of a pair -> bytes of its index that were read, and rows that its lines count."""
         self._unusable: set[str] = set()
         self._own = os.urandom(8).hex()
         self._memory: list[Pixels] | None = None
@@ -100,7 +100,7 @@ class CanvasStore:
         return digest in self._places or digest in self.reasons
 
     def refresh(self) -> None:
-        """Takes note of what other runs have added."""
+        """Reads what other runs have added."""
         for path in sorted(self._folder.glob("*.index")):
             if path.stem in self._unusable:
                 continue
@@ -115,7 +115,7 @@ class CanvasStore:
                     _remove(path)
 
     def add(self, results: Mapping[str, Pixels | str]) -> None:
-        """Keeps canvases, and the reasons of images that have none; in memory, with a warning, if the disk fails.
+        """Stores canvases, and the reasons of images that have none; in memory, with a warning, if the disk fails.
 
         Args:
             results: Digest -> canvas (H, W, 3) or reason; none of them is in the store.
@@ -126,9 +126,9 @@ class CanvasStore:
             try:
                 self._append(list(rows.values()), [*rows, *(f"{digest} {text}" for digest, text in reasons.items())])
             except OSError as error:
-                self._give_up(error)
+                self._continue_in_memory(error)
         if self._memory is None:
-            name, after = self._own, self._seen[self._own][1]
+            name, after = self._own, self._read_so_far[self._own][1]
         else:
             self._memory += rows.values()
             name, after = _MEMORY, len(self._memory)
@@ -152,12 +152,12 @@ class CanvasStore:
         path = self._file(name, "rows")
         try:
             # A plain view: indexing a memmap costs more than copying a small row.
-            return np.asarray(np.memmap(path, np.uint8, "r", shape=(self._seen[name][1], *self._shape)))
+            return np.asarray(np.memmap(path, np.uint8, "r", shape=(self._read_so_far[name][1], *self._shape)))
         except (OSError, ValueError) as error:
             raise DataError(f"{path}: the canvas file changed while it was in use ({error}); run again.") from error
 
     def _read(self, path: Path) -> None:
-        done, count = self._seen.get(path.stem, (0, 0))
+        done, count = self._read_so_far.get(path.stem, (0, 0))
         if path.stat().st_size == done:
             return
         with path.open("rb") as file:
@@ -176,16 +176,16 @@ class CanvasStore:
                 count += 1
         rows = path.with_suffix(".rows")
         if count and (not rows.exists() or rows.stat().st_size < count * prod(self._shape)):
-            raise ValueError(f"it tells of {count} rows, and {rows.name} has fewer")
-        self._seen[path.stem] = (done + len(text), count)
+            raise ValueError(f"it counts {count} rows, and {rows.name} has fewer")
+        self._read_so_far[path.stem] = (done + len(text), count)
         self._places.update((digest, place) for digest, place in places.items() if digest in self._wanted)
         self.reasons.update((digest, reason) for digest, reason in reasons.items() if digest in self._wanted)
 
     def _append(self, rows: Sequence[Pixels], lines: Sequence[str]) -> None:
-        if self._own not in self._seen:
+        if self._own not in self._read_so_far:
             self._folder.mkdir(parents=True, exist_ok=True)
             _sweep(self._folder)
-        done, count = self._seen.setdefault(self._own, (0, 0))
+        done, count = self._read_so_far.setdefault(self._own, (0, 0))
         with self._file(self._own, "rows").open("ab") as file:
             for pixels in rows:
                 file.write(pixels.tobytes())
@@ -194,18 +194,18 @@ class CanvasStore:
         text = "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
         with self._file(self._own, "index").open("ab") as file:
             file.write(text)
-        self._seen[self._own] = (done + len(text), count + len(rows))
+        self._read_so_far[self._own] = (done + len(text), count + len(rows))
 
-    def _give_up(self, error: OSError) -> None:
+    def _continue_in_memory(self, error: OSError) -> None:
         logger.warning("canvases cannot be kept in %s (%s) and stay in memory; free some space or set PIXPROMPT_CACHE.",
                        self._folder, error)  # fmt: skip
         self._memory = []
-        done, count = self._seen.get(self._own, (0, 0))
+        done, count = self._read_so_far.get(self._own, (0, 0))
         index, rows = self._file(self._own, "index"), self._file(self._own, "rows")
         if done == 0:
             _remove(index)
             return
-        with suppress(OSError):  # the index first: its lines must never tell of rows that are gone
+        with suppress(OSError):  # the index first: its lines must never count rows that are gone
             os.truncate(index, done)
             os.truncate(rows, count * prod(self._shape))
 

@@ -56,11 +56,11 @@ def _rows(file: Path) -> list[_Row]:
             reader = csv.DictReader(lines, restval="")
             columns = [str(column).strip().lower() for column in reader.fieldnames or []]
             reader.fieldnames = columns
-            lacking = [column for column in _REQUIRED if column not in columns]
-            if lacking:
+            missing_columns = [column for column in _REQUIRED if column not in columns]
+            if missing_columns:
                 raise DataError(
                     f"{file}: expected the columns path, label and optionally split, separated by commas; "
-                    f"lacking {listed(lacking)}, found {listed(columns) or 'none'}."
+                    f"lacking {listed(missing_columns)}, found {listed(columns) or 'none'}."
                 )
             return [_row(file, reader.line_num, values) for values in reader]
     except OSError as error:
@@ -82,8 +82,8 @@ def _refuse(file: Path, rows: Iterable[_Row], wrong: Callable[[_Row], bool], wha
 
 
 def _unknown(rows: Iterable[_Row]) -> str:
-    odd = sorted({row.split for row in rows if row.split and row.split.lower() not in SPLIT_NAMES})
-    return f"unknown split {listed(odd)} (known: train, val, test)"
+    unknown = sorted({row.split for row in rows if row.split and row.split.lower() not in SPLIT_NAMES})
+    return f"unknown split {listed(unknown)} (known: train, val, test)"
 
 
 def _collection(rows: list[_Row]) -> Collection:

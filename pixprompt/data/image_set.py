@@ -1,4 +1,4 @@
-"""What every data source gives: images that are opened when they are needed, with labels and identities."""
+"""What every data source returns: images that are opened when they are needed, with labels and identities."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNLABELLED = -1
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Lazily opened images; nothing is decoded, and nothing kept, until `open` is called.
+    """Lazily opened images; nothing is decoded or held until `open` is called.
 
     Attributes:
         names: What to call each image in messages: a path, or "digits/0007".
@@ -54,11 +54,11 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class Collection:
-    """A data set as it was found, before any split is carved.
+    """A data set as it was read, with the splits that it has.
 
     Attributes:
         classes: K names; label k means classes[k].
-        parts: The splits that its makers gave, by name ("train", "val", "test"); only "train" where they gave none.
+        parts: Its own splits by name ("train", "val", "test"); only "train" where it has none.
     """
 
     classes: tuple[str, ...]
@@ -70,7 +70,7 @@ class Data:
     """A labelled data set with its three splits, which share no image.
 
     Attributes:
-        seed: That the splits were drawn with; None where they were not drawn by `load_data`.
+        seed: Seed of the splits; None where they were not drawn by `load_data`.
     """
 
     name: str

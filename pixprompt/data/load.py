@@ -19,7 +19,7 @@ def load_data(name: str, *, seed: int = 0, shots: int | None = None) -> Data:
 
     Args:
         name: A name of DATASETS, "folder:PATH" or "csv:FILE".
-        seed: Decides the splits that have to be carved, and the shots.
+        seed: Decides the splits that are missing, and the shots.
         shots: Images per class in train and at most in val; None takes all.
 
     Raises:
@@ -42,7 +42,7 @@ def load_images(name: str) -> ImageSet:
         ConfigError: Nothing goes by that name.
         DataError: The images cannot be found or read.
     """
-    kind, path = _parsed(name)
+    kind, path = _parse(name)
     if kind == "folder":
         return read_images(path)
     if kind == "" and name not in DATASETS and path.exists():
@@ -52,7 +52,7 @@ def load_images(name: str) -> ImageSet:
 
 
 def _collection(name: str) -> Collection:
-    kind, path = _parsed(name)
+    kind, path = _parse(name)
     if kind == "folder":
         return read_folder(path)
     if kind == "csv":
@@ -62,7 +62,7 @@ def _collection(name: str) -> Collection:
     return DATASETS[name]()
 
 
-def _parsed(name: str) -> tuple[str, Path]:
+def _parse(name: str) -> tuple[str, Path]:
     kind, colon, rest = name.partition(":")
     if not colon or kind not in ("folder", "csv"):
         return "", Path(name).expanduser()

@@ -17,26 +17,26 @@ import numpy.typing as npt
 from ..core import ConfigError, DataError
 from .image_set import Collection, Data, ImageSet
 
-__all__ = ["SHARE", "SPLITS", "carve", "few", "listed", "split"]
+__all__ = ["SHARE", "SPLITS", "draw_shots", "hold_out", "listed", "split"]
 
 logger = logging.getLogger(__name__)
 
 Indices = npt.NDArray[np.int64]
 SPLITS = ("train", "val", "test")
 SHARE = 0.2
-"""Of each class, the part that goes to a split that has to be carved."""
+"""Of each class, the part that goes to a split that is missing."""
 
 _PURPOSES = {name: number for number, name in enumerate(("test", "val", "train shots", "val shots"))}
 _SHOWN = 5
 
 
-def split(found: Collection, *, name: str, seed: int, shots: int | None = None) -> Data:
-    """Completes the splits of a collection: test and val are carved out of train where they are missing.
+def split(data: Collection, *, name: str, seed: int, shots: int | None = None) -> Data:
+    """Completes the splits of a collection: test and val are held out of train where they are missing.
 
     Args:
-        found: The collection as it was read.
+        data: The collection as it was read.
         name: What the user typed, for messages.
-        seed: At least 0; decides which images are carved and which are the shots.
+        seed: At least 0; decides which images are held out and which are the shots.
         shots: Images per class in train, and at most as many in val; None takes all. Test is never reduced.
 
     Raises:
@@ -47,29 +47,29 @@ def split(found: Collection, *, name: str, seed: int, shots: int | None = None) 
         raise ConfigError(f"a seed must be at least 0, got {seed}.")
     if shots is not None and shots < 1:
         raise ConfigError(f"shots must be at least 1 image per class, got {shots}.")
-    _check(found, name)
-    parts = dict(found.parts)
+    _check(data, name)
+    parts = dict(data.parts)
     for part in ("test", "val"):
         if part not in parts:
-            rest, carved = carve(parts["train"].labels, seed=seed, purpose=part)
-            parts[part], parts["train"] = parts["train"].subset(carved), parts["train"].subset(rest)
-            _check_carved(parts[part], part, found.classes, name)
+            rest, held_out = hold_out(parts["train"].labels, seed=seed, purpose=part)
+            parts[part], parts["train"] = parts["train"].subset(held_out), parts["train"].subset(rest)
+            _check_held_out(parts[part], part, data.classes, name)
     if shots is not None:
         for part in ("train", "val"):
-            parts[part] = parts[part].subset(few(parts[part].labels, shots, seed=seed, purpose=f"{part} shots"))
-        _warn_few(parts["train"], shots, found.classes, name)
-    return Data(name, found.classes, parts["train"], parts["val"], parts["test"], seed=seed)
+            parts[part] = parts[part].subset(draw_shots(parts[part].labels, shots, seed=seed, purpose=f"{part} shots"))
+        _warn_few(parts["train"], shots, data.classes, name)
+    return Data(name, data.classes, parts["train"], parts["val"], parts["test"], seed=seed)
 
 
-def carve(labels: npt.NDArray[np.int64], *, seed: int, purpose: str) -> tuple[Indices, Indices]:
-    """Splits indices into (rest, carved) with SHARE of each class carved, at least one image on both sides.
+def hold_out(labels: npt.NDArray[np.int64], *, seed: int, purpose: str) -> tuple[Indices, Indices]:
+    """Splits indices into (rest, held out) with SHARE of each class held out, at least one image on both sides.
 
     A class of one image stays in the rest.
 
     Args:
         labels: (N,) class indices.
         seed: At least 0.
-        purpose: What the carved images are for; another purpose draws other images.
+        purpose: What the held-out images are for; another purpose draws other images.
 
     Returns:
         Two sorted index arrays that share nothing and together hold 0..N-1.
@@ -81,7 +81,7 @@ def carve(labels: npt.NDArray[np.int64], *, seed: int, purpose: str) -> tuple[In
     return np.flatnonzero(~chosen), np.flatnonzero(chosen)
 
 
-def few(labels: npt.NDArray[np.int64], shots: int, *, seed: int, purpose: str) -> Indices:
+def draw_shots(labels: npt.NDArray[np.int64], shots: int, *, seed: int, purpose: str) -> Indices:
     """Returns the sorted indices of at most `shots` images of each class; fewer shots are a subset of more."""
     chosen = [shuffled[:shots] for shuffled in _shuffled(labels, seed, purpose)]
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *chosen]))
@@ -104,14 +104,14 @@ def _count(images: ImageSet, classes: tuple[str, ...]) -> npt.NDArray[np.int64]:
     return np.bincount(images.labels, minlength=len(classes))
 
 
-def _check(found: Collection, name: str) -> None:
-    _check_classes(found.classes, name)
-    if "train" not in found.parts:
-        raise DataError(f"{name}: there is no train split, only {listed(found.parts)}; add one.")
-    _check_train(found, name)
+def _check(data: Collection, name: str) -> None:
+    _check_classes(data.classes, name)
+    if "train" not in data.parts:
+        raise DataError(f"{name}: there is no train split, only {listed(data.parts)}; add one.")
+    _check_train(data, name)
     for part in SPLITS[1:]:
-        if part in found.parts:
-            _check_given(found, part, name)
+        if part in data.parts:
+            _check_split(data, part, name)
 
 
 def _check_classes(classes: tuple[str, ...], name: str) -> None:
@@ -129,40 +129,40 @@ def _check_classes(classes: tuple[str, ...], name: str) -> None:
         seen[plain] = label
 
 
-def _check_train(found: Collection, name: str) -> None:
-    counts = _count(found.parts["train"], found.classes)
-    elsewhere = [(part, _count(found.parts[part], found.classes)) for part in SPLITS[1:] if part in found.parts]
-    for part, others in elsewhere:
-        lacking = [label for label, here, there in zip(found.classes, counts, others, strict=True) if there > here == 0]
-        if lacking:
-            raise DataError(f"{name}: {part} has classes that train lacks: {listed(lacking)}; add training images.")
-    empty = [label for label, count in zip(found.classes, counts, strict=True) if count == 0]
+def _check_train(data: Collection, name: str) -> None:
+    counts = _count(data.parts["train"], data.classes)
+    other_counts = [(part, _count(data.parts[part], data.classes)) for part in SPLITS[1:] if part in data.parts]
+    for part, others in other_counts:
+        missing = [label for label, here, there in zip(data.classes, counts, others, strict=True) if there > here == 0]
+        if missing:
+            raise DataError(f"{name}: {part} has classes that train lacks: {listed(missing)}; add training images.")
+    empty = [label for label, count in zip(data.classes, counts, strict=True) if count == 0]
     if empty:
         raise DataError(f"{name}: classes without a single image: {listed(empty)}; add images or remove the class.")
-    small = [f"{label} ({count})" for label, count in zip(found.classes, counts, strict=True) if count < 3]
-    if small and not elsewhere:
+    small = [f"{label} ({count})" for label, count in zip(data.classes, counts, strict=True) if count < 3]
+    if small and not other_counts:
         raise DataError(
             f"{name}: too few images to split these classes into train, val and test: {listed(small)}; "
             "each class needs at least 3."
         )
 
 
-def _check_given(found: Collection, part: str, name: str) -> None:
-    counts = _count(found.parts[part], found.classes)
+def _check_split(data: Collection, part: str, name: str) -> None:
+    counts = _count(data.parts[part], data.classes)
     if not counts.sum():
         raise DataError(f"{name}: the {part} split has no images; add some, or remove it and let it be carved.")
-    missing = [label for label, count in zip(found.classes, counts, strict=True) if count == 0]
+    missing = [label for label, count in zip(data.classes, counts, strict=True) if count == 0]
     if missing:
         logger.warning("%s: %s has no image of %s; its accuracy says nothing about them.", name, part, listed(missing))
 
 
-def _check_carved(carved: ImageSet, part: str, classes: tuple[str, ...], name: str) -> None:
-    if not len(carved):
+def _check_held_out(images: ImageSet, part: str, classes: tuple[str, ...], name: str) -> None:
+    if not len(images):
         raise DataError(
             f"{name}: no class has the 2 images that it takes to carve a {part} split out of train; "
             f"add images, or give a {part} split."
         )
-    counts = _count(carved, classes)
+    counts = _count(images, classes)
     missing = [label for label, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
         logger.warning("%s: one image only of %s; it stays in train, and %s has none.", name, listed(missing), part)

@@ -73,7 +73,7 @@ def _in_memory(labels: str, *, channels_first: bool = False) -> Callable[[Any, s
     return read
 
 
-def _counted(dataset: Any, prefix: str) -> ImageSet:
+def _by_count(dataset: Any, prefix: str) -> ImageSet:
     # CLEVR's labels are the numbers of objects, 3 to 10.
     return _sorted_files([(path, count - 3) for path, count in zip(dataset._image_files, dataset._labels, strict=True)])
 
@@ -111,9 +111,9 @@ class TorchvisionSet:
         Raises:
             DataError: It is neither there nor to be had.
         """
-        found = {part: self._find(arguments) for part, arguments in self.parts.items()}
-        parts = {part: self.read(dataset, f"{self.name}/{part}") for part, dataset in found.items()}
-        return Collection(self.classes or self._given_classes(found["train"]), parts)
+        datasets = {part: self._find(arguments) for part, arguments in self.parts.items()}
+        parts = {part: self.read(dataset, f"{self.name}/{part}") for part, dataset in datasets.items()}
+        return Collection(self.classes or self._classes_of(datasets["train"]), parts)
 
     def _find(self, arguments: Mapping[str, Any]) -> Any:
         from torchvision import datasets
@@ -122,30 +122,30 @@ class TorchvisionSet:
         try:
             return build(str(data_folder()), **arguments)
         except ImportError as error:
-            raise self._lacks(error) from error
+            raise self._missing_package(error) from error
         except _FAILURES:
             pass
         try:
             return build(str(data_folder()), **arguments, download=True)
         except ImportError as error:
-            raise self._lacks(error) from error
+            raise self._missing_package(error) from error
         except _FAILURES as error:
             raise DataError(
                 f"{self.name}: looked for {data_folder() / self.place}, found nothing usable, and could not download "
                 f"it ({error}). Put it there by hand, or set PIXPROMPT_DATA to the folder that holds it."
             ) from error
 
-    def _lacks(self, error: ImportError) -> DataError:
+    def _missing_package(self, error: ImportError) -> DataError:
         return DataError(f"{self.name}: torchvision needs {error.name} to read it; pip install {error.name}.")
 
-    def _given_classes(self, dataset: Any) -> tuple[str, ...]:
+    def _classes_of(self, dataset: Any) -> tuple[str, ...]:
         try:
-            given: Sequence[str] = dataset.classes
+            names: Sequence[str] = dataset.classes
         except AttributeError as error:
             raise DataError(
                 f"{self.name}: this torchvision gives no class names for it; update torchvision."
             ) from error
-        return tuple(_words(name) for name in given)
+        return tuple(_words(name) for name in names)
 
 
 def _words(name: str) -> str:
@@ -158,13 +158,13 @@ def _words(name: str) -> str:
     return re.sub(r"(?<=[a-z])-(?=[a-z])", " ", name)
 
 
-_KNOWN = (
+_SETS = (
     (TorchvisionSet("cifar10", "CIFAR10", "cifar-10-batches-py/", _FLAG, _in_memory("targets")),
      "60,000 photos of 32x32 pixels, 10 classes"),
     (TorchvisionSet("cifar100", "CIFAR100", "cifar-100-python/", _FLAG, _in_memory("targets")),
      "60,000 photos of 32x32 pixels, 100 classes"),
     (TorchvisionSet("clevr", "CLEVRClassification", "clevr/CLEVR_v1.0/",
-                    {"train": {"split": "train"}, "test": {"split": "val"}}, _counted, NUMBER_WORDS[3:11]),
+                    {"train": {"split": "train"}, "test": {"split": "val"}}, _by_count, NUMBER_WORDS[3:11]),
      "85,000 rendered scenes, the number of objects, 8 classes; its val split is the test split here"),
     (TorchvisionSet("dtd", "DTD", "dtd/dtd/", _SPLIT, _FILES), "5,640 textures, 47 classes"),
     (TorchvisionSet("eurosat", "EuroSAT", "eurosat/2750/", _ONE, _from_pairs("samples")),
@@ -194,5 +194,5 @@ _KNOWN = (
      "99,289 photos of house numbers, 32x32 pixels, 10 classes"),
 )  # fmt: skip
 
-for _set, _line in _KNOWN:
+for _set, _line in _SETS:
     DATASETS.register(_set.name, _line)(_set)

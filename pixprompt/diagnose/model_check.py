@@ -1,4 +1,4 @@
-"""A first look at a model: how far a few labelled images get without any prompt."""
+"""The check of a model: its accuracy on a few labelled images without any prompt."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from ..canvas import Canvas
 from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
-from ..data.splits import few
+from ..data.splits import draw_shots
 from ..engine.answers import Answered, query_canvases
 from ..engine.fit.cross_fit import choose
 from ..engine.parts import canvases_of, model_output
@@ -29,7 +29,7 @@ __all__ = ["ModelCheck", "check_model", "images_per_class"]
 
 _FOLDS = 5
 _PREPOSITIONS = re.compile(r" (?:for|of|with|in|on|to|from) ")
-_LEAST = 2
+_MIN_IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class ModelCheck:
     """What the model's answers to a few labelled images say; accuracies by cross-validation.
 
     Attributes:
-        asked: Queries spent, those included by which the form of the answers was found out.
+        asked: Queries spent, including those that probed the form of the answers.
         images: That could be read; all others are shares of these.
         classes: K.
         accuracy: Without a prompt, with the best output transform that is no head; None where there is no such one.
@@ -71,7 +71,7 @@ class ModelCheck:
 
 
 def images_per_class(labelled: int, budget: int | None, num_classes: int, *, asked: int = 0) -> int:
-    """Returns how many labelled images of each class are asked about.
+    """Returns how many labelled images of each class are queried.
 
     Args:
         labelled: Wanted, per class.
@@ -83,12 +83,12 @@ def images_per_class(labelled: int, budget: int | None, num_classes: int, *, ask
         ConfigError: Fewer than two per class are wanted or can be paid.
     """
     count = labelled if budget is None else min(labelled, (budget - asked) // num_classes)
-    if count < _LEAST:
+    if count < _MIN_IMAGES:
         spent = f", {asked} of them spent to find out how the model answers," if asked else ""
-        why = f"--labelled {labelled}" if labelled < _LEAST else f"a budget of {budget} queries{spent}"
+        limit = f"--labelled {labelled}" if labelled < _MIN_IMAGES else f"a budget of {budget} queries{spent}"
         raise ConfigError(
-            f"{why} gives {max(0, count)} images for each of {num_classes} classes; cross-validation needs at least "
-            f"{_LEAST}, which is {_LEAST * num_classes} queries. Raise it, or leave out --model."
+            f"{limit} gives {max(0, count)} images for each of {num_classes} classes; cross-validation needs at least "
+            f"{_MIN_IMAGES}, which is {_MIN_IMAGES * num_classes} queries. Raise it, or leave out --model."
         )
     return count
 
@@ -104,7 +104,7 @@ def check_model(
     workers: int = 0,
     reporter: Reporter,
 ) -> ModelCheck:
-    """Asks a model about a few labelled training images and compares what can be read off its answers.
+    """Queries a model for a few labelled training images and compares output transforms on its answers.
 
     Args:
         querier: Of any model; only its answers are used.
@@ -120,34 +120,34 @@ def check_model(
         ConfigError: See `images_per_class`.
         ModelError: It answers nonsense, or about none of the images.
     """
-    model, probed = querier.model, probe_queries(querier.model)
-    count = images_per_class(labelled, budget, len(data.classes), asked=probed)
-    chosen = few(data.train.labels, count, seed=seed, purpose="train shots")
+    model, probe_count = querier.model, probe_queries(querier.model)
+    count = images_per_class(labelled, budget, len(data.classes), asked=probe_count)
+    chosen = draw_shots(data.train.labels, count, seed=seed, purpose="train shots")
     if isinstance(model, OpenVocabulary):
         model.expect(data.classes)
     canvases = canvases_of(data.train.subset(chosen), Canvas.for_model(model.spec), workers, reporter, "read labelled")
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
-    reporter.stage("ask the model", len(canvases.labels))
+    reporter.stage("query the model", len(canvases.labels))
     answered = query_canvases(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).complete
     kinds = candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
     make = partial(_output, model=model, data=data, seed=seed)
-    tried = choose(make, kinds, answered, stratified_folds(answered.labels, _FOLDS))
-    fixed = next((kind for kind in tried if kind != "linear"), None)
+    scores = choose(make, kinds, answered, stratified_folds(answered.labels, _FOLDS))
+    best = next((kind for kind in scores if kind != "linear"), None)
     total = len(answered.labels)
-    known, by = _known_names(model, data, answered)
-    accuracy = None if fixed is None else tried[fixed].accuracy
+    known, names_by = _known_names(model, data, answered)
+    accuracy = None if best is None else scores[best].accuracy
     return ModelCheck(
         model=model.spec.name,
-        asked=probed + querier.queries,
+        asked=probe_count + querier.queries,
         images=total,
         classes=len(data.classes),
         accuracy=accuracy,
         ci95=None if accuracy is None else wilson(round(accuracy * total), total),
-        output=fixed,
-        head=tried["linear"].accuracy,
-        head_ci95=wilson(round(tried["linear"].accuracy * total), total),
+        output=best,
+        head=scores["linear"].accuracy,
+        head_ci95=wilson(round(scores["linear"].accuracy * total), total),
         known_names=known,
-        names_by=by,
+        names_by=names_by,
         gradients=model.access >= Access.GRADIENTS,
         train=len(data.train),
     )
@@ -163,26 +163,28 @@ def _known_names(model: Model, data: Data, answered: Answered) -> tuple[float | 
     """Returns the share of classes that the model knows by name, and how that was found out."""
     if isinstance(model, DualEncoder):
         logits = _output("text", model, data, 0)(answered.outputs)
-        return _found_by_text(logits, answered.labels, len(data.classes)), (
+        return _share_known_by_text(logits, answered.labels, len(data.classes)), (
             "classes whose images, averaged, are closest to the text of their own name"
         )
     if model.spec.labels:
-        return _found_by_label(data.classes, model.spec.labels), "classes that a label of the model is named after"
+        return _share_known_by_label(
+            data.classes, model.spec.labels
+        ), "classes that a label of the model is named after"
     return None, "the model has neither labels nor texts"
 
 
-def _found_by_text(logits: Tensor, labels: Tensor, num_classes: int) -> float:
-    right = [int(logits[labels == k].mean(0).argmax()) == k for k in range(num_classes) if bool((labels == k).any())]
-    return float(torch.tensor(right).double().mean())
+def _share_known_by_text(logits: Tensor, labels: Tensor, num_classes: int) -> float:
+    correct = [int(logits[labels == k].mean(0).argmax()) == k for k in range(num_classes) if bool((labels == k).any())]
+    return float(torch.tensor(correct).double().mean())
 
 
-def _found_by_label(classes: Sequence[str], labels: Sequence[str]) -> float:
-    """A name counts as known where a label ends with it: "cat" in "tabby cat", not "three" in "three-toed sloth".
+def _share_known_by_label(classes: Sequence[str], labels: Sequence[str]) -> float:
+    """Returns the share of names that a label ends with: "cat" in "tabby cat", not "three" in "three-toed sloth".
 
     What follows a preposition is no end: "two" is not known by "bicycle-built-for-two".
     """
     parts = {pretty(part) for label in labels for part in label.split(",")}
     heads = [_PREPOSITIONS.split(part)[0].split() for part in parts]
-    wanted = [pretty(name) for name in classes]
-    found = (name in parts or any(head[-len(name.split()) :] == name.split() for head in heads) for name in wanted)
-    return sum(found) / len(wanted)
+    names = [pretty(name) for name in classes]
+    known = (name in parts or any(head[-len(name.split()) :] == name.split() for head in heads) for name in names)
+    return sum(known) / len(names)

@@ -20,7 +20,7 @@ from ..diagnostics.advice import advise
 from ..diagnostics.features import Extractor, inception, open_clip
 from ..diagnostics.gain import Evidence, published_diversity
 from ..diagnostics.lpips import LPIPS, load_lpips
-from ..diagnostics.measure import Settings, measure
+from ..diagnostics.measure import MeasureSettings, measure
 from ..engine.answers import reproducible
 from ..engine.opening import Calls, open_model, open_querier
 from ..engine.parts import device_of, pick_device
@@ -50,7 +50,7 @@ def diagnose(
     inception_file: str | None = None,
     lpips_file: str | None = None,
     clip: str | None = None,
-    settings: Settings | None = None,
+    settings: MeasureSettings | None = None,
     limit: int | None = None,
     device: str = "auto",
     workers: int = 2,
@@ -62,13 +62,13 @@ def diagnose(
 
     Args:
         data: A, as for `load_images`; labelled, as for `load_data`, where a model is given.
-        reference: B, likewise, labelled or not.
+        reference: B, a name as for `load_images`; labels are optional.
         model: A name or a model; None asks none, and the advice rests on less.
         weights: Weights file of a model given by name.
         labelled: Images per class that the model is asked about.
-        budget: Queries that may be spent in all, those of this look included.
+        budget: Queries that may be spent in all, those of this check included.
         inception_file: Weights for FID and KID; None looks for installed ones, "none" leaves both out.
-        lpips_file: Weights for the diversity, likewise.
+        lpips_file: Weights for the diversity; None and "none" as above.
         clip: Name of a CLIP model for CMMD.
         settings: How thorough the numbers are.
         limit: Images taken of each set, drawn by the seed.
@@ -85,18 +85,18 @@ def diagnose(
         ConfigError: The settings do not go together.
         ModelError: A weights file that was named cannot be used.
     """
-    began, reporter, settings = time.perf_counter(), reporter or Silent(), settings or Settings()
-    found_images = (load_images(data), _labelled(load_images(reference), reference))
-    sets = [_some(images, limit, settings.seed) for images in found_images]
+    began, reporter, settings = time.perf_counter(), reporter or Silent(), settings or MeasureSettings()
+    image_sets = (load_images(data), _labelled(load_images(reference), reference))
+    sets = [_subsample(images, limit, settings.seed) for images in image_sets]
     with reproducible():
         place = pick_device(device)
         missing: dict[str, str] = {}
-        # In this order: a weights file that cannot be used is told before a query is spent, and what is wrong with
+        # In this order: a weights file that cannot be used is reported before a query is spent, and what is wrong with
         # the model or its labels before the hours of measuring.
-        extractors, lpips = _networks(inception_file, lpips_file, clip, place, missing)
-        check, evidence = _ask(data, model, weights, labelled, budget, settings.seed, device, workers, reporter, calls)
+        extractors, lpips = _load_networks(inception_file, lpips_file, clip, place, missing)
+        checked = _check(data, model, weights, labelled, budget, settings.seed, device, workers, reporter, calls)
         reporter.stage("measure", len(extractors) * sum(map(len, sets)) + (len(sets[0]) if lpips else 0))
-        found = measure(
+        result = measure(
             *sets,
             extractors=extractors,
             lpips=lpips,
@@ -106,32 +106,35 @@ def diagnose(
             workers=workers,
             on_image=reporter.advance,
         )
-    found["model"] = None if check is None else check.to_json()
+    check, evidence = checked
+    result["model"] = None if check is None else check.to_json()
     if check is None:
-        found["reasons"]["model"] = "no model was asked for"
-    found["advice"] = advise(evidence_from(found, **evidence)).to_json()
-    found |= {"seconds": round(time.perf_counter() - began, 1), "peak_memory_mb": round(peak_memory_mb(place), 1)}
+        result["reasons"]["model"] = "no model was asked for"
+    result["advice"] = advise(evidence_from(result, **evidence)).to_json()
+    result |= {"seconds": round(time.perf_counter() - began, 1), "peak_memory_mb": round(peak_memory_mb(place), 1)}
     if out is not None:
         make_folder(out.parent)
-        write_json(out, found)
-    return found
+        write_json(out, result)
+    return result
 
 
-def evidence_from(found: dict[str, Any], **more: Any) -> Evidence:
+def evidence_from(diagnosis: dict[str, Any], **more: Any) -> Evidence:
     """Returns what the advice needs from a diagnosis object without advice.
 
     Args:
-        found: With `model`, `headline` and `lpips`, each of which may be null.
+        diagnosis: With `model`, `headline` and `lpips`, each of which may be null.
         more: Fields of `Evidence` that the object does not hold.
     """
-    check, lpips, headline = found["model"] or {}, found["lpips"], found["headline"]
+    check, lpips, headline = diagnosis["model"] or {}, diagnosis["lpips"], diagnosis["headline"]
     diversity = None
     if lpips is not None and str(lpips["canvas"]).startswith(_SCALED_CANVAS):
         diversity = published_diversity(lpips["mean"])
     distance = None
     if headline is not None:
-        words = headline.upper() if headline in ("fid", "kid", "cmmd") else f"Frechet distance in {found['extractor']}"
-        number = found[headline]
+        words = (
+            headline.upper() if headline in ("fid", "kid", "cmmd") else f"Frechet distance in {diagnosis['extractor']}"
+        )
+        number = diagnosis[headline]
         distance = (words, number["value"], number["ci95"][0], number["floor"])
     return Evidence(
         accuracy=check.get("accuracy"),
@@ -160,7 +163,7 @@ def _labelled(images: ImageSet, name: str) -> ImageSet:
     return replace(images, labels=np.array([labels.get(key, UNLABELLED) for key in images.names], dtype=np.int64))
 
 
-def _some(images: ImageSet, limit: int | None, seed: int) -> ImageSet:
+def _subsample(images: ImageSet, limit: int | None, seed: int) -> ImageSet:
     if limit is not None and limit < 1:
         raise ConfigError(f"--limit must be at least 1 image, got {limit}.")
     if limit is None or limit >= len(images):
@@ -168,7 +171,7 @@ def _some(images: ImageSet, limit: int | None, seed: int) -> ImageSet:
     return images.subset(np.sort(np.random.default_rng([seed, len(images)]).choice(len(images), limit, replace=False)))
 
 
-def _ask(
+def _check(
     data: str,
     model: str | Model | None,
     weights: str | None,
@@ -209,20 +212,20 @@ def _ask(
     return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}
 
 
-def _networks(
+def _load_networks(
     inception_file: str | None, lpips_file: str | None, clip: str | None, device: str, missing: dict[str, str]
 ) -> tuple[list[Extractor], LPIPS | None]:
-    """Loads what the numbers need; `missing` is told what cannot be had, unless it was asked for by name."""
+    """Loads what the numbers need; what cannot be loaded goes into `missing`, unless the user named it."""
     extractors = []
-    found = _optional(lambda file: inception(file, device=device), inception_file, ("fid", "kid"), missing)
-    if found is not None:
-        extractors.append(found)
+    extractor = _load_or_reason(lambda file: inception(file, device=device), inception_file, ("fid", "kid"), missing)
+    if extractor is not None:
+        extractors.append(extractor)
     if clip is not None:
         extractors.append(open_clip(clip, device=device))
-    return extractors, _optional(lambda file: load_lpips(file), lpips_file, ("lpips",), missing)
+    return extractors, _load_or_reason(lambda file: load_lpips(file), lpips_file, ("lpips",), missing)
 
 
-def _optional(
+def _load_or_reason(
     load: Callable[[str | None], T], file: str | None, numbers: tuple[str, ...], missing: dict[str, str]
 ) -> T | None:
     if file == NONE:

@@ -27,7 +27,7 @@ from .frechet import (
 from .kernels import Kernel, mmd_of_choices, quadratic
 from .statistics import Statistics, statistics
 
-__all__ = ["centred_interval", "frechet_floor", "frechet_interval", "halves", "mmd_floor", "mmd_interval", "resamples"]
+__all__ = ["centered_interval", "frechet_floor", "frechet_interval", "halves", "mmd_floor", "mmd_interval", "resamples"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def halves(num: int, repeats: int, *, generator: np.random.Generator) -> tuple[n
     return first, second
 
 
-def centred_interval(draws: Floats, value: float) -> list[float]:
+def centered_interval(draws: Floats, value: float) -> list[float]:
     """Returns the 95% interval: the spread of resampled values around their own mean, laid around the value."""
     low, high = np.quantile(draws, [0.025, 0.975])
     return [float(value + low - draws.mean()), float(value + high - draws.mean())]
@@ -81,7 +81,7 @@ def frechet_interval(
     for one in terms:
         for number in range(repeats):
             draws[number] += resamples(len(one), 1, generator=generator)[0] @ one / len(one)
-    return centred_interval(draws, value)
+    return centered_interval(draws, value)
 
 
 def frechet_floor(
@@ -90,14 +90,14 @@ def frechet_floor(
     """Returns the mean Frechet distance of random halves of a set, and how it was made; one repeat for large sets."""
     half = len(features) // 2
     repeats = repeats if half < FEW else 1
-    found = []
+    distances = []
     for first, second in zip(*halves(len(features), repeats, generator=generator), strict=True):
         parts = features[np.flatnonzero(first)], features[np.flatnonzero(second)]
         if half < FEW:
-            found.append(frechet_from_features(*parts))
+            distances.append(frechet_from_features(*parts))
         else:
-            found.append(frechet_distance(statistics(parts[0]), statistics(parts[1])))
-    return float(np.mean(found)), {"n": half, "repeats": repeats, "max": float(np.max(found))}
+            distances.append(frechet_distance(statistics(parts[0]), statistics(parts[1])))
+    return float(np.mean(distances)), {"n": half, "repeats": repeats, "max": float(np.max(distances))}
 
 
 def mmd_interval(
@@ -118,19 +118,20 @@ def mmd_interval(
         generator: Draws the resamples.
     """
     weights = [
-        np.concatenate([np.ones((1, len(rows))), _varied(len(rows), repeats, generator)]) for rows in (data, reference)
+        np.concatenate([np.ones((1, len(rows))), _paired_resamples(len(rows), repeats, generator)])
+        for rows in (data, reference)
     ]
-    found = mmd_of_choices(data, reference, kernel, weights[0], weights[1])
-    low, high = np.quantile(found[1:], [0.025, 0.975])
-    return float(found[0]), [float(low), float(high)]
+    distances = mmd_of_choices(data, reference, kernel, weights[0], weights[1])
+    low, high = np.quantile(distances[1:], [0.025, 0.975])
+    return float(distances[0]), [float(low), float(high)]
 
 
-def _varied(num: int, repeats: int, generator: np.random.Generator) -> Floats:
+def _paired_resamples(num: int, repeats: int, generator: np.random.Generator) -> Floats:
     """Returns resamples in which no image is alone, which would leave it nothing to be compared with."""
-    found = resamples(num, repeats, generator=generator)
-    while num > 1 and (alone := np.count_nonzero(found, axis=1) < 2).any():
-        found[alone] = resamples(num, int(alone.sum()), generator=generator)
-    return found
+    counts = resamples(num, repeats, generator=generator)
+    while num > 1 and (alone := np.count_nonzero(counts, axis=1) < 2).any():
+        counts[alone] = resamples(num, int(alone.sum()), generator=generator)
+    return counts
 
 
 def mmd_floor(
@@ -143,5 +144,5 @@ def mmd_floor(
     sums = quadratic(features, features, kernel, left, right).reshape(3, repeats)
     diagonal = kernel.diagonal(features.astype(np.float64))
     within = sums[0] - first @ diagonal + sums[1] - second @ diagonal
-    found = kernel.scale * (within / (half * (half - 1)) - 2 * sums[2] / half**2)
-    return float(found.mean()), {"n": half, "repeats": repeats, "max": float(found.max())}
+    distances = kernel.scale * (within / (half * (half - 1)) - 2 * sums[2] / half**2)
+    return float(distances.mean()), {"n": half, "repeats": repeats, "max": float(distances.max())}

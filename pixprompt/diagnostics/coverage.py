@@ -51,24 +51,24 @@ def coverage(
         raise ShapeError(f"features of {data.shape[1]} and of {reference.shape[1]} numbers cannot be compared.")
     balls = radii(reference, neighbours)
     nearest = np.empty(len(data), dtype=np.int64)
-    inside = np.zeros(len(data), dtype=bool)
+    within = np.zeros(len(data), dtype=bool)
     reached = np.zeros(len(reference), dtype=bool)
     for start, squares in _squares(data, reference):
         part = slice(start, start + len(squares))
         nearest[part] = squares.argmin(1)
         hits = squares <= balls
-        inside[part] = hits.any(1)
+        within[part] = hits.any(1)
         reached |= hits.any(0)
-    known = labels is not None and len(labels) > 0 and bool((labels >= 0).all())
-    classes = None if labels is None or not known else len(np.unique(labels[nearest])) / len(np.unique(labels))
+    labelled = labels is not None and len(labels) > 0 and bool((labels >= 0).all())
+    classes = None if labels is None or not labelled else len(np.unique(labels[nearest])) / len(np.unique(labels))
     return {
         "classes": classes,
-        "num_classes": len(np.unique(labels)) if labels is not None and known else None,
+        "num_classes": len(np.unique(labels)) if labels is not None and labelled else None,
         "images": len(np.unique(nearest)) / len(reference),
-        "within": float(inside.mean()),
+        "within": float(within.mean()),
         "covered": float(reached.mean()),
         "neighbours": neighbours,
-        **({} if known else {"reason": "no share of classes: not every image of the reference has a label"}),
+        **({} if labelled else {"reason": "no share of classes: not every image of the reference has a label"}),
     }
 
 
@@ -76,11 +76,11 @@ def radii(reference: npt.NDArray[Any], neighbours: int) -> Floats:
     """Returns the squared distance of each image (m, D) to its k-th nearest other image, (m,)."""
     if len(reference) <= neighbours:
         raise DataError(f"{neighbours} neighbours need more than {neighbours} reference images, got {len(reference)}.")
-    found = np.empty(len(reference))
+    squared_radii = np.empty(len(reference))
     for start, squares in _squares(reference, reference):
         # The image itself is among them, at 0, so that the k-th neighbour is number k from 0.
-        found[start : start + len(squares)] = np.partition(squares, neighbours, axis=1)[:, neighbours]
-    return found
+        squared_radii[start : start + len(squares)] = np.partition(squares, neighbours, axis=1)[:, neighbours]
+    return squared_radii
 
 
 def _squares(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> Iterator[tuple[int, Floats]]:

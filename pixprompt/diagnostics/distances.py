@@ -97,8 +97,8 @@ def lpips_diversity(
     Reference: arXiv 1801.03924.
     """
     generator = np.random.default_rng(seed)
-    found = diversity(_images(images), net or load_lpips(), generator=generator, pairs=pairs, size=size, bootstrap=1)
-    return float(found["mean"])
+    measured = diversity(_images(images), net or load_lpips(), generator=generator, pairs=pairs, size=size, bootstrap=1)
+    return float(measured["mean"])
 
 
 def _pair(a: ImagesOrFeatures, b: ImagesOrFeatures, extractor: Extractor | None) -> tuple[Array, Array]:

@@ -106,13 +106,13 @@ def extract(
     if not progress.rows:
         index, reason = progress.skipped[0]
         raise DataError(f"none of the {len(images)} images can be read; the first: {images.names[index]}: {reason}.")
-    kept = np.setdiff1d(np.arange(len(images)), [index for index, _ in progress.skipped])
+    readable = np.setdiff1d(np.arange(len(images)), [index for index, _ in progress.skipped])
     skipped = tuple((images.names[index], reason) for index, reason in progress.skipped)
     if skipped:
         logger.warning("%d of %d images cannot be read and are left out; the first: %s: %s.", len(skipped), len(images),
                        *skipped[0])  # fmt: skip
     rows = np.memmap(rows_file, np.float32, "r", shape=(progress.rows, extractor.dim))
-    return FeatureSet(rows, images.labels[kept], digest, skipped)
+    return FeatureSet(rows, images.labels[readable], digest, skipped)
 
 
 def _digest(images: ImageSet, extractor: Extractor) -> str:
@@ -125,8 +125,10 @@ def _digest(images: ImageSet, extractor: Extractor) -> str:
 def _read(progress_file: Path, rows_file: Path, total: int, extractor: Extractor) -> _Progress:
     """Finds out how far an earlier call came; a damaged pair of files counts as nothing."""
     try:
-        told = read_json(progress_file)
-        progress = _Progress(int(told["done"]), int(told["rows"]), [(int(i), str(why)) for i, why in told["skipped"]])
+        values = read_json(progress_file)
+        progress = _Progress(
+            int(values["done"]), int(values["rows"]), [(int(i), str(why)) for i, why in values["skipped"]]
+        )
         size = rows_file.stat().st_size
     except FileNotFoundError:
         return _Progress(0, 0, [])
@@ -164,10 +166,10 @@ def _fill(
                     progress.skipped += failed
                     _report(on_image, count)
                     if time.monotonic() - last > _SECONDS:
-                        _keep(file, progress_file, progress)
+                        _save_progress(file, progress_file, progress)
                         last = time.monotonic()
             finally:
-                _keep(file, progress_file, progress)
+                _save_progress(file, progress_file, progress)
     except OSError as error:
         raise PixpromptError(
             f"cannot keep features in {rows_file.parent} ({error.strerror or error}); "
@@ -175,7 +177,7 @@ def _fill(
         ) from error
 
 
-def _keep(file: Any, progress_file: Path, progress: _Progress) -> None:
+def _save_progress(file: Any, progress_file: Path, progress: _Progress) -> None:
     file.flush()
     os.fsync(file.fileno())
     write_json(progress_file, {"done": progress.done, "rows": progress.rows, "skipped": progress.skipped})
@@ -197,9 +199,9 @@ def _blocks(
     try:
         for first in range(start, len(images), _BLOCK):
             block = range(first, min(first + _BLOCK, len(images)))
-            made = list((pool.map if workers else map)(canvas, block))
-            failed = [(index, one) for index, one in zip(block, made, strict=True) if isinstance(one, str)]
-            readable = [one for one in made if not isinstance(one, str)]
+            canvases = list((pool.map if workers else map)(canvas, block))
+            failed = [(index, result) for index, result in zip(block, canvases, strict=True) if isinstance(result, str)]
+            readable = [result for result in canvases if not isinstance(result, str)]
             features = extractor(readable) if readable else np.empty((0, extractor.dim), np.float32)
             if features.shape != (len(readable), extractor.dim):
                 raise ShapeError(f"{extractor.name} gave features {features.shape}, expected {extractor.dim} numbers.")

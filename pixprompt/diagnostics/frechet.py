@@ -49,7 +49,7 @@ def frechet_from_features(data: npt.NDArray[Any], reference: npt.NDArray[Any]) -
         DataError: A set has fewer than 2 images.
         ShapeError: The features differ in length.
     """
-    (first, mean1), (second, mean2) = _centred(data, reference)
+    (first, mean1), (second, mean2) = _centered(data, reference)
     shift = mean1 - mean2
     overlap = np.linalg.svd(first @ second.T, compute_uv=False).sum()
     return float(shift @ shift + (first**2).sum() + (second**2).sum() - 2 * overlap)
@@ -67,9 +67,9 @@ def influences(data: Statistics, reference: Statistics, features: npt.NDArray[An
         features: (n, D) of the set itself.
     """
     values, vectors = np.linalg.eigh(data.covariance)
-    keep = values > values.max() * _RANK
+    in_span = values > values.max() * _RANK
     root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
-    inverse = (vectors[:, keep] / np.sqrt(values[keep])) @ vectors[:, keep].T
+    inverse = (vectors[:, in_span] / np.sqrt(values[in_span])) @ vectors[:, in_span].T
     gradient = np.eye(len(values)) - inverse @ _root(_symmetric(root @ reference.covariance @ root)) @ inverse
     shift = 2 * (data.mean - reference.mean)
     offset = float((gradient * data.covariance).sum())
@@ -85,27 +85,27 @@ def influences_from_features(data: npt.NDArray[Any], reference: npt.NDArray[Any]
 
     With A B^T = U S V^T, the nuclear norm changes by half of (U S U^T)_ii when row i of A gains weight.
     """
-    (first, mean1), (second, mean2) = _centred(data, reference)
+    (first, mean1), (second, mean2) = _centered(data, reference)
     left, values, right = np.linalg.svd(first @ second.T, full_matrices=False)
-    found = []
+    influences = []
     for rows, vectors, shift in ((first, left.T, mean1 - mean2), (second, right, mean2 - mean1)):
         free = len(rows) - 1
         squares = free * ((rows**2).sum(1) - values @ vectors**2)
-        found.append(2 * np.sqrt(free) * rows @ shift + squares - (rows**2).sum() + values.sum())
-    return found[0], found[1]
+        influences.append(2 * np.sqrt(free) * rows @ shift + squares - (rows**2).sum() + values.sum())
+    return influences[0], influences[1]
 
 
-def _centred(data: npt.NDArray[Any], reference: npt.NDArray[Any]) -> list[tuple[Floats, Floats]]:
+def _centered(data: npt.NDArray[Any], reference: npt.NDArray[Any]) -> list[tuple[Floats, Floats]]:
     """Centred rows over sqrt(n - 1), and the mean, of both sets."""
     _check_dims(data.shape[1], reference.shape[1])
-    found = []
+    centered = []
     for features in (data, reference):
         if len(features) < 2:
             raise DataError(f"a Frechet distance needs at least 2 images in each set, got {len(features)}.")
         rows = features.astype(np.float64)
         mean = rows.mean(0)
-        found.append(((rows - mean) / np.sqrt(len(rows) - 1), mean))
-    return found
+        centered.append(((rows - mean) / np.sqrt(len(rows) - 1), mean))
+    return centered
 
 
 def _root(matrix: Floats) -> Floats:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from ..core import RangeError
 
-__all__ = ["Evidence", "Gain", "expected_gain", "published_diversity", "rule", "searched"]
+__all__ = ["Evidence", "Gain", "expected_gain", "published_diversity", "rule", "search_gain"]
 
 _Z80 = 1.2815515655446004
 _MARGIN = 0.2
@@ -65,21 +65,21 @@ class Gain(NamedTuple):
 
     Attributes:
         line: Of the rule, by name.
-        outside: Why this is an extrapolation, or "".
+        extrapolation: Why this is an extrapolation, or "".
     """
 
     value: float
     low: float
     high: float
     line: str
-    outside: str
+    extrapolation: str
 
 
 @cache
 def rule() -> dict[str, Any]:
     """Returns the rule: `level` of the intervals, `least` gain, `lines` and `search`."""
-    found: dict[str, Any] = json.loads(resources.files(__package__).joinpath("rule.json").read_text("utf-8"))
-    return found
+    rule_values: dict[str, Any] = json.loads(resources.files(__package__).joinpath("rule.json").read_text("utf-8"))
+    return rule_values
 
 
 def published_diversity(lpips: float) -> float:
@@ -106,22 +106,22 @@ def expected_gain(evidence: Evidence) -> Gain:
     name, x = _line_of(evidence)
     line = rule()["lines"][name]
     value, half = _on_line(evidence, name)
-    wobble = _wobble(evidence, name)
+    error = _sampling_error(evidence, name)
     most = 100.0 if evidence.accuracy is None else 100 * (1 - evidence.accuracy)
-    spread = math.hypot(half, wobble)
+    spread = math.hypot(half, error)
     least = -100.0 if evidence.accuracy is None else -100 * evidence.accuracy
     low, high = (min(most, max(least, value + sign * spread)) for sign in (-1, 1))
-    outside = ""
+    extrapolation = ""
     if not line["low"] - 0.05 <= x <= line["high"] + 0.05:
         meaning = {"head": "the gain of the head", "accuracy": "the room left", "diversity": "the diversity"}[name]
-        outside = (
+        extrapolation = (
             f"{meaning[0].upper()}{meaning[1:]} is {x:.1f}, outside the {line['low']:.1f} to {line['high']:.1f} that "
             "the rule was fitted on: this is an extrapolation."
         )
-    return _gain(value, low, high, name, outside)
+    return _gain(value, low, high, name, extrapolation)
 
 
-def searched(gain: Gain, images: int) -> Gain:
+def search_gain(gain: Gain, images: int) -> Gain:
     """Shrinks the gain of a prompt learned with gradients to what a search by `images` queries is likely to find.
 
     Args:
@@ -133,16 +133,16 @@ def searched(gain: Gain, images: int) -> Gain:
     search = rule()["search"]
     decades = math.log10(max(images, search["start"]) / search["start"])
     share, half = search["slope"] * decades, search["half"] * decades
-    outside = gain.outside
+    extrapolation = gain.extrapolation
     if images > search["high"]:
-        outside = f"{outside} No search of more than {search['high']:,.0f} images is known.".strip()
+        extrapolation = f"{extrapolation} No search of more than {search['high']:,.0f} images is known.".strip()
     ends = [part * end for part in (max(0.0, share - half), min(1.0, share + half)) for end in (gain.low, gain.high)]
-    return _gain(share * gain.value, min(ends), max(ends), gain.line, outside)
+    return _gain(share * gain.value, min(ends), max(ends), gain.line, extrapolation)
 
 
-def _gain(value: float, low: float, high: float, line: str, outside: str) -> Gain:
+def _gain(value: float, low: float, high: float, line: str, extrapolation: str) -> Gain:
     """Returns a gain whose interval holds the value inside, and not at an end that a limit has cut off."""
-    return Gain(value, min(low, value - _MARGIN), max(high, value + _MARGIN), line, outside)
+    return Gain(value, min(low, value - _MARGIN), max(high, value + _MARGIN), line, extrapolation)
 
 
 def _line_of(evidence: Evidence) -> tuple[str, float]:
@@ -166,7 +166,7 @@ def _on_line(evidence: Evidence, name: str) -> tuple[float, float]:
     return min(most, max(rule()["least"], value)), half
 
 
-def _wobble(evidence: Evidence, name: str) -> float:
+def _sampling_error(evidence: Evidence, name: str) -> float:
     """Returns how far the prediction moves with the sampling error of an accuracy on few images, in points."""
     if evidence.accuracy is None or evidence.scored == 0:
         return 0.0

@@ -84,11 +84,11 @@ def load_inception(file: str | Path | None = None) -> Inception:
     net.eval().requires_grad_(False).to(memory_format=torch.channels_last)
     with torch.no_grad():
         features = net(_probe())
-    found = (float(features.mean()), float(features.norm()))
-    if not np.allclose(found, _PROBE, rtol=1e-3):
+    measured = (float(features.mean()), float(features.norm()))
+    if not np.allclose(measured, _PROBE, rtol=1e-3):
         raise ModelError(
             f"{path} has the shapes of Inception-2015 and other weights: a test picture gives features of mean and "
-            f"norm {found[0]:.5g}, {found[1]:.5g} instead of {_PROBE[0]:.5g}, {_PROBE[1]:.5g}. {_REMEDY}"
+            f"norm {measured[0]:.5g}, {measured[1]:.5g} instead of {_PROBE[0]:.5g}, {_PROBE[1]:.5g}. {_REMEDY}"
         )
     return net
 
@@ -168,19 +168,19 @@ class _Block(nn.Module):
             self.branch_pool = _Conv(width, pool[1], 1, 1, valid=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        found = []
+        outputs = []
         for names, ends in self._chains:
-            here = images
+            maps = images
             for name in names:
-                here = self.get_submodule(name)(here)
-            found += [self.get_submodule(end)(here) for end in ends] or [here]
+                maps = self.get_submodule(name)(maps)
+            outputs += [self.get_submodule(end)(maps) for end in ends] or [maps]
         if self._pool is None:
-            found.append(F.max_pool2d(images, 3, 2))
+            outputs.append(F.max_pool2d(images, 3, 2))
         elif self._pool[0] == "avg":
-            found.append(self.branch_pool(F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)))
+            outputs.append(self.branch_pool(F.avg_pool2d(images, 3, 1, 1, count_include_pad=False)))
         else:
-            found.append(self.branch_pool(F.max_pool2d(images, 3, 1, 1)))
-        return torch.cat(found, 1)
+            outputs.append(self.branch_pool(F.max_pool2d(images, 3, 1, 1)))
+        return torch.cat(outputs, 1)
 
 
 def _block_a(width: int, pooled: int) -> _Block:
@@ -229,12 +229,12 @@ class Inception(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns features (N, 2048)."""
-        found = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
-        found = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(found, 3, 2)))
-        found = F.max_pool2d(found, 3, 2)
+        maps = self.Conv2d_2b_3x3(self.Conv2d_2a_3x3(self.Conv2d_1a_3x3(images)))
+        maps = self.Conv2d_4a_3x3(self.Conv2d_3b_1x1(F.max_pool2d(maps, 3, 2)))
+        maps = F.max_pool2d(maps, 3, 2)
         for name in self._blocks:
-            found = self.get_submodule(name)(found)
-        features: Tensor = found.mean((2, 3))
+            maps = self.get_submodule(name)(maps)
+        features: Tensor = maps.mean((2, 3))
         return features
 
 

@@ -63,8 +63,8 @@ _GAMMA = 1 / (2 * 10.0**2)
 
 def _gaussian(first: Floats, second: Floats) -> Floats:
     squares = (first * first).sum(1)[:, None] + (second * second).sum(1) - 2 * (first @ second.T)
-    found: Floats = np.exp(-_GAMMA * squares.clip(min=0))
-    return found
+    values: Floats = np.exp(-_GAMMA * squares.clip(min=0))
+    return values
 
 
 def _gaussian_diagonal(rows: Floats) -> Floats:
@@ -139,13 +139,13 @@ def mmd_of_choices(
 
 def quadratic(first: npt.NDArray[Any], second: npt.NDArray[Any], kernel: Kernel, left: Floats, right: Floats) -> Floats:
     """Returns the weighted sums of a kernel matrix, left K right^T row by row, (B,); K is never whole in memory."""
-    found = np.zeros(len(left))
+    sums = np.zeros(len(left))
     for start in range(0, len(first), _BLOCK):
         rows = first[start : start + _BLOCK].astype(np.float64)
         for begin in range(0, len(second), _BLOCK):
             block = kernel.matrix(rows, second[begin : begin + _BLOCK].astype(np.float64))
-            found += ((left[:, start : start + _BLOCK] @ block) * right[:, begin : begin + _BLOCK]).sum(1)
-    return found
+            sums += ((left[:, start : start + _BLOCK] @ block) * right[:, begin : begin + _BLOCK]).sum(1)
+    return sums
 
 
 def subsets_mmd(

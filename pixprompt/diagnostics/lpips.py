@@ -26,7 +26,7 @@ from ..core import DataError, ModelError, RangeError, ShapeError
 from ..data import ImageSet, make_canvases
 from ..models import TorchModel, load_model
 from ..models.weights import load_weights, read_weights
-from .bootstrap import centred_interval, resamples
+from .bootstrap import centered_interval, resamples
 from .features import weights_sha256
 
 __all__ = ["LPIPS", "diversity", "draw_pairs", "load_lpips"]
@@ -84,7 +84,7 @@ class LPIPS(nn.Module):
         """Returns what the squared Euclidean distance gives LPIPS of, (N, E); images as in `forward`."""
         _check_images(images)
         shift, scale = (images.new_tensor(values)[:, None, None] for values in (_SHIFT, _SCALE))
-        found, layers = [], []
+        parts, layers = [], []
         activations = ((2 * images - 1) - shift) / scale
         for layer in self.features:
             activations = layer(activations)
@@ -94,8 +94,8 @@ class LPIPS(nn.Module):
             weight: Any = self.get_submodule(f"lin{number}").weight
             norm = activation.square().sum(1, keepdim=True).sqrt() + _EPSILON
             per_place = math.sqrt(activation.shape[2] * activation.shape[3])
-            found.append((activation / norm * weight.sqrt() / per_place).flatten(1))
-        return torch.cat(found, 1)
+            parts.append((activation / norm * weight.sqrt() / per_place).flatten(1))
+        return torch.cat(parts, 1)
 
 
 def load_lpips(file: str | Path | None = None, *, device: str = "cpu") -> LPIPS:
@@ -173,27 +173,27 @@ def diversity(
     Raises:
         DataError: The pairs have fewer than four readable images.
     """
-    drawn = draw_pairs(len(images), pairs, generator=generator)
-    used = np.unique(drawn)
+    index_pairs = draw_pairs(len(images), pairs, generator=generator)
+    used = np.unique(index_pairs)
     canvas = Canvas((size, size))
     chosen = images.subset(used)
     canvases = make_canvases(chosen, canvas, workers=workers, cache=cache, on_image=on_image)
-    lost = {name for name, _ in canvases.skipped}
-    readable = np.array([index for index, name in zip(used, chosen.names, strict=True) if name not in lost])
-    drawn = drawn[np.isin(drawn, readable).all(1)]
-    if not len(drawn):
+    unreadable = {name for name, _ in canvases.skipped}
+    readable = np.array([index for index, name in zip(used, chosen.names, strict=True) if name not in unreadable])
+    index_pairs = index_pairs[np.isin(index_pairs, readable).all(1)]
+    if not len(index_pairs):
         raise DataError(f"none of the {pairs} pairs has two readable images.")
-    if len(np.unique(drawn)) < _FEWEST:
+    if len(np.unique(index_pairs)) < _FEWEST:
         raise DataError(
-            f"an interval of the diversity needs pairs of at least {_FEWEST} images, got {len(np.unique(drawn))}."
+            f"an interval of the diversity needs pairs of at least {_FEWEST} images, got {len(np.unique(index_pairs))}."
         )
-    places = np.searchsorted(readable, drawn)
+    places = np.searchsorted(readable, index_pairs)
     distances = _distances(canvases.pixels, places, net, len(readable))
     draws = _resampled(distances, places, len(readable), bootstrap, generator)
     return {
         "mean": float(distances.mean()),
-        "ci95": centred_interval(draws, float(distances.mean())),
-        "pairs": len(drawn),
+        "ci95": centered_interval(draws, float(distances.mean())),
+        "pairs": len(index_pairs),
         "images": len(readable),
         "n": len(images),
         "canvas": f"{size}x{size}, {canvas.resample} with antialiasing, {canvas.aspect}",
@@ -228,21 +228,21 @@ def _distances(pixels: Any, places: npt.NDArray[np.int64], net: LPIPS, num: int)
         return net.embed(images)
 
     length = embed(places[0, :1]).shape[1]
-    kept = torch.empty(min(num, _MEMORY // (4 * length)), length)
-    for start in range(0, len(kept), _BATCH):
-        kept[start : start + _BATCH] = embed(np.arange(start, min(start + _BATCH, len(kept))))
-    found = []
+    embeddings = torch.empty(min(num, _MEMORY // (4 * length)), length)
+    for start in range(0, len(embeddings), _BATCH):
+        embeddings[start : start + _BATCH] = embed(np.arange(start, min(start + _BATCH, len(embeddings))))
+    distances = []
     for start in range(0, len(places), _BATCH):
         sides = []
         for side in places[start : start + _BATCH].T:
             rows = torch.empty(len(side), length)
-            near = side < len(kept)
-            rows[torch.from_numpy(near)] = kept[torch.from_numpy(side[near])]
-            if not near.all():
-                rows[torch.from_numpy(~near)] = embed(side[~near])
+            embedded = side < len(embeddings)
+            rows[torch.from_numpy(embedded)] = embeddings[torch.from_numpy(side[embedded])]
+            if not embedded.all():
+                rows[torch.from_numpy(~embedded)] = embed(side[~embedded])
             sides.append(rows)
-        found.append((sides[0] - sides[1]).square().sum(1).double().numpy())
-    return np.concatenate(found)
+        distances.append((sides[0] - sides[1]).square().sum(1).double().numpy())
+    return np.concatenate(distances)
 
 
 def _check_images(images: Tensor) -> None:

@@ -21,17 +21,17 @@ from .features import Extractor
 from .frechet import FEW, frechet_distance, frechet_from_features
 from .kernels import CMMD, KID, Kernel, mmd, subsets_mmd
 from .lpips import LPIPS, diversity
-from .statistics import Statistics, kept_statistics
+from .statistics import Statistics, cached_statistics
 
-__all__ = ["BIASED_BELOW", "Settings", "measure"]
+__all__ = ["BIASED_BELOW", "MeasureSettings", "measure"]
 
 logger = logging.getLogger(__name__)
 
 BIASED_BELOW = 2048
 """With fewer images the covariance of 2048 features has no full rank, and FID is mostly a matter of n."""
-_LARGEST = 10_000
+_MAX_IMAGES = 10_000
 """Images of a set whose whole kernel matrix, or whose distances to all others, are taken."""
-_MOST_PRODUCTS = 10_000_000
+_MAX_PAIRS = 10_000_000
 """Pairs of images beyond which the statistics are faster than the singular values."""
 _BIAS_NOTE = (
     f"fewer than {BIASED_BELOW} images: the distance is biased upwards, by about what the floor shows; "
@@ -40,7 +40,7 @@ _BIAS_NOTE = (
 
 
 @dataclass(frozen=True)
-class Settings:
+class MeasureSettings:
     """How thorough a diagnosis is.
 
     Attributes:
@@ -72,7 +72,7 @@ class _Job:
     data: FeatureSet
     reference: FeatureSet
     names: tuple[str, str]
-    settings: Settings
+    settings: MeasureSettings
     cache: Path | None
 
     def generator(self, number: str) -> np.random.Generator:
@@ -82,9 +82,9 @@ class _Job:
     def statistics(self, side: int) -> Statistics:
         """Returns the statistics of the data (0) or the reference (1), kept ones where there are some."""
         features = (self.data, self.reference)[side]
-        return kept_statistics(features, self.extractor, name=self.names[side], cache=self.cache)
+        return cached_statistics(features, self.extractor, name=self.names[side], cache=self.cache)
 
-    def about(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         """Returns what stands beside every number."""
         return {"n": len(self.data), "n_reference": len(self.reference), **self.extractor.to_json()}
 
@@ -95,7 +95,7 @@ def measure(
     *,
     extractors: Sequence[Extractor],
     lpips: LPIPS | None = None,
-    settings: Settings | None = None,
+    settings: MeasureSettings | None = None,
     names: tuple[str, str] = ("data", "reference"),
     missing: Mapping[str, str] | None = None,
     cache: Path | None = None,
@@ -123,8 +123,8 @@ def measure(
     Raises:
         DataError: A set has no readable image.
     """
-    settings = settings or Settings()
-    found: dict[str, Any] = {
+    settings = settings or MeasureSettings()
+    result: dict[str, Any] = {
         "schema": 1,
         "data": {"name": names[0], "n": len(data)},
         "reference": {"name": names[1], "n": len(reference)},
@@ -143,16 +143,16 @@ def measure(
     for number, extractor in enumerate(extractors):
         sets = [extract(s, extractor, cache=cache, workers=workers, on_image=on_image) for s in (data, reference)]
         for side, features in zip(("data", "reference"), sets, strict=True):
-            found[side] |= {"n": len(features), "skipped": len(features.skipped)}
+            result[side] |= {"n": len(features), "skipped": len(features.skipped)}
         job = _Job(extractor, sets[0], sets[1], names, settings, cache)
         for name, make in _numbers(extractor, first=number == 0).items():
-            found[name] = _attempt(name, lambda make=make, job=job: make(job), reasons)  # type: ignore[misc]
+            result[name] = _measure_or_reason(name, lambda make=make, job=job: make(job), reasons)  # type: ignore[misc]
     if lpips is not None:
-        found["lpips"] = _attempt("lpips", lambda: diversity(
+        result["lpips"] = _measure_or_reason("lpips", lambda: diversity(
             data, lpips, generator=_generator(settings.seed, "lpips"), pairs=settings.pairs, size=settings.lpips_size,
             bootstrap=settings.bootstrap, cache=cache, workers=workers, on_image=on_image), reasons)  # fmt: skip
-    found["reasons"] = {name: reason for name, reason in reasons.items() if found.get(name) is None}
-    return _headed(found)
+    result["reasons"] = {name: reason for name, reason in reasons.items() if result.get(name) is None}
+    return _with_headline(result)
 
 
 def _numbers(extractor: Extractor, *, first: bool) -> dict[str, Callable[[_Job], dict[str, Any]]]:
@@ -169,7 +169,7 @@ def _numbers(extractor: Extractor, *, first: bool) -> dict[str, Callable[[_Job],
     return numbers
 
 
-def _attempt(name: str, make: Callable[[], dict[str, Any]], reasons: dict[str, str]) -> dict[str, Any] | None:
+def _measure_or_reason(name: str, make: Callable[[], dict[str, Any]], reasons: dict[str, str]) -> dict[str, Any] | None:
     try:
         return make()
     except DataError as error:  # too few images for this number; the others stand
@@ -180,7 +180,7 @@ def _attempt(name: str, make: Callable[[], dict[str, Any]], reasons: dict[str, s
 
 def _frechet(job: _Job) -> dict[str, Any]:
     data, reference = job.data.rows, job.reference.rows
-    few = min(len(data), len(reference)) < FEW and len(data) * len(reference) <= _MOST_PRODUCTS
+    few = min(len(data), len(reference)) < FEW and len(data) * len(reference) <= _MAX_PAIRS
     moments = None if few else (job.statistics(0), job.statistics(1))
     value = frechet_distance(*moments) if moments else frechet_from_features(data, reference)
     generator, repeats = job.generator(f"frechet {job.extractor.name}"), job.settings.bootstrap
@@ -191,41 +191,44 @@ def _frechet(job: _Job) -> dict[str, Any]:
         "value": value, "ci95": interval, **floor,
         "interval": f"bootstrap of images to first order, B={repeats}; spread alone, without the bias of few images",
         "solver": "singular values" if few else "symmetric eigenvalues",
-        "biased": biased, **({"note": _BIAS_NOTE} if biased else {}), **job.about(),
+        "biased": biased, **({"note": _BIAS_NOTE} if biased else {}), **job.conditions(),
     }  # fmt: skip
 
 
 def _mmd(job: _Job, kernel: Kernel, name: str) -> dict[str, Any]:
     generator = job.generator(name)
-    data, reference = (_at_most(features.rows, generator) for features in (job.data, job.reference))
+    data, reference = (_subsample(features.rows, generator) for features in (job.data, job.reference))
     value, interval = mmd_interval(data, reference, kernel, repeats=job.settings.bootstrap, generator=generator)
     floor = _floor(
-        job, lambda rows: mmd_floor(_at_most(rows, generator), kernel, repeats=job.settings.halves, generator=generator)
+        job,
+        lambda rows: mmd_floor(_subsample(rows, generator), kernel, repeats=job.settings.halves, generator=generator),
     )
-    found = {
+    measured = {
         "value": value, "ci95": interval, **floor,
         "interval": f"bootstrap of images, B={job.settings.bootstrap}", "kernel": kernel.name, "estimate": "unbiased",
-        "n_used": [len(data), len(reference)], **job.about(),
+        "n_used": [len(data), len(reference)], **job.conditions(),
     }  # fmt: skip
     if kernel is CMMD:
-        return {**found, "biased_value": mmd(data, reference, kernel, biased=True)}
+        return {**measured, "biased_value": mmd(data, reference, kernel, biased=True)}
     size = min(job.settings.subset_size, len(job.data), len(job.reference))
     draws = subsets_mmd(job.data.rows, job.reference.rows, kernel, generator=generator,
                         subsets=job.settings.subsets, size=size)  # fmt: skip
-    told = {"mean": float(draws.mean()), "std": float(draws.std()), "subsets": len(draws), "size": size}
+    statistics = {"mean": float(draws.mean()), "std": float(draws.std()), "subsets": len(draws), "size": size}
     whole = [side for side, rows in (("data", job.data), ("reference", job.reference)) if len(rows) == size]
     if whole:
         note = f"every subset holds all images of the {' and the '.join(whole)}, so that std is too small; read ci95"
-        return {**found, "subsets": {**told, "note": note}}
-    return {**found, "subsets": told}
+        return {**measured, "subsets": {**statistics, "note": note}}
+    return {**measured, "subsets": statistics}
 
 
 def _coverage(job: _Job) -> dict[str, Any]:
     generator = job.generator("coverage")
-    chosen = _some(len(job.reference), generator)
-    data = _at_most(job.data.rows, generator)
-    found = coverage(data, job.reference.rows[chosen], job.reference.labels[chosen], neighbours=job.settings.neighbours)
-    return {**found, "n_used": [len(data), len(chosen)], **job.about()}
+    chosen = _draw_indices(len(job.reference), generator)
+    data = _subsample(job.data.rows, generator)
+    measured = coverage(
+        data, job.reference.rows[chosen], job.reference.labels[chosen], neighbours=job.settings.neighbours
+    )
+    return {**measured, "n_used": [len(data), len(chosen)], **job.conditions()}
 
 
 def _floor(job: _Job, half_distance: Callable[[Any], tuple[float, dict[str, Any]]]) -> dict[str, Any]:
@@ -234,31 +237,35 @@ def _floor(job: _Job, half_distance: Callable[[Any], tuple[float, dict[str, Any]
     for side, features in (("data", job.data), ("reference", job.reference)):
         if len(features) < 4:
             raise DataError(f"two halves need at least 4 images, the {side} has {len(features)}.")
-        value, told = half_distance(features.rows)
-        floors[side] = {"value": value, **told}
+        value, details = half_distance(features.rows)
+        floors[side] = {"value": value, **details}
     return {"floor": max(one["value"] for one in floors.values()), "floors": floors}
 
 
-def _some(num: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
-    if num <= _LARGEST:
+def _draw_indices(num: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
+    if num <= _MAX_IMAGES:
         return np.arange(num)
-    return np.sort(generator.choice(num, _LARGEST, replace=False))
+    return np.sort(generator.choice(num, _MAX_IMAGES, replace=False))
 
 
-def _at_most(rows: npt.NDArray[np.float32], generator: np.random.Generator) -> npt.NDArray[np.float32]:
-    return rows if len(rows) <= _LARGEST else rows[_some(len(rows), generator)]
+def _subsample(rows: npt.NDArray[np.float32], generator: np.random.Generator) -> npt.NDArray[np.float32]:
+    return rows if len(rows) <= _MAX_IMAGES else rows[_draw_indices(len(rows), generator)]
 
 
 def _generator(seed: int, number: str) -> np.random.Generator:
     return np.random.default_rng([seed, int.from_bytes(hashlib.sha256(number.encode()).digest()[:4])])
 
 
-def _headed(found: dict[str, Any]) -> dict[str, Any]:
+def _with_headline(result: dict[str, Any]) -> dict[str, Any]:
     """Names the number to look at, and repeats what it was taken in."""
-    frechet = next((name for name in found if name.startswith("frechet_")), None)
-    fid_leads = found["fid"] is not None and not found["fid"]["biased"]
+    frechet = next((name for name in result if name.startswith("frechet_")), None)
+    fid_leads = result["fid"] is not None and not result["fid"]["biased"]
     order = ["fid", "kid"] if fid_leads else ["kid", "cmmd", "fid"]
-    headline = next((name for name in [*order, frechet] if name and found[name] is not None), None)
+    headline = next((name for name in [*order, frechet] if name and result[name] is not None), None)
     if headline:
-        found |= {"headline": headline, "extractor": found[headline]["extractor"], "resize": found[headline]["resize"]}
-    return found
+        result |= {
+            "headline": headline,
+            "extractor": result[headline]["extractor"],
+            "resize": result[headline]["resize"],
+        }
+    return result

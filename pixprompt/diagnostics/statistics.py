@@ -19,7 +19,7 @@ from ..files import make_folder, write_bytes
 from .feature_store import FeatureSet, diagnostics_folder
 from .features import Extractor
 
-__all__ = ["Moments", "Statistics", "kept_statistics", "load_statistics", "save_statistics", "statistics"]
+__all__ = ["Moments", "Statistics", "cached_statistics", "load_statistics", "save_statistics", "statistics"]
 
 logger = logging.getLogger(__name__)
 
@@ -101,7 +101,9 @@ def _blocks(features: npt.NDArray[Any]) -> Iterator[npt.NDArray[Any]]:
         yield features[start : start + _BLOCK]
 
 
-def kept_statistics(features: FeatureSet, extractor: Extractor, *, name: str, cache: Path | None = None) -> Statistics:
+def cached_statistics(
+    features: FeatureSet, extractor: Extractor, *, name: str, cache: Path | None = None
+) -> Statistics:
     """Returns the statistics of a set, those of an earlier call where the digest is the same.
 
     Args:
@@ -110,32 +112,32 @@ def kept_statistics(features: FeatureSet, extractor: Extractor, *, name: str, ca
         name: Of the set; with the digest it names the file.
         cache: Folder of kept files; None means the user's cache.
     """
-    plain = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)[-80:]
-    path = diagnostics_folder(cache) / "statistics" / f"{plain}-{features.digest}.safetensors"
+    safe_name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)[-80:]
+    path = diagnostics_folder(cache) / "statistics" / f"{safe_name}-{features.digest}.safetensors"
     if path.is_file():
         try:
-            kept, about = load_statistics(path)
+            cached, about = load_statistics(path)
         except DataError as error:
             logger.warning("the kept statistics are damaged and are computed again: %s", error)
         else:
-            if about.get("digest") == features.digest and kept.num == len(features):
-                return kept
-    found = statistics(features.rows)
+            if about.get("digest") == features.digest and cached.num == len(features):
+                return cached
+    computed = statistics(features.rows)
     make_folder(path.parent)
-    save_statistics(path, found, {"name": name, "digest": features.digest, **extractor.to_json()})
-    return found
+    save_statistics(path, computed, {"name": name, "digest": features.digest, **extractor.to_json()})
+    return computed
 
 
-def save_statistics(path: Path, found: Statistics, about: dict[str, str]) -> None:
+def save_statistics(path: Path, values: Statistics, about: dict[str, str]) -> None:
     """Writes statistics as safetensors.
 
     Args:
         path: The file; its folder exists.
-        found: What to save.
+        values: What to save.
         about: What they are of: name, digest, extractor, resize, dtype.
     """
-    header = {"schema": _SCHEMA, "num": str(found.num), "about": json.dumps(about)}
-    write_bytes(path, save({"mean": found.mean, "covariance": found.covariance}, header))
+    header = {"schema": _SCHEMA, "num": str(values.num), "about": json.dumps(about)}
+    write_bytes(path, save({"mean": values.mean, "covariance": values.covariance}, header))
 
 
 def load_statistics(path: Path) -> tuple[Statistics, dict[str, str]]:
@@ -149,13 +151,13 @@ def load_statistics(path: Path) -> tuple[Statistics, dict[str, str]]:
             header = file.metadata() or {}
             if header.get("schema") != _SCHEMA:
                 raise DataError(f"{path} holds no statistics of schema {_SCHEMA}; compute them again.")
-            found = Statistics(int(header["num"]), file.get_tensor("mean"), file.get_tensor("covariance"))
+            values = Statistics(int(header["num"]), file.get_tensor("mean"), file.get_tensor("covariance"))
             about: dict[str, str] = json.loads(header["about"])
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise DataError(
             f"cannot read the statistics {path} ({error}); delete the file to compute them again."
         ) from error
-    dim = len(found.mean)
-    if found.mean.shape != (dim,) or found.covariance.shape != (dim, dim):
-        raise DataError(f"{path} holds a mean {found.mean.shape} and a covariance {found.covariance.shape}.")
-    return found, about
+    dim = len(values.mean)
+    if values.mean.shape != (dim,) or values.covariance.shape != (dim, dim):
+        raise DataError(f"{path} holds a mean {values.mean.shape} and a covariance {values.covariance.shape}.")
+    return values, about

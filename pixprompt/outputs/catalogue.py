@@ -65,5 +65,5 @@ OUTPUTS: Registry[type[Transform]] = Registry(
     },
     group="pixprompt.outputs",
     needs="shift_invariant",
-    adopt=_named,
+    rename=_named,
 )

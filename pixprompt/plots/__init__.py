@@ -13,13 +13,13 @@ from .matrices import Labels, confusion, confusion_figure
 from .png import save_png
 from .preview import Preview, preview_figure
 from .prompts import amplified, color_key, is_empty, on_checkers
-from .scatter import Cloud, points_figure
+from .scatter import PointPanel, points_figure
 from .style import Pixels, to_svg
 
 __all__ = [
-    "Cloud",
     "Labels",
     "Pixels",
+    "PointPanel",
     "Preview",
     "Rung",
     "Track",

@@ -23,7 +23,7 @@ class Track:
     """How the accuracy of one run grew.
 
     Attributes:
-        name: Of the run.
+        name: Name of the run.
         queries: Images queried so far, ascending.
         accuracy: On the validation split, as many values, in [0, 1].
         price: Of 1000 queries, or None.
@@ -55,10 +55,10 @@ def curves_figure(
     by_epoch = all("epoch" in line for line in history)
     for axes, name in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         for split, color in (("train", BLUE), ("val", ORANGE)):
-            known = [line for line in history if line.get(f"{split}_{name}") is not None]
-            if known or not history:
-                places = [line["epoch"] if by_epoch else queries_of(line) or 0 for line in known]
-                values = [line[f"{split}_{name}"] for line in known]
+            lines = [line for line in history if line.get(f"{split}_{name}") is not None]
+            if lines or not history:
+                places = [line["epoch"] if by_epoch else queries_of(line) or 0 for line in lines]
+                values = [line[f"{split}_{name}"] for line in lines]
                 axes.plot(places, values, "o-", ms=3, color=color, label=split)
         axes.set(xlabel="epoch" if by_epoch else "queries", ylabel=name)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

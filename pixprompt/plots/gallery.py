@@ -124,8 +124,8 @@ def _draw(axes: Axes, cell: Cell) -> None:
     if cell.pixels is None:
         axes.set_aspect("equal", adjustable="box")
         axes.spines[:].set_color(GRID)
-        said = textwrap.fill(cell.reason, _REASON)
-        axes.text(0.5, 0.5, said, ha="center", va="center", fontsize=6.5, color=GREY, transform=axes.transAxes)
+        text = textwrap.fill(cell.reason, _REASON)
+        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=6.5, color=GREY, transform=axes.transAxes)
         return
     axes.imshow(cell.pixels, interpolation="nearest" if min(cell.pixels.shape[:2]) < 64 else None)
     axes.spines[:].set_visible(False)
@@ -136,8 +136,8 @@ def _draw(axes: Axes, cell: Cell) -> None:
 def _box(mark: Mark, size: tuple[int, ...]) -> Rectangle:
     height, width = (length / count for length, count in zip(size, mark.grid, strict=True))
     left, top = (mark.column - mark.outset) * width - 0.5, (mark.row - mark.outset) * height - 0.5
-    grown = 1 + 2 * mark.outset
+    scale = 1 + 2 * mark.outset
     halo = withStroke(linewidth=2.6, foreground=INK if mark.color == WHITE else WHITE)  # seen on any ground
-    box = Rectangle((left, top), grown * width, grown * height, fill=False, edgecolor=mark.color, lw=1.4)
+    box = Rectangle((left, top), scale * width, scale * height, fill=False, edgecolor=mark.color, lw=1.4)
     box.set_path_effects([halo])
     return box

@@ -1,4 +1,4 @@
-"""A prompt made visible."""
+"""A prompt as a picture."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def amplified(prompt: Prompt) -> tuple[Pixels, float]:
         The picture (H, W, 3), light grey where the prompt is transparent, and the factor of the stretch, at least 1.
     """
     covered = prompt.rgba[..., 3] > 0
-    away = prompt.rgba[..., :3].astype(np.float64) - _GREY
-    strong = float(np.percentile(np.abs(away[covered]), 99)) if covered.any() else 0.0
+    offset = prompt.rgba[..., :3].astype(np.float64) - _GREY
+    strong = float(np.percentile(np.abs(offset[covered]), 99)) if covered.any() else 0.0
     factor = max(1.0, 127.0 / strong) if strong else 1.0
-    stretched = (_GREY + factor * away).round().clip(0, 255).astype(np.uint8)
+    stretched = (_GREY + factor * offset).round().clip(0, 255).astype(np.uint8)
     return np.where(covered[..., None], stretched, np.uint8(_TRANSPARENT)), factor
 
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from .matrices import Labels
 from .style import GREY, LINES, bare, plain_text, short
 
-__all__ = ["Cloud", "points_figure"]
+__all__ = ["PointPanel", "points_figure"]
 
 Points = npt.NDArray[np.float64]
 _NAMED = 20
@@ -23,7 +23,7 @@ _MOST_COLUMNS = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Cloud:
+class PointPanel:
     """One panel.
 
     Attributes:
@@ -38,39 +38,39 @@ class Cloud:
 
 
 @plain_text
-def points_figure(clouds: Sequence[Cloud], labels: Labels, classes: Sequence[str], *, note: str = "") -> Figure:
+def points_figure(panels: Sequence[PointPanel], labels: Labels, classes: Sequence[str], *, note: str = "") -> Figure:
     """Draws panels of points, at most four in a row, one colour and sign per true class.
 
     Args:
-        clouds: The panels, of the same N images; at least one.
+        panels: The panels, of the same N images; at least one.
         labels: (N,) positions in `classes`.
         classes: K names.
         note: Above all: how the points were placed.
     """
-    columns = min(len(clouds), _MOST_COLUMNS)
-    rows = math.ceil(len(clouds) / columns)
+    columns = min(len(panels), _MOST_COLUMNS)
+    rows = math.ceil(len(panels) / columns)
     figure = Figure(figsize=(4.9 * columns, 4.5 * rows + 0.5), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flatten()
-    for axes, cloud in zip(panels, clouds, strict=False):
-        _draw(axes, cloud, labels, classes)
-    for axes in panels[len(clouds) :]:
+    grid = figure.subplots(rows, columns, squeeze=False).flatten()
+    for axes, panel in zip(grid, panels, strict=False):
+        _draw(axes, panel, labels, classes)
+    for axes in grid[len(panels) :]:
         axes.remove()
     if note:
         figure.suptitle(note, fontsize=8, color=GREY)
-    handles, names = panels[0].get_legend_handles_labels()
+    handles, names = grid[0].get_legend_handles_labels()
     if len(names) <= _NAMED:
         fitting = min(10, 4 * columns, len(names))
         figure.legend(handles, names, loc="outside lower center", ncols=fitting, frameon=False, fontsize=8)
     return figure
 
 
-def _draw(axes: Axes, cloud: Cloud, labels: Labels, classes: Sequence[str]) -> None:
+def _draw(axes: Axes, panel: PointPanel, labels: Labels, classes: Sequence[str]) -> None:
     for place, label in enumerate(np.unique(labels)):
-        chosen = cloud.points[labels == label]
+        chosen = panel.points[labels == label]
         marker = _MARKERS[place // len(LINES) % len(_MARKERS)]
         color = LINES[place % len(LINES)]
         axes.scatter(chosen[:, 0], chosen[:, 1], s=13, marker=marker, color=color, lw=0, label=short(classes[label]))
-    bare(axes, cloud.title)
-    if cloud.caption:
-        axes.set_xlabel(cloud.caption, fontsize=8)
+    bare(axes, panel.title)
+    if panel.caption:
+        axes.set_xlabel(panel.caption, fontsize=8)
     axes.set_aspect("equal", adjustable="datalim")

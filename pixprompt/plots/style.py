@@ -75,7 +75,7 @@ def to_svg(figure: Figure) -> str:
     text = text[text.index("<svg") :]
     for color in _DARK:
         text = text.replace(color, f"var(--c{color[1:]})")
-    return re.sub(r"(<svg[^>]*>)", lambda found: found[1] + _theme(), text, count=1)
+    return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + _theme(), text, count=1)
 
 
 def _theme() -> str:

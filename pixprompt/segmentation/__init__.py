@@ -6,12 +6,12 @@ from ..lazy import lazy_names
 from .config import METHODS, SegmentConfig
 
 if TYPE_CHECKING:
+    from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
     from .ade20k import IGNORED, LabelledImages, SegmentationData, load_segmentation
-    from .artefact import Saved, load_segmenter, save_segmenter
-    from .inference import SCALES, Windows, confusion_of
+    from .inference import SCALES, Windows, count_confusion
     from .metrics import Confusion
     from .pup import UpHead
-    from .run import evaluate, train, windows_of
+    from .run import evaluate, make_windows, train
     from .segmenter import Design, Segmenter
 
 __all__ = [
@@ -21,30 +21,30 @@ __all__ = [
     "Confusion",
     "Design",
     "LabelledImages",
-    "Saved",
+    "SavedSegmenter",
     "SegmentConfig",
     "SegmentationData",
     "Segmenter",
     "UpHead",
     "Windows",
-    "confusion_of",
+    "count_confusion",
     "evaluate",
     "load_segmentation",
     "load_segmenter",
+    "make_windows",
     "save_segmenter",
     "train",
-    "windows_of",
 ]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "ade20k": "IGNORED LabelledImages SegmentationData load_segmentation",
-        "artefact": "Saved load_segmenter save_segmenter",
-        "inference": "SCALES Windows confusion_of",
+        "adapter_file": "SavedSegmenter load_segmenter save_segmenter",
+        "inference": "SCALES Windows count_confusion",
         "metrics": "Confusion",
         "pup": "UpHead",
-        "run": "evaluate train windows_of",
+        "run": "evaluate train make_windows",
         "segmenter": "Design Segmenter",
     },
 )

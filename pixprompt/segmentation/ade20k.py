@@ -123,15 +123,15 @@ def load_segmentation(
         root = root / "ADEChallengeData2016"
     names = _class_names(root / "objectInfo150.txt")
     classes = names if reduce_zero_label else ("other", *names)
-    found, test = (_pairs(root, part, len(classes), reduce_zero_label) for part in ("training", "validation"))
-    kept = min(max(1, round(_VAL_SHARE * len(found))), _VAL_MOST) if val_images is None else val_images
-    if kept >= len(found):
+    training, test = (_pairs(root, part, len(classes), reduce_zero_label) for part in ("training", "validation"))
+    num_val = min(max(1, round(_VAL_SHARE * len(training))), _VAL_MOST) if val_images is None else val_images
+    if num_val >= len(training):
         raise ConfigError(
-            f"{kept} of {len(found)} training images for selection leave none to train on; lower --val-images."
+            f"{num_val} of {len(training)} training images for selection leave none to train on; lower --val-images."
         )
-    order = torch.randperm(len(found), generator=stream(seed, "segmentation", "val")).tolist()
-    val, train = sorted(order[:kept]), sorted(order[kept:])
-    return SegmentationData(name, classes, found.subset(train), found.subset(val), test)
+    order = torch.randperm(len(training), generator=stream(seed, "segmentation", "val")).tolist()
+    val, train = sorted(order[:num_val]), sorted(order[num_val:])
+    return SegmentationData(name, classes, training.subset(train), training.subset(val), test)
 
 
 def _pairs(root: Path, part: str, num_classes: int, reduce_zero_label: bool) -> LabelledImages:

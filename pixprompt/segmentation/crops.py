@@ -20,7 +20,7 @@ _BRIGHTNESS, _CONTRAST, _SATURATION, _HUE = 0.125, 0.5, 0.5, 18 / 360
 
 
 def base_size(image: Size, crop: Size) -> Size:
-    """Returns the size (height, width) at which an image is looked at: its shorter side as long as the crop's."""
+    """Returns the size (height, width) at which an image is cropped: its shorter side as long as the crop's."""
     scale = min(min(crop) / min(image), _LONGEST * min(crop) / max(image))
     return max(1, round(image[0] * scale)), max(1, round(image[1] * scale))
 
@@ -55,7 +55,7 @@ class Crops:
         top, left = int(down * (max(0, tall - self.size[0]) + 1)), int(across * (max(0, wide - self.size[1]) + 1))
         pixels, cut = self.cut(image, labels, (tall, wide), (top, left))
         if self.photometric:
-            pixels = _varied(pixels, torch.rand(4, generator=generator))
+            pixels = _photometric(pixels, torch.rand(4, generator=generator))
         return (pixels[:, ::-1].copy(), cut[:, ::-1].copy()) if mirror < 0.5 else (pixels, cut)
 
     def cut(self, image: Image.Image, labels: Labels, scaled: Size, place: Size) -> tuple[Pixels, Labels]:
@@ -74,7 +74,7 @@ class Crops:
         return pixels, cut
 
 
-def _varied(pixels: Pixels, draws: Tensor) -> Pixels:
+def _photometric(pixels: Pixels, draws: Tensor) -> Pixels:
     brightness, contrast, saturation, hue = (2 * draws - 1).tolist()
     image = Image.fromarray(pixels)
     image = ImageEnhance.Brightness(image).enhance(1 + _BRIGHTNESS * brightness)

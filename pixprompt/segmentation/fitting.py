@@ -21,7 +21,7 @@ from ..engine.seeds import stream
 from .ade20k import IGNORED, LabelledImages, Labels
 from .config import SegmentConfig
 from .crops import Crops
-from .inference import Windows, confusion_of
+from .inference import Windows, count_confusion
 from .segmenter import Segmenter
 
 __all__ = ["SegmenterFit", "pixel_loss"]
@@ -62,15 +62,15 @@ class SegmenterFit:
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch and returns its part of a line of history."""
         config, total = self.config, self.steps * self.config.epochs
-        losses = hits = known = torch.zeros((), device=self.device)  # summed there: reading them would stall a GPU
+        losses = hits = labelled = torch.zeros((), device=self.device)  # summed there: reading them would stall a GPU
         for step, (pixels, labels) in enumerate(self._batches(epoch), epoch * self.steps):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * (1 - step / total) ** config.power
             loss, right, counted = self._step(to_images(pixels, self.device), torch.from_numpy(labels).to(self.device))
-            losses, hits, known = losses + loss * len(pixels), hits + right, known + counted
+            losses, hits, labelled = losses + loss * len(pixels), hits + right, labelled + counted
             self.reporter.advance(len(pixels))
         check_finite(losses, epoch, config.lr)
-        return {"train_loss": float(losses) / len(self.train), "train_accuracy": float(hits / known.clamp(min=1))}
+        return {"train_loss": float(losses) / len(self.train), "train_accuracy": float(hits / labelled.clamp(min=1))}
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.device(self.device).type
@@ -88,13 +88,13 @@ class SegmenterFit:
     def _batches(self, epoch: int) -> Iterator[tuple[Pixels, Labels]]:
         """Yields pixels (n, h, w, 3) and labels (n, h, w); the next batch is read while one is worked on."""
         order = torch.randperm(len(self.train), generator=stream(self.config.seed, "order", epoch))
-        waiting: deque[list[Future[tuple[Pixels, Labels]]]] = deque()
+        pending: deque[list[Future[tuple[Pixels, Labels]]]] = deque()
         with ThreadPoolExecutor(self.config.workers) as pool:
             for chosen in torch.split(order, self.config.batch_size):
-                waiting.append([pool.submit(self._crop, epoch, index) for index in chosen.tolist()])
-                if len(waiting) > 1:
-                    yield _stacked(waiting.popleft())
-            yield _stacked(waiting.popleft())
+                pending.append([pool.submit(self._crop, epoch, index) for index in chosen.tolist()])
+                if len(pending) > 1:
+                    yield _stack(pending.popleft())
+            yield _stack(pending.popleft())
 
     def _crop(self, epoch: int, index: int) -> tuple[Pixels, Labels]:
         # A stream per crop: what is drawn depends neither on the order of images nor on what threads do.
@@ -104,7 +104,7 @@ class SegmenterFit:
     def validate(self) -> Validated:
         """Ranks by mIoU, then by pixel accuracy, at one scale and in float32."""
         windows = Windows(self.module, self.module.design.crop, self.module.fill, self.device)
-        scores = confusion_of(windows, self.val, reporter=self.reporter).to_json()
+        scores = count_confusion(windows, self.val, reporter=self.reporter).to_json()
         if scores["miou"] is None:
             raise ConfigError(
                 f"no pixel of the {len(self.val)} images for selection has a label; "
@@ -125,6 +125,6 @@ def pixel_loss(logits: Tensor, labels: Tensor) -> Tensor:
     return total / (labels != IGNORED).sum().clamp(min=1)
 
 
-def _stacked(crops: list[Future[tuple[Pixels, Labels]]]) -> tuple[Pixels, Labels]:
+def _stack(crops: list[Future[tuple[Pixels, Labels]]]) -> tuple[Pixels, Labels]:
     pixels, labels = zip(*(crop.result() for crop in crops), strict=True)
     return np.stack(pixels), np.stack(labels)

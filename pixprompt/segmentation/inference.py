@@ -17,7 +17,7 @@ from .ade20k import LabelledImages
 from .crops import base_size
 from .metrics import Confusion
 
-__all__ = ["SCALES", "Windows", "confusion_of", "label_map", "window_starts"]
+__all__ = ["SCALES", "Windows", "count_confusion", "label_map", "window_starts"]
 
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 """Of multi-scale scores, each mirrored, too."""
@@ -31,15 +31,15 @@ class Windows:
     """Class probabilities of whole images by a model that takes one size.
 
     Attributes:
-        ask: Images (n, 3, h, w) in [0, 1] of the window's size -> logits (n, K, h, w).
+        segment: Images (n, 3, h, w) in [0, 1] of the window's size -> logits (n, K, h, w).
         size: Of the window, (height, width); the next one lies two thirds of it further.
         fill: RGB, 0..255, of places outside an image.
-        device: Where `ask` computes.
+        device: Where `segment` computes.
         scales: Of `base_size`; the probabilities of all are averaged.
-        mirror: Asks about each mirrored, too.
+        mirror: Segments each mirrored, too.
     """
 
-    ask: Callable[[Tensor], Tensor]
+    segment: Callable[[Tensor], Tensor]
     size: tuple[int, int]
     fill: tuple[int, int, int]
     device: str = "cpu"
@@ -53,21 +53,21 @@ class Windows:
         total = torch.zeros((), device=self.device)
         for scale in self.scales:
             tall, wide = (max(1, round(side * scale)) for side in base)
-            found = self._whole(image.resize((wide, tall), Image.Resampling.BILINEAR))
-            if found.shape[1:] != base:
-                found = F.interpolate(found[None], base, mode="bilinear", align_corners=False)[0]
-            total = total + found
+            probabilities = self._padded(image.resize((wide, tall), Image.Resampling.BILINEAR))
+            if probabilities.shape[1:] != base:
+                probabilities = F.interpolate(probabilities[None], base, mode="bilinear", align_corners=False)[0]
+            total = total + probabilities
         return total / len(self.scales)
 
     def labels(self, image: Image.Image) -> Tensor:
         """RGB image -> labels (H, W), uint8, on the CPU."""
         return label_map(self.probabilities(image), (image.height, image.width))
 
-    def _whole(self, image: Image.Image) -> Tensor:
+    def _padded(self, image: Image.Image) -> Tensor:
         canvas = np.full((max(image.height, self.size[0]), max(image.width, self.size[1]), 3), self.fill, np.uint8)
         canvas[: image.height, : image.width] = np.asarray(image)
-        found = self._slide(to_images(canvas[None], self.device)[0])
-        return found[:, : image.height, : image.width]
+        probabilities = self._slide(to_images(canvas[None], self.device)[0])
+        return probabilities[:, : image.height, : image.width]
 
     def _slide(self, image: Tensor) -> Tensor:
         """Image (3, h, w), no smaller than the window -> the mean of the probabilities of its windows, (K, h, w)."""
@@ -78,19 +78,23 @@ class Windows:
             for left in window_starts(image.shape[2], width)
         ]
         total, counts = torch.zeros((), device=self.device), torch.zeros(image.shape[1:], device=self.device)
-        for some in (places[start : start + _BATCH] for start in range(0, len(places), _BATCH)):
-            crops = torch.stack([image[:, top : top + height, left : left + width] for top, left in some])
-            found = self._answers(crops)
+        for batch in (places[start : start + _BATCH] for start in range(0, len(places), _BATCH)):
+            crops = torch.stack([image[:, top : top + height, left : left + width] for top, left in batch])
+            probabilities = self._probabilities(crops)
             if total.ndim == 0:
-                total = torch.zeros(found.shape[1], *image.shape[1:], device=self.device)
-            for (top, left), one in zip(some, found, strict=True):
-                total[:, top : top + height, left : left + width] += one
+                total = torch.zeros(probabilities.shape[1], *image.shape[1:], device=self.device)
+            for (top, left), window in zip(batch, probabilities, strict=True):
+                total[:, top : top + height, left : left + width] += window
                 counts[top : top + height, left : left + width] += 1
         return total / counts
 
-    def _answers(self, crops: Tensor) -> Tensor:
-        found = self.ask(crops).float().softmax(1)
-        return (found + self.ask(crops.flip(3)).float().softmax(1).flip(3)) / 2 if self.mirror else found
+    def _probabilities(self, crops: Tensor) -> Tensor:
+        probabilities = self.segment(crops).float().softmax(1)
+        return (
+            (probabilities + self.segment(crops.flip(3)).float().softmax(1).flip(3)) / 2
+            if self.mirror
+            else probabilities
+        )
 
 
 def window_starts(length: int, window: int) -> list[int]:
@@ -112,17 +116,17 @@ def label_map(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
     height = probabilities.shape[1]
     rows = ((torch.arange(size[0], device=probabilities.device) + 0.5) * height / size[0] - 0.5).clamp(0, height - 1)
     bands = []
-    for some in torch.split(rows, _BAND):
-        above = some.long()
-        share = (some - above)[None, :, None]
+    for band_rows in torch.split(rows, _BAND):
+        above = band_rows.long()
+        share = (band_rows - above)[None, :, None]
         below = (above + 1).clamp(max=height - 1)
         band = torch.lerp(probabilities[:, above], probabilities[:, below], share)
-        wide = F.interpolate(band[None], (len(some), size[1]), mode="bilinear", align_corners=False)[0]
+        wide = F.interpolate(band[None], (len(band_rows), size[1]), mode="bilinear", align_corners=False)[0]
         bands.append(wide.argmax(0).to(torch.uint8).cpu())
     return torch.cat(bands)
 
 
-def confusion_of(windows: Windows, images: LabelledImages, *, reporter: Reporter | None = None) -> Confusion:
+def count_confusion(windows: Windows, images: LabelledImages, *, reporter: Reporter | None = None) -> Confusion:
     """Labels every image at its own size and counts the pixels against the annotations."""
     confusion = Confusion.empty(images.num_classes)
     for index in range(len(images)):

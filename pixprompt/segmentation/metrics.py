@@ -30,8 +30,8 @@ class Confusion:
 
     def add(self, truth: Tensor, guesses: Tensor) -> None:
         """Counts the pixels of two label maps of one shape; those whose truth is IGNORED are left out."""
-        known = truth != IGNORED
-        pairs = truth[known].long() * len(self.counts) + guesses[known].long()
+        labelled = truth != IGNORED
+        pairs = truth[labelled].long() * len(self.counts) + guesses[labelled].long()
         self.counts.add_(torch.bincount(pairs.flatten(), minlength=self.counts.numel()).reshape(self.counts.shape))
 
     @property

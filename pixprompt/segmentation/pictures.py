@@ -1,4 +1,4 @@
-"""What can be looked at: label maps as palette PNGs, overlays, learning curves."""
+"""Pictures of a run: label maps as palette PNGs, overlays, learning curves."""
 
 from __future__ import annotations
 

@@ -43,12 +43,12 @@ class UpHead(nn.Module):
         widths = [width, *[channels] * (stages - 1)]
         self.kernels = nn.ParameterList(
             # Normal with variance 2 / fan-out (He et al.), which keeps the size of gradients through the ReLUs.
-            _drawn(channels, before, 3, 3, std=math.sqrt(2 / (9 * channels)), generator=generator)
+            _normal_parameter(channels, before, 3, 3, std=math.sqrt(2 / (9 * channels)), generator=generator)
             for before in widths
         )
         groups = math.gcd(channels, max(1, channels // _GROUP))
         self.norms = nn.ModuleList(nn.GroupNorm(groups, channels) for _ in widths)
-        self.classifier = _drawn(num_classes, channels, 1, 1, std=_CLASSIFIER_STD, generator=generator)
+        self.classifier = _normal_parameter(num_classes, channels, 1, 1, std=_CLASSIFIER_STD, generator=generator)
         self.bias = nn.Parameter(torch.zeros(num_classes))
 
     def forward(self, tokens: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
@@ -78,5 +78,5 @@ def _up(maps: Tensor, factor: int) -> Tensor:
     return F.interpolate(maps, scale_factor=factor, mode="bilinear", align_corners=False)
 
 
-def _drawn(*shape: int, std: float, generator: Generator) -> nn.Parameter:
+def _normal_parameter(*shape: int, std: float, generator: Generator) -> nn.Parameter:
     return nn.Parameter(std * torch.randn(shape, generator=generator))

@@ -18,21 +18,21 @@ from ..engine.seeds import stream
 from ..files import read_json
 from ..models import TorchModel, load_model
 from ..version import __version__
+from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
-from .artefact import Saved, load_segmenter, save_segmenter
+from .backbone import backbone_sha256, open_vit
 from .config import SegmentConfig, run_config
 from .fitting import SegmenterFit
-from .inference import SCALES, Windows, confusion_of
+from .inference import SCALES, Windows, count_confusion
 from .pictures import draw_curves
 from .segmenter import Design, Segmenter
-from .twin import backbone_sha256, open_vit
 
-__all__ = ["evaluate", "train", "windows_of"]
+__all__ = ["evaluate", "make_windows", "train"]
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """What a run works with.
+class _Parts:
+    """The parts of a run.
 
     Attributes:
         identity: Digest of what the numbers depend on.
@@ -79,7 +79,7 @@ def train(
             raise ConfigError(f"--{name} is missing.")
     config = config.with_absolute_paths()
     with reproducible():
-        ready = _prepared(config, reporter)
+        parts = _build(config, reporter)
         folder.claim(config.to_json())
 
         def on_epoch(done: Fit) -> None:
@@ -88,12 +88,12 @@ def train(
 
         fitting = time.perf_counter()
         path = folder.checkpoint("state.safetensors")
-        done = fit(ready.work, epochs=config.epochs, checkpoint=path, identity=ready.identity, on_epoch=on_epoch)
+        done = fit(parts.work, epochs=config.epochs, checkpoint=path, identity=parts.identity, on_epoch=on_epoch)
         began += time.perf_counter() - fitting - done.seconds  # the epochs of earlier sessions count, too
-        return _finish(folder, ready, done, began)
+        return _finish(folder, parts, done, began)
 
 
-def _prepared(config: SegmentConfig, reporter: Reporter) -> Prepared:
+def _build(config: SegmentConfig, reporter: Reporter) -> _Parts:
     device = pick_device(config.device)
     data = load_segmentation(
         config.data, reduce_zero_label=config.reduce_zero_label, val_images=config.val_images, seed=config.seed
@@ -112,7 +112,7 @@ def _prepared(config: SegmentConfig, reporter: Reporter) -> Prepared:
         autocast=pick_autocast(config.precision, device),
         reporter=reporter,
     )
-    return Prepared(work, _identity(data, digest), data, view.model, digest)
+    return _Parts(work, _identity(data, digest), data, view.model, digest)
 
 
 def _identity(data: SegmentationData, backbone: str) -> str:
@@ -121,18 +121,18 @@ def _identity(data: SegmentationData, backbone: str) -> str:
     return identity(backbone=backbone, classes=data.classes, images=splits)
 
 
-def _finish(folder: RunFolder, ready: Prepared, done: Fit, began: float) -> dict[str, Any]:
-    work, data = ready.work, ready.data
+def _finish(folder: RunFolder, parts: _Parts, done: Fit, began: float) -> dict[str, Any]:
+    work, data = parts.work, parts.data
     config, segmenter = work.config, work.module
     best = done.best or Best(0, (), {}, segmenter.state_dict())
     segmenter.load_state_dict(best.state)
     folder.write_history(done.history)  # once more: a kill between a checkpoint and its line must not lose the line
     draw_curves(folder.path / "curves.png", done.history)
     segmenter.eval()
-    saved = Saved(segmenter, data.classes, config.reduce_zero_label, config.model)
-    save_segmenter(folder.path / "adapter.safetensors", saved, backbone=ready.digest, weights=config.weights)
+    saved = SavedSegmenter(segmenter, data.classes, config.reduce_zero_label, config.model)
+    save_segmenter(folder.path / "adapter.safetensors", saved, backbone=parts.digest, weights=config.weights)
     # The file is what is scored, so that its numbers are those that are reported.
-    saved = load_segmenter(folder.path, device=work.device, net=ready.model)
+    saved = load_segmenter(folder.path, device=work.device, net=parts.model)
     test = _scores(saved, data.test, work.device, config.multi_scale, work.reporter)
     tuned = segmenter.num_inner + segmenter.num_head
     result = {
@@ -198,20 +198,22 @@ def evaluate(
     return {**facts, "classes": list(saved.classes), "counts": {"test": len(images.test)}, "test": test}
 
 
-def windows_of(saved: Saved, device: str, *, multi_scale: bool = False) -> Windows:
+def make_windows(saved: SavedSegmenter, device: str, *, multi_scale: bool = False) -> Windows:
     """Returns what labels whole images: at one scale, or at several and mirrored, too."""
     segmenter = saved.segmenter
     scales = SCALES if multi_scale else (1.0,)
     return Windows(segmenter, segmenter.design.crop, segmenter.fill, device, scales, mirror=multi_scale)
 
 
-def _scores(saved: Saved, images: LabelledImages, device: str, multi_scale: bool, reporter: Reporter) -> dict[str, Any]:
+def _scores(
+    saved: SavedSegmenter, images: LabelledImages, device: str, multi_scale: bool, reporter: Reporter
+) -> dict[str, Any]:
     scores: dict[str, Any] = {"single_scale": None, "multi_scale": None}
     for name, several in (("single_scale", False), ("multi_scale", True)):
         if several <= multi_scale:
             reporter.stage(f"test, {name.replace('_', ' ')}", len(images))
-            windows = windows_of(saved, device, multi_scale=several)
-            scores[name] = confusion_of(windows, images, reporter=reporter).to_json()
+            windows = make_windows(saved, device, multi_scale=several)
+            scores[name] = count_confusion(windows, images, reporter=reporter).to_json()
     return scores
 
 

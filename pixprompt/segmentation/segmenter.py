@@ -10,8 +10,8 @@ from torch import Generator, Tensor, nn
 from ..adapters.vpt.prompts import prompt_bound, uniform
 from ..core import ConfigError
 from ..models import TorchModel
+from .backbone import open_vit, tunable_copy
 from .pup import UpHead
-from .twin import open_vit, twin_of
 
 __all__ = ["Design", "Segmenter"]
 
@@ -45,7 +45,8 @@ class Segmenter(nn.Module):
 
     Prompts come after the position embedding and have none of their own; in `vpt-deep` each layer takes away those of
     the layer before. Only what is learned is a parameter here; the model that is given is never changed, since
-    everything runs on a twin of it. The head reads the last layer's patch tokens before the final norm, as SETR does.
+    everything runs on a copy that shares its memory. The head reads the last layer's patch tokens before the final
+    norm, as SETR does.
 
     Args:
         model: With a vision transformer.
@@ -70,18 +71,18 @@ class Segmenter(nn.Module):
             )
         self.design, self.grid = design, (tall // height, wide // width)
         self.num_backbone = sum(value.numel() for value in view.parameters())
-        twin, own = twin_of(view, self.grid, lambda name: _is_tuned(name, design.method))
-        # In a tuple, so that the twin is no submodule: most of it is the model's, not this segmenter's state.
-        self._twin = (twin,)
-        self.inner = nn.ParameterDict({name.replace(".", "/"): value for name, value in own.items()})
-        sets = {"vpt-shallow": 1, "vpt-deep": twin.depth}.get(design.method, 0)
+        backbone, tuned = tunable_copy(view, self.grid, lambda name: _is_tuned(name, design.method))
+        # In a tuple, so that the backbone is no submodule: its weights are no state of this segmenter.
+        self._backbone = (backbone,)
+        self.inner = nn.ParameterDict({name.replace(".", "/"): value for name, value in tuned.items()})
+        sets = {"vpt-shallow": 1, "vpt-deep": backbone.depth}.get(design.method, 0)
         if sets and design.tokens:
-            bound = prompt_bound(view.patch_size, twin.width)
-            self.inner["prompts"] = uniform(sets, design.tokens, twin.width, bound=bound, generator=generator)
-        self.head = UpHead(twin.width, design.channels, design.num_classes, generator=generator)
-        self._read = [round(share * twin.depth) - 1 for share in _AUXILIARY_AT] if design.auxiliary else []
+            bound = prompt_bound(view.patch_size, backbone.width)
+            self.inner["prompts"] = uniform(sets, design.tokens, backbone.width, bound=bound, generator=generator)
+        self.head = UpHead(backbone.width, design.channels, design.num_classes, generator=generator)
+        self._read = [round(share * backbone.depth) - 1 for share in _AUXILIARY_AT] if design.auxiliary else []
         self.auxiliary = nn.ModuleList(
-            UpHead(twin.width, design.channels, design.num_classes, stages=2, factor=4, generator=generator)
+            UpHead(backbone.width, design.channels, design.num_classes, stages=2, factor=4, generator=generator)
             for _ in self._read
         )
         self.to(model.mean.device)
@@ -89,17 +90,17 @@ class Segmenter(nn.Module):
     @property
     def fill(self) -> tuple[int, int, int]:
         """RGB, 0..255, of places outside an image: the model's mean."""
-        red, green, blue = (round(255 * value) for value in self._twin[0].model.mean.tolist())
+        red, green, blue = (round(255 * value) for value in self._backbone[0].model.mean.tolist())
         return red, green, blue
 
     @property
     def num_head(self) -> int:
-        """Numbers of the head, without auxiliary ones."""
+        """Parameters of the head, without auxiliary heads."""
         return sum(value.numel() for value in self.head.parameters())
 
     @property
     def num_inner(self) -> int:
-        """Learned numbers before the head: prompts, or tensors of the backbone."""
+        """Learned parameters before the head: prompts, or tensors of the backbone."""
         return sum(value.numel() for value in self.inner.parameters())
 
     def forward(self, images: Tensor) -> Tensor:
@@ -114,14 +115,14 @@ class Segmenter(nn.Module):
 
     def _layers(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (N, P, D) after each layer."""
-        twin = self._twin[0]
+        backbone = self._backbone[0]
         prompts = self.inner.get("prompts")
         num_patches, states = self.grid[0] * self.grid[1], []
-        tokens = twin.embed(images)
-        for index, layer in enumerate(twin.layers):
+        tokens = backbone.embed(images)
+        for index, layer in enumerate(backbone.layers):
             if prompts is not None and index < len(prompts):
                 added = prompts[index].expand(len(tokens), -1, -1)
-                tokens = torch.cat([tokens[:, : twin.num_prefix], added, tokens[:, -num_patches:]], 1)
+                tokens = torch.cat([tokens[:, : backbone.num_prefix], added, tokens[:, -num_patches:]], 1)
             tokens = layer(tokens)
             states.append(tokens[:, -num_patches:])
         return states

@@ -1,4 +1,4 @@
-"""A local model as an endpoint of the Open Inference Protocol v2; what it answers is apart from the sockets."""
+"""A local model as an endpoint of the Open Inference Protocol v2; `Service` answers without a socket."""
 
 from .limits import Limits
 from .messages import Request, Response

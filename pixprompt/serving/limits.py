@@ -16,7 +16,7 @@ class Limits:
     """How long and how much the server takes before it gives up on a client; times in seconds.
 
     Attributes:
-        connections: At once; more are told to come back.
+        connections: At once; more are refused with 503.
         idle: From the end of a response, or the begin of a connection, to the end of the next request's headers.
         body: For the body of a request, besides one second per `rate` bytes.
         rate: The slowest client, in bytes per second.
@@ -35,14 +35,14 @@ class Limits:
 
 
 class TimedReader(io.RawIOBase):
-    """Reads from a socket up to a moment, however slowly the bytes drip."""
+    """Reads from a socket up to a deadline, however slowly the bytes drip."""
 
     def __init__(self, connection: socket.socket) -> None:
         super().__init__()
         self._connection, self._end = connection, 0.0
 
     def allow(self, seconds: float) -> None:
-        """Moves the moment."""
+        """Sets the deadline."""
         self._end = time.monotonic() + seconds
 
     def readable(self) -> bool:
@@ -53,10 +53,10 @@ class TimedReader(io.RawIOBase):
         """Reads what there is, and waits for at least one byte.
 
         Raises:
-            TimeoutError: The moment has come.
+            TimeoutError: The deadline has passed.
         """
-        left = self._end - time.monotonic()
-        if left <= 0:
+        remaining = self._end - time.monotonic()
+        if remaining <= 0:
             raise TimeoutError("the client took too long")
-        self._connection.settimeout(left)
+        self._connection.settimeout(remaining)
         return self._connection.recv_into(buffer)

@@ -1,4 +1,4 @@
-"""What the endpoint is sent and what it answers, without a socket."""
+"""Requests and responses, without a socket."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["HEADER_LENGTH", "Refused", "Request", "Response", "as_json", "read_json"]
+__all__ = ["HEADER_LENGTH", "Request", "RequestError", "Response", "json_response", "read_json"]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
 """Where tensors follow the JSON as bytes, the header that says how many bytes of the body are JSON."""
@@ -45,7 +45,7 @@ class Response:
     headers: Mapping[str, str]
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request that is answered with an error.
 
     Args:
@@ -60,10 +60,10 @@ class Refused(Exception):
 
     def response(self) -> Response:
         """Returns {"error": reason} with the status."""
-        return as_json({"error": self.reason}, self.status, self.headers)
+        return json_response({"error": self.reason}, self.status, self.headers)
 
 
-def as_json(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(value: Mapping[str, Any], status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Returns a response whose body is one JSON object."""
     body = json.dumps(value, allow_nan=False).encode()
     return Response(status, body, {"Content-Type": "application/json", **(headers or {})})
@@ -73,18 +73,18 @@ def read_json(body: bytes) -> dict[str, Any]:
     """Reads a JSON object.
 
     Raises:
-        Refused: It is none, or it holds NaN or Infinity, which JSON does not have.
+        RequestError: It is none, or it holds NaN or Infinity, which JSON does not have.
     """
     try:
-        value = json.loads(body.decode("utf-8"), parse_constant=_no_number)
+        value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Refused(400, f"expected a JSON object in UTF-8: {_short(error)}.") from error
+        raise RequestError(400, f"expected a JSON object in UTF-8: {_short(error)}.") from error
     if not isinstance(value, dict):
-        raise Refused(400, f"expected a JSON object, got {type(value).__name__}.")
+        raise RequestError(400, f"expected a JSON object, got {type(value).__name__}.")
     return value
 
 
-def _no_number(name: str) -> float:
+def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no JSON number")
 
 

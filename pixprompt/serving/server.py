@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core import ConfigError
 from .limits import Limits, TimedReader
-from .messages import Refused, Request, Response
+from .messages import Request, RequestError, Response
 from .service import Service
 
 __all__ = ["Server"]
@@ -28,7 +28,7 @@ _READ = 1 << 16
 class Server:
     """Serves a `Service` on a socket, from background threads, while a `with` block runs.
 
-    The model is asked by one thread, in the order in which requests are complete; what is known without it is
+    The model is called by one thread, in the order in which requests are complete; what is known without it is
     answered at once. At the end of the block nothing new is taken, what has come whole is answered, and every
     connection ends.
 
@@ -93,7 +93,7 @@ class _Sockets(ThreadingMixIn, TCPServer):
         self._changed = threading.Condition()
 
     def answer(self, request: Request) -> Response:
-        """Answers now, or in turn if the model must be asked."""
+        """Answers now, or in turn if the model is needed."""
         if request.method != "POST":
             return self.service.respond(request)
         return self._model_thread.submit(self.service.respond, request).result()
@@ -105,7 +105,7 @@ class _Sockets(ThreadingMixIn, TCPServer):
                 self._open.add(request)
                 return True
         request.settimeout(0.1)  # the listening thread itself says no, and it must not wait for anybody
-        refusal = Refused(503, "too many connections; try again later.", {"Retry-After": "1"}).response()
+        refusal = RequestError(503, "too many connections; try again later.", {"Retry-After": "1"}).response()
         with_length = {**refusal.headers, "Content-Length": str(len(refusal.body)), "Connection": "close"}
         head = "".join(f"{name}: {value}\r\n" for name, value in with_length.items())
         try:
@@ -132,7 +132,7 @@ class _Sockets(ThreadingMixIn, TCPServer):
         self.server_close()
         with self._changed:
             for connection in self._open:
-                _no_more_from(connection)
+                _stop_reading(connection)
             self._changed.wait_for(lambda: not self._open, self.limits.grace)
         self._model_thread.shutdown(wait=False, cancel_futures=True)
 
@@ -163,7 +163,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._check_host()
             self._length()
-        except Refused as error:
+        except RequestError as error:
             self._refuse(error)
             return False
         super().handle_expect_100()
@@ -172,7 +172,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Answers what the base class finds wrong."""
-        self._refuse(Refused(int(code), message or "the request cannot be read."))
+        self._refuse(RequestError(int(code), message or "the request cannot be read."))
 
     def version_string(self) -> str:
         """Returns what the header Server says."""
@@ -185,7 +185,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _respond(self) -> None:
         try:
             request = self._request()
-        except Refused as error:
+        except RequestError as error:
             self._refuse(error)
         else:
             self._write(self.server.answer(request))
@@ -199,9 +199,9 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self.rfile.read(length)
         except TimeoutError as error:
-            raise Refused(408, f"the body of {length} bytes took too long.") from error
+            raise RequestError(408, f"the body of {length} bytes took too long.") from error
         if len(body) < length:
-            raise Refused(400, f"the body ended after {len(body)} of {length} bytes.")
+            raise RequestError(400, f"the body ended after {len(body)} of {length} bytes.")
         return Request(self.command, self.path, {name.lower(): text for name, text in self.headers.items()}, body)
 
     def _check_host(self) -> None:
@@ -211,23 +211,23 @@ class _Handler(BaseHTTPRequestHandler):
         """
         own, host = str(self.server.server_address[0]), self.headers.get("Host", "")
         if host and _is_loopback(own) and not _is_loopback(_without_port(host)):
-            raise Refused(421, f"this server answers as {own} only, got the Host {host[:60]!r}.")
+            raise RequestError(421, f"this server answers as {own} only, got the Host {host[:60]!r}.")
 
     def _length(self) -> int:
         """Returns the length of the body; nothing of it is read for a length that is refused."""
         if "Transfer-Encoding" in self.headers:
-            raise Refused(411, "chunked bodies are not read; send it with Content-Length.")
+            raise RequestError(411, "chunked bodies are not read; send it with Content-Length.")
         lengths = set(self.headers.get_all("Content-Length", []))
         if not lengths and self.command in ("POST", "PUT", "PATCH"):
-            raise Refused(411, "a body needs Content-Length.")
+            raise RequestError(411, "a body needs Content-Length.")
         text = lengths.pop() if lengths else "0"
         if lengths or not re.fullmatch(r"[0-9]{1,18}", text):
-            raise Refused(400, "Content-Length is one number.")
+            raise RequestError(400, "Content-Length is one number.")
         if int(text) > self.server.service.max_bytes:
-            raise Refused(413, f"at most {self.server.service.max_bytes} bytes per request, got {int(text)}.")
+            raise RequestError(413, f"at most {self.server.service.max_bytes} bytes per request, got {int(text)}.")
         return int(text)
 
-    def _refuse(self, error: Refused) -> None:
+    def _refuse(self, error: RequestError) -> None:
         """Answers and ends the connection: where the next request would begin is not known."""
         self.close_connection = True
         self._write(error.response())
@@ -255,7 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.sendall(blob)
 
 
-def _no_more_from(connection: socket.socket) -> None:
+def _stop_reading(connection: socket.socket) -> None:
     try:
         connection.shutdown(socket.SHUT_RD)
     except OSError:

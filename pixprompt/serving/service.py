@@ -19,9 +19,9 @@ from torch import Tensor
 from ..core import AnswerKind, ConfigError, Model, PixpromptError, RangeError
 from ..ledger import OpenVocabulary
 from ..tensor_checks import check_images
-from .messages import HEADER_LENGTH, Refused, Request, Response, as_json, read_json
-from .outputs import outputs_response, read_wanted
-from .tensors import images_of, read_entry
+from .messages import HEADER_LENGTH, Request, RequestError, Response, json_response, read_json
+from .outputs import outputs_response, read_output_options
+from .tensors import decode_images, read_input
 
 __all__ = ["Service", "served_name"]
 
@@ -42,7 +42,7 @@ class Service:
         answer: LOGITS or PROBABILITIES; None for what the model answers.
         device: Where the model is.
         max_bytes: Of a request; the images that it holds may not be larger when decoded.
-        version: Of the program, for those who ask.
+        version: Of the program.
         delay: Seconds to wait before each answer, to play an endpoint far away.
         sleep: Waits.
 
@@ -78,13 +78,13 @@ class Service:
         """Answers one request; what is wrong with it becomes a response with {"error": ...}, never an exception."""
         try:
             return self._routed(request)
-        except Refused as error:
+        except RequestError as error:
             return error.response()
         except PixpromptError as error:
-            return Refused(400 if isinstance(error, RangeError) else 500, str(error)).response()
+            return RequestError(400 if isinstance(error, RangeError) else 500, str(error)).response()
         except Exception as error:
             _log.warning("a request failed with %s: %s", type(error).__name__, error)
-            return Refused(500, f"unexpected {type(error).__name__}; the server's log says more.").response()
+            return RequestError(500, f"unexpected {type(error).__name__}; the server's log says more.").response()
 
     def metadata(self) -> dict[str, Any]:
         """Describes the model as the protocol does; what the protocol has no word for stands under "parameters".
@@ -94,21 +94,30 @@ class Service:
         """
         spec = self.model.spec
         height, width = spec.image_size
-        also = {
+        input_parameters = {
             "UINT8": f"[-1,{height},{width},3]: RGB pixels, 0 to 255",
             "FP32": f"[-1,3,{height},{width}]: RGB values in [0, 1], not normalised",
             "BYTES": f"[-1]: PNG or JPEG files of {height}x{width} pixels (height x width), in JSON as base64",
             "max_images": self._max_images,
         }
-        says: dict[str, Any] = {"answer": str(self.answer)}
+        output_parameters: dict[str, Any] = {"answer": str(self.answer)}
         if spec.labels is not None:
-            says["labels"] = json.dumps(spec.labels)  # parameters are texts, numbers and booleans only
+            output_parameters["labels"] = json.dumps(spec.labels)  # parameters are texts, numbers and booleans only
         return {
             "name": self.name,
             "versions": [_VERSION],
             "platform": "pixprompt",
-            "inputs": [{"name": "images", "datatype": "UINT8", "shape": [-1, height, width, 3], "parameters": also}],
-            "outputs": [{"name": "outputs", "datatype": "FP32", "shape": [-1, spec.num_outputs], "parameters": says}],
+            "inputs": [
+                {"name": "images", "datatype": "UINT8", "shape": [-1, height, width, 3], "parameters": input_parameters}
+            ],
+            "outputs": [
+                {
+                    "name": "outputs",
+                    "datatype": "FP32",
+                    "shape": [-1, spec.num_outputs],
+                    "parameters": output_parameters,
+                }
+            ],
         }
 
     @property
@@ -120,27 +129,29 @@ class Service:
         if parts[3:5] == ("versions", _VERSION):
             parts = (*parts[:3], *parts[5:])
         if parts[:1] != ("v2",) or (parts[1:] not in self._get and parts[1:] != ("models", self.name, "infer")):
-            raise Refused(404, f"nothing here; the model is at /v2/models/{self.name}, in version {_VERSION}.")
+            raise RequestError(404, f"nothing here; the model is at /v2/models/{self.name}, in version {_VERSION}.")
         allowed = ("GET", "HEAD") if parts[1:] in self._get else ("POST",)
         if request.method not in allowed:
-            raise Refused(405, f"{request.method} is not possible here.", {"Allow": ", ".join(allowed)})
-        return as_json(self._get[parts[1:]]()) if "GET" in allowed else self._infer(request)
+            raise RequestError(405, f"{request.method} is not possible here.", {"Allow": ", ".join(allowed)})
+        return json_response(self._get[parts[1:]]()) if "GET" in allowed else self._infer(request)
 
     def _infer(self, request: Request) -> Response:
         _check_content(request)
         length = _json_length(request)
-        asked = read_json(request.body[:length])
-        wanted, inputs, identity = read_wanted(asked), asked.get("inputs"), asked.get("id")
-        if wanted.classes is not None and self.answer is AnswerKind.EMBEDDINGS:
-            raise Refused(400, "the model answers with embeddings, which have no classes; leave out classification.")
+        content = read_json(request.body[:length])
+        options, inputs, identity = read_output_options(content), content.get("inputs"), content.get("id")
+        if options.classes is not None and self.answer is AnswerKind.EMBEDDINGS:
+            raise RequestError(
+                400, "the model answers with embeddings, which have no classes; leave out classification."
+            )
         if not isinstance(inputs, list) or len(inputs) != 1:
-            raise Refused(400, "inputs is a list of the one input 'images'.")
+            raise RequestError(400, "inputs is a list of the one input 'images'.")
         if identity is not None and not isinstance(identity, str):
-            raise Refused(400, "id is a text.")
-        entry = read_entry(inputs[0], memoryview(request.body)[length:])
-        rows = self._rows(images_of(entry, self.model.spec.image_size, self._max_images))
+            raise RequestError(400, "id is a text.")
+        tensor = read_input(inputs[0], memoryview(request.body)[length:])
+        rows = self._rows(decode_images(tensor, self.model.spec.image_size, self._max_images))
         fields = {"model_name": self.name, "model_version": _VERSION} | ({} if identity is None else {"id": identity})
-        return outputs_response(fields, rows, wanted, self.model.spec.labels)
+        return outputs_response(fields, rows, options, self.model.spec.labels)
 
     def _rows(self, images: Tensor) -> npt.NDArray[np.float32]:
         if images.is_floating_point():
@@ -189,16 +200,18 @@ def _parts(path: str) -> tuple[str, ...]:
     try:
         return tuple(unquote(part) for part in urlsplit(path).path.strip("/").split("/"))
     except ValueError as error:
-        raise Refused(400, "the path cannot be read.") from error
+        raise RequestError(400, "the path cannot be read.") from error
 
 
 def _check_content(request: Request) -> None:
     kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
     if kind not in ("application/json", "application/octet-stream"):
-        raise Refused(415, f"expected Content-Type: application/json or application/octet-stream, got {kind[:60]!r}.")
+        raise RequestError(
+            415, f"expected Content-Type: application/json or application/octet-stream, got {kind[:60]!r}."
+        )
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise Refused(415, f"bodies are not unpacked; send it without Content-Encoding {coding[:60]!r}.")
+        raise RequestError(415, f"bodies are not unpacked; send it without Content-Encoding {coding[:60]!r}.")
 
 
 def _json_length(request: Request) -> int:
@@ -206,5 +219,5 @@ def _json_length(request: Request) -> int:
     if text is None:
         return len(request.body)
     if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > len(request.body):
-        raise Refused(400, f"{HEADER_LENGTH} is a number of bytes within the body, got {text[:60]!r}.")
+        raise RequestError(400, f"{HEADER_LENGTH} is a number of bytes within the body, got {text[:60]!r}.")
     return int(text)

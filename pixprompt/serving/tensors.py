@@ -27,9 +27,9 @@ from torch import Tensor
 
 from ..canvas import Pixels, decode
 from ..core import ImageError
-from .messages import Refused
+from .messages import RequestError
 
-__all__ = ["Entry", "brief", "images_of", "read_entry"]
+__all__ = ["InputTensor", "brief", "decode_images", "read_input"]
 
 _LENGTH = struct.Struct("<I")
 _BRIEF = reprlib.Repr()
@@ -37,7 +37,7 @@ _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring = 2, 8, 4, 60
 
 
 @dataclass(frozen=True)
-class Entry:
+class InputTensor:
     """One tensor as it was sent.
 
     Attributes:
@@ -53,7 +53,7 @@ class Entry:
     raw: memoryview | None
 
 
-def read_entry(value: object, rest: memoryview) -> Entry:
+def read_input(value: object, rest: memoryview) -> InputTensor:
     """Reads the description of the one tensor of a request.
 
     Args:
@@ -61,60 +61,64 @@ def read_entry(value: object, rest: memoryview) -> Entry:
         rest: What follows the JSON in the body; all of it belongs to this tensor.
 
     Raises:
-        Refused: A field is missing or of another type, or the bytes are not as many as it says.
+        RequestError: A field is missing or of another type, or the bytes are not as many as it says.
     """
     fields = value if isinstance(value, dict) else {}
     if fields.get("name") != "images":
-        raise Refused(400, f"the input is called 'images', got {brief(fields.get('name'))}.")
+        raise RequestError(400, f"the input is called 'images', got {brief(fields.get('name'))}.")
     shape, datatype, data = fields.get("shape"), fields.get("datatype"), fields.get("data")
     if not isinstance(datatype, str):
-        raise Refused(400, f"datatype is UINT8, FP32 or BYTES, got {brief(datatype)}.")
+        raise RequestError(400, f"datatype is UINT8, FP32 or BYTES, got {brief(datatype)}.")
     if not isinstance(shape, list) or not 0 < len(shape) < 9 or not all(type(size) is int for size in shape):
-        raise Refused(400, f"shape is a list of whole numbers, got {brief(shape)}.")
+        raise RequestError(400, f"shape is a list of whole numbers, got {brief(shape)}.")
     parameters = fields.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is None:
         if not isinstance(data, list):
-            raise Refused(400, f"data is a list, or the parameter binary_data_size says its bytes; got {brief(data)}.")
+            raise RequestError(
+                400, f"data is a list, or the parameter binary_data_size says its bytes; got {brief(data)}."
+            )
         if rest:
-            raise Refused(400, f"{len(rest)} bytes follow the JSON, but no input has the parameter binary_data_size.")
-        return Entry(datatype, tuple(shape), data, None)
+            raise RequestError(
+                400, f"{len(rest)} bytes follow the JSON, but no input has the parameter binary_data_size."
+            )
+        return InputTensor(datatype, tuple(shape), data, None)
     if data is not None or type(size) is not int or size != len(rest):
-        raise Refused(
+        raise RequestError(
             400, f"binary_data_size says {brief(size)} instead of data, but {len(rest)} bytes follow the JSON."
         )
-    return Entry(datatype, tuple(shape), None, rest)
+    return InputTensor(datatype, tuple(shape), None, rest)
 
 
-def images_of(entry: Entry, image_size: tuple[int, int], max_images: int) -> Tensor:
+def decode_images(tensor: InputTensor, image_size: tuple[int, int], max_images: int) -> Tensor:
     """Returns the images of a tensor, (N, 3, H, W): uint8, or float32 of any value.
 
     Args:
-        entry: What was sent.
+        tensor: What was sent.
         image_size: (H, W) of the model.
         max_images: More are refused before anything is decoded.
 
     Raises:
-        Refused: The tensor is no batch of images of that size.
+        RequestError: The tensor is no batch of images of that size.
     """
     height, width = image_size
     first, last = [3, height, width], [height, width, 3]
     # Of a model for 3x3 pixels, whose shapes say nothing, the first form of each datatype counts.
-    known = {"UINT8": [last, first], "FP32": [first, last], "BYTES": [[], [1]]}
-    if entry.datatype not in known:
-        raise Refused(400, f"datatype is UINT8, FP32 or BYTES, got {brief(entry.datatype)}.")
-    count, inner = entry.shape[0], list(entry.shape[1:])
-    if inner not in known[entry.datatype]:
-        wanted = " or ".join(f"[{', '.join(['N', *map(str, sizes)])}]" for sizes in known[entry.datatype])
-        raise Refused(400, f"{entry.datatype} images have the shape {wanted}, got {brief(list(entry.shape))}.")
+    shapes = {"UINT8": [last, first], "FP32": [first, last], "BYTES": [[], [1]]}
+    if tensor.datatype not in shapes:
+        raise RequestError(400, f"datatype is UINT8, FP32 or BYTES, got {brief(tensor.datatype)}.")
+    count, inner = tensor.shape[0], list(tensor.shape[1:])
+    if inner not in shapes[tensor.datatype]:
+        expected = " or ".join(f"[{', '.join(['N', *map(str, sizes)])}]" for sizes in shapes[tensor.datatype])
+        raise RequestError(400, f"{tensor.datatype} images have the shape {expected}, got {brief(list(tensor.shape))}.")
     if count < 1:
-        raise Refused(400, f"expected one image or more, got the shape {brief(list(entry.shape))}.")
+        raise RequestError(400, f"expected one image or more, got the shape {brief(list(tensor.shape))}.")
     if count > max_images:
-        raise Refused(413, f"at most {max_images} images per request, got {count}.")
-    if entry.datatype == "BYTES":
-        return _decoded(entry, image_size).permute(0, 3, 1, 2)
-    images = _whole_numbers(entry) if entry.datatype == "UINT8" else _fractions(entry)
-    is_last = next(sizes for sizes in known[entry.datatype] if sizes == inner) is last
+        raise RequestError(413, f"at most {max_images} images per request, got {count}.")
+    if tensor.datatype == "BYTES":
+        return _read_files(tensor, image_size).permute(0, 3, 1, 2)
+    images = _read_uint8(tensor) if tensor.datatype == "UINT8" else _read_fp32(tensor)
+    is_last = next(sizes for sizes in shapes[tensor.datatype] if sizes == inner) is last
     return images.permute(0, 3, 1, 2) if is_last else images
 
 
@@ -123,84 +127,88 @@ def brief(value: object) -> str:
     return _BRIEF.repr(value)
 
 
-def _whole_numbers(entry: Entry) -> Tensor:
-    if entry.raw is not None:
-        return torch.from_numpy(_from_bytes(entry, np.uint8))
-    values = _flat(entry, (int,))
+def _read_uint8(tensor: InputTensor) -> Tensor:
+    if tensor.raw is not None:
+        return torch.from_numpy(_from_bytes(tensor, np.uint8))
+    values = _flat(tensor, (int,))
     if min(values) < 0 or max(values) > 255:
-        raise Refused(400, "UINT8 data are whole numbers from 0 to 255; some lie outside.")
-    return torch.from_numpy(np.array(values, np.uint8).reshape(entry.shape))
+        raise RequestError(400, "UINT8 data are whole numbers from 0 to 255; some lie outside.")
+    return torch.from_numpy(np.array(values, np.uint8).reshape(tensor.shape))
 
 
-def _fractions(entry: Entry) -> Tensor:
-    if entry.raw is not None:
-        return torch.from_numpy(_from_bytes(entry, np.dtype("<f4")).astype(np.float32, copy=False))
+def _read_fp32(tensor: InputTensor) -> Tensor:
+    if tensor.raw is not None:
+        return torch.from_numpy(_from_bytes(tensor, np.dtype("<f4")).astype(np.float32, copy=False))
     try:
-        values = np.array(_flat(entry, (int, float)), np.float64)
+        values = np.array(_flat(tensor, (int, float)), np.float64)
     except OverflowError as error:
-        raise Refused(400, "FP32 data are numbers in [0, 1]; some are too large for any float.") from error
+        raise RequestError(400, "FP32 data are numbers in [0, 1]; some are too large for any float.") from error
     with np.errstate(over="ignore"):  # infinity is out of range, and will be called so
-        return torch.from_numpy(values.astype(np.float32).reshape(entry.shape))
+        return torch.from_numpy(values.astype(np.float32).reshape(tensor.shape))
 
 
-def _from_bytes(entry: Entry, kind: npt.DTypeLike) -> npt.NDArray[Any]:
-    raw, wanted = entry.raw or memoryview(b""), math.prod(entry.shape) * np.dtype(kind).itemsize
-    if len(raw) != wanted:
-        raise Refused(400, f"{entry.datatype} {list(entry.shape)} takes {wanted} bytes, got {len(raw)}.")
-    return np.frombuffer(raw, kind).reshape(entry.shape).copy()  # torch wants memory that it may write
+def _from_bytes(tensor: InputTensor, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+    raw, size = tensor.raw or memoryview(b""), math.prod(tensor.shape) * np.dtype(kind).itemsize
+    if len(raw) != size:
+        raise RequestError(400, f"{tensor.datatype} {list(tensor.shape)} takes {size} bytes, got {len(raw)}.")
+    return np.frombuffer(raw, kind).reshape(tensor.shape).copy()  # torch wants memory that it may write
 
 
-def _flat(entry: Entry, kinds: tuple[type, ...]) -> list[Any]:
+def _flat(tensor: InputTensor, kinds: tuple[type, ...]) -> list[Any]:
     """Returns the numbers of JSON data, flat or nested as the shape says, after a look at every type."""
-    values = entry.data or []
+    values = tensor.data or []
     if list in set(map(type, values)):
         values = [values]
-        for size in entry.shape:
+        for size in tensor.shape:
             if set(map(type, values)) != {list} or set(map(len, values)) != {size}:
-                raise Refused(400, f"the nested data do not have the shape {list(entry.shape)}.")
+                raise RequestError(400, f"the nested data do not have the shape {list(tensor.shape)}.")
             values = list(chain.from_iterable(values))
-    if len(values) != math.prod(entry.shape):
-        raise Refused(400, f"the shape {list(entry.shape)} takes {math.prod(entry.shape)} numbers, got {len(values)}.")
+    if len(values) != math.prod(tensor.shape):
+        raise RequestError(
+            400, f"the shape {list(tensor.shape)} takes {math.prod(tensor.shape)} numbers, got {len(values)}."
+        )
     if not set(map(type, values)) <= set(kinds):
-        raise Refused(400, f"{entry.datatype} data are {'whole ' if kinds == (int,) else ''}numbers.")
+        raise RequestError(400, f"{tensor.datatype} data are {'whole ' if kinds == (int,) else ''}numbers.")
     return values
 
 
-def _decoded(entry: Entry, image_size: tuple[int, int]) -> Tensor:
-    files = _unpacked(entry.raw) if entry.raw is not None else [_from_base64(item) for item in _files(entry)]
-    if len(files) != entry.shape[0]:
-        raise Refused(400, f"the shape {list(entry.shape)} takes {entry.shape[0]} files, got {len(files)}.")
+def _read_files(tensor: InputTensor, image_size: tuple[int, int]) -> Tensor:
+    files = _split_elements(tensor.raw) if tensor.raw is not None else [_from_base64(item) for item in _files(tensor)]
+    if len(files) != tensor.shape[0]:
+        raise RequestError(400, f"the shape {list(tensor.shape)} takes {tensor.shape[0]} files, got {len(files)}.")
     return torch.from_numpy(np.stack([_pixels(content, image_size) for content in files]))
 
 
-def _files(entry: Entry) -> list[Any]:
-    values = entry.data or []
-    if len(entry.shape) == 2 and all(isinstance(item, list) and len(item) == 1 for item in values):
+def _files(tensor: InputTensor) -> list[Any]:
+    values = tensor.data or []
+    if len(tensor.shape) == 2 and all(isinstance(item, list) and len(item) == 1 for item in values):
         return [item[0] for item in values]
     return values
 
 
 def _from_base64(item: object) -> bytes:
     try:
-        return b64decode(item, validate=True) if isinstance(item, str) else _no_text(item)
+        return b64decode(item, validate=True) if isinstance(item, str) else _refuse_item(item)
     except (binascii.Error, ValueError) as error:
-        raise Refused(400, f"BYTES data are image files in base64: {error}.") from error
+        raise RequestError(400, f"BYTES data are image files in base64: {error}.") from error
 
 
-def _no_text(item: object) -> bytes:
-    raise Refused(400, f"BYTES data are image files in base64, got {brief(item)}.")
+def _refuse_item(item: object) -> bytes:
+    raise RequestError(400, f"BYTES data are image files in base64, got {brief(item)}.")
 
 
-def _unpacked(raw: memoryview) -> list[bytes]:
-    found, start = [], 0
+def _split_elements(raw: memoryview) -> list[bytes]:
+    elements, start = [], 0
     while start < len(raw):
         begin = start + _LENGTH.size
         length = _LENGTH.unpack(raw[start:begin])[0] if begin <= len(raw) else len(raw)
         if begin + length > len(raw):
-            raise Refused(400, "BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut.")
-        found.append(bytes(raw[begin : begin + length]))
+            raise RequestError(
+                400, "BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut."
+            )
+        elements.append(bytes(raw[begin : begin + length]))
         start = begin + length
-    return found
+    return elements
 
 
 def _pixels(content: bytes, image_size: tuple[int, int]) -> Pixels:
@@ -209,17 +217,17 @@ def _pixels(content: bytes, image_size: tuple[int, int]) -> Pixels:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             size = image.height, image.width
     except Image.DecompressionBombError as error:
-        raise Refused(400, f"an image file has far more than {image_size[0]}x{image_size[1]} pixels.") from error
+        raise RequestError(400, f"an image file has far more than {image_size[0]}x{image_size[1]} pixels.") from error
     except Exception as error:  # Pillow's readers fail in many ways
-        raise Refused(400, "BYTES elements are PNG or JPEG files; one is not.") from error
+        raise RequestError(400, "BYTES elements are PNG or JPEG files; one is not.") from error
     if size == image_size:
         try:
-            found = np.asarray(decode(content))
+            pixels = np.asarray(decode(content))
         except ImageError as error:
-            raise Refused(400, str(error)) from error
-        size = found.shape[:2]  # the file may have been turned upright
+            raise RequestError(400, str(error)) from error
+        size = pixels.shape[:2]  # the file may have been turned upright
     if size != image_size:
-        raise Refused(
+        raise RequestError(
             400, f"an image file has {size[0]}x{size[1]} pixels, expected {image_size[0]}x{image_size[1]} (h x w)."
         )
-    return found
+    return pixels

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pixprompt.core import ConfigError, DataError
 from pixprompt.data.image_set import Collection, Data, ImageSet, from_arrays
-from pixprompt.data.splits import carve, few, listed, split
+from pixprompt.data.splits import draw_shots, hold_out, listed, split
 
 quick = settings(deadline=None, max_examples=60, derandomize=True)
 counts_of_classes = st.lists(st.integers(3, 40), min_size=2, max_size=6)
@@ -64,19 +64,19 @@ def test_another_seed_draws_other_images() -> None:
 
 def test_val_and_test_are_drawn_independently() -> None:
     labels = np.zeros(200, dtype=np.int64)
-    val, test = (set(carve(labels, seed=0, purpose=purpose)[1].tolist()) for purpose in ("val", "test"))
+    val, test = (set(hold_out(labels, seed=0, purpose=purpose)[1].tolist()) for purpose in ("val", "test"))
     assert len(val) == len(test) == 40
     assert val != test
 
 
 def test_classes_of_one_size_draw_different_places() -> None:
-    chosen = carve(np.array([0] * 100 + [1] * 100), seed=0, purpose="val")[1]
+    chosen = hold_out(np.array([0] * 100 + [1] * 100), seed=0, purpose="val")[1]
     assert set(chosen[:20].tolist()) != set((chosen[20:] - 100).tolist())
 
 
 def test_one_class_does_not_change_the_split_of_another() -> None:
-    small = carve(np.array([0] * 30 + [1] * 10), seed=5, purpose="val")[1]
-    large = carve(np.array([0] * 30 + [1] * 25), seed=5, purpose="val")[1]
+    small = hold_out(np.array([0] * 30 + [1] * 10), seed=5, purpose="val")[1]
+    large = hold_out(np.array([0] * 30 + [1] * 25), seed=5, purpose="val")[1]
     assert small[small < 30].tolist() == large[large < 30].tolist()
 
 
@@ -84,9 +84,9 @@ def test_one_class_does_not_change_the_split_of_another() -> None:
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(1, 20), seeds)
 def test_shots_are_per_class_and_nested(counts: list[int], shots: int, seed: int) -> None:
     labels = np.repeat(np.arange(len(counts)), counts)
-    chosen = few(labels, shots, seed=seed, purpose="train shots")
+    chosen = draw_shots(labels, shots, seed=seed, purpose="train shots")
     assert np.bincount(labels[chosen], minlength=len(counts)).tolist() == [min(shots, count) for count in counts]
-    assert set(chosen) <= set(few(labels, shots + 1, seed=seed, purpose="train shots"))
+    assert set(chosen) <= set(draw_shots(labels, shots + 1, seed=seed, purpose="train shots"))
     assert chosen.tolist() == sorted(set(chosen.tolist()))
 
 

@@ -19,14 +19,14 @@ from pixprompt.diagnose import model_check
 from pixprompt.diagnose.model_check import check_model, images_per_class
 from pixprompt.diagnose.run import NONE, diagnose, evidence_from
 from pixprompt.diagnostics.gain import published_diversity
-from pixprompt.diagnostics.measure import Settings
+from pixprompt.diagnostics.measure import MeasureSettings
 from pixprompt.engine import Silent
 from pixprompt.models import DirectQuerier, as_model
 
 from ..diagnostics.toy import toy_extractor
 
 diagnose_module = importlib.import_module("pixprompt.diagnose.run")
-QUICK = Settings(bootstrap=10, halves=2, subsets=3)
+QUICK = MeasureSettings(bootstrap=10, halves=2, subsets=3)
 NOTHING = {"inception_file": NONE, "lpips_file": NONE, "workers": 0}
 
 
@@ -142,7 +142,7 @@ def test_too_few_images_are_refused_before_anything_is_asked(
     ],
 )
 def test_names_that_the_model_knows(labels: tuple[str, ...], share: float, data: Any) -> None:
-    assert model_check._found_by_label(data.classes, labels) == pytest.approx(share)
+    assert model_check._share_known_by_label(data.classes, labels) == pytest.approx(share)
 
 
 @pytest.mark.usefixtures("quick_heads")

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from pixprompt.core import RangeError
-from pixprompt.diagnostics.advice import WORTH, advise
-from pixprompt.diagnostics.gain import Evidence, expected_gain, published_diversity, rule, searched
+from pixprompt.diagnostics.advice import MIN_GAIN, advise
+from pixprompt.diagnostics.gain import Evidence, expected_gain, published_diversity, rule, search_gain
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "advice"
 FIT_PATH = FOLDER / "fit.py"
@@ -61,7 +61,7 @@ def test_the_package_predicts_what_the_script_fitted(line: str) -> None:
         gain = expected_gain(evidence_of(case, line))
         assert gain.line == line
         assert gain.value == pytest.approx(max(rule()["least"], fit.room(case, line) * share), abs=1e-6)
-        assert gain.outside == ""
+        assert gain.extrapolation == ""
         assert gain.low <= gain.value <= gain.high <= 100 - (case["before"] or 0) * (line in ("head", "accuracy"))
 
 
@@ -139,8 +139,8 @@ def test_no_verdict_on_a_left_out_data_set_is_badly_wrong(monkeypatch: pytest.Mo
         verdict = advise(evidence_of(case)).verdict
         ahead = case["gain"] - max(0.0, case["head"] - case["before"])
         verdicts.append(verdict)
-        assert not (verdict == "go" and case["gain"] < WORTH), case
-        assert not (verdict == "no-go" and ahead > WORTH), case
+        assert not (verdict == "go" and case["gain"] < MIN_GAIN), case
+        assert not (verdict == "no-go" and ahead > MIN_GAIN), case
     assert {"try", "no-go"} <= set(verdicts)
 
 
@@ -197,7 +197,7 @@ def test_no_verdict_contradicts_its_expectation(gradients: bool, budget: int | N
             assert found.interval[0] < found.expected_gain < found.interval[1]
             if found.verdict in ("go", "try"):
                 assert found.expected_gain > 0
-                assert found.interval[1] >= WORTH
+                assert found.interval[1] >= MIN_GAIN
                 assert "skip the prompt" not in " ".join(found.reasons)
             if found.verdict == "go":
                 assert not any("extrapolation" in reason for reason in found.reasons)
@@ -244,14 +244,14 @@ def test_extrapolation_is_said() -> None:
 
 def test_a_search_finds_a_part_that_grows_with_its_budget() -> None:
     gain = expected_gain(Evidence(accuracy=0.1))
-    found = [searched(gain, images) for images in (0, 1000, 10_000, 100_000, 10**7)]
+    found = [search_gain(gain, images) for images in (0, 1000, 10_000, 100_000, 10**7)]
     values = [one.value for one in found]
     assert values[:2] == [0.0, 0.0]
     assert values == sorted(values)
     assert found[-1].value < 0.5 * gain.value  # no published search came near the gain with gradients
     for one in found:
         assert one.low <= one.value <= one.high <= gain.high
-    assert "No search" in searched(gain, 10**9).outside
+    assert "No search" in search_gain(gain, 10**9).extrapolation
 
 
 def test_a_budget_below_a_run_is_no_go_ahead() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from pixprompt.core import DataError
 from pixprompt.diagnostics.bootstrap import (
-    centred_interval,
+    centered_interval,
     frechet_floor,
     frechet_interval,
     halves,
@@ -38,9 +38,9 @@ def test_resamples_and_halves() -> None:
     assert not (first == first[0]).all()
 
 
-def test_the_centred_interval_keeps_the_spread_and_leaves_the_shift() -> None:
+def test_the_centered_interval_keeps_the_spread_and_leaves_the_shift() -> None:
     draws = np.linspace(10, 20, 1001)
-    assert centred_interval(draws, 3.0) == pytest.approx([3 - 4.75, 3 + 4.75])
+    assert centered_interval(draws, 3.0) == pytest.approx([3 - 4.75, 3 + 4.75])
 
 
 # Below, at and above D = 12 images, what the distance varies by when whole new sets are drawn.

@@ -18,11 +18,11 @@ from pixprompt.diagnostics.features import inception, open_clip
 from pixprompt.diagnostics.frechet import frechet_from_features
 from pixprompt.diagnostics.kernels import CMMD, KID, mmd
 from pixprompt.diagnostics.lpips import load_lpips
-from pixprompt.diagnostics.measure import Settings, measure
+from pixprompt.diagnostics.measure import MeasureSettings, measure
 
 from .toy import Projection, photo_set, picture_set, pictures, toy_extractor
 
-QUICK = Settings(seed=5, pairs=30, bootstrap=20, halves=2, subsets=4, subset_size=20)
+QUICK = MeasureSettings(seed=5, pairs=30, bootstrap=20, halves=2, subsets=4, subset_size=20)
 
 
 def inception_like() -> Any:
@@ -109,13 +109,13 @@ def test_large_sets_take_the_statistics_with_the_same_result(tmp_path: Path, mon
 
 
 def test_draws_hang_on_the_seed_and_not_on_what_else_is_asked(tmp_path: Path) -> None:
-    def run(settings: Settings, *extractors: Any) -> dict[str, Any]:
+    def run(settings: MeasureSettings, *extractors: Any) -> dict[str, Any]:
         return measure(*sets(), extractors=extractors, settings=settings, cache=tmp_path)
 
     both, again = run(QUICK, inception_like(), clip_like()), run(QUICK, inception_like(), clip_like())
     assert both == again
     assert run(QUICK, clip_like())["cmmd"] == both["cmmd"]
-    other = run(Settings(**{**vars(QUICK), "seed": 6}), inception_like())
+    other = run(MeasureSettings(**{**vars(QUICK), "seed": 6}), inception_like())
     assert other["fid"]["value"] == both["fid"]["value"]
     assert other["fid"]["ci95"] != both["fid"]["ci95"]
 

@@ -13,7 +13,7 @@ from pixprompt.diagnostics.feature_store import FeatureSet
 from pixprompt.diagnostics.statistics import (
     Moments,
     Statistics,
-    kept_statistics,
+    cached_statistics,
     load_statistics,
     save_statistics,
     statistics,
@@ -65,35 +65,35 @@ def test_reused_by_name_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def features(digest: str, seed: int) -> FeatureSet:
         return FeatureSet(gaussian(20, seed=seed).astype(np.float32), np.zeros(20, np.int64), digest)
 
-    first = kept_statistics(features("a", 1), toy_extractor(), name="folder:/x y", cache=tmp_path)
-    other = kept_statistics(features("b", 2), toy_extractor(), name="folder:/x y", cache=tmp_path)
+    first = cached_statistics(features("a", 1), toy_extractor(), name="folder:/x y", cache=tmp_path)
+    other = cached_statistics(features("b", 2), toy_extractor(), name="folder:/x y", cache=tmp_path)
     assert not np.array_equal(first.mean, other.mean)
 
     def never(_: object) -> Statistics:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(module, "statistics", never)
-    again = kept_statistics(features("a", 1), toy_extractor(), name="folder:/x y", cache=tmp_path)
+    again = cached_statistics(features("a", 1), toy_extractor(), name="folder:/x y", cache=tmp_path)
     np.testing.assert_array_equal(again.covariance, first.covariance)
     with pytest.raises(AssertionError, match="computed again"):  # another digest is another set
-        kept_statistics(features("c", 3), toy_extractor(), name="folder:/x y", cache=tmp_path)
+        cached_statistics(features("c", 3), toy_extractor(), name="folder:/x y", cache=tmp_path)
 
 
-def test_kept_statistics_of_other_features_are_not_believed(tmp_path: Path) -> None:
+def test_cached_statistics_of_other_features_are_not_believed(tmp_path: Path) -> None:
     features = FeatureSet(gaussian(20, seed=1).astype(np.float32), np.zeros(20, np.int64), "a")
-    first = kept_statistics(features, toy_extractor(), name="x", cache=tmp_path)
+    first = cached_statistics(features, toy_extractor(), name="x", cache=tmp_path)
     (path,) = (tmp_path / "diagnostics/statistics").iterdir()
     save_statistics(path, statistics(gaussian(20, seed=2)), {"name": "x", "digest": "b"})
-    again = kept_statistics(features, toy_extractor(), name="x", cache=tmp_path)
+    again = cached_statistics(features, toy_extractor(), name="x", cache=tmp_path)
     np.testing.assert_array_equal(again.mean, first.mean)
 
 
 def test_damaged_statistics_are_computed_again(tmp_path: Path) -> None:
     features = FeatureSet(gaussian(20, seed=1).astype(np.float32), np.zeros(20, np.int64), "a")
-    first = kept_statistics(features, toy_extractor(), name="x", cache=tmp_path)
+    first = cached_statistics(features, toy_extractor(), name="x", cache=tmp_path)
     (path,) = (tmp_path / "diagnostics/statistics").iterdir()
     path.write_bytes(path.read_bytes()[:100])
-    again = kept_statistics(features, toy_extractor(), name="x", cache=tmp_path)
+    again = cached_statistics(features, toy_extractor(), name="x", cache=tmp_path)
     np.testing.assert_array_equal(again.covariance, first.covariance)
     assert load_statistics(path)[0].num == 20
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from pixprompt.plots.gallery import Cell, Column, Mark, gallery_figure, heat_pixels
 from pixprompt.plots.png import save_png
-from pixprompt.plots.scatter import Cloud, points_figure
+from pixprompt.plots.scatter import PointPanel, points_figure
 from pixprompt.plots.style import BLUE, ORANGE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
@@ -52,14 +52,14 @@ def test_a_map_goes_from_dark_to_bright_and_a_flat_one_stays_dark() -> None:
 
 def test_panels_wrap_and_share_one_legend() -> None:
     points, labels = np.arange(24.0).reshape(12, 2), np.arange(12) % 3
-    clouds = [Cloud(f"run {number}", points + number, f"silhouette {number}") for number in range(5)]
-    figure = points_figure(clouds, labels, ["a", "b", "c"])
+    panels = [PointPanel(f"run {number}", points + number, f"silhouette {number}") for number in range(5)]
+    figure = points_figure(panels, labels, ["a", "b", "c"])
     assert [axes.get_title() for axes in figure.axes] == [f"run {number}" for number in range(5)]
     assert [axes.get_xlabel() for axes in figure.axes] == [f"silhouette {number}" for number in range(5)]
     assert np.array_equal(figure.axes[4].collections[1].get_offsets(), points[1::3] + 4)
     assert len(figure.legends) == 1
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["a", "b", "c"]
-    assert points_figure(clouds, labels, ["a", "b", "c"], note="t-SNE").get_suptitle() == "t-SNE"
+    assert points_figure(panels, labels, ["a", "b", "c"], note="t-SNE").get_suptitle() == "t-SNE"
 
 
 def test_a_scale_of_the_colours_is_drawn_where_there_are_maps() -> None:

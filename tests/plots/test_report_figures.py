@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pixprompt.plots import (
-    Cloud,
+    PointPanel,
     Rung,
     Track,
     amplified,
@@ -59,7 +59,7 @@ def test_curves_by_queries_leave_out_what_was_not_measured() -> None:
 
 def test_points_keep_their_classes() -> None:
     points, labels = np.arange(20.0).reshape(10, 2), np.arange(10) % 2
-    left, right = points_figure([Cloud("a", points), Cloud("b", points[::-1])], labels, ["a", "b"]).axes
+    left, right = points_figure([PointPanel("a", points), PointPanel("b", points[::-1])], labels, ["a", "b"]).axes
     assert [len(group.get_offsets()) for group in left.collections] == [5, 5]
     assert np.array_equal(left.collections[0].get_offsets(), points[0::2])
     assert np.array_equal(right.collections[0].get_offsets(), points[::-1][0::2])
@@ -98,7 +98,7 @@ def svgs() -> dict[str, str]:
     figures = {
         "ladder": ladder_figure([Rung(names[0], 0.1, 0.2, (0.1, 0.3)), Rung(names[1], None, None, None)]),
         "confusion": confusion_figure({"before": counts, "after": counts.T}, names),
-        "scatter": points_figure([Cloud("a", points)], np.arange(6) % 3, names),
+        "scatter": points_figure([PointPanel("a", points)], np.arange(6) % 3, names),
         "spending": spending_figure([Track(names[0], [1], [0.5]), Track(names[1], [2], [0.5])]),
     }
     return {name: to_svg(figure) for name, figure in figures.items()}

@@ -19,7 +19,7 @@ from pixprompt.data import load_data
 from pixprompt.engine import TrainConfig, train
 from pixprompt.report.figures import draw as pictures
 from pixprompt.report.figures.draw import BACKBONE, PictureOptions, draw_pictures, pick
-from pixprompt.report.figures.runs import Gathered, gather
+from pixprompt.report.figures.runs import AdapterRuns, open_adapter_runs
 
 from ..cli.toy import CLASSES
 from .pages import edit_settings
@@ -80,15 +80,15 @@ def test_pictures_of_runs_are_written_and_the_runs_stay(runs: Path, tmp_path: Pa
     json.dumps(made.to_json())
 
 
-def paired(runs: Path, **adapters: WhiteBox) -> Gathered:
-    found = gather([runs / "linear"], model=tiny_model(), device="cpu")
+def paired(runs: Path, **adapters: WhiteBox) -> AdapterRuns:
+    found = open_adapter_runs([runs / "linear"], model=tiny_model(), device="cpu")
     return replace(found, adapters={**found.adapters, **{name: each.eval() for name, each in adapters.items()}})
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_maps_of_prompts_are_compared_and_measured(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = paired(runs, straight=Paired(tiny_model()), moved=Paired(tiny_model(), shift=5))
-    monkeypatch.setattr(pictures, "gather", lambda *_, **__: both)
+    monkeypatch.setattr(pictures, "open_adapter_runs", lambda *_, **__: both)
     made = draw_pictures([runs / "linear"], out=tmp_path / "out", options=OPTIONS)
     assert set(made.files) == {"tsne.png", "gradcam.png", "similarity.png"}
     assert made.skipped == {}
@@ -138,12 +138,12 @@ def test_runs_that_do_not_go_together_are_refused(
 def test_runs_of_different_models_are_refused(runs: Path, tmp_path: Path) -> None:
     other = changed(runs, tmp_path / "other", model="timm:another")
     with pytest.raises(ConfigError, match="different models: deep has tiny-vit, other has timm:another"):
-        gather([runs / "deep", other])
+        open_adapter_runs([runs / "deep", other])
     model = tiny_model()
     with torch.no_grad():
         next(model.net.parameters()).add_(1)
     with pytest.raises(PromptError, match="learned inside"):
-        gather([runs / "deep"], model=model, device="cpu")
+        open_adapter_runs([runs / "deep"], model=model, device="cpu")
 
 
 def test_runs_with_other_test_images_are_refused(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,9 +152,9 @@ def test_runs_with_other_test_images_are_refused(runs: Path, monkeypatch: pytest
         return replace(data, test=data.test.subset(range(9 * seed, 9 * seed + 9)))
 
     monkeypatch.setattr("pixprompt.report.figures.runs.load_data", split)
-    assert len(gather([runs / "deep", runs / "linear"], model=tiny_model(), device="cpu").test) == 9
+    assert len(open_adapter_runs([runs / "deep", runs / "linear"], model=tiny_model(), device="cpu").test) == 9
     with pytest.raises(ConfigError, match="deep-1 was tested on other images than deep: the seed 1"):
-        gather([runs / "deep", runs / "deep-1"], model=tiny_model(), device="cpu")
+        open_adapter_runs([runs / "deep", runs / "deep-1"], model=tiny_model(), device="cpu")
 
 
 def test_a_folder_with_files_is_not_written_to(runs: Path, tmp_path: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_folder_with_files_is_not_written_to(runs: Path, tmp_path: Path) -> No
 
 def test_titles_tell_runs_apart(runs: Path, tmp_path: Path) -> None:
     twin = changed(runs, tmp_path / "twin", lr=0.5)
-    found = gather([runs / "deep", twin, runs / "linear"], model=tiny_model(), device="cpu")
+    found = open_adapter_runs([runs / "deep", twin, runs / "linear"], model=tiny_model(), device="cpu")
     assert list(found.adapters) == ["vpt-deep, seed 0 (deep)", "vpt-deep, seed 0 (twin)", "linear"]
     assert found.classes == CLASSES
 

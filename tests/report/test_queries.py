@@ -16,9 +16,9 @@ from pixprompt.core import ModelError, PixpromptError
 from pixprompt.engine import Silent
 from pixprompt.models import as_model
 from pixprompt.prompt import load
-from pixprompt.report import ReportOptions, ask_model, write_report
+from pixprompt.report import ReportOptions, query_model, write_report
+from pixprompt.report.collect import collect_evidence
 from pixprompt.report.embedding import tsne
-from pixprompt.report.examine import examine
 from pixprompt.report.plan import Plan, plan_queries
 from pixprompt.report.run_files import read_runs
 from pixprompt.report.saliency.occlusion import occlusion, occlusion_queries
@@ -61,14 +61,14 @@ def test_a_model_that_may_cost_is_not_even_loaded_without_a_limit(run: Path, cou
 def test_a_model_in_hand_that_only_answers_needs_a_limit_too(run: Path, counting: ModuleType) -> None:
     model = as_model(counting.scores, image_size=(16, 16))
     counting.asked = 0
-    found = examine(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
+    found = collect_evidence(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
     assert counting.asked == 0
     assert "its queries may cost" in found.skipped["model"]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 9, 75, 1000])
 def test_the_limit_holds_and_what_was_asked_is_told(run: Path, counting: ModuleType, limit: int) -> None:
-    found = examine(read_runs([run])[0], options(limit), Silent())
+    found = collect_evidence(read_runs([run])[0], options(limit), Silent())
     assert counting.asked <= limit
     assert found.queries == counting.asked
     if limit >= 3:
@@ -118,9 +118,9 @@ def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.M
     monkeypatch.setattr("pixprompt.report.saliency.maps.gradcam", fails)
     monkeypatch.setattr("pixprompt.report.saliency.maps.occlusion", kept := Kept())
     monkeypatch.setattr(
-        ask_model, "_own_output", lambda run, options, deployed, sample: (Turned(deployed.output), True)
+        query_model, "_own_output", lambda run, options, deployed, sample: (Turned(deployed.output), True)
     )
-    found = examine(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
+    found = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
     assert found.saliency is not None
     assert "none today" in found.saliency.method
     for shown, expected in kept.shares:
@@ -144,7 +144,7 @@ def test_an_empty_prompt_is_not_asked_about_twice(run: Path, counting: ModuleTyp
     prompt = load(run / "prompt.png")
     object.__setattr__(prompt, "rgba", np.zeros_like(prompt.rgba))
     prompt.save(run / "prompt.png")
-    found = examine(read_runs([run])[0], options(200), Silent())
+    found = collect_evidence(read_runs([run])[0], options(200), Silent())
     assert found.predictions is not None
     assert found.saliency is not None
     assert counting.asked == found.queries == 1 + len(found.predictions.after) + found.saliency.queries

@@ -14,8 +14,8 @@ from pixprompt.backbones import ViT
 from pixprompt.core import AccessError, ConfigError
 from pixprompt.models import TorchModel, as_model, load_model
 from pixprompt.segmentation import METHODS
+from pixprompt.segmentation.backbone import backbone_sha256, resized_position, tunable_copy
 from pixprompt.segmentation.fitting import pixel_loss
-from pixprompt.segmentation.twin import backbone_sha256, resized_position, twin_of
 
 from ..backbones.vit_toy import KINDS, vit
 from .toy import SIZE, generator, toy_model, toy_segmenter
@@ -86,7 +86,7 @@ def test_everything_that_is_tuned_learns_and_nothing_else_gets_a_gradient(method
         assert value.grad is not None, name
         assert value.grad.abs().sum() > 0 or name.endswith("k_proj/bias"), name
     tuned = {value.data_ptr() for value in segmenter.parameters()}
-    frozen = [value for value in segmenter._twin[0].net.parameters() if value.data_ptr() not in tuned]
+    frozen = [value for value in segmenter._backbone[0].net.parameters() if value.data_ptr() not in tuned]
     assert all(value.grad is None for value in frozen)
 
 
@@ -163,21 +163,21 @@ def test_positions_on_the_same_grid_are_the_same_and_on_another_those_of_the_lib
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_twin_takes_other_grids(kind: str) -> None:
+def test_a_copy_takes_other_grids(kind: str) -> None:
     model = vit(kind)
     before, digest = snapshot(model), backbone_sha256(ViT(model))
-    twin, own = twin_of(ViT(model), (3, 1), lambda name: False)
+    copy, own = tunable_copy(ViT(model), (3, 1), lambda name: False)
     assert own == {}
-    assert twin.embed(images(size=(48, 16))).shape == (2, twin.num_prefix + 3, twin.width)
+    assert copy.embed(images(size=(48, 16))).shape == (2, copy.num_prefix + 3, copy.width)
     assert same(before, snapshot(model))
     assert backbone_sha256(ViT(model)) == digest
 
 
-def test_a_twin_shares_memory_but_for_what_is_its_own() -> None:
+def test_a_copy_shares_memory_but_for_what_is_its_own() -> None:
     model = toy_model()
-    twin, own = twin_of(ViT(model), (4, 4), lambda name: name == "blocks.1.mlp.fc1.weight")
+    copy, own = tunable_copy(ViT(model), (4, 4), lambda name: name == "blocks.1.mlp.fc1.weight")
     theirs = dict(model.net.named_parameters())
-    moved = [name for name, value in twin.net.named_parameters() if value.data_ptr() != theirs[name].data_ptr()]
+    moved = [name for name, value in copy.net.named_parameters() if value.data_ptr() != theirs[name].data_ptr()]
     assert moved == list(own) == ["blocks.1.mlp.fc1.weight"]
 
 

@@ -102,10 +102,10 @@ def prompt_similarity(
     )
     chosen = torch.from_numpy(places[:, 0] * of_images[1] + places[:, 1])
     picked = tokens[torch.arange(len(tokens)), chosen.to(tokens.device)]
-    found = cosines(picked[:, None], states.prompts[index]).reshape(-1, *of_prompts).cpu().numpy()
+    similarities = cosines(picked[:, None], states.prompts[index]).reshape(-1, *of_prompts).cpu().numpy()
     flat = aligned_places(of_images, of_prompts)[chosen].numpy()
     aligned = np.stack([flat // of_prompts[1], flat % of_prompts[1]], 1)
-    return PromptSimilarity(states.layers[index], (of_images, of_prompts), places, aligned, found)
+    return PromptSimilarity(states.layers[index], (of_images, of_prompts), places, aligned, similarities)
 
 
 def _index(states: States, layer: int | None) -> int:
@@ -145,12 +145,12 @@ def measure_alignment(adapter: TwoPathway, pixels: Pixels, device: str) -> list[
     return [Alignment(layer, *(total / len(pixels)).tolist()) for layer, total in sums.items()]
 
 
-def _scores(found: Tensor, places: Tensor) -> Tensor:
+def _scores(similarities: Tensor, places: Tensor) -> Tensor:
     """Similarities (N, P, M) -> margin and percentile, summed over images: (2,) float64 on the CPU."""
-    own = found.gather(2, places.expand(len(found), -1)[..., None])
-    margin = own[..., 0] - found.mean(2)
-    others = max(found.shape[2] - 1, 1)
-    ahead = ((found < own).double().sum(2) + 0.5 * ((found == own).double().sum(2) - 1)) / others
-    if found.shape[2] == 1:
+    own = similarities.gather(2, places.expand(len(similarities), -1)[..., None])
+    margin = own[..., 0] - similarities.mean(2)
+    others = max(similarities.shape[2] - 1, 1)
+    ahead = ((similarities < own).double().sum(2) + 0.5 * ((similarities == own).double().sum(2) - 1)) / others
+    if similarities.shape[2] == 1:
         ahead = torch.full_like(ahead, 0.5)
     return torch.stack([margin.double().mean(1).sum(), ahead.mean(1).sum()]).cpu()

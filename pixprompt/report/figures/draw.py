@@ -27,13 +27,13 @@ from ...engine.seeds import stream
 from ...files import make_folder
 from ...plots import Pixels
 from ...plots.png import save_png
-from ...plots.scatter import Cloud, points_figure
+from ...plots.scatter import PointPanel, points_figure
 from ..embedding import tsne, tsne_settings
 from .adapter_gradcam import ClassMaps, explain_adapter, explain_model
 from .alignment import Alignment, PromptSimilarity, measure_alignment, prompt_similarity
 from .cells import gradcam_figure, similarity_figure
 from .features import collect, head_inputs, silhouette
-from .runs import Gathered, gather
+from .runs import AdapterRuns, open_adapter_runs
 
 __all__ = ["BACKBONE", "PictureOptions", "Pictures", "draw_pictures", "pick"]
 
@@ -129,7 +129,7 @@ def draw_pictures(
         reporter: Receives the progress.
 
     Raises:
-        ConfigError: `out` is not empty, or the runs cannot be drawn together; see `gather`.
+        ConfigError: `out` is not empty, or the runs cannot be drawn together; see `open_adapter_runs`.
         DataError: The images cannot be found or read.
         PromptError: A run was learned inside another backbone.
     """
@@ -138,7 +138,7 @@ def draw_pictures(
         raise ConfigError(f"{folder} is a file; --out is a folder.")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"{folder} is not empty. Choose another --out.")
-    runs = gather(folders, model=options.model, weights=options.weights, device=options.device)
+    runs = open_adapter_runs(folders, model=options.model, weights=options.weights, device=options.device)
     figures: dict[str, Figure] = {}
     skipped: dict[str, str] = {}
     with reproducible():
@@ -169,16 +169,16 @@ def draw_pictures(
 def pick(labels: Labels, count: int, *, generator: Generator) -> Labels:
     """Draws at most `count` of N images, one per class as far as possible; returns positions, ordered by class."""
     order = torch.randperm(len(labels), generator=generator).numpy()
-    drawn = labels[order]
+    drawn_labels = labels[order]
     turn = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
-        own = drawn == label
-        turn[own] = np.arange(own.sum())
+        of_class = drawn_labels == label
+        turn[of_class] = np.arange(of_class.sum())
     chosen = order[np.argsort(turn, kind="stable")][:count]
     return np.asarray(chosen[np.argsort(labels[chosen], kind="stable")], dtype=np.int64)
 
 
-def _samples(runs: Gathered, options: PictureOptions, reporter: Reporter) -> tuple[_Sample, _Sample]:
+def _samples(runs: AdapterRuns, options: PictureOptions, reporter: Reporter) -> tuple[_Sample, _Sample]:
     """Returns the few images of the rows, and those of the plane, evenly spaced through the split."""
     labels = np.array(runs.test.labels)
     rows = pick(labels, options.images, generator=stream(options.seed, "pictures"))
@@ -186,13 +186,13 @@ def _samples(runs: Gathered, options: PictureOptions, reporter: Reporter) -> tup
     return _sample(runs, rows, reporter), _sample(runs, spaced, reporter)
 
 
-def _sample(runs: Gathered, chosen: Labels, reporter: Reporter) -> _Sample:
+def _sample(runs: AdapterRuns, chosen: Labels, reporter: Reporter) -> _Sample:
     images = runs.test.subset(chosen)
-    found = canvases_of(images, runs.canvas, runs.workers, reporter, "pictures: read images")
-    return _Sample(np.asarray(found.pixels[:]), np.array(found.labels), found.names)
+    canvases = canvases_of(images, runs.canvas, runs.workers, reporter, "pictures: read images")
+    return _Sample(np.asarray(canvases.pixels[:]), np.array(canvases.labels), canvases.names)
 
 
-def _saliency(runs: Gathered, shown: _Sample, reporter: Reporter) -> tuple[ClassMaps, dict[str, ClassMaps]]:
+def _saliency(runs: AdapterRuns, shown: _Sample, reporter: Reporter) -> tuple[ClassMaps, dict[str, ClassMaps]]:
     """Returns the maps of the frozen model, and those of each run."""
     images, labels = to_images(shown.pixels, runs.device), torch.from_numpy(shown.labels).to(runs.device)
     frozen = explain_model(runs.model, images)
@@ -204,12 +204,12 @@ def _saliency(runs: Gathered, shown: _Sample, reporter: Reporter) -> tuple[Class
     return frozen, maps
 
 
-def _paired(runs: Gathered) -> dict[str, TwoPathway]:
+def _paired(runs: AdapterRuns) -> dict[str, TwoPathway]:
     return {title: adapter for title, adapter in runs.adapters.items() if isinstance(adapter, TwoPathway)}
 
 
 def _similarities(
-    runs: Gathered, shown: _Sample, maps: dict[str, ClassMaps], layer: int | None
+    runs: AdapterRuns, shown: _Sample, maps: dict[str, ClassMaps], layer: int | None
 ) -> dict[str, PromptSimilarity]:
     """Compares an image token with the map of prompts of each run that has one.
 
@@ -225,29 +225,31 @@ def _similarities(
     }
 
 
-def _align(runs: Gathered, sample: _Sample, reporter: Reporter) -> dict[str, list[Alignment]]:
+def _align(runs: AdapterRuns, sample: _Sample, reporter: Reporter) -> dict[str, list[Alignment]]:
     paired = _paired(runs)
     if paired:
         reporter.stage("pictures: alignment", len(paired) * len(sample.labels))
-    found = {}
+    alignment = {}
     for title, adapter in paired.items():
-        found[title] = measure_alignment(adapter, sample.pixels, runs.device)
+        alignment[title] = measure_alignment(adapter, sample.pixels, runs.device)
         reporter.advance(len(sample.labels))
-    return found
+    return alignment
 
 
-def _points(runs: Gathered, sample: _Sample, seed: int, reporter: Reporter) -> tuple[Figure, dict[str, float | None]]:
+def _points(
+    runs: AdapterRuns, sample: _Sample, seed: int, reporter: Reporter
+) -> tuple[Figure, dict[str, float | None]]:
     """Draws features in the plane, with a number below each panel that says how well classes cluster."""
     reads: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {BACKBONE: partial(features, runs.model)}
     reads |= {title: partial(head_inputs, adapter) for title, adapter in runs.adapters.items()}
     reporter.stage("pictures: features", len(reads) * len(sample.labels))
-    clouds, silhouettes = [], {}
+    panels, silhouettes = [], {}
     for title, read in reads.items():
         values = collect(read, sample.pixels, runs.device, reporter)
-        found = silhouettes[title] = silhouette(values, sample.labels)
-        caption = "silhouette not defined" if found is None else f"silhouette {found:.3f}"
-        clouds.append(Cloud(title, tsne(values, seed=seed), caption))
+        score = silhouettes[title] = silhouette(values, sample.labels)
+        caption = "silhouette not defined" if score is None else f"silhouette {score:.3f}"
+        panels.append(PointPanel(title, tsne(values, seed=seed), caption))
     note = tsne_settings(len(sample.labels), seed=seed)
     return points_figure(
-        clouds, sample.labels, runs.classes, note=f"{note}; {len(sample.labels)} test images"
+        panels, sample.labels, runs.classes, note=f"{note}; {len(sample.labels)} test images"
     ), silhouettes

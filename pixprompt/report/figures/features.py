@@ -51,11 +51,11 @@ def head_inputs(adapter: WhiteBox, images: Tensor) -> Tensor:
 @torch.no_grad()
 def collect(read: Callable[[Tensor], Tensor], pixels: Pixels, device: str, reporter: Reporter) -> Tensor:
     """Returns features (N, D) of canvases (N, H, W, 3), on the CPU; `read` takes images (n, 3, H, W)."""
-    found = []
+    features = []
     for part in batches(len(pixels)):
-        found.append(read(to_images(pixels[part], device)).float().cpu())
-        reporter.advance(len(found[-1]))
-    return torch.cat(found)
+        features.append(read(to_images(pixels[part], device)).float().cpu())
+        reporter.advance(len(features[-1]))
+    return torch.cat(features)
 
 
 def silhouette(features: Tensor, labels: npt.NDArray[np.int64]) -> float | None:

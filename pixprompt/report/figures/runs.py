@@ -17,11 +17,11 @@ from ...engine.saved.adapter_file import Tuned
 from ...models import TorchModel
 from ..run_files import read_runs
 
-__all__ = ["Gathered", "gather"]
+__all__ = ["AdapterRuns", "open_adapter_runs"]
 
 
 @dataclass(frozen=True, eq=False)
-class Gathered:
+class AdapterRuns:
     """Runs of one model on one data set.
 
     Attributes:
@@ -43,9 +43,9 @@ class Gathered:
     classes: tuple[str, ...]
 
 
-def gather(
+def open_adapter_runs(
     folders: Sequence[str | Path], *, model: str | Model | None = None, weights: str | None = None, device: str = "auto"
-) -> Gathered:
+) -> AdapterRuns:
     """Opens run directories; the model is loaded once.
 
     Args:
@@ -80,7 +80,7 @@ def gather(
     first = next(iter(adapters.values())).model
     canvas = next(iter(canvases.values()))
     workers = next(iter(configs.values())).data.workers
-    return Gathered(adapters, first, place, canvas, workers, data.test, data.classes)
+    return AdapterRuns(adapters, first, place, canvas, workers, data.test, data.classes)
 
 
 def _check(configs: dict[str, TrainConfig], *, own_model: bool) -> None:
@@ -95,8 +95,8 @@ def _check(configs: dict[str, TrainConfig], *, own_model: bool) -> None:
     _check_same("data sets", {name: config.data.name for name, config in configs.items()})
 
 
-def _check_same(what: str, found: dict[str, str]) -> None:
-    (first, value), *others = found.items()
+def _check_same(what: str, values: dict[str, str]) -> None:
+    (first, value), *others = values.items()
     for name, other in others:
         if other != value:
             raise ConfigError(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from .absent import View
 from .environment import svg_uri
+from .views import View
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

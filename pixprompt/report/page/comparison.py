@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from ..run_files import RunFiles
-from .absent import View
 from .environment import percent
 from .numbers import rung_titles, spending_charts, track
+from .views import View
 from .white_box import test_accuracies
 
 __all__ = ["anchor", "comparison", "group_by_settings"]
@@ -36,7 +36,7 @@ def group_by_settings(runs: Sequence[RunFiles]) -> list[list[RunFiles]]:
 def comparison(runs: Sequence[RunFiles]) -> View:
     """Compares runs: a table by settings, one by run, and accuracy against queries in one plot."""
     titles = rung_titles(runs)
-    tracks = [grown for grown in map(track, runs) if grown is not None]
+    tracks = [run_track for run_track in map(track, runs) if run_track is not None]
     return {
         "titles": titles,
         "groups": [
@@ -80,11 +80,11 @@ def _num_seeds(run: RunFiles) -> int:
 def _spread(group: Sequence[RunFiles], rung: str) -> str:
     """Returns mean and sample standard deviation of a rung's test accuracy over the runs of a group."""
     by_run = [test_accuracies(run, rung) for run in group]
-    known = [accuracy for accuracies in by_run for accuracy in accuracies]
-    if not known:
+    values = [accuracy for accuracies in by_run for accuracy in accuracies]
+    if not values:
         return percent(None)
     scored = sum(map(bool, by_run))
     left_out = "" if scored == len(group) else f" ({scored} of {len(group)})"
-    if len(known) == 1:
-        return percent(known[0]) + left_out
-    return f"{statistics.mean(known):.1%} ± {100 * statistics.stdev(known):.1f}{left_out}"
+    if len(values) == 1:
+        return percent(values[0]) + left_out
+    return f"{statistics.mean(values):.1%} ± {100 * statistics.stdev(values):.1f}{left_out}"

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import Absent, View
 from .environment import number
+from .views import NothingToShow, View
 
 __all__ = ["describe_diagnosis", "diagnostics"]
 
@@ -27,7 +27,7 @@ def diagnostics(run: RunFiles, evidence: Evidence) -> View:
     del evidence
     if run.diagnosis is None:
         why = run.missing.get("diagnosis.json", "the run directory holds none; 'pixprompt diagnose' makes one")
-        raise Absent(f"diagnosis.json: {why}.")
+        raise NothingToShow(f"diagnosis.json: {why}.")
     return describe_diagnosis(run.diagnosis)
 
 

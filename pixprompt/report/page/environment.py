@@ -24,10 +24,10 @@ _MISSING = "–"
 @cache
 def environment() -> Environment:
     """Returns the environment of the templates beside this file."""
-    made = Environment(
+    jinja = Environment(
         loader=FunctionLoader(_read), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    made.filters |= {
+    jinja.filters |= {
         "count": count,
         "duration": duration,
         "interval": interval,
@@ -37,11 +37,11 @@ def environment() -> Environment:
         "points": points,
     }
     style = _read("style.css")
-    made.globals |= {
+    jinja.globals |= {
         "style": Markup(style),
         "style_digest": base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
     }
-    return made
+    return jinja
 
 
 def _read(name: str) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ...core import PixpromptError
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import View, require
+from .views import View, require
 
 __all__ = ["describe_output", "mapping"]
 

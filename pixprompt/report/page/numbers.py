@@ -9,9 +9,9 @@ from ...engine.result import RUNGS, Result
 from ...intervals import paired_difference
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import Absent, View, require
 from .charts import chart
 from .environment import count, percent
+from .views import NothingToShow, View, require
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -148,8 +148,12 @@ def spending_charts(tracks: Sequence[Track]) -> list[View]:
 def spending(run: RunFiles, evidence: Evidence) -> View:
     """Shows accuracy against queries and money, and what the budget was planned for."""
     del evidence
-    grown = track(run)
-    if grown is None:
-        raise Absent("history.jsonl says of no step what it took and what it reached.")
+    run_track = track(run)
+    if run_track is None:
+        raise NothingToShow("history.jsonl says of no step what it took and what it reached.")
     plan = run.result.queries.get("plan") if run.result is not None else None
-    return {"charts": spending_charts([grown]), "price": grown.price, "plan": plan if isinstance(plan, Mapping) else {}}
+    return {
+        "charts": spending_charts([run_track]),
+        "price": run_track.price,
+        "plan": plan if isinstance(plan, Mapping) else {},
+    }

@@ -11,8 +11,8 @@ from ...core import ConfigError
 from ...engine.report import Reporter, Silent
 from ...files import make_folder, write_bytes
 from ...version import __version__
+from ..collect import collect_evidence
 from ..evidence import Evidence, ReportOptions
-from ..examine import examine
 from ..run_files import RunFiles, read_runs
 from .comparison import anchor, comparison
 from .environment import environment
@@ -63,27 +63,27 @@ def write_report(
         raise ConfigError("name at least one run directory.")
     options, reporter, path = options or ReportOptions(), reporter or Silent(), Path(out)
     files = read_runs(runs)
-    examined: list[tuple[RunFiles, Evidence]] = []
+    collected: list[tuple[RunFiles, Evidence]] = []
     for run in files:
-        evidence = examine(run, options, reporter)
-        examined.append((run, evidence))
+        evidence = collect_evidence(run, options, reporter)
+        collected.append((run, evidence))
         if options.queries is not None:
             options = replace(options, queries=options.queries - evidence.queries)
-    content = _page(examined).encode("utf-8", "replace")  # file names may hold what is no text
+    content = _page(collected).encode("utf-8", "replace")  # file names may hold what is no text
     make_folder(path.absolute().parent)
     write_bytes(path, content)
     return Report(
         path=path,
         num_bytes=len(content),
         runs=tuple(run.name for run in files),
-        queries=sum(evidence.queries for _, evidence in examined),
-        skipped={run.name: dict(evidence.skipped) for run, evidence in examined},
+        queries=sum(evidence.queries for _, evidence in collected),
+        skipped={run.name: dict(evidence.skipped) for run, evidence in collected},
     )
 
 
-def _page(examined: Sequence[tuple[RunFiles, Evidence]]) -> str:
+def _page(collected: Sequence[tuple[RunFiles, Evidence]]) -> str:
     """Fills the template: a run alone, or a comparison with every run below it."""
-    runs = [run for run, _ in examined]
+    runs = [run for run, _ in collected]
     several = len(runs) > 1
     return (
         environment()
@@ -91,7 +91,7 @@ def _page(examined: Sequence[tuple[RunFiles, Evidence]]) -> str:
         .render(
             version=__version__,
             comparison=render("comparison", lambda: comparison(runs)) if several else None,
-            runs=[_run(run, evidence, f"{anchor(run)}-" if several else "") for run, evidence in examined],
+            runs=[_run(run, evidence, f"{anchor(run)}-" if several else "") for run, evidence in collected],
         )
     )
 

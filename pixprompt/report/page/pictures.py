@@ -10,9 +10,9 @@ import numpy as np
 from ..embedding import tsne_settings
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import Absent, View, require
 from .charts import chart
 from .environment import jpeg_uri, percent, png_uri
+from .views import NothingToShow, View, require
 
 if TYPE_CHECKING:
     from ..saliency.maps import StateMaps
@@ -30,7 +30,7 @@ def prompt(run: RunFiles, evidence: Evidence) -> View:
     del evidence
     require(run, "prompt.png", run.prompt is not None)
     if run.prompt is None or not run.prompt_kept:
-        raise Absent(_NONE_KEPT)
+        raise NothingToShow(_NONE_KEPT)
     stretched, factor = amplified(run.prompt)
     end, meaning = color_key(run.prompt, factor)
     return {
@@ -122,14 +122,14 @@ def points(run: RunFiles, evidence: Evidence) -> View:
     """Draws the answers in the plane."""
     if evidence.points is None or evidence.sample is None:
         raise _absent(run, evidence, "points", picture=False)
-    from ...plots import Cloud, points_figure
+    from ...plots import PointPanel, points_figure
 
-    sample, clouds = evidence.sample, list(zip(_STATES, evidence.points, strict=True))
+    sample, panels = evidence.sample, list(zip(_STATES, evidence.points, strict=True))
     return {
         "charts": [
-            chart(lambda name=name, cloud=cloud: points_figure([Cloud(name, cloud)], sample.labels, sample.classes),  # type: ignore[misc]
+            chart(lambda name=name, at=at: points_figure([PointPanel(name, at)], sample.labels, sample.classes),  # type: ignore[misc]
                   f"Scatter plot of the answers, {name}.")
-            for name, cloud in clouds[: 2 if run.prompt_kept else 1]
+            for name, at in panels[: 2 if run.prompt_kept else 1]
         ],
         "num": len(sample.labels),
         "settings": tsne_settings(len(sample.labels)),
@@ -147,7 +147,7 @@ def _guess(classes: Sequence[str], guess: int, label: int, detail: str) -> dict[
     return {"right": guess == label, "name": classes[guess], "detail": detail}
 
 
-def _absent(run: RunFiles, evidence: Evidence, what: str, *, picture: bool = True) -> Absent:
+def _absent(run: RunFiles, evidence: Evidence, what: str, *, picture: bool = True) -> NothingToShow:
     """Returns why something is not shown, with the run's own picture where that helps."""
     reason = evidence.skipped.get(what) or evidence.skipped.get("model") or "there is nothing to show."
-    return Absent(reason, png_uri(run.preview) if picture and run.preview is not None else None)
+    return NothingToShow(reason, png_uri(run.preview) if picture and run.preview is not None else None)

@@ -13,8 +13,8 @@ from ...core import PixpromptError
 from ..evidence import Evidence
 from ..run_files import RunFiles
 from . import diagnosis, mapping, numbers, pictures, white_box
-from .absent import Absent, View
 from .environment import environment
+from .views import NothingToShow, View
 
 __all__ = ["Section", "render", "sections_of"]
 
@@ -30,7 +30,7 @@ _PIXEL: tuple[tuple[str, str, Viewer], ...] = (
     ("ladder", "The ladder", numbers.ladder),
     ("prompt", "The prompt", pictures.prompt),
     ("images", "Images before and after", pictures.images),
-    ("saliency", "Where the model looks", pictures.saliency),
+    ("saliency", "Saliency maps", pictures.saliency),
     ("confusion", "Confusion before and after", pictures.confusions),
     ("curves", "Learning curves", numbers.curves),
     ("spending", "Accuracy against queries and money", numbers.spending),
@@ -82,8 +82,8 @@ def render(key: str, view: Callable[[], View]) -> Markup:
     macros: Any = environment().get_template("sections.html").module
     try:
         filled: Markup = getattr(macros, key)(view())
-    except Absent as absent:
-        filled = macros.absent(str(absent), absent.preview)
+    except NothingToShow as reason:
+        filled = macros.absent(str(reason), reason.preview)
     except ModuleNotFoundError as error:  # a light install
         filled = macros.absent(f"{error.name} is missing: pip install {error.name}.", None)
     except PixpromptError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...engine.result import Result
 from ..evidence import Evidence
 from ..run_files import RunFiles
-from .absent import View
+from .views import View
 
 __all__ = ["search", "test_accuracies"]
 

@@ -97,8 +97,8 @@ def make_saliency_maps(
             reason = f" Grad-CAM is not possible: {error}"
     occlusion_plan = plan
     if plan.grid == 0:
-        left = None if plan.spare is None else max(0, plan.spare - 2 * len(shown))
-        occlusion_plan = plan_queries(0, left, by_gradient=False) or Plan(0, 0, 0)
+        remaining = None if plan.spare is None else max(0, plan.spare - 2 * len(shown))
+        occlusion_plan = plan_queries(0, remaining, by_gradient=False) or Plan(0, 0, 0)
     chosen = shown[: occlusion_plan.pairs]
     if occlusion_plan.grid == 0 or len(chosen) == 0:
         raise PixpromptError(
@@ -116,9 +116,9 @@ def _by_gradients(
     shown: npt.NDArray[np.int64],
 ) -> SaliencyMaps:
     states, layer = [], ""
-    for pixels, known, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
+    for pixels, predicted, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
         images = np.asarray(pixels[shown])
-        top = known[torch.from_numpy(shown)].max(dim=1)
+        top = predicted[torch.from_numpy(shown)].max(dim=1)
         saliency = gradcam(model.net, score, to_images(images, device), top.indices.to(device))
         layer = saliency.layer
         states.append(StateMaps(images, saliency.maps.numpy(), top.indices.numpy(), top.values.numpy(), None))
@@ -142,14 +142,14 @@ def _by_occlusion(
     queries = 2 * occlusion_queries(len(shown), grid)
     reporter.stage("report: occlusion", queries)
     states = []
-    for pixels, known, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
+    for pixels, predicted, score in zip((sample.before, sample.after), probabilities, scores, strict=True):
         images = np.asarray(pixels[shown])
-        part = known[torch.from_numpy(shown)]
+        part = predicted[torch.from_numpy(shown)]
         top = part.max(dim=1)
-        lost = occlusion(score, to_images(images, device), part, top.indices, grid=grid)
+        losses = occlusion(score, to_images(images, device), part, top.indices, grid=grid)
         reporter.advance(queries // 2)
-        drops = lost.amax(dim=(1, 2)).clamp_min(0)
-        heat = torch.where(drops[:, None, None] > 0, lost.relu() / drops[:, None, None].clamp_min(1e-12), 0.0)
+        drops = losses.amax(dim=(1, 2)).clamp_min(0)
+        heat = torch.where(drops[:, None, None] > 0, losses.relu() / drops[:, None, None].clamp_min(1e-12), 0.0)
         states.append(StateMaps(images, heat.numpy(), top.indices.numpy(), top.values.numpy(), drops.double().numpy()))
     method = (
         f"Occlusion: each of {grid} × {grid} patches was greyed in turn; the map shows how much of the predicted "

@@ -43,6 +43,6 @@ def occlusion(
             row, column = divmod(cell, grid)
             greyed[cell, :, rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = _GREY
         logits = torch.cat([score(part).float() for part in greyed.split(_BATCH)])
-        left = logits.double().softmax(1)[:, classes[number]].cpu()
-        maps[number] = (float(probabilities[number, classes[number]]) - left).float().view(grid, grid)
+        remaining = logits.double().softmax(1)[:, classes[number]].cpu()
+        maps[number] = (float(probabilities[number, classes[number]]) - remaining).float().view(grid, grid)
     return maps

@@ -1,4 +1,4 @@
-"""Where the parts of a vision transformer are, for the classes of timm and of open_clip."""
+"""The parts of a vision transformer, for the classes of timm and of open_clip."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch.nn import functional as F
 
 from .layer import Layer
 
-__all__ = ["Anatomy", "of_clip", "of_timm"]
+__all__ = ["ViTParts", "open_clip_parts", "timm_parts"]
 
 
 @dataclass(frozen=True)
-class Anatomy:
+class ViTParts:
     """The parts of a vision transformer; see `ViT` for those that it shows.
 
     Attributes:
@@ -46,7 +46,7 @@ class Anatomy:
     place: Callable[[Tensor], Tensor]
 
 
-def of_timm(net: nn.Module) -> Anatomy | None:
+def timm_parts(net: nn.Module) -> ViTParts | None:
     """Returns the parts of a timm vision transformer; None of another module, or one with parts of another kind."""
     from timm.layers.attention import Attention
     from timm.layers.patch_embed import PatchEmbed
@@ -54,65 +54,65 @@ def of_timm(net: nn.Module) -> Anatomy | None:
 
     if not isinstance(net, VisionTransformer):
         return None
-    it: Any = net
-    blocks: list[Any] = list(it.blocks)
+    vit: Any = net
+    blocks: list[Any] = list(vit.blocks)
     usual = (
         all(type(block) is Block and type(block.attn) is Attention and block.attn.gate is None for block in blocks)
-        and type(it.patch_embed) is PatchEmbed
-        and isinstance(it.patch_embed.norm, nn.Identity)
-        and not (it.dynamic_img_size or it.patch_embed.dynamic_img_pad)
-        and not (it.cls_token is None or it.pos_embed is None)
-        and it.attn_pool is None
+        and type(vit.patch_embed) is PatchEmbed
+        and isinstance(vit.patch_embed.norm, nn.Identity)
+        and not (vit.dynamic_img_size or vit.patch_embed.dynamic_img_pad)
+        and not (vit.cls_token is None or vit.pos_embed is None)
+        and vit.attn_pool is None
     )
     if not usual:
         return None
-    down, across = it.patch_embed.grid_size
-    return Anatomy(
+    down, across = vit.patch_embed.grid_size
+    return ViTParts(
         net=net,
         layers=[_timm_layer(block) for block in blocks],
-        width=it.embed_dim,
+        width=vit.embed_dim,
         grid=(down, across),
-        num_prefix=it.num_prefix_tokens,
-        project=it.patch_embed.proj,
-        position=it.pos_embed,
+        num_prefix=vit.num_prefix_tokens,
+        project=vit.patch_embed.proj,
+        position=vit.pos_embed,
         embeddings=tuple(net.parameters(recurse=False)),
-        norm_pre=it.norm_pre,
+        norm_pre=vit.norm_pre,
         # A net that pools patches has its norm after the pooling; on one token both are the same.
-        norm=it.fc_norm if isinstance(it.norm, nn.Identity) else it.norm,
-        place=lambda patches: cast(Tensor, it.norm_pre(it._pos_embed(patches))),
+        norm=vit.fc_norm if isinstance(vit.norm, nn.Identity) else vit.norm,
+        place=lambda patches: cast(Tensor, vit.norm_pre(vit._pos_embed(patches))),
     )
 
 
-def of_clip(net: nn.Module) -> Anatomy | None:
+def open_clip_parts(net: nn.Module) -> ViTParts | None:
     """Returns the parts of an open_clip image tower; None of another module, or one with parts of another kind."""
     from open_clip.timm_model import TimmModel
     from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 
     if isinstance(net, TimmModel):
-        return of_timm(net.trunk)
+        return timm_parts(net.trunk)
     if not isinstance(net, VisionTransformer):
         return None
-    it: Any = net
-    blocks: list[Any] = list(it.transformer.resblocks)
-    if it.attn_pool is not None or any(type(block) is not ResidualAttentionBlock for block in blocks):
+    vit: Any = net
+    blocks: list[Any] = list(vit.transformer.resblocks)
+    if vit.attn_pool is not None or any(type(block) is not ResidualAttentionBlock for block in blocks):
         return None
 
     def place(patches: Tensor) -> Tensor:
-        first = it.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
-        return cast(Tensor, it.ln_pre(torch.cat([first, patches], 1) + it.positional_embedding.to(patches.dtype)))
+        first = vit.class_embedding.expand(len(patches), 1, -1).to(patches.dtype)
+        return cast(Tensor, vit.ln_pre(torch.cat([first, patches], 1) + vit.positional_embedding.to(patches.dtype)))
 
-    down, across = it.grid_size
-    return Anatomy(
+    down, across = vit.grid_size
+    return ViTParts(
         net=net,
         layers=[_clip_layer(block) for block in blocks],
-        width=it.conv1.out_channels,
+        width=vit.conv1.out_channels,
         grid=(down, across),
         num_prefix=1,
-        project=it.conv1,
-        position=it.positional_embedding[None],
-        embeddings=(it.class_embedding, it.positional_embedding),
-        norm_pre=it.ln_pre,
-        norm=it.ln_post,
+        project=vit.conv1,
+        position=vit.positional_embedding[None],
+        embeddings=(vit.class_embedding, vit.positional_embedding),
+        norm_pre=vit.ln_pre,
+        norm=vit.ln_post,
         place=place,
     )
 

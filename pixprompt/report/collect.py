@@ -1,4 +1,4 @@
-"""Collects the evidence of a report: reads some test images, and lets `ask_model` query the model where it may."""
+"""Collects the evidence of a report: reads some test images, and lets `query_model` query the model where it may."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from .evidence import Evidence, ReportOptions
 from .run_files import RunFiles
 from .sample import read_sample
 
-__all__ = ["examine"]
+__all__ = ["collect_evidence"]
 
 _WHITE_BOX = "what was learned inside a model changes no image; the model is not queried again."
 _SHOWN = 6
 
 
-def examine(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
+def collect_evidence(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
     """Collects what the files of a run do not hold; what cannot be had is named with its reason."""
     if run.white_box:
         return Evidence(skipped={"model": _WHITE_BOX})
@@ -27,9 +27,9 @@ def examine(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Eviden
     reason = "no model was queried (--no-model)."
     if options.use_model:
         if find_spec("torch") is not None:
-            from .ask_model import ask_model
+            from .query_model import query_model
 
-            return ask_model(run, options, reporter)
+            return query_model(run, options, reporter)
         reason = "PyTorch is missing: pip install torch."
     try:
         sample = read_sample(run, _SHOWN, None, reporter)

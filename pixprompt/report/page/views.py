@@ -7,13 +7,13 @@ from typing import Any
 from ...core import PixpromptError
 from ..run_files import RunFiles
 
-__all__ = ["Absent", "View", "require"]
+__all__ = ["NothingToShow", "View", "require"]
 
 View = dict[str, Any]
 """What the macro of a section shows: small values by name, text not escaped."""
 
 
-class Absent(PixpromptError):
+class NothingToShow(PixpromptError):
     """A section has nothing to show.
 
     Attributes:
@@ -26,6 +26,6 @@ class Absent(PixpromptError):
 
 
 def require(run: RunFiles, file: str, present: bool) -> None:
-    """Raises `Absent` with the reason why a file of a run is not there."""
+    """Raises `NothingToShow` with the reason why a file of a run is not there."""
     if not present:
-        raise Absent(f"{file}: {run.missing.get(file, 'it is empty')}.")
+        raise NothingToShow(f"{file}: {run.missing.get(file, 'it is empty')}.")

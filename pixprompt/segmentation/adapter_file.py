@@ -12,16 +12,16 @@ from ..core import PixpromptError, PromptError
 from ..engine.fit.checkpoint import load_state, save_state
 from ..models import TorchModel, load_model
 from ..version import __version__
+from .backbone import backbone_sha256, open_vit
 from .segmenter import Design, Segmenter
-from .twin import backbone_sha256, open_vit
 
-__all__ = ["Saved", "load_segmenter", "save_segmenter"]
+__all__ = ["SavedSegmenter", "load_segmenter", "save_segmenter"]
 
 _KIND = "segmentation"
 
 
 @dataclass(frozen=True)
-class Saved:
+class SavedSegmenter:
     """A segmenter with what its file says about it.
 
     Attributes:
@@ -37,7 +37,7 @@ class Saved:
     model: str
 
 
-def save_segmenter(path: Path, saved: Saved, *, backbone: str, weights: str | None) -> None:
+def save_segmenter(path: Path, saved: SavedSegmenter, *, backbone: str, weights: str | None) -> None:
     """Writes what was learned and what it needs to work again; auxiliary heads served training only and stay out.
 
     Args:
@@ -69,7 +69,7 @@ def load_segmenter(
     weights: str | None = None,
     device: str = "cpu",
     net: TorchModel | None = None,
-) -> Saved:
+) -> SavedSegmenter:
     """Builds the segmenter of an adapter.safetensors on its backbone.
 
     Args:
@@ -89,30 +89,30 @@ def load_segmenter(
     if net is None:
         file = weights or (values["weights"] if model is None else None)
         net = open_vit(load_model(name, weights=file, device=device)).model
-    found = backbone_sha256(open_vit(net))
-    if found != values["backbone_sha256"]:
+    digest = backbone_sha256(open_vit(net))
+    if digest != values["backbone_sha256"]:
         raise PromptError(
             f"{path} was learned on {values['model']} whose weights have the digest {values['backbone_sha256'][:12]}; "
-            f"{name} has {found[:12]}. Its numbers mean nothing there: give that backbone with --model and --weights."
+            f"{name} has {digest[:12]}. Its numbers mean nothing there: give that backbone with --model and --weights."
         )
     try:
         design = Design(**{**values["design"], "crop": tuple(values["design"]["crop"])})
         segmenter = Segmenter(net, design, generator=torch.Generator().manual_seed(0))
         segmenter.load_state_dict(tensors)
         classes = tuple(str(each) for each in values["classes"])
-        return Saved(segmenter.eval(), classes, bool(values["reduce_zero_label"]), str(values["model"]))
+        return SavedSegmenter(segmenter.eval(), classes, bool(values["reduce_zero_label"]), str(values["model"]))
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise PromptError(f"{path} is damaged ({str(error).splitlines()[0]}). Train it again.") from error
 
 
 def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     try:
-        found = load_state(path)
+        content = load_state(path)
     except PixpromptError as error:
         raise PromptError(f"{path} is no adapter of 'pixprompt segment train', or it is damaged.") from error
-    if found is None:
+    if content is None:
         raise PromptError(f"{path}: no such file. Give a finished run of 'pixprompt segment train'.")
-    tensors, values = found
+    tensors, values = content
     if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, 1):
         raise PromptError(f"{path} is no segmentation adapter of schema 1. Give a run of 'pixprompt segment train'.")
     if {"model", "weights", "backbone_sha256", "classes", "design", "reduce_zero_label"} - values.keys():

@@ -23,12 +23,12 @@ from .run_files import RunFiles
 from .saliency.maps import make_saliency_maps
 from .sample import Sample, read_sample
 
-__all__ = ["ask_model"]
+__all__ = ["query_model"]
 
 _SHOWN = 6
 
 
-class _Capped:
+class _LimitedModel:
     """The model of a report, which never answers more images than allowed."""
 
     def __init__(self, deployed: Deployed, limit: int | None, spent: int) -> None:
@@ -45,7 +45,7 @@ class _Capped:
         return output(self(images).float())
 
 
-def ask_model(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
+def query_model(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
     """Collects images, predictions, saliency maps and t-SNE of a run with a prompt."""
     deployed = _deployed(run, options)
     spec = None if isinstance(deployed, str) else deployed.model.spec
@@ -61,7 +61,7 @@ def ask_model(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evid
     if isinstance(deployed, str) or not isinstance(plan, Plan):
         return Evidence(sample, shown, sources=sources, skipped=skipped)
     with reproducible():
-        return _examined(run, options, deployed, plan, sample, shown, reporter)
+        return _collect(run, options, deployed, plan, sample, shown, reporter)
 
 
 def _deployed(run: RunFiles, options: ReportOptions) -> Deployed | str:
@@ -105,7 +105,7 @@ def _plan(run: RunFiles, options: ReportOptions, deployed: Deployed | str) -> Pl
     return plan or f"--queries {options.queries} is too few: every image takes two."
 
 
-def _examined(
+def _collect(
     run: RunFiles,
     options: ReportOptions,
     deployed: Deployed,
@@ -114,7 +114,7 @@ def _examined(
     shown: npt.NDArray[np.int64],
     reporter: Reporter,
 ) -> Evidence:
-    model = _Capped(deployed, options.queries, _loading_queries(run, options))
+    model = _LimitedModel(deployed, options.queries, _loading_queries(run, options))
     skipped: dict[str, str] = {}
     saliency, points = None, None
     own, is_own = _own_output(run, options, deployed, sample)
@@ -137,7 +137,7 @@ def _examined(
     return Evidence(sample, shown, predictions, saliency, points, deployed.model.spec.labels, model.spent, skipped)
 
 
-def _answers(model: _Capped, sample: Sample, reporter: Reporter) -> tuple[Tensor, Tensor]:
+def _answers(model: _LimitedModel, sample: Sample, reporter: Reporter) -> tuple[Tensor, Tensor]:
     """Returns the answers (n, S) without and with the prompt, on the CPU."""
     reporter.stage("report: answers", 2 * len(sample.labels))
     before = _answer(model, sample.before, reporter)
@@ -147,7 +147,7 @@ def _answers(model: _Capped, sample: Sample, reporter: Reporter) -> tuple[Tensor
 
 
 @torch.no_grad()
-def _answer(model: _Capped, pixels: Pixels, reporter: Reporter) -> Tensor:
+def _answer(model: _LimitedModel, pixels: Pixels, reporter: Reporter) -> Tensor:
     answers = []
     for part in batches(len(pixels)):
         answers.append(model(to_images(pixels[part], model.deployed.device)).float().cpu())
