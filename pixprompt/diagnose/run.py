@@ -86,8 +86,7 @@ def diagnose(
         ModelError: A weights file that was named cannot be used.
     """
     began, reporter, settings = time.perf_counter(), reporter or Silent(), settings or MeasureSettings()
-    image_sets = (load_images(data), _labelled(load_images(reference), reference))
-    sets = [_subsample(images, limit, settings.seed) for images in image_sets]
+    sets = [_subsample(images, limit, settings.seed) for images in (load_images(data), _load_reference(reference))]
     with reproducible():
         place = pick_device(device)
         missing: dict[str, str] = {}
@@ -150,9 +149,9 @@ def evidence_from(diagnosis: dict[str, Any], **more: Any) -> Evidence:
     )
 
 
-def _labelled(images: ImageSet, name: str) -> ImageSet:
+def _load_reference(name: str) -> ImageSet:
     """Returns the images of a folder with the labels that its class folders give, which `load_images` leaves out."""
-    path = Path(name.removeprefix("folder:")).expanduser()
+    images, path = load_images(name), Path(name.removeprefix("folder:")).expanduser()
     if not path.is_dir() or bool((images.labels >= 0).any()):
         return images
     try:
