@@ -108,13 +108,16 @@ def test_what_needs_more_names_the_package_and_its_command(
     assert "unexpected" not in done.stderr
 
 
-def test_a_remote_model_is_predicted_and_evaluated_with_the_results_of_a_full_installation(
+def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_full_installation(
     light: Light, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     toy = write_toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main([*toy.train("run", "--json")]) == 0
+    done = light.run("report", "run", "--no-model", "--out", "run.html", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "no prompt" in (tmp_path / "run.html").read_text()
     with Server(Service(load_model(toy.model()), name="net")) as served:
         capsys.readouterr()
         for command in (
