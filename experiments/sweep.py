@@ -14,9 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pixprompt.engine import TrainConfig, train
-from pixprompt.study.run import machine, table_row
-from pixprompt.study.run import table as study_table
+from pixprompt import TrainConfig, study, train
+from pixprompt.study import machine
 
 
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
@@ -33,7 +32,7 @@ def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: M
         line = {"name": name, "settings": dict(settings), "machine": machine(), "result": result}
         with path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        print(table_row(line), flush=True)
+        print(study.table_row(line), flush=True)
 
 
 def _filled(value: Any, places: Mapping[str, Path]) -> Any:
@@ -55,7 +54,7 @@ def write_csv(images: Path, path: Path, *, train: int, test: int, classes: Seque
 
 def table(folder: Path) -> str:
     """Returns the results as a Markdown table, in the order in which they were run."""
-    return study_table(_lines(folder / "results.jsonl"))
+    return study.table(_lines(folder / "results.jsonl"))
 
 
 def main(

@@ -3,7 +3,8 @@
 Prompts and what loads them need numpy and Pillow only; the other names import torch when they are first used.
 
 By hand: `templates`, `outputs`, `models`, `adapters`, `optimizers`, `data` and `diagnostics` hold the parts; `fit` and
-`evaluate` take an adapter and images, and `train` a configuration. experiments/by-hand shows each in under 40 lines.
+`evaluate` take an adapter and images, and `train` a configuration; `study` repeats runs with one setting varied, and
+`segmentation` learns to label pixels. experiments/by-hand shows each in under 40 lines.
 """
 
 import importlib
@@ -15,7 +16,7 @@ from .prompt import Committee, Prompt, load, load_committee
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import adapters, data, diagnostics, models, optimizers, outputs, templates
+    from . import adapters, data, diagnostics, models, optimizers, outputs, segmentation, study, templates
     from .adapters import PixelPrompt, load_adapter
     from .data import Data, from_arrays, from_files, load_data
     from .data.torch_dataset import CanvasDataset
@@ -51,12 +52,16 @@ __all__ = [
     "optimizers",
     "outputs",
     "predict",
+    "segmentation",
+    "study",
     "templates",
     "to_images",
     "train",
 ]
 
-_ROOMS = ("adapters", "data", "diagnostics", "models", "optimizers", "outputs", "templates")
+_ROOMS = (
+    *("adapters", "data", "diagnostics", "models", "optimizers", "outputs", "segmentation", "study", "templates"),
+)
 _NAMES = {
     "adapters": "PixelPrompt load_adapter",
     "data": "Data from_arrays from_files load_data",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import runpy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,58 @@ def test_a_script_runs_and_is_short(
     with torch.random.fork_rng():  # their nets are drawn by torch itself
         runpy.run_path(str(path), run_name="__main__")
     assert expected in capsys.readouterr().out
+
+
+INTERNAL = {
+    "benchmarks/aligned_attention.py": {"pixprompt.adapters.sa2vp.attention"},  # what it times
+    "benchmarks/apply_speed.py": {"pixprompt.cli"},  # a command without the start of Python
+    "benchmarks/diagnostics_speed.py": {  # the parts of a diagnosis, each timed alone
+        *(f"pixprompt.diagnostics.{name}" for name in ("bootstrap", "coverage", "feature_store", "features")),
+        *(f"pixprompt.diagnostics.{name}" for name in ("frechet", "kernels", "statistics")),
+    },
+    "benchmarks/sa2vp_step.py": {"pixprompt.adapters.sa2vp"},  # it puts another form in the place of the one in use
+    "benchmarks/train_step.py": {"pixprompt.cli.allocator"},  # what it times
+    "remote/overhead.py": {"pixprompt.ledger", "pixprompt.remote"},  # the client alone, without a run
+}
+"""What benchmarks time, and nothing else takes, below the public names."""
+
+
+def internal_imports(tree: ast.AST) -> Iterator[str]:
+    """Modules of the package from which names are taken that are not public."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names if name.name.startswith("pixprompt."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "pixprompt":
+            room = (node.module or "").removeprefix("pixprompt").removeprefix(".")
+            public = getattr(pixprompt, room).__all__ if room in pixprompt.__all__ else ()
+            if not {name.name for name in node.names} <= set(public if room else pixprompt.__all__):
+                yield node.module or ""
+
+
+def test_experiments_use_public_names_only() -> None:
+    found = {}
+    for path in sorted((ROOT / "experiments").rglob("*.py")):
+        name = path.relative_to(ROOT / "experiments").as_posix()
+        modules = set(internal_imports(ast.parse(path.read_text("utf-8"))))
+        if modules and not name.startswith("query-economy/"):
+            found[name] = modules
+    assert found == INTERNAL
+
+
+@pytest.mark.parametrize(
+    ("line", "internal"),
+    [
+        ("from pixprompt import fit, data", False),
+        ("from pixprompt.data import load_data", False),
+        ("from pixprompt import core", True),
+        ("from pixprompt.data import cache", True),
+        ("from pixprompt.data.cache import make_canvases", True),
+        ("import pixprompt.engine", True),
+        ("from pixprompt.engine import train", True),
+    ],
+)
+def test_the_check_of_imports_sees_what_is_internal(line: str, internal: bool) -> None:
+    assert bool(list(internal_imports(ast.parse(line)))) is internal
 
 
 def pictures(count: int = 12) -> torch.Tensor:

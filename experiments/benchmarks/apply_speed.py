@@ -29,13 +29,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixprompt.canvas import Canvas
+from pixprompt import Canvas, Prompt
 from pixprompt.cli import main
-from pixprompt.image_files import IMAGE_SUFFIXES
-from pixprompt.prompt import Prompt
 
 SIZE, FRAME, LEVEL = 224, 30, 1
-START = "import sys; from pixprompt.cli import main; sys.exit(main())"
+SUFFIXES = {".jpeg", ".jpg", ".png"}
 
 
 def make_prompt(path: Path) -> None:
@@ -70,7 +68,7 @@ def in_process(arguments: list[str]) -> None:
 
 def command_line(arguments: list[str]) -> None:
     """`pixprompt apply` as typed, its start included."""
-    subprocess.run([sys.executable, "-c", START, "apply", *arguments], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-m", "pixprompt", "apply", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def processes(prompt: Path, sources: list[Path], out: Path, options: dict[str, Any], *, number: int) -> None:
@@ -138,9 +136,7 @@ def parse() -> argparse.Namespace:
 
 if __name__ == "__main__":
     options = parse()
-    images = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in IMAGE_SUFFIXES)[
-        : options.count
-    ]
+    images = sorted(path for path in options.folder.rglob("*") if path.suffix.lower() in SUFFIXES)[: options.count]
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         speeds = measure(Path(temporary), images, options.file_format, options.repeats)

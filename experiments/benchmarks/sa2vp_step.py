@@ -11,19 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import timm
 import torch
 from torch import Tensor
 from vpt_step import measured
 
-from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP
+import pixprompt
+from pixprompt.adapters import WhiteBox, make_sa2vp
 from pixprompt.adapters.sa2vp import vit as form
-from pixprompt.adapters.sa2vp.layers import Attended
-from pixprompt.core import ModelSpec
-from pixprompt.models import TorchModel
 
-VARIANTS: dict[str, dict[str, object]] = {
+VARIANTS: dict[str, dict[str, Any]] = {
     "deep": {},
     "shallow": {"deep": False},
     "global": {"window": 0},
@@ -34,8 +33,8 @@ VARIANTS: dict[str, dict[str, object]] = {
 
 
 def apart(
-    attend: Callable[[Tensor], Attended], finish: Callable[[Attended], Tensor], streams: Sequence[Tensor]
-) -> tuple[list[Attended], list[Tensor]]:
+    attend: Callable[[Tensor], Any], finish: Callable[[Any], Tensor], streams: Sequence[Tensor]
+) -> tuple[list[Any], list[Tensor]]:
     """The streams one after the other, for comparison."""
     seen = [attend(stream) for stream in streams]
     return seen, [finish(one) for one in seen]
@@ -43,11 +42,11 @@ def apart(
 
 def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
     """Returns what computes features or logits in each form, and the addresses of the backbone's weights."""
-    net = timm.create_model(name, num_classes=0).to(device)
-    model = TorchModel(net, ModelSpec(name, (224, 224), net.embed_dim), owned=True)
+    net = timm.create_model(name, num_classes=0).to(device).requires_grad_(False).eval()
+    model = pixprompt.as_model(net)
     generator = torch.Generator().manual_seed(0)
     made = {
-        variant: ViTSA2VP(model, ("a", "b"), SA2VPOptions(**options), generator=generator).to(device).train()
+        variant: make_sa2vp(model, ("a", "b"), **options, generator=generator).to(device).train()
         for variant, options in VARIANTS.items()
     }
     with torch.no_grad():
@@ -55,7 +54,7 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     twice = torch.cat([tokens, tokens]).requires_grad_()
     together = form.together
 
-    def step(adapter: ViTSA2VP, run: object = together) -> Tensor:
+    def step(adapter: WhiteBox, run: object = together) -> Tensor:
         form.together = run
         told = adapter.supervised((tokens,), generator=generator)
         return torch.cat([logits for _, logits in told])

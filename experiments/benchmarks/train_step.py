@@ -8,18 +8,19 @@ Prints one JSON line: images per second, and CPU seconds in the system per secon
 import json
 import resource
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from torch import Tensor
 
 import pixprompt
 from pixprompt.cli.allocator import keep_freed_memory
-from pixprompt.core import Model
 
 STEPS, BATCH = 5, 32
 
 
-def measure(model: Model, autocast: torch.dtype | None) -> dict[str, float]:
+def measure(model: Callable[[Tensor], Tensor], autocast: torch.dtype | None) -> dict[str, float]:
     """Times forward and backward to the pixels."""
     images = torch.rand(BATCH, 3, 224, 224, generator=torch.Generator().manual_seed(0)).requires_grad_()
 

@@ -16,9 +16,8 @@ import timm
 import torch
 from torch import Tensor
 
-from pixprompt.adapters.vpt import ViTVPT, VPTOptions
-from pixprompt.core import ModelSpec
-from pixprompt.models import TorchModel
+import pixprompt
+from pixprompt.adapters import make_vpt
 
 
 def kept(forward: Callable[[], Tensor], weights: set[int]) -> int:
@@ -64,13 +63,13 @@ def measured(found: dict[str, Callable[[], Tensor]], weights: set[int], repeats:
 
 def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
     """Returns images -> features in each form, and the addresses of the backbone's weights."""
-    net = timm.create_model("vit_tiny_patch16_224", num_classes=0)
-    model = TorchModel(net, ModelSpec("vit-tiny", (224, 224), 192), owned=True)
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=0).requires_grad_(False).eval()
+    model = pixprompt.as_model(net)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, 224, 224, generator=generator)
     made = {
-        name: ViTVPT(model, ("a", "b"), VPTOptions(tokens=num_tokens, depth=depth), generator=generator)
-        for name, depth in (("deep", len(net.blocks)), ("shallow", 1))
+        name: make_vpt(model, ("a", "b"), deep=name == "deep", tokens=num_tokens, dropout=0.0, generator=generator)
+        for name in ("deep", "shallow")
     }
     view, sets = made["deep"].view, made["deep"].prompts.sets.tokens
     with torch.no_grad():

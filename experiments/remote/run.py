@@ -15,20 +15,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
 import sys
 import tempfile
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
-
-import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "peers"))
 from servers import triton, write_triton_model
 from sweep import machine
-
-from pixprompt.cli import main as pixprompt
 
 HERE = Path(__file__).parent
 BUDGET = 2000
@@ -45,12 +41,12 @@ RUNS: dict[str, tuple[str, ...]] = {
 
 def told(*arguments: str) -> str:
     """Returns what a command prints."""
-    out = StringIO()
-    with redirect_stdout(out):
-        code = pixprompt(arguments)
-    if code:
-        raise SystemExit(code)
-    return out.getvalue()
+    command = [sys.executable, "-m", "pixprompt", *arguments]
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=one_thread, check=False)
+    if done.returncode:
+        raise SystemExit(done.returncode)
+    return done.stdout
 
 
 def learn(name: str, url: str, assets: Path, scratch: Path) -> None:
@@ -87,7 +83,6 @@ def main() -> None:
     parser.add_argument("onnx", type=Path)
     parser.add_argument("--only", choices=RUNS, nargs="*", default=list(RUNS))
     given = parser.parse_args()
-    torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
         files = {"model.py": HERE / "served" / "model.py", "model.onnx": given.onnx}

@@ -24,20 +24,16 @@ from typing import Any
 
 import numpy as np
 import timm
+import torch
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import machine
 
+import pixprompt
+from pixprompt.adapters import METHODS as KNOWN
+from pixprompt.adapters import make_white_box
 from pixprompt.data import Data, join, load_data
-from pixprompt.engine import TrainConfig
-from pixprompt.engine.answers import accuracy, query_canvases
-from pixprompt.engine.fit.adapter_fit import fit_adapter, new_adapter
-from pixprompt.engine.fit.inputs import inputs_of
-from pixprompt.engine.parts import Parts, build, canvases_of
-from pixprompt.engine.report import Silent
-from pixprompt.models import TorchModel
-from pixprompt.models.timm_ import wrap
 
 HERE = Path(__file__).parent
 SIDE = 96
@@ -102,15 +98,15 @@ CURVE_DATA = "cifar10"
 
 
 @cache
-def backbone(shared: Path) -> TorchModel:
+def backbone(shared: Path) -> Any:
     """The real ViT-Ti/16 for images of 96x96."""
     net = timm.create_model("vit_tiny_patch16_224", img_size=SIDE)
     tensors = timm.models.vision_transformer.checkpoint_filter_fn(
         load_file(shared / "weights" / "vit_tiny_patch16_224.safetensors"), net
     )
     net.load_state_dict(tensors)
-    net.pretrained_cfg = {**net.pretrained_cfg, "input_size": (3, SIDE, SIDE)}
-    return wrap(net, f"vit-tiny at {SIDE}x{SIDE}", mean=(0.5,) * 3, std=(0.5,) * 3)
+    name = f"vit-tiny at {SIDE}x{SIDE}"
+    return pixprompt.as_model(net.eval(), image_size=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3, name=name)
 
 
 @cache
@@ -142,37 +138,37 @@ class Bench:
     """One method on one data set."""
 
     def __init__(self, shared: Path, data: str, values: dict[str, Any]) -> None:
-        self.values = {"method": "vpt-deep", "tokens": 10, "optimizer": None, **values}
-        self.model, self.data = backbone(shared), thousand(shared, data)
-        self.config = TrainConfig(precision="fp32", epochs=EPOCHS, batch_size=BATCH, **self.values)
-        parts = self.parts(self.config)
-        splits = {"train": self.data.train, "val": self.data.val, "test": self.data.test}
-        train, val, self.test = (canvases_of(each, parts.plain, 2, Silent(), name) for name, each in splits.items())
-        adapter = new_adapter(parts, 0)
-        self.train, self.val = (inputs_of(adapter, split, "cpu") for split in (train, val))
-
-    def parts(self, config: TrainConfig) -> Parts:
-        """Builds the parts of a run."""
-        return build(config, model=self.model, data=self.data)
+        options = {"method": "vpt-deep", "tokens": 10, "optimizer": None, **values}
+        self.method: str = options.pop("method")
+        self.optimizer: str = options.pop("optimizer") or KNOWN[self.method].defaults["optimizer"]
+        self.options = {name: value for name, value in options.items() if value is not None}
+        self.model, images = backbone(shared), thousand(shared, data)
+        canvas, self.classes = pixprompt.Canvas.for_model(self.model.spec), images.classes
+        self.train, self.val, self.test = (
+            pixprompt.CanvasDataset(split, canvas, workers=2) for split in (images.train, images.val, images.test)
+        )
 
     def once(self, rate: float, epochs: int, seed: int) -> dict[str, Any]:
         """Trains once; returns the validated and the tested accuracy."""
-        parts = self.parts(self.config.with_values(lr=rate, epochs=epochs))
-        adapter = new_adapter(parts, seed)
-        config, began, busy = parts.config.with_values(seed=seed), time.perf_counter(), time.process_time()
-        state = fit_adapter(parts, config, adapter, self.train.rebind(adapter), self.val.rebind(adapter), Silent())
+        generator = torch.Generator().manual_seed(seed)
+        adapter = make_white_box(self.method, self.model, self.classes, generator=generator, **self.options)
+        began, busy = time.perf_counter(), time.process_time()
+        done = pixprompt.fit(
+            adapter, self.train, self.val, epochs=epochs, optimizer=self.optimizer, lr=rate,
+            warmup=KNOWN[self.method].defaults["warmup"], batch_size=BATCH, seed=seed,
+        )  # fmt: skip
         seconds, busy = time.perf_counter() - began, time.process_time() - busy
-        test = query_canvases(adapter.outputs, self.test, device=parts.device)
+        tested = self.test.canvases
         return {
             "lr": rate,
             "epochs": epochs,
-            "optimizer": parts.config.fit.optimizer,
+            "optimizer": self.optimizer,
             "seed": seed,
-            "val": state.best.scores["val_accuracy"] if state.best else None,
-            "best_epoch": state.best.epoch if state.best else None,
-            "test": accuracy(test.outputs, test.labels),
+            "val": done.best.scores["val_accuracy"] if done.best else None,
+            "best_epoch": done.best.epoch if done.best else None,
+            "test": pixprompt.evaluate(adapter, tested.pixels[:], tested.labels),
             "tuned": adapter.num_tuned,
-            "share": adapter.num_tuned / adapter.num_backbone,
+            "share": adapter.share,
             "seconds": round(seconds, 1),
             "cpu_seconds": round(busy, 1),
         }

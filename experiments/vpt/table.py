@@ -28,6 +28,13 @@ ORDER = [
 ]
 
 
+START = (
+    "The rows of sa2vp were made with an earlier start of its prompt adapters, normal by fan-out; it is Xavier's "
+    "uniform now (`sa2vp-start`)."
+)
+"""To go when they have been run again."""
+
+
 def told(values: list[float]) -> str:
     """Returns mean and deviation."""
     spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
@@ -54,7 +61,7 @@ def main() -> None:
         "|---|---|---|---|---|---|---|---|",
         *(row(name, [run for run in compared if run["name"] == name]) for name in names),
     ]
-    (HERE / "table.md").write_text("\n".join(lines) + "\n")
+    (HERE / "table.md").write_text("\n".join([*lines, "", START]) + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..adapters import PixelPrompt, WhiteBox
 from ..models import DirectQuerier
+from ..seeds import stream
 from .answers import Answered
 from .baseline import Baseline, measure_baseline
 from .budget.queries import check_budget, gradient_queries
@@ -21,7 +22,6 @@ from .report import Reporter
 from .run_folder import RunFolder, identity
 from .saved.adapter_file import save_tuned
 from .saved.prompt_png import trained_prompt
-from .seeds import stream
 from .session import Session
 
 __all__ = ["ByGradients", "white_box_solution"]

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..adapters import Learning
+from ..seeds import stream
 from ..templates import PixelTemplate
 from .parts import Parts
-from .seeds import stream
 
 __all__ = ["SURROGATE_SHARES", "Start", "num_starts", "starts_of"]
 

@@ -18,13 +18,13 @@ from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
 from ..outputs import OUTPUTS, make_output, texts_for, words_for
+from ..seeds import stream
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config.presets import learns_from_answers, resolve, uses_model_units
 from .config.rules import check_settings
 from .config.train_config import TrainConfig
 from .opening import Calls, open_model
 from .report import Reporter
-from .seeds import stream
 
 __all__ = [
     "Parts",

@@ -15,8 +15,8 @@ from PIL import Image
 from ..canvas import decode, open_image
 from ..core import ConfigError, DataError
 from ..data.splits import listed
-from ..engine.seeds import stream
 from ..image_files import walk
+from ..seeds import stream
 
 __all__ = ["IGNORED", "LabelledImages", "Labels", "SegmentationData", "load_segmentation"]
 

@@ -17,7 +17,7 @@ from ..core import ConfigError
 from ..engine.answers import to_images
 from ..engine.fit.gradient import Validated, check_finite
 from ..engine.report import Reporter
-from ..engine.seeds import stream
+from ..seeds import stream
 from .ade20k import IGNORED, LabelledImages, Labels
 from .config import SegmentConfig
 from .crops import Crops

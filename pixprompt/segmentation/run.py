@@ -14,9 +14,9 @@ from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.run_folder import RunFolder, identity
-from ..engine.seeds import stream
 from ..files import read_json
 from ..models import TorchModel, load_model
+from ..seeds import stream
 from ..version import __version__
 from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
 from .ade20k import LabelledImages, SegmentationData, load_segmentation

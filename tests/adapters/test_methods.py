@@ -6,6 +6,8 @@ import pytest
 
 from pixprompt.adapters import METHODS, Learning
 from pixprompt.adapters.pixel import SPACES
+from pixprompt.adapters.sa2vp import ACTIVATIONS, NEW_MAPS
+from pixprompt.adapters.vpt import ENDS, LAYOUTS, LOCATIONS, POOLS
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec
 from pixprompt.engine import TrainConfig
 from pixprompt.engine.config.groups import FitSettings, PromptSettings
@@ -26,6 +28,13 @@ def test_a_method_is_what_it_says(name: str) -> None:
 
 
 def test_the_choices_are_those_of_the_library() -> None:
+    vpt, sa2vp = METHODS["vpt-deep"].settings.options(), METHODS["sa2vp-deep"].settings.options()
+    assert vpt["location"].metadata["choices"] == (*LOCATIONS, "padding")  # of a ConvNet alone
+    assert vpt["pool"].metadata["choices"] == POOLS
+    assert vpt["depth_from"].metadata["choices"] == ENDS
+    assert vpt["layout"].metadata["choices"] == LAYOUTS
+    assert sa2vp["activation"].metadata["choices"] == ACTIVATIONS
+    assert sa2vp["new_maps"].metadata["choices"] == NEW_MAPS
     assert PromptSettings.options()["space"].metadata["choices"] == SPACES
     assert FitSettings.options()["loss"].metadata["choices"] == LOSSES
 

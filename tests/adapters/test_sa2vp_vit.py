@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP
+from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp
 from pixprompt.adapters.sa2vp import vit as form
 from pixprompt.adapters.sa2vp.options import turns
 from pixprompt.core import ConfigError, RangeError
@@ -169,11 +169,21 @@ def test_the_image_asks_somewhere_at_every_depth() -> None:
         turns(1)
 
 
+@pytest.mark.parametrize("deep", [True, False])
+def test_new_maps_join_as_they_are_or_through_the_layer(deep: bool) -> None:
+    direct = {"new_maps": "direct"} if deep else {}
+    through, added = (make_sa2vp(vit(), CLASSES, deep=deep, **more).eval() for more in ({}, direct))
+    images = torch.rand(2, 3, 32, 32, generator=seeded())
+    assert torch.equal(through(images), added(images)) is not deep  # shallow maps have none that join later
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"window": 4}, ConfigError, "a window has a middle: 1, 3, 5, ..., or 0 for the whole map; got 4"),
         ({"activation": "tanh"}, ConfigError, "gelu, relu, got 'tanh'"),
+        ({"new_maps": "later"}, ConfigError, "through-layer, direct, got 'later'"),
+        ({"new_maps": "direct", "deep": False}, ConfigError, "the shallow one has a single map"),
         ({"balance": 0.0}, RangeError, r"balance must lie in \(0, 1\], got 0.0"),
         ({"dropout": 1.0}, RangeError, "dropout must lie"),
         ({"gamma": -1.0}, RangeError, "gamma must be 0 or more, got -1.0"),

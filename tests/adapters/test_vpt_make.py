@@ -79,6 +79,14 @@ def test_goes_by_the_family() -> None:
     assert isinstance(make(convnet("timm-resnet"), location="concat-channel"), ChannelConvNet)
 
 
+def test_the_layout_of_a_swin_is_a_choice() -> None:
+    images = torch.rand(2, 3, 56, 56, generator=seeded())
+    ours, legacy = (make(swin(), tokens=2, layout=layout).eval() for layout in ("image", "legacy"))
+    assert torch.equal(make(swin(), tokens=2).eval()(images), ours(images))
+    torch.testing.assert_close(legacy(images[:1]), ours(images[:1]))  # alone, there is nobody to mix with
+    assert not torch.allclose(legacy(images), ours(images))
+
+
 @pytest.mark.parametrize(
     ("family", "options", "message"),
     [
@@ -100,6 +108,7 @@ def test_goes_by_the_family() -> None:
         ("vit", {"location": "prepend-pixel", "tokens": 0}, "needs 1 or more tokens, got 0"),
         ("vit", {"location": "prepend-pixel", "tokens": 17}, "expected at most 16 tokens"),
         ("vit", {"dropout": 1.0}, r"dropout must lie in \[0, 1\), got 1"),
+        ("vit", {"layout": "legacy"}, "VPT of a ViT does not know layout 'legacy'; leave it out"),
         ("vit", {"projection": 0}, "projection must be 1 or more, got 0"),
         ("swin", {"location": "add"}, "VPT of a Swin does not know location 'add'; choose prepend"),
         ("swin", {"deep": True, "shared": True}, "does not know shared True; leave it out"),

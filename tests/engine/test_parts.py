@@ -8,7 +8,7 @@ from pixprompt.engine import TrainConfig, wilson
 from pixprompt.engine.config.presets import resolve, uses_model_units
 from pixprompt.engine.fit.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from pixprompt.engine.parts import pick_autocast, pick_device
-from pixprompt.engine.seeds import stream
+from pixprompt.seeds import stream
 
 
 def spec(answer: AnswerKind = AnswerKind.LOGITS) -> ModelSpec:

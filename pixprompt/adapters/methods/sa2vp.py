@@ -13,7 +13,7 @@ from ...core import ConfigError
 from ...settings import option
 from ..method import RECIPE, Grid, Method, MethodSettings, register
 
-__all__ = ["SA2VP_PRESETS", "SA2VPSettings"]
+__all__ = ["SA2VP_PRESETS", "SA2VPDeepSettings", "SA2VPSettings"]
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,15 @@ class SA2VPSettings(MethodSettings):
         """See `MethodSettings`."""
         if self.bottleneck == 0 and self.activation is not None:
             raise ConfigError("--activation is inside the prompt adapters, which --bottleneck 0 leaves out.")
+
+
+@dataclass(frozen=True)
+class SA2VPDeepSettings(SA2VPSettings):
+    """See `SA2VPOptions`."""
+
+    new_maps: str | None = option(
+        None, "how new maps join: through the frozen layer, or as they are (equation 5)", ("through-layer", "direct")
+    )
 
 
 _COMMON: dict[str, Any] = {
@@ -89,7 +98,7 @@ for _name, _deep, _line in (
             line=_line,
             make="pixprompt.adapters.sa2vp:make_sa2vp",
             arguments={"deep": _deep},
-            settings=SA2VPSettings,
+            settings=SA2VPDeepSettings if _deep else SA2VPSettings,
             defaults=RECIPE,
             presets=SA2VP_PRESETS,
             grid=Grid(rates=(0.01, 0.003, 0.001, 0.0003)),

@@ -30,6 +30,9 @@ class VPTSettings(MethodSettings):
         None, "share of values of prompts and their adapters dropped in training", low=0, below=1
     )
     projection: int | None = option(None, "width of the prompts before a learned projection", low=1)
+    layout: str | None = option(
+        None, "of a Swin: each image's own prompts, or the mixed ones of the public code", ("image", "legacy")
+    )
 
 
 @dataclass(frozen=True)

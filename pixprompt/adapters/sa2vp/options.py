@@ -51,10 +51,11 @@ class SA2VPOptions:
     new_maps: str = "through-layer"
 
     def __post_init__(self) -> None:
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {self.activation!r}.")
-        if self.new_maps not in NEW_MAPS:
-            raise ConfigError(f"new_maps must be one of {', '.join(NEW_MAPS)}, got {self.new_maps!r}.")
+        for name, known in (("activation", ACTIVATIONS), ("new_maps", NEW_MAPS)):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}.")
+        if not self.deep and self.new_maps != NEW_MAPS[0]:
+            raise ConfigError("new_maps is of deep mode: the shallow one has a single map. Leave it out.")
         for name, least in (("bottleneck", 0), ("rank", 0), ("map_scale", 1), ("window", 0), ("gamma", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")

@@ -2,6 +2,7 @@
 
 from .make import make_vpt
 from .options import ENDS, LOCATIONS, POOLS, VPTOptions
+from .swin_block import LAYOUTS
 from .vit import ViTVPT
 
-__all__ = ["ENDS", "LOCATIONS", "POOLS", "VPTOptions", "ViTVPT", "make_vpt"]
+__all__ = ["ENDS", "LAYOUTS", "LOCATIONS", "POOLS", "VPTOptions", "ViTVPT", "make_vpt"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...adapters import PixelPrompt, WhiteBox
+from ...seeds import stream
 from ..config.methods import make_adapter
 from ..config.train_config import TrainConfig
 from ..parts import Parts, pick_autocast
 from ..report import Reporter
 from ..run_folder import RunFolder
-from ..seeds import stream
 from .gradient import Fit, GradientFit, fit
 from .inputs import TrainInputs
 

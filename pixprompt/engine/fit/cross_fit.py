@@ -11,8 +11,8 @@ from torch.nn.functional import cross_entropy
 
 from ...core import ModelError, OutputTransform
 from ...outputs import LinearHead
+from ...seeds import stream
 from ..answers import Answered, accuracy
-from ..seeds import stream
 
 __all__ = ["Choice", "CrossFit", "choose", "stratified_order"]
 

@@ -12,9 +12,9 @@ from ...core import AnswerKind, ModelSpec
 from ...ledger import Journal, OpenVocabulary
 from ...outputs import floor_of, stratified_folds
 from ...replies import OTHER
+from ...seeds import stream
 from ..answers import Answered
 from ..budget.noise import drifted, measure_noise, repeats
-from ..seeds import stream
 from ..session import Session
 from .cross_fit import stratified_order
 

@@ -17,11 +17,11 @@ from ...core import ConfigError, ModelError, OutputTransform, PixpromptError
 from ...models import DirectQuerier
 from ...optimizers import OPTIMIZERS, warmup_cosine
 from ...outputs import output_from_json
+from ...seeds import stream
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..losses import loss_of
 from ..report import Reporter
-from ..seeds import stream
 from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from .inputs import TrainInputs
 

@@ -12,6 +12,7 @@ from ...adapters import InBasis, Learning, Prompter
 from ...core import BudgetError
 from ...ledger import Journal
 from ...optimizers import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
+from ...seeds import stream
 from ...templates import make_basis
 from ..answers import Answered
 from ..budget.allocation import Allocation
@@ -20,7 +21,6 @@ from ..config.train_config import TrainConfig
 from ..initial_prompts import Start, starts_of
 from ..parts import Parts
 from ..saved.per_image_prompt import coordinator_of
-from ..seeds import stream
 from ..session import Session
 from .cross_fit import Choice, choose
 from .first_answers import FirstAnswers

@@ -14,11 +14,11 @@ from ...canvas import Canvas
 from ...core import Access, AccessError, AnswerKind, Model, ModelSpec
 from ...ledger import Journal
 from ...models import DirectQuerier, load_model
+from ...seeds import stream
 from ..answers import query_canvases
 from ..initial_prompts import SURROGATE_SHARES, Start
 from ..parts import Parts
 from ..report import Silent
-from ..seeds import stream
 from ..session import Session
 from .cross_fit import Choice
 from .first_answers import FirstAnswers

@@ -16,9 +16,9 @@ from ...canvas import Canvas
 from ...core import BudgetError, OutputTransform
 from ...ledger import Journal
 from ...optimizers import AskTell
+from ...seeds import stream
 from ..answers import Answered, mean_of, to_images
 from ..losses import loss_of
-from ..seeds import stream
 from ..session import Session
 from .cross_fit import CrossFit
 from .stopping import worth_going_on

@@ -23,11 +23,11 @@ from ...core import ConfigError, Model, PixpromptError
 from ...engine import Reporter, Silent
 from ...engine.answers import reproducible, to_images
 from ...engine.parts import canvases_of
-from ...engine.seeds import stream
 from ...files import make_folder
 from ...plots import Pixels
 from ...plots.png import save_png
 from ...plots.scatter import PointPanel, points_figure
+from ...seeds import stream
 from ..embedding import tsne, tsne_settings
 from .adapter_gradcam import ClassMaps, explain_adapter, explain_model
 from .alignment import Alignment, PromptSimilarity, measure_alignment, prompt_similarity

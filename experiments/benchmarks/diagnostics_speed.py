@@ -1,9 +1,9 @@
 """Time and peak memory of the diagnostics' large parts, each in a process of its own.
 
-    python experiments/diagnostics/speed.py features FOLDER [--count 10000] [--inception FILE] [--device cpu]
-    python experiments/diagnostics/speed.py statistics [--count 100000]
-    python experiments/diagnostics/speed.py frechet [--dim 2048] [--without-sqrtm]
-    python experiments/diagnostics/speed.py numbers [--count 5000]
+    python experiments/benchmarks/diagnostics_speed.py features FOLDER [--count 10000] [--inception FILE] [--device cpu]
+    python experiments/benchmarks/diagnostics_speed.py statistics [--count 100000]
+    python experiments/benchmarks/diagnostics_speed.py frechet [--dim 2048] [--without-sqrtm]
+    python experiments/benchmarks/diagnostics_speed.py numbers [--count 5000]
 
 `features` decodes and embeds images of a folder (again and again if it has fewer), keeps the features in a temporary
 cache and takes their statistics; the rate is told, and what 100,000 images would take at it. `statistics` streams
