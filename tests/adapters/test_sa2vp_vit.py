@@ -169,12 +169,19 @@ def test_the_image_asks_somewhere_at_every_depth() -> None:
         turns(1)
 
 
-@pytest.mark.parametrize("deep", [True, False])
-def test_new_maps_join_as_they_are_or_through_the_layer(deep: bool) -> None:
-    direct = {"new_maps": "direct"} if deep else {}
-    through, added = (make_sa2vp(vit(), CLASSES, deep=deep, **more).eval() for more in ({}, direct))
-    images = torch.rand(2, 3, 32, 32, generator=seeded())
-    assert torch.equal(through(images), added(images)) is not deep  # shallow maps have none that join later
+def test_new_maps_join_through_the_layer_or_as_they_are() -> None:
+    answers = {}
+    for new_maps in (None, "through-layer", "direct"):
+        found = make_sa2vp(vit(depth=6), CLASSES, new_maps=new_maps).eval()
+        generator = seeded(2)
+        with torch.no_grad():  # at its start the maps give nothing to the image
+            for parameter in found.parameters():
+                parameter.normal_(0.0, 0.3, generator=generator)
+        answers[new_maps] = found(torch.rand(2, 3, 32, 32, generator=seeded()))
+    assert torch.equal(answers[None], answers["through-layer"])
+    assert (answers["direct"] - answers["through-layer"]).abs().max() > 1e-4
+    with pytest.raises(ConfigError, match="the shallow one has a single map"):
+        make_sa2vp(vit(), CLASSES, deep=False, new_maps="direct")
 
 
 @pytest.mark.parametrize(
@@ -183,7 +190,6 @@ def test_new_maps_join_as_they_are_or_through_the_layer(deep: bool) -> None:
         ({"window": 4}, ConfigError, "a window has a middle: 1, 3, 5, ..., or 0 for the whole map; got 4"),
         ({"activation": "tanh"}, ConfigError, "gelu, relu, got 'tanh'"),
         ({"new_maps": "later"}, ConfigError, "through-layer, direct, got 'later'"),
-        ({"new_maps": "direct", "deep": False}, ConfigError, "the shallow one has a single map"),
         ({"balance": 0.0}, RangeError, r"balance must lie in \(0, 1\], got 0.0"),
         ({"dropout": 1.0}, RangeError, "dropout must lie"),
         ({"gamma": -1.0}, RangeError, "gamma must be 0 or more, got -1.0"),

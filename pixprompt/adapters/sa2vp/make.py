@@ -43,6 +43,8 @@ def make_sa2vp(
     Reference: arXiv 2312.10376.
     """
     given = {name: value for name, value in given.items() if value is not None}
+    if not deep and "new_maps" in given:
+        raise ConfigError("new_maps is of deep mode: the shallow one has a single map. Leave it out.")
     adapter = _made(local_model(model), tuple(classes), SA2VPOptions(deep=deep, **given), seeded(generator))
     adapter.recipe = ("sa2vp-deep" if deep else "sa2vp-shallow", given)
     return adapter

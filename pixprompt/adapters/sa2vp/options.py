@@ -54,8 +54,6 @@ class SA2VPOptions:
         for name, known in (("activation", ACTIVATIONS), ("new_maps", NEW_MAPS)):
             if getattr(self, name) not in known:
                 raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}.")
-        if not self.deep and self.new_maps != NEW_MAPS[0]:
-            raise ConfigError("new_maps is of deep mode: the shallow one has a single map. Leave it out.")
         for name, least in (("bottleneck", 0), ("rank", 0), ("map_scale", 1), ("window", 0), ("gamma", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")
