@@ -7,8 +7,10 @@ from .pool import AnswerPool
 from .race import PLAIN, Race, Rung, Winner
 from .readout import Readout, kernel_of, leave_one_out
 from .selection import Path, cross_fit, forward_selection
+from .vocabulary import COMMON_NOUNS, read_vocabulary, widened_labels
 
 __all__ = [
+    "COMMON_NOUNS",
     "PLAIN",
     "AnswerPool",
     "Cascade",
@@ -30,4 +32,6 @@ __all__ = [
     "kernel_of",
     "leave_one_out",
     "power",
+    "read_vocabulary",
+    "widened_labels",
 ]
