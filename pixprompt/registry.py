@@ -8,10 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .core import ConfigError, UnknownName
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 __all__ = ["Registry", "suggest"]
 
@@ -135,6 +137,8 @@ class Registry(Generic[T]):
 @lru_cache(maxsize=8)
 def _entry_points(group: str, path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
     """Returns the entry points of a group; to find them costs a look into every installed package on the path."""
+    from importlib.metadata import entry_points  # slow to import, and a start of `apply` needs no plugin
+
     return {point.name: point for point in entry_points(group=group)}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from importlib.metadata import PackageNotFoundError, requires
 
 __all__ = ["missing_package"]
 
@@ -29,6 +28,8 @@ def missing_package(error: ImportError) -> str | None:
 
 
 def _requirements() -> list[str]:
+    from importlib.metadata import PackageNotFoundError, requires  # only an error needs it, and it is slow to import
+
     try:
         return requires("pixprompt") or []
     except PackageNotFoundError:  # run from its source, without being installed

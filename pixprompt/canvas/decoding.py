@@ -23,8 +23,8 @@ __all__ = ["FORMATS", "MAX_PIXELS", "decode", "from_array", "num_pixels", "open_
 
 MAX_PIXELS = 178_956_970
 """A larger image is taken for a decompression bomb (the limit at which Pillow refuses)."""
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP")
-"""What is decoded; Pillow knows more formats, some of which start other programs."""
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF")
+"""What is decoded, the likeliest first; Pillow knows more formats, some of which start other programs."""
 
 
 def decode(source: str | Path | bytes) -> Image.Image:
@@ -80,9 +80,11 @@ def open_image(
         OSError: It cannot be opened, or is of another format.
     """
     with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
-        Image.init()
-        known = [name for name in formats if name in Image.OPEN]
-        with Image.open(file, formats=known) as image:
+        try:
+            opened = Image.open(file, formats=formats)
+        except KeyError as error:  # no other format fits, and Pillow was built without this one
+            raise UnidentifiedImageError("of no known format") from error
+        with opened as image:
             if image.width * image.height > max_pixels:
                 raise ImageError(f"{image.width}x{image.height} pixels, more than {max_pixels}.")
             yield image
