@@ -16,7 +16,17 @@ from .prompt import Committee, Prompt, load, load_committee
 from .version import __version__
 
 if TYPE_CHECKING:
-    from . import adapters, data, diagnostics, models, optimizers, outputs, segmentation, study, templates
+    from . import (
+        adapters,
+        data,
+        diagnostics,
+        models,
+        optimizers,
+        outputs,
+        segmentation,
+        study,
+        templates,
+    )
     from .adapters import PixelPrompt, load_adapter
     from .data import Data, from_arrays, from_files, load_data
     from .data.torch_dataset import CanvasDataset

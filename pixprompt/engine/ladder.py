@@ -18,7 +18,7 @@ from ..views import is_plain
 from .answers import Answered, batches, score, to_images
 from .baseline import Baseline
 from .budget.counts import query_counts
-from .learned import Learned, Solution
+from .learners.learned import Learned, Solution
 from .result import RUNGS, Result, Score, peak_memory_mb
 from .saved.per_image_prompt import ADAPTER_FILE
 from .saved.pictures import Shown, draw_run

@@ -12,13 +12,13 @@ from ..data import Data
 from ..remote import RemoteModel
 from .answers import reproducible
 from .budget.counts import cost
-from .by_answers import ByAnswers
-from .by_gradients import ByGradients
-from .by_grid_search import ByGridSearch
-from .by_views import ByViews
 from .config.train_config import TrainConfig, default_folder, run_config
 from .ladder import make_result, score_ladder
-from .learned import Learner
+from .learners.by_answers import ByAnswers
+from .learners.by_gradients import ByGradients
+from .learners.by_grid_search import ByGridSearch
+from .learners.by_views import ByViews
+from .learners.learned import Learner
 from .parts import Parts, build
 from .report import Progress, Reporter, Silent
 from .result import Result, read_result

@@ -7,13 +7,7 @@ import pytest
 import torch
 
 from pixprompt.core import ConfigError
-from pixprompt.report.figures.alignment import (
-    Alignment,
-    aligned_places,
-    cosines,
-    measure_alignment,
-    prompt_similarity,
-)
+from pixprompt.report.figures.alignment import Alignment, aligned_places, cosines, measure_alignment, prompt_similarity
 
 from .pictures_toy import GRID, Paired, tiny_model
 

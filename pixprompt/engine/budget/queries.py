@@ -11,7 +11,7 @@ from ...remote import RemoteModel
 from ..config.methods import grids
 from ..config.presets import query_budget
 from ..config.train_config import TrainConfig
-from ..initial_prompts import num_starts
+from ..fit.initial_prompts import num_starts
 from ..parts import Parts
 from .allocation import Allocation, allocate, reserve_of
 

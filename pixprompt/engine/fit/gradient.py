@@ -20,10 +20,10 @@ from ...outputs import output_from_json
 from ...seeds import stream
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
-from ..losses import loss_of
 from ..report import Reporter
 from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
 from .inputs import TrainInputs
+from .losses import loss_of
 
 __all__ = ["Best", "Fit", "GradientFit", "Validated", "Work", "check_finite", "fit"]
 

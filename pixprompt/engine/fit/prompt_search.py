@@ -18,12 +18,12 @@ from ..answers import Answered
 from ..budget.allocation import Allocation
 from ..config.methods import own_settings
 from ..config.train_config import TrainConfig
-from ..initial_prompts import Start, starts_of
 from ..parts import Parts
 from ..saved.per_image_prompt import coordinator_of
 from ..session import Session
 from .cross_fit import Choice, choose
 from .first_answers import FirstAnswers
+from .initial_prompts import Start, starts_of
 from .surrogate import Surrogate
 from .zeroth_order import Candidate, OnlineReadout, QuerySearch
 

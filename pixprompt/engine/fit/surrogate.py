@@ -16,13 +16,13 @@ from ...ledger import Journal
 from ...models import DirectQuerier, load_model
 from ...seeds import stream
 from ..answers import query_canvases
-from ..initial_prompts import SURROGATE_SHARES, Start
 from ..parts import Parts
 from ..report import Silent
 from ..session import Session
 from .cross_fit import Choice
 from .first_answers import FirstAnswers
 from .gradient import GradientFit, fit
+from .initial_prompts import SURROGATE_SHARES, Start
 from .inputs import Images
 
 __all__ = ["Mimic", "Resized", "Surrogate", "ridge"]

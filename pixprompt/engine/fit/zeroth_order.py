@@ -18,9 +18,9 @@ from ...ledger import Journal
 from ...optimizers import AskTell
 from ...seeds import stream
 from ..answers import Answered, mean_of, to_images
-from ..losses import loss_of
 from ..session import Session
 from .cross_fit import CrossFit
+from .losses import loss_of
 from .stopping import worth_going_on
 
 __all__ = ["Candidate", "OnlineReadout", "QuerySearch"]

@@ -7,22 +7,22 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..adapters import PixelPrompt, WhiteBox
-from ..models import DirectQuerier
-from ..seeds import stream
-from .answers import Answered
-from .baseline import Baseline, measure_baseline
-from .budget.queries import check_budget, gradient_queries
-from .fit.adapter_fit import fit_adapter, new_adapter
-from .fit.gradient import Fit
-from .fit.inputs import Images, TrainInputs, inputs_of
+from ...adapters import PixelPrompt, WhiteBox
+from ...models import DirectQuerier
+from ...seeds import stream
+from ..answers import Answered
+from ..baseline import Baseline, measure_baseline
+from ..budget.queries import check_budget, gradient_queries
+from ..fit.adapter_fit import fit_adapter, new_adapter
+from ..fit.gradient import Fit
+from ..fit.inputs import Images, TrainInputs, inputs_of
+from ..parts import Parts
+from ..report import Reporter
+from ..run_folder import RunFolder, identity
+from ..saved.adapter_file import save_tuned
+from ..saved.prompt_png import trained_prompt
+from ..session import Session
 from .learned import Learned, Learner, Solution
-from .parts import Parts
-from .report import Reporter
-from .run_folder import RunFolder, identity
-from .saved.adapter_file import save_tuned
-from .saved.prompt_png import trained_prompt
-from .session import Session
 
 __all__ = ["ByGradients", "white_box_solution"]
 

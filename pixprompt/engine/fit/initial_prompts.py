@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..adapters import Learning
-from ..seeds import stream
-from ..templates import PixelTemplate
-from .parts import Parts
+from ...adapters import Learning
+from ...seeds import stream
+from ...templates import PixelTemplate
+from ..parts import Parts
 
 __all__ = ["SURROGATE_SHARES", "Start", "num_starts", "starts_of"]
 

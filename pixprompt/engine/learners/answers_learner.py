@@ -9,24 +9,24 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor
 
-from ..core import ConfigError
-from ..data import Data
-from ..ledger import Budget, Journal, OpenVocabulary
-from ..ledger.ledger import PRICE
-from ..models import DualEncoder
-from ..outputs import OUTPUTS, candidates
-from .baseline import Baseline
-from .budget.allocation import Allocation
-from .config.train_config import FREE
-from .fit.cross_fit import Choice, CrossFit, choose, stratified_order
-from .fit.first_answers import FirstAnswers, NoiseCheck
-from .fit.zeroth_order import Candidate
+from ...core import ConfigError
+from ...data import Data
+from ...ledger import Budget, Journal, OpenVocabulary
+from ...ledger.ledger import PRICE
+from ...models import DualEncoder
+from ...outputs import OUTPUTS, candidates
+from ..baseline import Baseline
+from ..budget.allocation import Allocation
+from ..config.train_config import FREE
+from ..fit.cross_fit import Choice, CrossFit, choose, stratified_order
+from ..fit.first_answers import FirstAnswers, NoiseCheck
+from ..fit.zeroth_order import Candidate
+from ..opening import Calls, identity_of, journal_of, open_ledger
+from ..parts import Parts
+from ..report import Reporter
+from ..run_folder import RunFolder, identity
+from ..session import Session
 from .learned import Learner
-from .opening import Calls, identity_of, journal_of, open_ledger
-from .parts import Parts
-from .report import Reporter
-from .run_folder import RunFolder, identity
-from .session import Session
 
 __all__ = ["DRIFT", "FEW", "AnswersBaseline", "AnswersLearner"]
 

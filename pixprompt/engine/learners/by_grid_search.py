@@ -12,21 +12,21 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..adapters import WhiteBox
-from ..core import ConfigError, ModelError, PixpromptError
-from ..data import CanvasSet, join
-from ..files import make_folder, read_json, write_json
-from ..models import DirectQuerier
-from .answers import Answered, score
-from .baseline import Baseline
+from ...adapters import WhiteBox
+from ...core import ConfigError, ModelError, PixpromptError
+from ...data import CanvasSet, join
+from ...files import make_folder, read_json, write_json
+from ...models import DirectQuerier
+from ..answers import Answered, score
+from ..baseline import Baseline
+from ..config.methods import grids, scales
+from ..fit.adapter_fit import fit_adapter, new_adapter
+from ..fit.gradient import Fit
+from ..fit.inputs import TrainInputs, inputs_of
+from ..parts import canvases_of
+from ..session import Session
 from .by_gradients import ByGradients, white_box_solution
-from .config.methods import grids, scales
-from .fit.adapter_fit import fit_adapter, new_adapter
-from .fit.gradient import Fit
-from .fit.inputs import TrainInputs, inputs_of
 from .learned import Learned
-from .parts import canvases_of
-from .session import Session
 
 __all__ = ["ByGridSearch"]
 

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 import torch
 
-from ..adapters import BarPrompter, Coordinator, InBasis
-from ..ledger import Journal
+from ...adapters import BarPrompter, Coordinator, InBasis
+from ...ledger import Journal
+from ..budget.allocation import Allocation
+from ..budget.queries import allocation_of
+from ..fit.cross_fit import stratified_order
+from ..fit.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
+from ..fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
+from ..fit.zeroth_order import Candidate
+from ..parts import Parts
+from ..saved.per_image_prompt import save_coordinator
+from ..saved.prompt_png import trained_prompt
+from ..session import Session
 from .answers_learner import DRIFT, AnswersBaseline, AnswersLearner
-from .budget.allocation import Allocation
-from .budget.queries import allocation_of
-from .fit.cross_fit import stratified_order
-from .fit.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
-from .fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
-from .fit.zeroth_order import Candidate
 from .learned import Learned, Solution
-from .parts import Parts
-from .saved.per_image_prompt import save_coordinator
-from .saved.prompt_png import trained_prompt
-from .session import Session
 
 __all__ = ["ByAnswers"]
 

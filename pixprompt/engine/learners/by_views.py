@@ -15,25 +15,25 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..core import ConfigError
-from ..data import Data
-from ..ledger import Journal, probe_queries
-from ..outputs import OUTPUTS, to_scores
-from ..prompt import Committee, Prompt
-from ..remote import RemoteModel
-from ..search.evidence import detectable_gain
-from ..search.pool import AnswerPool
-from ..search.race import PLAIN, Race, Winner
-from ..views import View, catalogue
-from .answers import Answered
+from ...core import ConfigError
+from ...data import Data
+from ...ledger import Journal, probe_queries
+from ...outputs import OUTPUTS, to_scores
+from ...prompt import Committee, Prompt
+from ...remote import RemoteModel
+from ...search.evidence import detectable_gain
+from ...search.pool import AnswerPool
+from ...search.race import PLAIN, Race, Winner
+from ...views import View, catalogue
+from ..answers import Answered
+from ..budget.allocation import Allocation, reserve_of
+from ..budget.view_budget import allocate_views
+from ..fit.cross_fit import Choice, choose, stratified_order
+from ..fit.first_answers import check_drift, check_noise, query_first
+from ..saved.prompt_png import origin_of
+from ..session import Session
 from .answers_learner import DRIFT, FEW, AnswersBaseline, AnswersLearner
-from .budget.allocation import Allocation, reserve_of
-from .budget.view_budget import allocate_views
-from .fit.cross_fit import Choice, choose, stratified_order
-from .fit.first_answers import check_drift, check_noise, query_first
 from .learned import Learned, Solution
-from .saved.prompt_png import origin_of
-from .session import Session
 
 __all__ = ["ByViews", "ViewsBaseline"]
 

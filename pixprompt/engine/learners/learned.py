@@ -10,16 +10,16 @@ from typing import Any, Generic, TypeVar
 
 from torch import Tensor
 
-from ..canvas import Canvas
-from ..core import OutputTransform
-from ..ledger import Querier
-from ..prompt import Committee, Prompt
-from .answers import Answered
-from .baseline import Baseline
-from .parts import Parts
-from .report import Reporter
-from .run_folder import RunFolder
-from .session import Session
+from ...canvas import Canvas
+from ...core import OutputTransform
+from ...ledger import Querier
+from ...prompt import Committee, Prompt
+from ..answers import Answered
+from ..baseline import Baseline
+from ..parts import Parts
+from ..report import Reporter
+from ..run_folder import RunFolder
+from ..session import Session
 
 __all__ = ["Learned", "Learner", "Solution"]
 
