@@ -113,7 +113,12 @@ def _rotate(features: Tensor) -> tuple[Tensor, Tensor]:
     The penalty does not see the rotation, and the best weight lies in the span of the features: nothing is lost.
     """
     tall = len(features) >= features.shape[1]
-    values, vectors = torch.linalg.eigh(features.T @ features if tall else features @ features.T)
+    try:
+        values, vectors = torch.linalg.eigh(features.T @ features if tall else features @ features.T)
+    except RuntimeError:  # LinAlgError: many equal eigenvalues, as of bare labels, can defeat it; this is slower
+        left, lengths, right = torch.linalg.svd(features, full_matrices=False)
+        kept = lengths > 1e-5 * lengths[0].clamp_min(1e-150)
+        return left[:, kept] * lengths[kept], right[kept].T
     kept = values > 1e-10 * values[-1].clamp_min(1e-300)
     vectors = vectors[:, kept]
     if tall:

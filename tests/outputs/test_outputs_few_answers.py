@@ -79,3 +79,18 @@ def test_the_only_example_of_a_class_is_always_fitted_on() -> None:
         output = make_output(kind, classes=NAMES, spec=spec).refit(outputs, labels)
         assert torch.isfinite(output(outputs)).all()
     assert stratified_folds(labels).tolist() == [0, 1, 2, 3]
+
+
+def test_axes_are_the_same_where_eigenvectors_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bare labels give many equal eigenvalues, at which the fast decomposition now and then gives up."""
+    outputs = torch.eye(20)[torch.arange(50) * 7 % 20].double()
+    features, _, center = principal_axes(outputs)
+
+    def fail(matrix: Tensor) -> None:
+        raise RuntimeError("no convergence")
+
+    monkeypatch.setattr(torch.linalg, "eigh", fail)
+    others, other_axes, _ = principal_axes(outputs)
+    assert others.shape == features.shape
+    assert torch.allclose((outputs - center) @ other_axes, others, atol=1e-9)
+    assert torch.allclose(others @ others.T, features @ features.T, atol=1e-9)
