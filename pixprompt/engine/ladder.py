@@ -66,6 +66,8 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     """Scores the rungs as far as the budget pays for them, and writes the prompt, or the adapter, and the pictures."""
     ladder, parts, found = Ladder(), session.parts, learned.solution
     total = len(parts.data.test) if learned.test_images is None else learned.test_images
+    if total:  # an image that cannot be read has no canvas
+        total = min(total, len(session.canvases("test", parts.plain).labels))
     session.reporter.stage("score", total * (1 if found is None or found.is_better is False else 2))
     plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
     if len(plain.labels) < total:

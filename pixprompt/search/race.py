@@ -29,8 +29,8 @@ _LEAST_PER_CLASS = 3
 _MOST_IMAGES = 400
 """By which views are ranked; more make it slow and hardly better."""
 _PER_CLASS = 25
-"""Images of each class under each view from which on a further view is worth more than further images, on real models'
-top-5 answers and labels (experiments/query-economy); with fewer, the plain view gets them all."""
+"""Images of each class under each view from which on a further view is worth more than further images, as the top-5
+answers and labels of two real classifiers showed; with fewer, the plain view gets them all."""
 _OPENING = 0.75
 """Share of the budget that the views begin with; the best ones share the rest."""
 _SURE = 0.02

@@ -141,13 +141,25 @@ def test_unreadable_images_are_named_on_stderr_and_the_run_goes_on(toy: Toy) -> 
     write_broken(toy.folder / "images/test/red")
     process = start(toy.train("run", "--json"), toy.folder)
     stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0
+    assert process.returncode == 0, stderr
     assert json.loads(stdout)["counts"] == COUNTS  # those that can be read
     for name in ("bomb.png", "empty.jpg", "text.png", "truncated.jpg"):
         for split in ("train", "test"):
             assert f"images/{split}/red/{name}: " in stderr
     assert "4 of 28 images cannot be read" in stderr
     assert "Traceback" not in stderr
+
+
+@pytest.mark.parametrize("options", [["--views", "none", "--size", "4"], ["--views", "2"]])
+def test_unreadable_images_are_named_before_a_run_by_answers_pays(
+    toy: Toy, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_broken(toy.folder / "images/train/red")
+    command = ["train", "--model", toy.model(), "--data", toy.data, "--budget", "600", "--out", "run", *options]
+    assert main(command) == 1
+    message = capsys.readouterr().err
+    assert "4 images of train cannot be read, the first one is " in message
+    assert "bomb.png" in message
 
 
 def test_a_split_without_a_readable_image_is_an_error(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:

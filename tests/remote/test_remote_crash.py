@@ -115,7 +115,7 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     toy, described = write_toy(tmp_path), describe(tmp_path, max_batch=2)
     options = ("--size", "4", "--basis", "blocks", "--basis-size", "4", "--output", "blm", "--json")
     given = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
-    given += ["--budget", "2400", "--concurrency", "2"]
+    given += ["--budget", "3800", "--concurrency", "2"]
     plan = {
         "whole": [*given, "--out", "whole"],
         "begin": [*given, "--out", "run"],
