@@ -1,7 +1,7 @@
 """From an image file to the 8-bit canvas that a model sees: the one place that makes canvases. No torch import."""
 
 from .canvas import ASPECTS, FILTERS, FITS, MAX_CANVAS_PIXELS, Canvas, Pixels
-from .decoding import FORMATS, MAX_PIXELS, decode, from_array, num_pixels, open_image, to_rgb
+from .decoding import FORMATS, MAX_PIXELS, decode, from_array, open_image, to_rgb
 from .tone import Tone
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Tone",
     "decode",
     "from_array",
-    "num_pixels",
     "open_image",
     "to_rgb",
 ]

@@ -7,7 +7,7 @@ become RGB, the first frame of an animation is taken.
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..core import ImageError, RangeError, ShapeError
 from ..files import open_regular
 
-__all__ = ["FORMATS", "MAX_PIXELS", "decode", "from_array", "num_pixels", "open_image", "to_rgb"]
+__all__ = ["FORMATS", "MAX_PIXELS", "decode", "from_array", "open_image", "to_rgb"]
 
 MAX_PIXELS = 178_956_970
 """A larger image is taken for a decompression bomb (the limit at which Pillow refuses)."""
@@ -27,24 +27,20 @@ FORMATS = ("JPEG", "PNG", "BMP", "GIF", "PPM", "TIFF", "WEBP", "JPEG2000", "AVIF
 """What is decoded, the likeliest first; Pillow knows more formats, some of which start other programs."""
 
 
-def decode(source: str | Path | bytes) -> Image.Image:
+def decode(source: str | Path | bytes, *, admit: Callable[[int], object] | None = None) -> Image.Image:
     """Reads an image file, or the bytes of one, as an upright RGB image.
+
+    Args:
+        source: A regular file, or bytes.
+        admit: Called with the number of pixels, as the header says, before they are decoded; may wait.
 
     Raises:
         ImageError: It is of no format in FORMATS, or cannot be read; the message names the file and the reason.
     """
     with _named_failure(source), open_image(source) as image:
+        if admit is not None:
+            admit(image.width * image.height)
         return to_rgb(image)
-
-
-def num_pixels(source: str | Path | bytes) -> int:
-    """Returns the number of pixels that decoding an image would give, from its header alone.
-
-    Raises:
-        ImageError: As `decode`.
-    """
-    with _named_failure(source), open_image(source) as image:
-        return image.width * image.height
 
 
 @contextmanager

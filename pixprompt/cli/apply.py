@@ -12,14 +12,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import click
 
-from ..canvas import MAX_PIXELS, Pixels, decode, num_pixels
+from ..canvas import MAX_PIXELS, Pixels, decode
 from ..core import ConfigError, DataError, ImageError, PromptError
 from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ..files import make_folder, write_bytes
@@ -237,8 +237,8 @@ class PixelRoom:
 
 def _work(prompt: Pages, job: Job, encode: Callable[[Pixels], bytes], room: PixelRoom) -> str | None:
     try:
-        with room.take(num_pixels(job.source)):
-            image = decode(job.source)
+        with ExitStack() as taken:
+            image = decode(job.source, admit=lambda pixels: taken.enter_context(room.take(pixels)))
             canvases = [page.canvas.make(image) for page in prompt.pages]
     except ImageError as error:
         return str(error).removeprefix(f"{job.source}: ")

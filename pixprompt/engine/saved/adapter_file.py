@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from ...adapters import WhiteBox
+from ...adapters.saving import backbone_sha256
 from ...canvas import Canvas
 from ...core import Access, AnswerKind, Model, ModelSpec, PixpromptError, PromptError
 from ...files import write_bytes
@@ -23,24 +23,9 @@ from ..config.train_config import TrainConfig
 from ..fit.checkpoint import load_state
 from ..parts import Parts
 
-__all__ = ["NoPrompt", "Tuned", "backbone_sha256", "load_tuned", "save_tuned"]
+__all__ = ["NoPrompt", "Tuned", "load_tuned", "save_tuned"]
 
 _SCHEMA = 1
-
-
-def backbone_sha256(adapter: WhiteBox) -> str:
-    """Returns a digest of the shapes and bytes of all that an adapter rests on.
-
-    That is the frozen parameters, the statistics of BatchNorm and other stored buffers, and the normalisation.
-    """
-    model, digest = adapter.model, hashlib.sha256()
-    learned = {id(parameter) for parameter in model.net.parameters()}
-    state = model.net.state_dict(keep_vars=True).values()
-    buffers = [value for value in state if isinstance(value, Tensor) and id(value) not in learned]
-    for tensor in (*adapter.backbone_parameters(), *buffers, model.mean, model.std):
-        digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(tensor.detach().float().contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()
 
 
 def save_tuned(path: Path, parts: Parts, adapter: WhiteBox, state: dict[str, Tensor]) -> None:
