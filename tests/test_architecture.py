@@ -269,7 +269,10 @@ def test_the_layers_hold(tmp_path: Path) -> None:
 
 
 def test_light_modules_load_no_torch() -> None:
-    assert heavy("pixprompt, pixprompt.cli, pixprompt.cli.apply, pixprompt.cli.inspect_, pixprompt.views") == []
+    assert (
+        heavy("pixprompt, pixprompt.cli, pixprompt.cli.prompts.apply, pixprompt.cli.prompts.inspect_, pixprompt.views")
+        == []
+    )
     assert heavy("requests, safetensors") == ["requests", "safetensors"]  # negative control
 
 

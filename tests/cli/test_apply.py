@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from pixprompt.cli import main
-from pixprompt.cli.apply import IMAGE_SUFFIXES, Job, put_prompt
+from pixprompt.cli.prompts.apply import IMAGE_SUFFIXES, Job, put_prompt
 from pixprompt.prompt import BLENDS, load
 
 from ..images import expected, files, jpeg, make_prompt, picture, read_rgb, write_readable

@@ -17,7 +17,7 @@ import pytest
 from PIL import Image
 
 from pixprompt.cli import main
-from pixprompt.cli.apply import Job, put_prompt
+from pixprompt.cli.prompts.apply import Job, put_prompt
 from pixprompt.core import PixpromptError
 from pixprompt.prompt import Prompt, load
 
@@ -115,7 +115,7 @@ def test_after_a_failed_write_no_further_image_is_begun(tmp_path: Path, monkeypa
         begun.append(path)
         raise PixpromptError("cannot write: No space left on device")
 
-    monkeypatch.setattr("pixprompt.cli.apply.write_bytes", full)
+    monkeypatch.setattr("pixprompt.cli.prompts.apply.write_bytes", full)
     picture().save(tmp_path / "a.png")
     jobs = [Job(tmp_path / "a.png", (tmp_path / f"{number}.png",)) for number in range(10_000)]
     with pytest.raises(PixpromptError):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pixprompt.cli import main
-from pixprompt.cli.diagnose import format_diagnosis
+from pixprompt.cli.learning.diagnose import format_diagnosis
 
 from .toy import COUNTS, Toy
 

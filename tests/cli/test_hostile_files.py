@@ -15,7 +15,7 @@ from PIL import Image
 
 from pixprompt.canvas import MAX_CANVAS_PIXELS, Canvas, decode
 from pixprompt.cli import main
-from pixprompt.cli.apply import PixelRoom
+from pixprompt.cli.prompts.apply import PixelRoom
 from pixprompt.cli.terminal import json_line, printable
 from pixprompt.core import ConfigError, ImageError, PromptError
 from pixprompt.prompt import load

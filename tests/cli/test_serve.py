@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 import torch
 
-from pixprompt.cli.serve import serve
+from pixprompt.cli.serving.serve import serve
 from pixprompt.core import ConfigError
 from pixprompt.models import load_model
 

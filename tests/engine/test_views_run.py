@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import pixprompt
-from pixprompt.cli.train import format_ladder
+from pixprompt.cli.learning.train import format_ladder
 from pixprompt.core import ConfigError
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, evaluate, plan, train

@@ -25,7 +25,7 @@ import torch
 
 from pixprompt.cli import main
 
-for _name in ("train", "evaluate"):
+for _name in ("learning.train", "prompts.evaluate"):
     importlib.import_module(f"pixprompt.cli.{_name}")  # before the fork: every child would import it again
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import click
 
-from .allocator import keep_freed_memory
-from .calls import call_options, calls_of, settled
-from .console import Console
-from .options import json_option, print_json
+from ..allocator import keep_freed_memory
+from ..calls import call_options, calls_of, settled
+from ..console import Console
+from ..options import json_option, print_json
 
 __all__ = ["diagnose", "format_diagnosis"]
 
@@ -61,8 +61,8 @@ def diagnose(
     Measures how far --data is from --reference and how diverse it is. With --model it also asks about a few labelled
     images, and says what a linear head on the same answers would give.
     """
-    from ..diagnose.run import diagnose as run
-    from ..diagnostics.measure import MeasureSettings
+    from ...diagnose.run import diagnose as run
+    from ...diagnostics.measure import MeasureSettings
 
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..core import AnswerKind
-from ..version import __version__
-from .allocator import keep_freed_memory
-from .options import json_option
+from ...core import AnswerKind
+from ...version import __version__
+from ..allocator import keep_freed_memory
+from ..options import json_option
 
 if TYPE_CHECKING:
-    from ..serving import Server
+    from ...serving import Server
 
 __all__ = ["serve"]
 
@@ -60,9 +60,9 @@ def serve(
 
     One line on stdout says where, as soon as it answers. There is no password: whoever reaches the port can use it.
     """
-    from ..engine.parts import pick_device
-    from ..models import load_model
-    from ..serving import Server, Service
+    from ...engine.parts import pick_device
+    from ...models import load_model
+    from ...serving import Server, Service
 
     keep_freed_memory()
     place = pick_device(device)

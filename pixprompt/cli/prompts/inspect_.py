@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from ..files import make_folder
-from ..prompt import Committee, Prompt, load_committee
-from ..views import view_name
-from .options import json_option, print_json
-from .terminal import echo
+from ...files import make_folder
+from ...prompt import Committee, Prompt, load_committee
+from ...views import view_name
+from ..options import json_option, print_json
+from ..terminal import echo
 
 __all__ = ["inspect"]
 

@@ -14,14 +14,14 @@ from typing import Any
 import click
 from PIL import Image
 
-from ..canvas import decode
-from ..core import ConfigError, ImageError
-from ..files import make_folder, read_json, write_bytes
-from ..segmentation import SegmentConfig
-from .allocator import keep_freed_memory
-from .apply import find_jobs
-from .console import Console
-from .options import json_option, print_json
+from ...canvas import decode
+from ...core import ConfigError, ImageError
+from ...files import make_folder, read_json, write_bytes
+from ...segmentation import SegmentConfig
+from ..allocator import keep_freed_memory
+from ..console import Console
+from ..options import json_option, print_json
+from ..prompts.apply import find_jobs
 
 __all__ = ["segment"]
 
@@ -86,7 +86,7 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
     The epoch with the best mIoU on a part of the training images is kept. The validation images of the data set are
     scored once, at the end.
     """
-    from ..segmentation import train as run
+    from ...segmentation import train as run
 
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None and (given or config_file or out):
@@ -129,7 +129,7 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
 @json_option
 def evaluate(run_folder: Path, as_json: bool, device: str | None, **options: Any) -> None:
     """Score the adapter of RUN on the validation images of a data set."""
-    from ..segmentation import evaluate as score
+    from ...segmentation import evaluate as score
 
     console = _Progress()
     try:
@@ -172,9 +172,9 @@ def predict(
     NAME-overlay.png, the image with the labels' colours. An image that cannot be read is named and left out; the exit
     code is then 1.
     """
-    from ..engine.parts import pick_device
-    from ..segmentation import load_segmenter, make_windows
-    from ..segmentation.pictures import label_picture, overlay
+    from ...engine.parts import pick_device
+    from ...segmentation import load_segmenter, make_windows
+    from ...segmentation.pictures import label_picture, overlay
 
     place = pick_device(device or "auto")
     saved = load_segmenter(run_folder, model=model, weights=weights, device=place)

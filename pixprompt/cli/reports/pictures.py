@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from .allocator import keep_freed_memory
-from .console import Console
-from .options import json_option, print_json
+from ..allocator import keep_freed_memory
+from ..console import Console
+from ..options import json_option, print_json
 
 __all__ = ["pictures"]
 
@@ -34,7 +34,7 @@ def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> 
     gradcam.png     where each run looks in a few test images
     similarity.png  of runs with a map of prompts: which prompts are like a salient token
     """
-    from ..report.figures.draw import PictureOptions, draw_pictures
+    from ...report.figures.draw import PictureOptions, draw_pictures
 
     keep_freed_memory()
     console = Console()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from .allocator import keep_freed_memory
-from .console import Console
-from .options import json_option, print_json
+from ..allocator import keep_freed_memory
+from ..console import Console
+from ..options import json_option, print_json
 
 __all__ = ["report"]
 
@@ -39,7 +39,7 @@ def report(
     as_json: bool,
 ) -> None:
     """Write one self-contained HTML page about one or several run directories."""
-    from ..report import ReportOptions, write_report
+    from ...report import ReportOptions, write_report
 
     keep_freed_memory()
     console = Console()

@@ -9,14 +9,14 @@ from typing import Any
 
 import click
 
-from ..core import ConfigError
-from ..engine.config.train_config import TrainConfig
-from ..study import KINDS
-from .allocator import keep_freed_memory
-from .console import Console
-from .options import json_option, print_json
-from .own_code import load_named
-from .settings import RunCommand, config_options
+from ...core import ConfigError
+from ...engine.config.train_config import TrainConfig
+from ...study import KINDS
+from ..allocator import keep_freed_memory
+from ..console import Console
+from ..options import json_option, print_json
+from ..own_code import load_named
+from ..settings import RunCommand, config_options
 
 __all__ = ["study"]
 
@@ -38,8 +38,8 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
 
     All other settings are those of `pixprompt train`. A study that was stopped continues with the same command.
     """
-    from ..study.run import study as run
-    from ..study.run import table
+    from ...study.run import study as run
+    from ...study.run import table
 
     load_named(options)
     config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})

@@ -19,14 +19,14 @@ from pathlib import Path
 
 import click
 
-from ..canvas import MAX_PIXELS, Pixels, decode
-from ..core import ConfigError, DataError, ImageError, PromptError
-from ..encoding import JPEG_QUALITY, encode_jpeg, encode_png
-from ..files import make_folder, write_bytes
-from ..image_files import IMAGE_SUFFIXES, walk
-from ..prompt import Pages, load_committee
-from .options import json_option, print_json
-from .terminal import echo, printable
+from ...canvas import MAX_PIXELS, Pixels, decode
+from ...core import ConfigError, DataError, ImageError, PromptError
+from ...encoding import JPEG_QUALITY, encode_jpeg, encode_png
+from ...files import make_folder, write_bytes
+from ...image_files import IMAGE_SUFFIXES, walk
+from ...prompt import Pages, load_committee
+from ..options import json_option, print_json
+from ..terminal import echo, printable
 
 __all__ = ["Job", "apply", "find_jobs", "put_prompt"]
 
@@ -129,8 +129,10 @@ def _report(out: Path, written: int, views: int, failures: list[Failure], second
 def _load(path: Path) -> Pages:
     if not (path / "adapter.safetensors").exists():
         return load_committee(path / "prompt.png" if path.is_dir() else path)
-    from ..engine.config.train_config import run_config
-    from ..engine.saved.per_image_prompt import load_per_image  # such a prompt is a network: here only, torch is needed
+    from ...engine.config.train_config import run_config
+    from ...engine.saved.per_image_prompt import (
+        load_per_image,
+    )  # such a prompt is a network: here only, torch is needed
 
     if run_config(path).method.white_box:
         raise PromptError(

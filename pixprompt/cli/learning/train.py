@@ -8,17 +8,17 @@ from typing import Any
 
 import click
 
-from ..core import ConfigError
-from ..engine.budget.allocation import PURPOSES
-from ..engine.config.train_config import FREE, TrainConfig, default_folder
-from ..engine.result import RUNGS, Result
-from ..files import read_json
-from .allocator import keep_freed_memory
-from .calls import settled
-from .console import Console
-from .options import json_option, print_json
-from .own_code import load_named
-from .settings import RunCommand, config_options
+from ...core import ConfigError
+from ...engine.budget.allocation import PURPOSES
+from ...engine.config.train_config import FREE, TrainConfig, default_folder
+from ...engine.result import RUNGS, Result
+from ...files import read_json
+from ..allocator import keep_freed_memory
+from ..calls import settled
+from ..console import Console
+from ..options import json_option, print_json
+from ..own_code import load_named
+from ..settings import RunCommand, config_options
 
 __all__ = ["format_ladder", "train"]
 
@@ -67,8 +67,8 @@ def train(
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
-        from ..engine.parts import build
-        from ..engine.run import plan
+        from ...engine.parts import build
+        from ...engine.run import plan
 
         _print_plan(plan(build(config)), as_json)
         return
@@ -93,7 +93,7 @@ def train(
 
 
 def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], console: Console) -> Result:
-    from ..engine.run import train as run
+    from ...engine.run import train as run
 
     def work(policy: str | None) -> Result:
         again = resume or (policy is not None and (folder / "config.json").exists())

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from ..ledger.summary import read_ledger
-from .options import json_option, print_json
+from ...ledger.summary import read_ledger
+from ..options import json_option, print_json
 
 __all__ = ["format_ledger", "ledger"]
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .allocator import keep_freed_memory
-from .calls import call_options, calls_of, settled
-from .console import Console
-from .options import json_option, print_json
-from .terminal import echo, json_line
-from .train import format_ladder
+from ..allocator import keep_freed_memory
+from ..calls import call_options, calls_of, settled
+from ..console import Console
+from ..learning.train import format_ladder
+from ..options import json_option, print_json
+from ..terminal import echo, json_line
 
 if TYPE_CHECKING:
-    from ..engine import Deployed
+    from ...engine import Deployed
 
 __all__ = ["evaluate", "predict"]
 
@@ -35,7 +35,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 
     Of a model behind a URL only what the ledger does not hold is asked.
     """
-    from ..engine.saved.evaluate import evaluate as score_prompt
+    from ...engine.saved.evaluate import evaluate as score_prompt
 
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"]), Console()
@@ -82,7 +82,7 @@ def predict(
 
     What a model behind a URL has answered is kept in a ledger: after an interruption the same command goes on.
     """
-    from ..engine.saved.deploy import deploy
+    from ...engine.saved.deploy import deploy
 
     keep_freed_memory()
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
@@ -99,7 +99,7 @@ def predict(
 
 
 def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int, as_json: bool) -> None:
-    from ..engine.saved.predict import predict as predict_images
+    from ...engine.saved.predict import predict as predict_images
 
     lines, failed = [], 0
     for line in predict_images(deployed, list(images), top=top, workers=workers, reporter=Console()):

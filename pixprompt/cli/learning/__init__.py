@@ -1,0 +1,1 @@
+"""Commands that learn, or say what learning would bring."""
