@@ -7,85 +7,38 @@ By hand: `templates`, `outputs`, `models`, `adapters`, `optimizers`, `data` and 
 `segmentation` learns to label pixels. experiments/by-hand shows each in under 40 lines.
 """
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from .canvas import Canvas
+from .canvas import Canvas as Canvas
 from .lazy import lazy_names
-from .prompt import Committee, Prompt, load, load_committee
-from .version import __version__
+from .prompt import Committee as Committee, Prompt as Prompt, load as load, load_committee as load_committee
+from .version import __version__ as __version__
 
 if TYPE_CHECKING:
     from . import (
-        adapters,
-        data,
-        diagnostics,
-        models,
-        optimizers,
-        outputs,
-        segmentation,
-        study,
-        templates,
+        adapters as adapters,
+        data as data,
+        diagnostics as diagnostics,
+        models as models,
+        optimizers as optimizers,
+        outputs as outputs,
+        segmentation as segmentation,
+        study as study,
+        templates as templates,
     )
-    from .adapters import PixelPrompt, load_adapter
-    from .data import Data, from_arrays, from_files, load_data
-    from .data.torch_dataset import CanvasDataset
-    from .engine import Progress, TrainConfig, deploy, evaluate, predict, to_images, train
-    from .engine.by_hand import fit
-    from .models import as_model, load_model
+    from .adapters import PixelPrompt as PixelPrompt, load_adapter as load_adapter
+    from .data import Data as Data, from_arrays as from_arrays, from_files as from_files, load_data as load_data
+    from .data.torch_dataset import CanvasDataset as CanvasDataset
+    from .engine import (
+        Progress as Progress,
+        TrainConfig as TrainConfig,
+        deploy as deploy,
+        evaluate as evaluate,
+        predict as predict,
+        to_images as to_images,
+        train as train,
+    )
+    from .engine.by_hand import fit as fit
+    from .models import as_model as as_model, load_model as load_model
 
-__all__ = [
-    "Canvas",
-    "CanvasDataset",
-    "Committee",
-    "Data",
-    "PixelPrompt",
-    "Progress",
-    "Prompt",
-    "TrainConfig",
-    "__version__",
-    "adapters",
-    "as_model",
-    "data",
-    "deploy",
-    "diagnostics",
-    "evaluate",
-    "fit",
-    "from_arrays",
-    "from_files",
-    "load",
-    "load_adapter",
-    "load_committee",
-    "load_data",
-    "load_model",
-    "models",
-    "optimizers",
-    "outputs",
-    "predict",
-    "segmentation",
-    "study",
-    "templates",
-    "to_images",
-    "train",
-]
-
-_ROOMS = (
-    *("adapters", "data", "diagnostics", "models", "optimizers", "outputs", "segmentation", "study", "templates"),
-)
-_NAMES = {
-    "adapters": "PixelPrompt load_adapter",
-    "data": "Data from_arrays from_files load_data",
-    "data.torch_dataset": "CanvasDataset",
-    "engine": "Progress TrainConfig deploy evaluate predict to_images train",
-    "engine.by_hand": "fit",
-    "models": "as_model load_model",
-}
-_find = lazy_names(__name__, _NAMES)
-
-
-def __getattr__(name: str) -> Any:
-    return importlib.import_module(f".{name}", __name__) if name in _ROOMS else _find(name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -31,8 +31,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import machine
 
 import pixprompt
-from pixprompt.adapters import METHODS as KNOWN
-from pixprompt.adapters import make_white_box
+from pixprompt.adapters import METHODS as KNOWN, make_white_box
 from pixprompt.data import Data, join, load_data
 
 HERE = Path(__file__).parent

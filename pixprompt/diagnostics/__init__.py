@@ -10,27 +10,8 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .distances import cmmd, fid, kid, lpips_diversity
-    from .features import Extractor, model_answers, open_clip
-    from .lpips import LPIPS, load_lpips
+    from .distances import cmmd as cmmd, fid as fid, kid as kid, lpips_diversity as lpips_diversity
+    from .features import Extractor as Extractor, model_answers as model_answers, open_clip as open_clip
+    from .lpips import LPIPS as LPIPS, load_lpips as load_lpips
 
-__all__ = [
-    "LPIPS",
-    "Extractor",
-    "cmmd",
-    "fid",
-    "kid",
-    "load_lpips",
-    "lpips_diversity",
-    "model_answers",
-    "open_clip",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "distances": "cmmd fid kid lpips_diversity",
-        "features": "Extractor model_answers open_clip",
-        "lpips": "LPIPS load_lpips",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -5,46 +5,14 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .answers import to_images
-    from .by_hand import evaluate
-    from .config.train_config import TrainConfig
-    from .opening import Calls
-    from .report import Progress, Reporter, Silent
-    from .result import RUNGS, Result, Score, wilson
-    from .run import plan, train
-    from .saved.deploy import Deployed, deploy
-    from .saved.predict import predict
+    from .answers import to_images as to_images
+    from .by_hand import evaluate as evaluate
+    from .config.train_config import TrainConfig as TrainConfig
+    from .opening import Calls as Calls
+    from .report import Progress as Progress, Reporter as Reporter, Silent as Silent
+    from .result import RUNGS as RUNGS, Result as Result, Score as Score, wilson as wilson
+    from .run import plan as plan, train as train
+    from .saved.deploy import Deployed as Deployed, deploy as deploy
+    from .saved.predict import predict as predict
 
-__all__ = [
-    "RUNGS",
-    "Calls",
-    "Deployed",
-    "Progress",
-    "Reporter",
-    "Result",
-    "Score",
-    "Silent",
-    "TrainConfig",
-    "deploy",
-    "evaluate",
-    "plan",
-    "predict",
-    "to_images",
-    "train",
-    "wilson",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "answers": "to_images",
-        "by_hand": "evaluate",
-        "config.train_config": "TrainConfig",
-        "opening": "Calls",
-        "report": "Progress Reporter Silent",
-        "result": "RUNGS Result Score wilson",
-        "run": "plan train",
-        "saved.deploy": "Deployed deploy",
-        "saved.predict": "predict",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

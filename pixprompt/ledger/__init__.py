@@ -5,33 +5,11 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .budget import Budget
-    from .journal import Journal
-    from .ledger import Ledger, Totals
-    from .local_journal import LocalJournal
-    from .querier import OpenVocabulary, Querier, probe_queries
-    from .reply_ledger import ReplyLedger
+    from .budget import Budget as Budget
+    from .journal import Journal as Journal
+    from .ledger import Ledger as Ledger, Totals as Totals
+    from .local_journal import LocalJournal as LocalJournal
+    from .querier import OpenVocabulary as OpenVocabulary, Querier as Querier, probe_queries as probe_queries
+    from .reply_ledger import ReplyLedger as ReplyLedger
 
-__all__ = [
-    "Budget",
-    "Journal",
-    "Ledger",
-    "LocalJournal",
-    "OpenVocabulary",
-    "Querier",
-    "ReplyLedger",
-    "Totals",
-    "probe_queries",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "budget": "Budget",
-        "journal": "Journal",
-        "ledger": "Ledger Totals",
-        "local_journal": "LocalJournal",
-        "querier": "OpenVocabulary Querier probe_queries",
-        "reply_ledger": "ReplyLedger",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -3,36 +3,14 @@
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy_names
-from .short_names import MODELS
+from .short_names import MODELS as MODELS
 
 if TYPE_CHECKING:
-    from .dual_encoder import DualEncoder
-    from .loading import PREFIXES, load_model
-    from .python_callable.as_model import as_model
-    from .python_callable.callable_model import CallableModel, widened
-    from .torch_model import TorchModel
-    from .wrappers import DirectQuerier
+    from .dual_encoder import DualEncoder as DualEncoder
+    from .loading import PREFIXES as PREFIXES, load_model as load_model
+    from .python_callable.as_model import as_model as as_model
+    from .python_callable.callable_model import CallableModel as CallableModel, widened as widened
+    from .torch_model import TorchModel as TorchModel
+    from .wrappers import DirectQuerier as DirectQuerier
 
-__all__ = [
-    "MODELS",
-    "PREFIXES",
-    "CallableModel",
-    "DirectQuerier",
-    "DualEncoder",
-    "TorchModel",
-    "as_model",
-    "load_model",
-    "widened",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "dual_encoder": "DualEncoder",
-        "loading": "PREFIXES load_model",
-        "python_callable.as_model": "as_model",
-        "python_callable.callable_model": "CallableModel widened",
-        "torch_model": "TorchModel",
-        "wrappers": "DirectQuerier",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

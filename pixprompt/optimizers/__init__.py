@@ -6,41 +6,15 @@
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy_names
-from .catalogue import OPTIMIZERS, QUERY_OPTIMIZERS
+from .catalogue import OPTIMIZERS as OPTIMIZERS, QUERY_OPTIMIZERS as QUERY_OPTIMIZERS
 
 if TYPE_CHECKING:
-    from .cma import Cma, SepCma
-    from .nes import Nes
-    from .query import AskTell, make_query_optimizer
-    from .random_gradient import RandomGradient
-    from .schedules import warmup_cosine
-    from .spsa import Spsa, SpsaUniform
-    from .spsa_gc import SpsaGc
+    from .cma import Cma as Cma, SepCma as SepCma
+    from .nes import Nes as Nes
+    from .query import AskTell as AskTell, make_query_optimizer as make_query_optimizer
+    from .random_gradient import RandomGradient as RandomGradient
+    from .schedules import warmup_cosine as warmup_cosine
+    from .spsa import Spsa as Spsa, SpsaUniform as SpsaUniform
+    from .spsa_gc import SpsaGc as SpsaGc
 
-__all__ = [
-    "OPTIMIZERS",
-    "QUERY_OPTIMIZERS",
-    "AskTell",
-    "Cma",
-    "Nes",
-    "RandomGradient",
-    "SepCma",
-    "Spsa",
-    "SpsaGc",
-    "SpsaUniform",
-    "make_query_optimizer",
-    "warmup_cosine",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "cma": "Cma SepCma",
-        "nes": "Nes",
-        "query": "AskTell make_query_optimizer",
-        "random_gradient": "RandomGradient",
-        "schedules": "warmup_cosine",
-        "spsa": "Spsa SpsaUniform",
-        "spsa_gc": "SpsaGc",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

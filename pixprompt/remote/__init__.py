@@ -5,12 +5,8 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .connection import connect
-    from .journal import POLICIES, RemoteJournal
-    from .model import RemoteModel
+    from .connection import connect as connect
+    from .journal import POLICIES as POLICIES, RemoteJournal as RemoteJournal
+    from .model import RemoteModel as RemoteModel
 
-__all__ = ["POLICIES", "RemoteJournal", "RemoteModel", "connect"]
-
-__getattr__ = lazy_names(
-    __name__, {"connection": "connect", "journal": "POLICIES RemoteJournal", "model": "RemoteModel"}
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

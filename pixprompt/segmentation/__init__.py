@@ -3,48 +3,24 @@
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy_names
-from .config import METHODS, SegmentConfig
+from .config import METHODS as METHODS, SegmentConfig as SegmentConfig
 
 if TYPE_CHECKING:
-    from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
-    from .ade20k import IGNORED, LabelledImages, SegmentationData, load_segmentation
-    from .inference import SCALES, Windows, count_confusion
-    from .metrics import Confusion
-    from .pup import UpHead
-    from .run import evaluate, make_windows, train
-    from .segmenter import Design, Segmenter
+    from .adapter_file import (
+        SavedSegmenter as SavedSegmenter,
+        load_segmenter as load_segmenter,
+        save_segmenter as save_segmenter,
+    )
+    from .ade20k import (
+        IGNORED as IGNORED,
+        LabelledImages as LabelledImages,
+        SegmentationData as SegmentationData,
+        load_segmentation as load_segmentation,
+    )
+    from .inference import SCALES as SCALES, Windows as Windows, count_confusion as count_confusion
+    from .metrics import Confusion as Confusion
+    from .pup import UpHead as UpHead
+    from .run import evaluate as evaluate, make_windows as make_windows, train as train
+    from .segmenter import Design as Design, Segmenter as Segmenter
 
-__all__ = [
-    "IGNORED",
-    "METHODS",
-    "SCALES",
-    "Confusion",
-    "Design",
-    "LabelledImages",
-    "SavedSegmenter",
-    "SegmentConfig",
-    "SegmentationData",
-    "Segmenter",
-    "UpHead",
-    "Windows",
-    "count_confusion",
-    "evaluate",
-    "load_segmentation",
-    "load_segmenter",
-    "make_windows",
-    "save_segmenter",
-    "train",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "ade20k": "IGNORED LabelledImages SegmentationData load_segmentation",
-        "adapter_file": "SavedSegmenter load_segmenter save_segmenter",
-        "inference": "SCALES Windows count_confusion",
-        "metrics": "Confusion",
-        "pup": "UpHead",
-        "run": "evaluate train make_windows",
-        "segmenter": "Design Segmenter",
-    },
-)
+__all__, __getattr__, __dir__ = lazy_names(__name__)

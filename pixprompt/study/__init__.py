@@ -3,12 +3,9 @@
 from typing import TYPE_CHECKING
 
 from ..lazy import lazy_names
+from .kinds import KINDS as KINDS
 
 if TYPE_CHECKING:
-    from .run import machine, study, table, table_row
+    from .run import machine as machine, study as study, table as table, table_row as table_row
 
-__all__ = ["KINDS", "machine", "study", "table", "table_row"]
-
-KINDS = ("text", "mapping", "templates", "sizes")
-
-__getattr__ = lazy_names(__name__, {"run": "machine study table table_row"})
+__all__, __getattr__, __dir__ = lazy_names(__name__)

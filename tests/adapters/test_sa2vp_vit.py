@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp
-from pixprompt.adapters.sa2vp import vit as form
+from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp, vit as form
 from pixprompt.adapters.sa2vp.options import turns
 from pixprompt.core import ConfigError, RangeError
 

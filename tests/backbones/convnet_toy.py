@@ -6,8 +6,7 @@ import torch
 from timm.models.convnext import ConvNeXt
 from timm.models.resnet import BasicBlock, ResNet
 from torch import nn
-from torchvision.models import ConvNeXt as VisionConvNeXt
-from torchvision.models import ResNet as VisionResNet
+from torchvision.models import ConvNeXt as VisionConvNeXt, ResNet as VisionResNet
 from torchvision.models.convnext import CNBlockConfig
 from torchvision.models.resnet import BasicBlock as VisionBlock
 

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from pixprompt.canvas import Canvas
-from pixprompt.data import ImageSet, make_canvases
-from pixprompt.data import cache as cache_module
+from pixprompt.data import ImageSet, cache as cache_module, make_canvases
 
 CANVAS = Canvas((10, 12), fit="shrink", frame=2, fill=(1, 2, 3))
 Counted = tuple[ImageSet, list[int]]

@@ -18,8 +18,7 @@ from PIL import Image
 
 from pixprompt.canvas import Canvas
 from pixprompt.core import DataError
-from pixprompt.data import ImageSet, make_canvases
-from pixprompt.data import cache as cache_module
+from pixprompt.data import ImageSet, cache as cache_module, make_canvases
 from pixprompt.data.canvas_store import CanvasRows, CanvasStore
 from pixprompt.data.image_set import from_arrays
 

@@ -6,8 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pixprompt.core import ConfigError
 from pixprompt.engine.budget.allocation import PURPOSES, Allocation, allocate

@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import Phase, given, settings
-from hypothesis import strategies as st
+from hypothesis import Phase, given, settings, strategies as st
 from torch import Tensor
 
 from pixprompt.core import Access, BudgetError, Model, ModelError, ModelSpec, RangeError, ShapeError

@@ -12,8 +12,7 @@ from torch.nn.functional import one_hot
 
 from pixprompt.core import ModelSpec
 from pixprompt.outputs import make_output
-from pixprompt.outputs.few_answers import Discriminant
-from pixprompt.outputs.few_answers import Ridge as RidgeTransform
+from pixprompt.outputs.few_answers import Discriminant, Ridge as RidgeTransform
 from pixprompt.outputs.linear_form import principal_axes, stratified_folds
 
 NAMES = "abcd"

@@ -7,8 +7,7 @@ import time
 import tracemalloc
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from pixprompt.remote.messages import Fault
 from pixprompt.remote.protocol import Endpoint, Protocol

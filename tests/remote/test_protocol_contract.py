@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pixprompt.core import ConfigError
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault

@@ -6,8 +6,7 @@ import math
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pixprompt.core import ConfigError
 from pixprompt.remote.calls.clock import Clock, Stopped

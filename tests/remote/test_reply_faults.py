@@ -5,8 +5,7 @@ from __future__ import annotations
 from email.utils import formatdate
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pixprompt.remote.calls.faults import excerpt, fault_of, retry_after
 from pixprompt.remote.messages import FaultKind, Incoming

@@ -6,8 +6,7 @@ import contextlib
 import math
 import threading
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from pixprompt.core import EndpointError
 from pixprompt.remote.calls.retry import Quota, RetryPolicy

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from urllib.parse import quote, unquote
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from pixprompt.core import ConfigError
 from pixprompt.remote.http.secrets import Secrets, check_url

@@ -38,8 +38,7 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
 
     All other settings are those of `pixprompt train`. A study that was stopped continues with the same command.
     """
-    from ...study.run import study as run
-    from ...study.run import table
+    from ...study.run import study as run, table
 
     load_named(options)
     config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})

@@ -1,0 +1,5 @@
+"""What a study varies."""
+
+__all__ = ["KINDS"]
+
+KINDS = ("text", "mapping", "templates", "sizes")
