@@ -333,19 +333,15 @@ class Ledger:
         self._file.reserve_room(self.num_at_once * each)
 
     def _save(self, write: Callable[[], object], num_bytes: int = 0) -> None:
-        """Writes what was paid for; where the disk is full, into the room that was set aside."""
+        """Writes what was paid for, into the room that was set aside."""
         self._longest = max(self._longest, num_bytes)
         try:
             with self._file.transaction():
                 write()
         except PixpromptError as error:
-            if not isinstance(error.__cause__, sqlite3.Error):
-                raise
-            self._trouble = error
-            if not self._file.give_up_room():
-                raise
-            with self._file.transaction():
-                write()
+            if isinstance(error.__cause__, sqlite3.Error):
+                self._trouble = error
+            raise
 
     def _write_meta(self, meta: dict[str, str]) -> None:
         if self._hits:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ..core import PixpromptError
+from .room import allocate
 
 if sys.platform != "win32":
     import fcntl
@@ -22,8 +23,9 @@ SCHEMA = 3
 _APPLICATION = 0x7078_6C67
 """In the file's header: "pxlg"."""
 _BUSY_SECONDS = 10.0
-_CHECKPOINT = 4000
-"""Pages of the write-ahead log, 16 MB, after which SQLite moves them to the file."""
+_CHECKPOINT = 3000
+"""Pages of the write-ahead log, 12 MB, after which SQLite moves them to the file. Beyond 4062 of them its index grows,
+for which no room is set aside."""
 _TABLES = (
     # A retry is a request of its own; its images are those of the first attempt, `retry_of`.
     "CREATE TABLE requests (id INTEGER PRIMARY KEY, images INTEGER NOT NULL, asked REAL NOT NULL, answered REAL,"
@@ -50,8 +52,7 @@ class LedgerFile:
     """An open ledger; methods may be called from several threads.
 
     What a transaction has written outlives the process. It outlives a power cut once `flush` has returned, which waits
-    for the disk once for everything that was written before it. Room for answers is set aside by `reserve_room`, and
-    given up when the disk is full.
+    for the disk once for everything that was written before it. Room for answers is set aside by `reserve_room`.
 
     Args:
         path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
@@ -69,12 +70,12 @@ class LedgerFile:
         self._path = path
         self._lock = threading.RLock()
         self._log = -1
-        self._hold: LedgerLock | None = None
+        self._file_lock: LedgerLock | None = None
         with self.reported():
             self._connection = _connect(path, read_only)
         try:
             if path is not None and not read_only:
-                self._hold = LedgerLock(path)
+                self._file_lock = LedgerLock(path)
             with self.reported():
                 self._prepare(read_only)
         except BaseException:
@@ -97,8 +98,8 @@ class LedgerFile:
             log, self._log = self._log, -1
             if log >= 0:
                 os.close(log)
-            if self._hold is not None:
-                self._hold.release()
+            if self._file_lock is not None:
+                self._file_lock.release()
             return True
         return False
 
@@ -137,34 +138,35 @@ class LedgerFile:
                 raise PixpromptError(f"cannot write {self.name}: {error}.") from error
 
     def reserve_room(self, num_bytes: int) -> None:
-        """Sets room aside on the disk, at least so much in all, which `give_up_room` makes available.
+        """Makes sure that so much more can be written, whatever else fills the disk.
+
+        The room belongs to the log of the file from then on, where the file system can do that; elsewhere it is only
+        looked for.
 
         Raises:
             PixpromptError: The disk is too full.
         """
-        if self._hold is not None:
-            try:
-                self._hold.reserve_room(num_bytes)
-            except OSError as error:
-                raise PixpromptError(
-                    f"no room beside {self.name} for the answers to further requests: {error}. None was sent. Free "
-                    "some space, and resume."
-                ) from error
-
-    def give_up_room(self) -> bool:
-        """Frees the room that was set aside; returns whether there was any."""
-        return self._hold is not None and self._hold.give_up_room()
+        if self._log < 0 or self._path is None:
+            return
+        try:
+            allocate(self._log, num_bytes, self._path.parent)
+        except OSError as error:
+            raise PixpromptError(
+                f"no room beside {self.name} for the answers to further requests: {error}. None was sent. Free "
+                "some space, and resume."
+            ) from error
 
     @property
     def is_first(self) -> bool:
         """Whether nothing else in this process has the same file open to write."""
-        return self._hold is None or self._hold.is_first
+        return self._file_lock is None or self._file_lock.is_first
 
     def _prepare(self, read_only: bool) -> None:
         version = self._version()
         if read_only:
             return
         if self.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal" and self._path is not None:
+            self.execute("PRAGMA temp_store = MEMORY")  # the disk of temporary files may be full as well
             self.execute("PRAGMA synchronous = NORMAL")  # a commit does not wait for the disk; `flush` does
             self.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
         if version == 0:
@@ -221,8 +223,7 @@ class LedgerLock:
     """Holds a ledger for this process, by a lock on the file PATH-lock beside it, which ends with the process.
 
     It is a file of its own since SQLite loses its locks on the ledger when anything else in the process closes it.
-    Within the process a ledger may be held any number of times. The file also takes up the room that is set aside on
-    the disk.
+    Within the process a ledger may be held any number of times.
 
     Args:
         path: The ledger.
@@ -260,27 +261,6 @@ class LedgerLock:
                 with suppress(OSError):
                     self._path.unlink()
                 os.close(file)
-
-    def reserve_room(self, num_bytes: int) -> None:
-        """Makes the file at least so long, on the disk and not only in name."""
-        with self._guard:
-            file, _ = self._held.get(self._key, (-1, 0))
-            if file < 0:
-                return  # the ledger is closed
-            missing = num_bytes - os.fstat(file).st_size
-            if missing > 0 and sys.platform == "linux":
-                os.posix_fallocate(file, 0, num_bytes)
-            elif missing > 0:
-                os.write(file, bytes(missing))
-
-    def give_up_room(self) -> bool:
-        """Makes the file empty; returns whether it was not."""
-        with self._guard:
-            file, _ = self._held.get(self._key, (-1, 0))
-            had = file >= 0 and os.fstat(file).st_size > 0
-            if had:
-                os.ftruncate(file, 0)
-            return had
 
     def _locked(self, path: Path) -> int:
         while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from pixprompt.core import PixpromptError
+from pixprompt.ledger import room
 from pixprompt.ledger.summary import read_ledger
 
 from .events import LONG
@@ -65,19 +67,19 @@ def answers(fill_at: int, place: Path, length: int = 10) -> Callable[[int], Any]
 
 
 @pytest.mark.parametrize("concurrency", [1, 4])
-@pytest.mark.parametrize("length", [10, 20_000])
+@pytest.mark.parametrize(("length", "count"), [(10, 200), (20_000, 60)])
 def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_request(
-    small_disk: Path, concurrency: int, length: int
+    small_disk: Path, concurrency: int, length: int, count: int
 ) -> None:
-    numbers = list(range(40))
+    numbers = list(range(count))
     sender = ScriptedSender(answer=answers(20, small_disk, length))
     asked = journal(sender, small_disk / "l", concurrency=concurrency)
-    with pytest.raises(PixpromptError, match="full"):
+    with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
         asked(images(*numbers))
     asked.close()
     sent = sorted(sender.asked)
     assert 20 in sent
-    assert len(sent) <= 22 + 2 * concurrency  # those under way, of two images each
+    assert len(sent) < count  # those for which there was room
     found = read_ledger(small_disk / "l")
     assert (found["answers"], found["in_doubt"]["requests"], found["queries"]) == (len(sent), 0, len(sent))
 
@@ -101,9 +103,28 @@ def test_without_room_for_the_answers_nothing_is_sent(small_disk: Path) -> None:
     assert sender.asked == []
 
 
-def test_the_room_is_given_back_at_the_end(tmp_path: Path) -> None:
+def test_room_is_set_aside_in_the_file_and_free_again_at_the_end(tmp_path: Path) -> None:
     asked = journal(ScriptedSender(), tmp_path / "l")
     asked(images(1, 2, 3))
-    assert os.stat(tmp_path / "l-lock").st_blocks * 512 >= 1 << 16
+    log = os.stat(tmp_path / "l-wal")
+    assert log.st_blocks * 512 - log.st_size >= 1 << 16
     asked.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l"]
+
+
+def test_without_allocation_a_disk_with_too_little_room_is_an_error(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "another")
+    room._library_function.cache_clear()
+    try:
+        sender = ScriptedSender()
+        asked = journal(sender, small_disk / "l", concurrency=4)
+        asked(images(1, 2, 3))
+        fill(small_disk)
+        with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
+            asked(images(4, 5))
+        asked.close()
+        assert sorted(sender.asked) == [1, 2, 3]
+    finally:
+        room._library_function.cache_clear()
