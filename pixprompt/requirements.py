@@ -6,7 +6,7 @@ import re
 
 __all__ = ["missing_package"]
 
-_DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open_clip_torch", "sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"PIL": "pillow", "open_clip": "open_clip_torch", "sklearn": "scikit-learn", "yaml": "pyyaml"}
 """Module -> distribution, where the names differ."""
 
 

@@ -1,8 +1,8 @@
-"""The settings of a run as options, for every command that takes them."""
+"""The settings of a run as options, for every command that takes them: in sections, most of them behind --help-all."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import Field
 from typing import Any, TypeAlias
 
@@ -11,59 +11,143 @@ import click
 from ..adapters import METHODS
 from ..engine.config.train_config import GROUPS, RunSettings, presets
 from ..settings import Settings, flag
+from .completion import complete
 
 __all__ = ["RunCommand", "config_options"]
 
-_Declared: TypeAlias = tuple[tuple[str, str], dict[str, Any]]
-_OWN = "pixprompt.method"
+_Arguments: TypeAlias = tuple[tuple[str, str], dict[str, Any]]
+_METHODS = "pixprompt.methods"
 _TYPES: dict[str, Any] = {"int": int, "float": float, "str": str, "bool": bool}
+_SHORT = {
+    "Essentials": ("model", "data", "method", "out", "config_file", "resume", "dry_run", "seed", "budget", "device"),
+    "Prompt": ("template", "size", "blend", "views", "predictions"),
+    "Labels": ("output", "text", "shots"),
+    "Training": ("preset", "optimizer", "lr", "epochs", "batch_size"),
+}
+"""Sections of --help -> their options."""
+_TITLES = {
+    "run": "Run",
+    "model": "Model",
+    "endpoint": "Model behind a URL",
+    "data": "Data",
+    "prompt": "Pixel prompt",
+    "output": "Output transform",
+    "fit": "Training by gradients",
+    "search": "Learning from answers alone",
+}
+"""Groups of settings -> sections of --help-all."""
+_OF_METHODS = "Settings of one method"
+
+
+class _Setting(click.Option):
+    """An option that knows its section of --help-all."""
+
+    def __init__(self, *arguments: Any, section: str, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self.section = section
+
+    def make_metavar(self, ctx: click.Context) -> str:
+        """Names a value; a long list of choices would hide the sentence beside it."""
+        many = isinstance(self.type, click.Choice) and len(self.type.choices) > 6
+        return "NAME" if many else super().make_metavar(ctx)
 
 
 def config_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds one option per setting of a run and of every method; None where it is not given."""
-    kinds: tuple[type[Settings], ...] = (RunSettings, *GROUPS.values())
-    options = [_option(name, item, item.metadata["help"]) for kind in kinds for name, item in kind.options().items()]
-    for declarations, more in reversed([*options, *_method_options()]):
-        command = click.option(*declarations, **more)(command)
-    return command
+    groups: dict[str, type[Settings]] = {"run": RunSettings, **GROUPS}
+    options = [
+        _option(name, item, item.metadata["help"], _TITLES[group])
+        for group, kind in groups.items()
+        for name, item in kind.options().items()
+    ]
+    for names, more in reversed([*options, *_method_options()]):
+        command = click.option(*names, cls=_Setting, **more)(command)
+    show_all = click.option(
+        *("--help-all", "help_all"), is_flag=True, is_eager=True, expose_value=False, callback=_show, help="Show all."
+    )
+    return show_all(command)
 
 
 class RunCommand(click.Command):
-    """A command with `config_options` that knows the settings of a method of the user's own, too."""
+    """A command with `config_options`: METHOD in front is --method METHOD, whose settings are options, too."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Finds the method first: its settings are options."""
+        """Finds the method first."""
+        has_arguments = any(isinstance(param, click.Argument) for param in self.params)
+        if args and not has_arguments and args[0] in METHODS:
+            args = ["--method", *args]
         words = [word for arg in args for word in arg.split("=", 1)]
         after = words[words.index("--method") + 1 :][:1] if "--method" in words else []
-        ctx.meta[_OWN] = [METHODS.load(name) for name in after if ":" in name or name in METHODS]
+        ctx.meta[_METHODS] = [METHODS.load(name) for name in after if ":" in name or name in METHODS]
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         """Returns the options, with those of the method."""
         params = super().get_params(ctx)
         known = {param.name for param in params}
-        own = [pair for method in ctx.meta.get(_OWN, ()) for pair in method.settings.options().items()]
-        more = (_option(name, item, item.metadata["help"]) for name, item in own if name not in known)
-        return [*params, *(click.Option(declarations, **keywords) for declarations, keywords in more)]
+        own = [pair for method in ctx.meta.get(_METHODS, ()) for pair in method.settings.options().items()]
+        more = (_option(name, item, item.metadata["help"], _OF_METHODS) for name, item in own if name not in known)
+        return [*params, *(_Setting(names, **keywords) for names, keywords in more)]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options of a first reading, and those of the method where one is named."""
+        params = {param.name: param for param in self.get_params(ctx)}
+        rest = [name for name, param in params.items() if not isinstance(param, (_Setting, click.Argument))]
+        shown = {name for names in _SHORT.values() for name in names}
+        for title, names in _SHORT.items():
+            _write(ctx, formatter, title, (params[name] for name in names if name in params))
+        for method in ctx.meta.get(_METHODS, ()):
+            own = (params[name] for name in method.settings.options())
+            _write(ctx, formatter, f"Method {method.name}: {method.line}", own)
+        _write(ctx, formatter, "More", (params[name] for name in rest if name not in shown))
+        with formatter.indentation():
+            hidden = sum(isinstance(param, _Setting) for param in params.values()) - len(shown & params.keys() - {*rest})
+            formatter.write_text(
+                f"\n{hidden} more settings: '{ctx.command_path} --help-all'; those of one method: "
+                f"'{ctx.command_path} --method METHOD --help'. A file of settings: --config."
+            )
 
 
-def _method_options() -> list[_Declared]:
+def _show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Writes all options by their groups."""
+    if not value or ctx.resilient_parsing:
+        return
+    formatter = ctx.make_formatter()
+    ctx.command.format_usage(ctx, formatter)
+    ctx.command.format_help_text(ctx, formatter)
+    sections: dict[str, list[click.Parameter]] = {}
+    for each in ctx.command.get_params(ctx):
+        sections.setdefault(each.section if isinstance(each, _Setting) else "Command", []).append(each)
+    for title, params in sections.items():
+        _write(ctx, formatter, title, params)
+    click.echo(formatter.getvalue().rstrip("\n"))
+    ctx.exit()
+
+
+def _write(ctx: click.Context, formatter: click.HelpFormatter, title: str, params: Iterable[click.Parameter]) -> None:
+    records = [record for param in params if (record := param.get_help_record(ctx)) is not None]
+    if records:
+        with formatter.section(title):
+            formatter.write_dl(records)
+
+
+def _method_options() -> list[_Arguments]:
     """Returns the methods' own options; one that several have says what it is of each."""
-    lines: dict[str, dict[str, list[str]]] = {}
+    texts: dict[str, dict[str, list[str]]] = {}
     items: dict[str, Field[Any]] = {}
     for kind in dict.fromkeys(METHODS[name].settings for name in METHODS.builtin()):
         for name, item in kind.options().items():
-            families = lines.setdefault(name, {}).setdefault(item.metadata["help"], [])
+            families = texts.setdefault(name, {}).setdefault(item.metadata["help"], [])
             if kind.family not in families:
                 families.append(kind.family)
             items[name] = item
     return [
-        _option(name, items[name], "; ".join(f"of {' and '.join(of)}: {text}" for text, of in texts.items()))
-        for name, texts in lines.items()
+        _option(name, items[name], " ".join(f"{' and '.join(of)}: {text}" for text, of in each.items()), _OF_METHODS)
+        for name, each in texts.items()
     ]
 
 
-def _option(name: str, item: Field[Any], text: str) -> _Declared:
+def _option(name: str, item: Field[Any], text: str, section: str) -> _Arguments:
     """Returns the arguments of `click.option`."""
     kind = _TYPES[str(item.type).split(" ")[0]]
     choices = presets() if name == "preset" else item.metadata["choices"]
@@ -72,5 +156,7 @@ def _option(name: str, item: Field[Any], text: str) -> _Declared:
         "type": None if is_flag else click.Choice(choices) if choices else kind,
         "is_flag": is_flag,
         "default": None,
+        "section": section,
+        "shell_complete": complete(name),
         "help": text + ("" if default is None or is_flag else f"  [default: {default}]"),
     }

@@ -17,7 +17,7 @@ class MLPSettings(MethodSettings):
     """See `MLPProbe`."""
 
     family = "mlp"
-    layers: int | None = option(None, "hidden layers", low=1)
+    layers: int | None = option(None, "Hidden layers.", low=1)
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class PartialSettings(MethodSettings):
     """See `Partial`."""
 
     family = "partial"
-    layers: int | None = option(None, "layers tuned from the top", low=1)
+    layers: int | None = option(None, "Layers that are tuned, from the top.", low=1)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class BottleneckSettings(MethodSettings):
     """See `BottleneckAdapter`."""
 
     family = "adapter"
-    reduction: int | None = option(None, "the layer's width over the bottleneck's", low=1)
+    reduction: int | None = option(None, "The layer's width over the bottleneck's.", low=1)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class LoRASettings(MethodSettings):
     """See `LoRA`."""
 
     family = "lora"
-    rank: int | None = option(None, "of the additions", low=1)
+    rank: int | None = option(None, "Rank of the additions.", low=1)
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class AdaptFormerSettings(MethodSettings):
     """See `AdaptFormer`."""
 
     family = "adaptformer"
-    bottleneck: int | None = option(None, "width inside its adapters", low=1)
+    bottleneck: int | None = option(None, "Width inside its adapters.", low=1)
 
 
 def _baseline(name: str, line: str, defaults: Mapping[str, Any], **more: Any) -> None:

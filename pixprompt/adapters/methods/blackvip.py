@@ -16,8 +16,8 @@ class BlackVIPSettings(MethodSettings):
     """What describes an image to the coordinator."""
 
     family = "blackvip"
-    encoder: str | None = option(None, "local model whose answers describe an image", paths=("open_clip:local-dir:",))
-    encoder_weights: str | None = option(None, "weights file for the encoder", paths=("",))
+    encoder: str | None = option(None, "Local model whose answers describe an image.", paths=("open_clip:local-dir:",))
+    encoder_weights: str | None = option(None, "Weights file of the encoder.", paths=("",))
 
     def check(self) -> None:
         """See `MethodSettings`."""

@@ -21,19 +21,19 @@ class SA2VPSettings(MethodSettings):
     """See `SA2VPOptions`."""
 
     family = "sa2vp"
-    bottleneck: int | None = option(None, "width inside its adapters; 0 leaves them out", low=0)
-    activation: str | None = option(None, "inside its prompt adapters", ("gelu", "relu"))
-    rank: int | None = option(None, "width of the stored maps, 0 for the backbone's own", low=0)
-    map_scale: int | None = option(None, "by which the map of prompts is smaller than the image's", low=1)
+    bottleneck: int | None = option(None, "Width inside its adapters; 0 leaves them out.", low=0)
+    activation: str | None = option(None, "Activation inside its prompt adapters.", ("gelu", "relu"))
+    rank: int | None = option(None, "Width of the stored maps; 0 for the backbone's own.", low=0)
+    map_scale: int | None = option(None, "Factor by which the map of prompts is smaller than the image's.", low=1)
     window: int | None = option(
-        None, "tokens across that one sees of the other pathway, 1, 3, 5, ...; 0 for all", low=0
+        None, "Tokens across that one sees of the other pathway: 1, 3, 5, ...; 0 for all.", low=0
     )
-    gamma: float | None = option(None, "weight of what one pathway gives to the other", low=0)
+    gamma: float | None = option(None, "Weight of what one pathway gives to the other.", low=0)
     balance: float | None = option(
-        None, "share of the image pathway's loss, in (0, 1]; the other pathway has the rest", low=0
+        None, "Share of the image pathway's loss, in (0, 1]; the other pathway has the rest.", low=0
     )
     dropout: float | None = option(
-        None, "share of values of prompts and their adapters dropped in training", low=0, below=1
+        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
     )
 
     def check(self) -> None:
@@ -47,7 +47,7 @@ class SA2VPDeepSettings(SA2VPSettings):
     """See `SA2VPOptions`."""
 
     new_maps: str | None = option(
-        None, "how new maps join: through the frozen layer, or as they are (equation 5)", ("through-layer", "direct")
+        None, "How new maps join: through the frozen layer, or as they are (equation 5).", ("through-layer", "direct")
     )
 
 

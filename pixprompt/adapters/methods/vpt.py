@@ -19,19 +19,21 @@ class VPTSettings(MethodSettings):
     """See `VPTOptions`."""
 
     family = "vpt"
-    tokens: int | None = option(None, "prompt tokens per layer; on a ConvNet, pixels on each side", low=1)
+    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
     location: str | None = option(
         None,
-        "where the prompts go",
+        "Where the prompts go.",
         ("prepend", "add", "add-one", "prepend-pixel", "concat-channel", "padding"),
     )
-    pool: str | None = option(None, "which final tokens the head reads", ("cls", "image", "image-and-prompt", "prompt"))
-    dropout: float | None = option(
-        None, "share of values of prompts and their adapters dropped in training", low=0, below=1
+    pool: str | None = option(
+        None, "Which final tokens the head reads.", ("cls", "image", "image-and-prompt", "prompt")
     )
-    projection: int | None = option(None, "width of the prompts before a learned projection", low=1)
+    dropout: float | None = option(
+        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
+    )
+    projection: int | None = option(None, "Width of the prompts before a learned projection.", low=1)
     layout: str | None = option(
-        None, "of a Swin: each image's own prompts, or the mixed ones of the public code", ("image", "legacy")
+        None, "On a Swin: each image's own prompts, or the mixed ones of the public code.", ("image", "legacy")
     )
 
 
@@ -39,9 +41,9 @@ class VPTSettings(MethodSettings):
 class VPTDeepSettings(VPTSettings):
     """See `VPTOptions`."""
 
-    depth: int | None = option(None, "layers with prompts of their own", low=1)
-    depth_from: str | None = option(None, "which layers those are, counted from", ("bottom", "top"))
-    shared: bool = option(False, "one set of prompts for all layers")
+    depth: int | None = option(None, "Layers with prompts of their own.", low=1)
+    depth_from: str | None = option(None, "Where those layers are counted from.", ("bottom", "top"))
+    shared: bool = option(False, "Use one set of prompts for all layers.")
 
 
 register(

@@ -16,7 +16,8 @@ from PIL import Image
 
 from ...canvas import decode
 from ...core import ConfigError, ImageError
-from ...files import make_folder, read_json, write_bytes
+from ...engine.config.settings_file import read_settings
+from ...files import make_folder, write_bytes
 from ...segmentation import SegmentConfig
 from ..allocator import keep_freed_memory
 from ..console import Console
@@ -74,7 +75,7 @@ def segment() -> None:
 
 @segment.command()
 @_config_options
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory  [default: runs/<model>-<data>-<method>-<time>]"
 )
@@ -210,10 +211,7 @@ def _write(path: Path, picture: Image.Image) -> None:
 
 
 def _read(path: Path) -> SegmentConfig:
-    try:
-        return SegmentConfig.from_json(read_json(path), source=path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is no configuration ({error}).") from error
+    return SegmentConfig.from_json(read_settings(path), source=path)
 
 
 def _default_folder(config: SegmentConfig) -> Path:

@@ -10,9 +10,9 @@ import click
 
 from ...core import ConfigError
 from ...engine.budget.allocation import PURPOSES
+from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
 from ...engine.result import RUNGS, Result
-from ...files import read_json
 from ..allocator import keep_freed_memory
 from ..calls import settled
 from ..console import Console
@@ -36,16 +36,16 @@ _TITLES = {
 }
 
 
-@click.command(cls=RunCommand)
+@click.command(cls=RunCommand, options_metavar="[METHOD] [OPTIONS]")
 @config_options
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a config.json.")
+@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Run directory  [default: runs/<model>-<data>-<method>-<time>-seed<seed>]",
+    help="Run directory.  [default: runs/<model>-<data>-<method>-<time>-seed<seed>]",
 )
-@click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this directory.")
-@click.option("--dry-run", is_flag=True, help="Resolve everything; print parameters, queries, cost; learn nothing.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Run directory to continue.")
+@click.option("--dry-run", is_flag=True, help="Check everything and print parameters, queries and cost; learn nothing.")
 @json_option
 def train(
     config_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, as_json: bool, **options: Any
@@ -104,10 +104,7 @@ def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any],
 
 
 def _read(path: Path) -> TrainConfig:
-    try:
-        return TrainConfig.from_json(read_json(path), source=path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{path} is no configuration ({error}).") from error
+    return TrainConfig.from_json(read_settings(path), source=path)
 
 
 def format_ladder(result: Result) -> str:

@@ -64,11 +64,13 @@ def presets() -> tuple[str, ...]:
 class RunSettings(Settings):
     """What stands before the groups."""
 
-    method: str = option("pixel", "what is learned; see 'pixprompt methods'")
+    method: str = option("pixel", "What is learned ('pixprompt methods' lists the ways).")
     preset: str = option(
-        "default", "default: this tool's recipe; vp: the VP paper's; sa2vp-...: the SA2VP paper's for one of its tasks"
+        "default",
+        "Recipe for what is not given: default is this tool's, vp the VP paper's, sa2vp-... the SA2VP paper's for"
+        " one of its tasks.",
     )
-    seed: int = option(0, "of the splits, the order of images and the first prompt")
+    seed: int = option(0, "Seed of the splits, the order of images and the first prompt.")
 
 
 @dataclass(frozen=True, init=False)
