@@ -21,7 +21,7 @@ _NAMES = tuple(item.name for item in fields(Calls) if item.name not in ("budget"
 _BUDGET = click.option(
     "--budget",
     type=click.IntRange(0),
-    help=f"Queries that this call may ask of a model behind a URL  [default: {QUERIES}]",
+    help=f"Queries that this call may ask of a model behind a URL.  [default: {QUERIES}]",
 )
 _OPTIONS = (
     click.option("--protocol", help="Of a model behind a URL; see 'pixprompt protocols'."),
@@ -36,7 +36,7 @@ _OPTIONS = (
     click.option(
         "--ledger",
         type=click.Path(dir_okay=False, path_type=Path),
-        help=f"Where queries to a URL are written  [default: that of the run, else {LEDGER}]",
+        help=f"Where queries to a URL are written.  [default: that of the run, else {LEDGER}]",
     ),
     click.option("--max-requests", type=click.IntRange(0), help="Requests to a URL that this call may send."),
     click.option("--max-cost", type=click.FloatRange(0), help="The budget as money, with --price-per-1000."),

@@ -40,16 +40,25 @@ _OF_METHODS = "Settings of one method"
 
 
 class _Setting(click.Option):
-    """An option that knows its section of --help-all."""
+    """An option that knows its section of --help-all, and that its default is the method's."""
 
-    def __init__(self, *arguments: Any, section: str, **more: Any) -> None:
+    def __init__(self, *arguments: Any, section: str, standard: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
-        self.section = section
+        self.section, self._standard = section, standard
 
     def make_metavar(self, ctx: click.Context) -> str:
         """Names a value; a long list of choices would hide the sentence beside it."""
         many = isinstance(self.type, click.Choice) and len(self.type.choices) > 6
         return "NAME" if many else super().make_metavar(ctx)
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """Adds the default that the option has with the method at hand."""
+        record = super().get_help_record(ctx)
+        method = next(iter(ctx.meta.get(_METHODS, ())), METHODS["pixel"])
+        default = method.defaults.get(self.name, self._standard)
+        if record is None or default is None or self.is_flag:
+            return record
+        return record[0], f"{record[1]}.  [default: {default}]"
 
 
 def config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -63,7 +72,12 @@ def config_options(command: Callable[..., None]) -> Callable[..., None]:
     for names, more in reversed([*options, *_method_options()]):
         command = click.option(*names, cls=_Setting, **more)(command)
     show_all = click.option(
-        *("--help-all", "help_all"), is_flag=True, is_eager=True, expose_value=False, callback=_show, help="Show all."
+        *("--help-all", "help_all"),
+        is_flag=True,
+        is_eager=True,
+        expose_value=False,
+        callback=_show,
+        help="Show every option and exit.",
     )
     return show_all(command)
 
@@ -86,25 +100,26 @@ class RunCommand(click.Command):
         params = super().get_params(ctx)
         known = {param.name for param in params}
         own = [pair for method in ctx.meta.get(_METHODS, ()) for pair in method.settings.options().items()]
-        more = (_option(name, item, item.metadata["help"], _OF_METHODS) for name, item in own if name not in known)
-        return [*params, *(_Setting(names, **keywords) for names, keywords in more)]
+        return [*params, *(_setting(name, item, _OF_METHODS) for name, item in own if name not in known)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options of a first reading, and those of the method where one is named."""
-        params = {param.name: param for param in self.get_params(ctx)}
-        rest = [name for name, param in params.items() if not isinstance(param, (_Setting, click.Argument))]
-        shown = {name for names in _SHORT.values() for name in names}
+        params = {param.name: param for param in self.get_params(ctx) if param.name is not None}
+        methods, shown = ctx.meta.get(_METHODS, ()), {name for names in _SHORT.values() for name in names}
         for title, names in _SHORT.items():
-            _write(ctx, formatter, title, (params[name] for name in names if name in params))
-        for method in ctx.meta.get(_METHODS, ()):
-            own = (params[name] for name in method.settings.options())
+            if title != "Prompt" or not any(method.white_box for method in methods):
+                _write(ctx, formatter, title, (params[name] for name in names if name in params))
+        for method in methods:
+            own = (_setting(*pair, _OF_METHODS) for pair in method.settings.options().items())
             _write(ctx, formatter, f"Method {method.name}: {method.line}", own)
-        _write(ctx, formatter, "More", (params[name] for name in rest if name not in shown))
+        rest = [param for name, param in params.items() if name not in shown]
+        _write(ctx, formatter, "More", (param for param in rest if not isinstance(param, _Setting)))
+        formatter.write_paragraph()
         with formatter.indentation():
-            hidden = sum(isinstance(param, _Setting) for param in params.values()) - len(shown & params.keys() - {*rest})
+            hidden = sum(isinstance(param, _Setting) for param in rest)
             formatter.write_text(
-                f"\n{hidden} more settings: '{ctx.command_path} --help-all'; those of one method: "
-                f"'{ctx.command_path} --method METHOD --help'. A file of settings: --config."
+                f"{hidden} more settings: '{ctx.command_path} --help-all'; those of one method: "
+                "'pixprompt train METHOD --help'."
             )
 
 
@@ -147,16 +162,22 @@ def _method_options() -> list[_Arguments]:
     ]
 
 
+def _setting(name: str, item: Field[Any], section: str) -> _Setting:
+    names, more = _option(name, item, item.metadata["help"], section)
+    return _Setting(names, **more)
+
+
 def _option(name: str, item: Field[Any], text: str, section: str) -> _Arguments:
     """Returns the arguments of `click.option`."""
     kind = _TYPES[str(item.type).split(" ")[0]]
     choices = presets() if name == "preset" else item.metadata["choices"]
-    is_flag, default = kind is bool, METHODS["pixel"].defaults.get(name, item.default)
+    is_flag = kind is bool
     return (flag(name), name), {
         "type": None if is_flag else click.Choice(choices) if choices else kind,
         "is_flag": is_flag,
         "default": None,
         "section": section,
+        "standard": item.default,
         "shell_complete": complete(name),
-        "help": text + ("" if default is None or is_flag else f"  [default: {default}]"),
+        "help": text,
     }

@@ -31,37 +31,46 @@ class SegmentConfig(Settings):
         ConfigError: A value is of the wrong type, or outside its choices or its range.
     """
 
-    model: str = option("", "vision transformer: a short name, timm: or open_clip:", paths=("open_clip:local-dir:",))
-    weights: str | None = option(None, "weights file for the model (.safetensors, or a torch file)", paths=("",))
-    data: str = option("", "labelled images: ade20k:PATH, a folder laid out as ADE20K is", paths=("ade20k:",))
-    reduce_zero_label: bool = option(True, "label 0 of the files means 'none of the classes' and is left out")
-    method: str = option("vpt-deep", "what is learned", tuple(METHODS))
-    tokens: int = option(10, "of vpt: prompt tokens per layer", low=0)
-    channels: int = option(256, "width of the SETR-PUP head", low=1)
-    auxiliary: bool = option(False, "train SETR's three auxiliary heads, too; they are thrown away afterwards")
-    crop: int | None = option(None, "side of a crop in pixels, in whole patches; the model's own image size", low=1)
-    photometric: bool = option(False, "vary brightness, contrast, saturation and hue of training crops")
-    lr: float = option(0.01, "learning rate of the head", low=0)
+    model: str = option(
+        "", "Vision transformer: a short name, timm: or open_clip: and a name.", paths=("open_clip:local-dir:",)
+    )
+    weights: str | None = option(
+        None, "Weights file of the model: .safetensors, or tensors saved by torch.", paths=("",)
+    )
+    data: str = option("", "Labelled images: ade20k:PATH, a folder laid out as ADE20K is.", paths=("ade20k:",))
+    reduce_zero_label: bool = option(True, "Leave label 0 of the files out, which means 'none of the classes'.")
+    method: str = option("vpt-deep", "What is learned.", tuple(METHODS))
+    tokens: int = option(10, "Prompt tokens per layer of VPT.", low=0)
+    channels: int = option(256, "Width of the SETR-PUP head.", low=1)
+    auxiliary: bool = option(False, "Train SETR's three auxiliary heads, too; they are not saved.")
+    crop: int | None = option(
+        None, "Side of a crop in pixels, in whole patches; the model's own image size by default.", low=1
+    )
+    photometric: bool = option(False, "Vary brightness, contrast, saturation and hue of training crops.")
+    lr: float = option(0.01, "Learning rate of the head.", low=0)
     inner_lr: float | None = option(
-        None, "of the prompts, or of the backbone's tensors; --lr for prompts, a tenth of it for the others", low=0
+        None,
+        "Learning rate of the prompts, or of the backbone's tensors; by default --lr for prompts, a tenth of it "
+        "for tensors.",
+        low=0,
     )
-    momentum: float = option(0.9, "momentum", low=0, below=1)
-    weight_decay: float = option(0.0, "weight decay", low=0)
-    power: float = option(0.9, "of the decay of the learning rates, (1 - step / steps) ** power", low=0)
-    epochs: int = option(50, "passes over the training images, a crop of each", low=1)
-    batch_size: int = option(8, "crops per step", low=1)
+    momentum: float = option(0.9, "Momentum.", low=0, below=1)
+    weight_decay: float = option(0.0, "Weight decay.", low=0)
+    power: float = option(0.9, "Power of the decay of the learning rates, (1 - step / steps) ** power.", low=0)
+    epochs: int = option(50, "Passes over the training images, a crop of each.", low=1)
+    batch_size: int = option(8, "Crops per step.", low=1)
     val_images: int | None = option(
-        None, "training images kept for selection; a tenth, at most 500, of those that there are", low=1
+        None, "Training images set aside for selection; by default a tenth, at most 500.", low=1
     )
-    multi_scale: bool = option(False, "score the test images with several scales and mirrored, too")
-    seed: int = option(0, "of the split, the crops and the first numbers", low=0)
-    device: str = option("auto", "cpu, cuda, cuda:1, ...; auto takes a GPU where there is one")
+    multi_scale: bool = option(False, "Score the test images with several scales and mirrored, too.")
+    seed: int = option(0, "Seed of the split, the crops and the first numbers.", low=0)
+    device: str = option("auto", "Where the model runs: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
     precision: str = option(
         "auto",
-        "of training steps; scores are always float32. auto: bf16 on GPUs that have it",
+        "Precision of training steps; auto takes bf16 on GPUs that have it, and scores are always float32.",
         ("auto", "fp32", "bf16"),
     )
-    workers: int = option(2, "threads that read images", low=1)
+    workers: int = option(2, "Threads that read images.", low=1)
 
 
 def run_config(folder: Path) -> SegmentConfig:

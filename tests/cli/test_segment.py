@@ -122,7 +122,7 @@ def test_colours_are_all_different() -> None:
         (("train", "--data", "ade20k:x"), "--model is missing"),
         (("train", "--resume", "x", "--lr", "1"), "takes no other option"),
         (("train", "--resume", "x"), "is no run of 'pixprompt segment train'"),
-        (("train", "--config", "x.json"), "is no configuration"),
+        (("train", "--config", "x.json"), "is no file of settings"),
         (("train", "--method", "linear"), "--method"),
         (("evaluate", "x"), "is no run of"),
         (("predict", "x", "--out", "y"), "INPUTS"),

@@ -33,9 +33,14 @@ _WIDTH = 100
 @click.option("--clip", help="CLIP model for CMMD, as for --model.")
 @click.option("--pairs", type=click.IntRange(1), default=10_000, show_default=True, help="Image pairs of LPIPS.")
 @click.option("--bootstrap", type=click.IntRange(2), default=200, show_default=True, help="Resamples per interval.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every draw.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every draw.")
 @click.option("--limit", type=click.IntRange(1), help="Take so many images of each set, drawn by the seed.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Threads that decode images.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File for the diagnosis object, in a run directory or not."

@@ -60,7 +60,10 @@ def _config_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _backbone_options(command: Callable[..., None]) -> Callable[..., None]:
     for name, text in (
-        ("--device", "cpu, cuda, cuda:1, ...  [default: auto]"),
+        (
+            "--device",
+            "Where the model runs: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.  [default: auto]",
+        ),
         ("--weights", "Weights file of the backbone, where the run's own has moved."),
         ("--model", "Backbone, instead of the run's own; it must have the same weights."),
     ):
@@ -75,9 +78,14 @@ def segment() -> None:
 
 @segment.command()
 @_config_options
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory  [default: runs/<model>-<data>-<method>-<time>]"
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.",
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory.  [default: runs/<model>-<data>-<method>-<time>]"
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Continue the run in this directory.")
 @json_option
@@ -124,7 +132,7 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
 
 @segment.command()
 @click.argument("run_folder", metavar="RUN", type=click.Path(path_type=Path))
-@click.option("--data", help="ade20k:PATH with the same classes  [default: the run's own]")
+@click.option("--data", help="Labelled images: ade20k:PATH with the same classes.  [default: the run's own]")
 @_backbone_options
 @click.option("--multi-scale", is_flag=True, help="With six scales and mirrored, too; 30 to 40 times the work.")
 @json_option

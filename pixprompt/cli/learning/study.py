@@ -23,7 +23,7 @@ __all__ = ["study"]
 
 @click.command(cls=RunCommand)
 @click.argument("kind", metavar="|".join(KINDS), type=click.Choice(KINDS))
-@click.option("--values", help="What is varied, separated by ';', or a file with one per line  [default: the study's]")
+@click.option("--values", help="What is varied, separated by ';', or a file with one per line.  [default: the study's]")
 @config_options
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the study; continued where it holds a part.")
 @json_option

@@ -38,7 +38,12 @@ _TITLES = {
 
 @click.command(cls=RunCommand, options_metavar="[METHOD] [OPTIONS]")
 @config_options
-@click.option("--config", "config_file", type=click.Path(path_type=Path), help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path),
+    help="Start from a file of settings: TOML, YAML or JSON, such as the config.json of a run.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -57,9 +57,11 @@ class Failure:
     type=click.Choice(["png", "jpeg"]),
     default="png",
     show_default=True,
-    help="png keeps every pixel; jpeg changes pixels, and with them a little of what the prompt does.",
+    help="Format of the files: png keeps every pixel; jpeg changes pixels, and a little of what the prompt does.",
 )
-@click.option("--quality", type=click.IntRange(1, 100), help=f"Of --format jpeg, 4:4:4.  [default: {JPEG_QUALITY}]")
+@click.option(
+    "--quality", type=click.IntRange(1, 100), help=f"Quality of --format jpeg, 1 to 100.  [default: {JPEG_QUALITY}]"
+)
 @click.option("--workers", type=click.IntRange(min=1), help="Images at a time.  [default: one per core]")
 @json_option
 @click.pass_context

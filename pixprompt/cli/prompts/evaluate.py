@@ -22,10 +22,15 @@ __all__ = ["evaluate", "predict"]
 
 @click.command()
 @click.argument("source", metavar="PROMPT_OR_RUN")
-@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--model", help="Model to ask.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--data", help="Data set to score on  [default: with a run directory, that of the run]")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option("--data", help="Data set to score on.  [default: with a run directory, that of the run]")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
 @call_options
@@ -55,9 +60,14 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 @click.command()
 @click.argument("prompt")
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, readable=False))
-@click.option("--model", help="Model to ask  [default: the one that the prompt was learned for]")
+@click.option("--model", help="Model to ask.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many classes to list for each image."
 )

@@ -16,14 +16,19 @@ __all__ = ["pictures"]
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
 @click.option("--out", required=True, type=click.Path(), help="Folder of the pictures; new or empty.")
-@click.option("--model", help="Model to look into  [default: the one that the runs were learned in]")
+@click.option("--model", help="Model to look into.  [default: the one that the runs were learned in]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 @click.option("--images", type=click.IntRange(min=1), default=4, show_default=True, help="Test images, one per row.")
 @click.option("--points", type=click.IntRange(min=1), default=500, show_default=True, help="Most points in the plane.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the rows, arranges the points.")
 @click.option(
-    "--layer", type=click.IntRange(min=0), help="Layer of the comparison with a map of prompts  [default: the last]"
+    "--layer", type=click.IntRange(min=0), help="Layer of the comparison with a map of prompts.  [default: the last]"
 )
 @json_option
 def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> None:

@@ -16,9 +16,14 @@ __all__ = ["report"]
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...", type=click.Path())
 @click.option("--out", default="report.html", show_default=True, type=click.Path(), help="The page to write.")
-@click.option("--model", help="Model to query  [default: the one that the prompt was learned for]")
+@click.option("--model", help="Model to query.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 @click.option("--images", type=click.IntRange(min=1), default=300, show_default=True, help="Most test images to query.")
 @click.option(
     "--queries",

@@ -26,7 +26,13 @@ __all__ = ["serve"]
 @click.command()
 @click.option("--model", required=True, help="Model to serve.")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to listen on.")
 @click.option(
     "--max-request-mb",
@@ -35,10 +41,17 @@ __all__ = ["serve"]
     show_default=True,
     help="Largest request, in 10^6 bytes.",
 )
-@click.option("--name", help="Name of the model in the address  [default: made of --model]")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda, ...")
+@click.option("--name", help="Name of the model in the address.  [default: made of --model]")
 @click.option(
-    "--answer", type=click.Choice(["logits", "probabilities"]), help="What to answer with  [default: as the model does]"
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
+@click.option(
+    "--answer",
+    type=click.Choice(["logits", "probabilities"]),
+    help="What to answer with.  [default: as the model does]",
 )
 @click.option(
     "--delay-ms", type=click.IntRange(min=0), default=0, show_default=True, help="Wait before each answer, for demos."

@@ -97,13 +97,11 @@ class PromptSettings(Settings):
     template: str = option("padding", "Where the prompt is ('pixprompt templates' lists the places).")
     size: int = option(30, "Width of the frame, or side of the patch, in pixels.")
     place: str | None = option(None, "Where a patch lies: top,left in pixels, or top-left, ..., center.")
-    blend: str | None = option(None, "How the prompt meets the image; add by default.", BLENDS)
+    blend: str | None = option(None, "How the prompt meets the image.", BLENDS)
     opacity: str = option("1", "Opacity of blend over: a number in (0, 1], or 'learned' for one per pixel.")
     delta_scale: float = option(1.0, "Largest change of a pixel by blend add, in (0, 1].")
-    fit: str | None = option(
-        None, "Whether the image fills the canvas or shrinks into the frame; resize by default.", FITS
-    )
-    start: str | None = option(None, "First prompt: flat, or normally distributed noise; flat by default.", STARTS)
+    fit: str | None = option(None, "Whether the image fills the canvas or shrinks into the frame.", FITS)
+    start: str | None = option(None, "First prompt: flat, or normally distributed noise.", STARTS)
     space: str = option(
         "pixel",
         "Space of the prompt; unclamped is the VP paper's, added after normalisation, for comparison.",
@@ -139,25 +137,18 @@ class FitSettings(Settings):
 
     optimizer: str | None = option(
         None,
-        "What moves the prompt, by gradients or by answers alone ('pixprompt optimizers' lists them); the "
-        "recipe's by default.",
+        "What moves the prompt, by gradients or by answers alone ('pixprompt optimizers' lists them).",
     )
     loss: str | None = option(None, "What is minimised; cross-entropy by default.", ("cross-entropy", "focal"))
-    lr: float | None = option(
-        None, "Learning rate, in units of the prompt's parameters; the recipe's by default.", low=0
-    )
+    lr: float | None = option(None, "Learning rate, in units of the prompt's parameters.", low=0)
     momentum: float = option(0.9, "Momentum of sgd; the first beta of Adam.", low=0, below=1)
     weight_decay: float | None = option(None, "Weight decay; none by default.", low=0)
-    warmup: int | None = option(
-        None, "Steps of linear warm-up, at most half of the run; the recipe's by default.", low=0
-    )
+    warmup: int | None = option(None, "Steps of linear warm-up, at most half of the run.", low=0)
     warmup_epochs: int | None = option(
         None, "Linear warm-up in passes over the training images, in place of --warmup.", low=0
     )
-    epochs: int | None = option(None, "Passes over the training images; the recipe's by default.", low=0)
-    batch_size: int | None = option(
-        None, "Images per step; the recipe's by default, and 100 queries per step by answers alone.", low=1
-    )
+    epochs: int | None = option(None, "Passes over the training images.", low=0)
+    batch_size: int | None = option(None, "Images per step; by answers alone, 100 queries per step.", low=1)
     precision: str = option(
         "auto",
         "Precision of training steps; auto takes bf16 on GPUs that have it, and scores are always float32.",
