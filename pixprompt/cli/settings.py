@@ -110,7 +110,7 @@ class RunCommand(click.Command):
             if title != "Prompt" or not any(method.white_box for method in methods):
                 _write(ctx, formatter, title, (params[name] for name in names if name in params))
         for method in methods:
-            own = (_setting(*pair, _OF_METHODS) for pair in method.settings.options().items())
+            own = (_setting(name, item, _OF_METHODS) for name, item in method.settings.options().items())
             _write(ctx, formatter, f"Method {method.name}: {method.line}", own)
         rest = [param for name, param in params.items() if name not in shown]
         _write(ctx, formatter, "More", (param for param in rest if not isinstance(param, _Setting)))
