@@ -1,9 +1,9 @@
 """Data sets by name, folders and tables; their splits; the cache of decoded canvases. No torch import by itself."""
 
-from . import digits, torchvision_sets  # noqa: F401  (each registers its data sets)
-from .cache import make_canvases
-from .image_set import CanvasSet, Data, ImageSet, from_arrays, from_files, join
+from .canvases import CanvasSet, make_canvases
+from .image_set import Data, ImageSet, from_arrays, from_files, join
 from .load import load_data, load_images
+from .readers import digits, torchvision_  # noqa: F401  (each registers its data sets)
 from .registry import DATASETS
 
 __all__ = [

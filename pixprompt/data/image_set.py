@@ -14,9 +14,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..canvas import decode, from_array
-from .canvas_store import CanvasRows
 
-__all__ = ["UNLABELLED", "CanvasSet", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
+__all__ = ["UNLABELLED", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
 
 Labels = npt.NDArray[np.int64]
 UNLABELLED = -1
@@ -79,23 +78,6 @@ class Data:
     val: ImageSet
     test: ImageSet
     seed: int | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class CanvasSet:
-    """Decoded canvases.
-
-    Attributes:
-        pixels: (N, H, W, 3) uint8, usually mapped from the canvas store.
-        labels: (N,) int64.
-        names: N names.
-        skipped: (name, reason) of each image that could not be read; not among the N.
-    """
-
-    pixels: CanvasRows
-    labels: Labels
-    names: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]
 
 
 def from_files(paths: Sequence[str | Path], labels: Sequence[int]) -> ImageSet:

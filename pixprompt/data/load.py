@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..core import ConfigError, UnknownName
-from .csv_ import read_csv
-from .folders import read_folder, read_images
 from .image_set import Collection, Data, ImageSet, join
+from .readers.csv_ import read_csv
+from .readers.folders import read_folder, read_images
 from .registry import DATASETS
 from .splits import SPLITS, split
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from ..canvas import Canvas
-from .cache import make_canvases
+from .canvases import make_canvases
 from .image_set import ImageSet
 
 __all__ = ["CanvasDataset"]

@@ -14,8 +14,8 @@ import numpy as np
 from ..adapters import METHODS
 from ..core import ConfigError, DataError, Model, ModelError
 from ..data import ImageSet, load_data, load_images
-from ..data.folders import read_folder
 from ..data.image_set import UNLABELLED
+from ..data.readers.folders import read_folder
 from ..diagnostics.advice import advise
 from ..diagnostics.features import Extractor, inception, open_clip
 from ..diagnostics.gain import Evidence, published_diversity

@@ -25,7 +25,7 @@ import PIL
 
 from ..core import DataError, ImageError, PixpromptError, ShapeError
 from ..data import ImageSet
-from ..data.cache import cache_folder
+from ..data.canvases import cache_folder
 from ..files import make_folder, read_json, write_json
 from .features import Extractor, Features
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..adapters import PixelPrompt, WhiteBox
 from ..core import ConfigError, ShapeError
 from ..data import CanvasSet
-from ..data.canvas_store import CanvasRows
+from ..data.canvases import CanvasRows
 from ..data.torch_dataset import CanvasDataset
 from ..optimizers import OPTIMIZERS
 from ..tensor_checks import check_images

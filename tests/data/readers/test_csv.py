@@ -7,7 +7,7 @@ import pytest
 
 from pixprompt.core import DataError
 from pixprompt.data import load_data, load_images
-from pixprompt.data.csv_ import read_csv
+from pixprompt.data.readers.csv_ import read_csv
 
 MakeFolder = Callable[[dict[str, int]], Path]
 

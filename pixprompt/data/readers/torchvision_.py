@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..core import DataError
+from ...core import DataError
+from ..image_set import Collection, ImageSet, from_arrays, from_files
+from ..registry import DATASETS
 from .digits import NUMBER_WORDS
-from .image_set import Collection, ImageSet, from_arrays, from_files
-from .registry import DATASETS
 
 __all__ = ["TorchvisionSet", "data_folder"]
 

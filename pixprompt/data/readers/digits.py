@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .image_set import Collection, from_arrays
-from .registry import DATASETS
+from ..image_set import Collection, from_arrays
+from ..registry import DATASETS
 
 __all__ = ["NUMBER_WORDS", "read_digits"]
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core import DataError
+from ...core import DataError
+from ..image_set import Collection, from_files
+from ..splits import listed
 from .folders import SPLIT_NAMES
-from .image_set import Collection, from_files
-from .splits import listed
 
 __all__ = ["read_csv"]
 

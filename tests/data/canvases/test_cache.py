@@ -14,9 +14,9 @@ from PIL import Image
 from pixprompt.canvas import Canvas, decode
 from pixprompt.core import ConfigError, DataError, ImageError
 from pixprompt.data import ImageSet, load_data, make_canvases
-from pixprompt.data.cache import cache_folder
-from pixprompt.data.folders import read_folder, read_images
+from pixprompt.data.canvases.cache import cache_folder
 from pixprompt.data.image_set import Collection, from_arrays, from_files, join
+from pixprompt.data.readers.folders import read_folder, read_images
 from pixprompt.data.splits import split
 
 MakeFolder = Callable[[dict[str, int]], Path]

@@ -17,14 +17,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..core import DataError
+from ...core import DataError
+from .rows import CanvasRows
 
-__all__ = ["CanvasRows", "CanvasStore"]
+__all__ = ["CanvasStore"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,40 +33,6 @@ _DIGEST = re.compile("[0-9a-f]{32}")
 _MEMORY = ""
 """Stands for the name of a pair of files where rows stay in memory."""
 _STALE_SECONDS = 3600
-
-
-class CanvasRows:
-    """Canvases (N, H, W, 3) uint8 that are read when they are indexed.
-
-    An index, a slice or an array of indices gives a new array, which its owner may change.
-    """
-
-    dtype = np.dtype(np.uint8)
-
-    def __init__(
-        self, sources: Sequence[Pixels | Sequence[Pixels]], places: npt.NDArray[np.int64], shape: tuple[int, int, int]
-    ) -> None:
-        """Gathers N rows.
-
-        Args:
-            sources: What rows are taken from.
-            places: (N, 2), source and row of each canvas.
-            shape: Of one canvas.
-        """
-        self.shape = (len(places), *shape)
-        self._sources = sources
-        self._places = places
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
-        indices = np.arange(len(self))[chosen]
-        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
-        rows = canvases.reshape(-1, *self.shape[1:])
-        for number, (source, row) in enumerate(self._places[indices.ravel()]):
-            rows[number] = self._sources[source][row]
-        return canvases
 
 
 class CanvasStore:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixprompt.core import DataError
 from pixprompt.data import load_data, load_images
-from pixprompt.data.folders import read_folder, read_images
+from pixprompt.data.readers.folders import read_folder, read_images
 
 MakeFolder = Callable[[dict[str, int]], Path]
 

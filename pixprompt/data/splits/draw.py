@@ -14,8 +14,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ..core import ConfigError, DataError
-from .image_set import Collection, Data, ImageSet
+from ...core import ConfigError, DataError
+from ..image_set import Collection, Data, ImageSet
 
 __all__ = ["SHARE", "SPLITS", "draw_shots", "hold_out", "listed", "split"]
 

@@ -18,8 +18,9 @@ from PIL import Image
 
 from pixprompt.canvas import Canvas
 from pixprompt.core import DataError
-from pixprompt.data import ImageSet, cache as cache_module, make_canvases
-from pixprompt.data.canvas_store import CanvasRows, CanvasStore
+from pixprompt.data import ImageSet, make_canvases
+from pixprompt.data.canvases import CanvasRows, CanvasStore
+from pixprompt.data.canvases import cache as cache_module
 from pixprompt.data.image_set import from_arrays
 
 Counted = tuple[ImageSet, list[int]]
@@ -208,7 +209,8 @@ import sys, time
 from pathlib import Path
 import numpy as np
 from pixprompt.canvas import Canvas
-from pixprompt.data import ImageSet, cache, make_canvases
+from pixprompt.data import ImageSet, make_canvases
+from pixprompt.data.canvases import cache
 from pixprompt.data.image_set import from_arrays
 cache._BLOCK, cache._SECONDS = 8, float(sys.argv[2])
 pixels = np.random.default_rng(0).integers(0, 256, (160, 4, 6, 3), dtype=np.uint8)

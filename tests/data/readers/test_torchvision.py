@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixprompt.core import DataError
 from pixprompt.data import DATASETS, load_data, load_images
-from pixprompt.data.torchvision_sets import TorchvisionSet, _words, data_folder
+from pixprompt.data.readers.torchvision_ import TorchvisionSet, _words, data_folder
 
 
 @pytest.fixture(autouse=True)

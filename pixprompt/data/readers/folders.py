@@ -6,10 +6,10 @@ import logging
 import os
 from pathlib import Path
 
-from ..core import DataError
-from ..image_files import IMAGE_SUFFIXES, is_image_name, walk
-from .image_set import UNLABELLED, Collection, ImageSet, from_files
-from .splits import listed
+from ...core import DataError
+from ...image_files import IMAGE_SUFFIXES, is_image_name, walk
+from ..image_set import UNLABELLED, Collection, ImageSet, from_files
+from ..splits import listed
 
 __all__ = ["SPLIT_NAMES", "read_folder", "read_images"]
 

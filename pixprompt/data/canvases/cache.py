@@ -16,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
-from ..canvas import Canvas
-from ..core import ConfigError, DataError, ImageError
-from .canvas_store import CanvasStore
-from .image_set import CanvasSet, ImageSet
-from .splits import listed
+from ...canvas import Canvas
+from ...core import ConfigError, DataError, ImageError
+from ..image_set import ImageSet
+from ..splits import listed
+from .rows import CanvasSet
+from .store import CanvasStore
 
 __all__ = ["cache_folder", "make_canvases"]
 

@@ -1,0 +1,65 @@
+"""Decoded canvases as the engine takes them: rows that are read when they are indexed, with labels and names."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["CanvasRows", "CanvasSet"]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+class CanvasRows:
+    """Canvases (N, H, W, 3) uint8 that are read when they are indexed.
+
+    An index, a slice or an array of indices gives a new array, which its owner may change.
+    """
+
+    dtype = np.dtype(np.uint8)
+
+    def __init__(
+        self, sources: Sequence[Pixels | Sequence[Pixels]], places: npt.NDArray[np.int64], shape: tuple[int, int, int]
+    ) -> None:
+        """Gathers N rows.
+
+        Args:
+            sources: What rows are taken from.
+            places: (N, 2), source and row of each canvas.
+            shape: Of one canvas.
+        """
+        self.shape = (len(places), *shape)
+        self._sources = sources
+        self._places = places
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
+        indices = np.arange(len(self))[chosen]
+        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
+        rows = canvases.reshape(-1, *self.shape[1:])
+        for number, (source, row) in enumerate(self._places[indices.ravel()]):
+            rows[number] = self._sources[source][row]
+        return canvases
+
+
+@dataclass(frozen=True, eq=False)
+class CanvasSet:
+    """Decoded canvases.
+
+    Attributes:
+        pixels: (N, H, W, 3) uint8, usually mapped from the canvas store.
+        labels: (N,) int64.
+        names: N names.
+        skipped: (name, reason) of each image that could not be read; not among the N.
+    """
+
+    pixels: CanvasRows
+    labels: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]

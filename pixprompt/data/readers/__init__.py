@@ -1,0 +1,1 @@
+"""The forms in which data sets lie on a disk: few readers for many sets."""
