@@ -19,8 +19,7 @@ from PIL import Image
 from pixprompt.canvas import Canvas
 from pixprompt.core import DataError
 from pixprompt.data import ImageSet, make_canvases
-from pixprompt.data.canvases import CanvasRows, CanvasStore
-from pixprompt.data.canvases import cache as cache_module
+from pixprompt.data.canvases import CanvasRows, CanvasStore, cache as cache_module
 from pixprompt.data.image_set import from_arrays
 
 Counted = tuple[ImageSet, list[int]]
