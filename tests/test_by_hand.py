@@ -85,7 +85,7 @@ def test_experiments_use_public_names_only() -> None:
         ("from pixprompt import fit, data", False),
         ("from pixprompt.data import load_data", False),
         ("from pixprompt import core", True),
-        ("from pixprompt.data import cache", True),
+        ("from pixprompt.data import load", True),
         ("from pixprompt.data.canvases.cache import make_canvases", True),
         ("import pixprompt.engine", True),
         ("from pixprompt.engine import train", True),

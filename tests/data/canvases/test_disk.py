@@ -11,12 +11,8 @@ import numpy as np
 import pytest
 
 from pixprompt.canvas import Canvas
-<<<<<<< HEAD:tests/data/test_canvas_disk.py
-from pixprompt.data import ImageSet, cache as cache_module, make_canvases
-=======
 from pixprompt.data import ImageSet, make_canvases
 from pixprompt.data.canvases import cache as cache_module
->>>>>>> e2851a8 (data: rooms for canvases, readers and splits):tests/data/canvases/test_disk.py
 
 CANVAS = Canvas((10, 12), fit="shrink", frame=2, fill=(1, 2, 3))
 Counted = tuple[ImageSet, list[int]]
