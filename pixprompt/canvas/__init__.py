@@ -1,6 +1,6 @@
 """From an image file to the 8-bit canvas that a model sees: the one place that makes canvases. No torch import."""
 
-from .canvas import ASPECTS, FILTERS, FITS, MAX_CANVAS_PIXELS, Canvas, Pixels
+from .canvas import ASPECTS, FILTERS, FITS, MAX_CANVAS_PIXELS, MOST_ASPECT, Canvas, Pixels
 from .decoding import FORMATS, MAX_PIXELS, decode, from_array, open_image, to_rgb
 from .tone import Tone
 
@@ -11,6 +11,7 @@ __all__ = [
     "FORMATS",
     "MAX_CANVAS_PIXELS",
     "MAX_PIXELS",
+    "MOST_ASPECT",
     "Canvas",
     "Pixels",
     "Tone",

@@ -13,7 +13,7 @@ from ..core import ConfigError, ModelSpec, PromptError
 from ..registry import suggest
 from .tone import Tone
 
-__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_CANVAS_PIXELS", "Canvas", "Pixels"]
+__all__ = ["ASPECTS", "FILTERS", "FITS", "MAX_CANVAS_PIXELS", "MOST_ASPECT", "Canvas", "Pixels"]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,8 +30,10 @@ ASPECTS = ("crop", "squash", "letterbox")
 MAX_CANVAS_PIXELS = 2**24
 """Of a canvas before its centre is cut out: what a prompt file may ask of the machine that applies it."""
 
+MOST_ASPECT = 16
+"""Times the aspect of its box: a longer image is cut in its middle before it is resized."""
+
 _PLACED = "place"
-_EXTREME_ASPECT = 16
 _LARGEST_BOX = 4
 """Times the canvas, on each side; a larger box would show a few pixels of the image, at the price of a giant resize."""
 _QUARTER = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
@@ -139,6 +141,27 @@ class Canvas:
             self.size[1] - 2 * self.frame,
         )
 
+    @property
+    def quarter_turns(self) -> int:
+        """Exact quarter turns counter-clockwise, 0 to 3, before the image is fitted into its box."""
+        return round(self.rotation / 90) % 4
+
+    @property
+    def oblique_rotation(self) -> float:
+        """Degrees counter-clockwise, -45 to 45, that are left to turn inside the box."""
+        return self.rotation - 90 * round(self.rotation / 90)
+
+    @property
+    def rotation_filter(self) -> str:
+        """Name of the filter nearest to `resample` that can rotate: "nearest", "bilinear" or "bicubic"."""
+        if self.resample == "nearest":
+            return "nearest"
+        return "bicubic" if self.resample in ("bicubic", "lanczos") else "bilinear"
+
+    def uncropped(self, height: int, width: int) -> tuple[int, int]:
+        """Returns (height, width) of which the centre crop of a box of this size keeps `crop_pct`."""
+        return int(height / self.crop_pct), int(width / self.crop_pct)
+
     def with_box(self, box: tuple[int, int, int, int]) -> Canvas:
         """Returns a canvas that has the image in a box, said in the simplest way: as "resize", "shrink" or "place"."""
         top, left, height, width = box
@@ -151,11 +174,9 @@ class Canvas:
     def make(self, image: Image.Image) -> Pixels:
         """Returns the canvas of an RGB image, (H, W, 3) uint8."""
         top, left, height, width = self.image_box
-        quarters = round(self.rotation / 90)
-        inside = self._fitted(_turned(image, self.flip, quarters % 4), height, width)
-        rest = self.rotation - 90 * quarters
-        if rest:
-            inside = inside.rotate(rest, _rotation_filter(self.resample), fillcolor=self.fill)
+        inside = self._fitted(_turned(image, self.flip, self.quarter_turns), height, width)
+        if self.oblique_rotation:
+            inside = inside.rotate(self.oblique_rotation, FILTERS[self.rotation_filter], fillcolor=self.fill)
         if inside.size == (self.size[1], self.size[0]) and (top, left) == (0, 0):
             return np.array(inside)
         canvas = Image.new("RGB", (self.size[1], self.size[0]), self.fill)
@@ -164,26 +185,23 @@ class Canvas:
 
     def _fitted(self, image: Image.Image, height: int, width: int) -> Image.Image:
         resample = FILTERS[self.resample]
+        # The rounding of torchvision's and timm's Resize and CenterCrop, so that canvases equal theirs to the byte.
+        target_height, target_width = self.uncropped(height, width)
         if self.aspect == "squash":
-            tall, wide = int(height / self.crop_pct), int(width / self.crop_pct)
-            return self.tone.apply(_centre(image.resize((wide, tall), resample), height, width))
+            return self.tone.apply(_centre(_resized(image, target_width, target_height, resample), height, width))
         if self.aspect == "letterbox":
             scale = min(height / image.height, width / image.width)
             tall, wide = max(1, round(image.height * scale)), max(1, round(image.width * scale))
             boxed = Image.new("RGB", (width, height), self.fill)
-            inside = self.tone.apply(image.resize((wide, tall), resample))
+            inside = self.tone.apply(_resized(image, wide, tall, resample))
             boxed.paste(inside, ((width - wide) // 2, (height - tall) // 2))
             return boxed
         image = _tamed(image, height / width)
-        # The rounding of torchvision's and timm's Resize and CenterCrop, so that canvases equal theirs to the byte.
-        target_height, target_width = int(height / self.crop_pct), int(width / self.crop_pct)
         if image.width * target_height <= image.height * target_width:
             wide, tall = target_width, int(target_width * image.height / image.width)
         else:
             wide, tall = int(target_height * image.width / image.height), target_height
-        if (wide, tall) != image.size:
-            image = image.resize((wide, tall), resample)
-        return self.tone.apply(_centre(image, height, width))
+        return self.tone.apply(_centre(_resized(image, wide, tall, resample), height, width))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the `canvas` object of a prompt file; boxes, turns and tones only where there are any."""
@@ -232,11 +250,14 @@ def _turned(image: Image.Image, flip: bool, quarters: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _rotation_filter(resample: str) -> Image.Resampling:
-    """Returns the nearest of the three filters that Pillow can rotate with."""
-    if resample == "nearest":
-        return Image.Resampling.NEAREST
-    return Image.Resampling.BICUBIC if resample in ("bicubic", "lanczos") else Image.Resampling.BILINEAR
+def _resized(image: Image.Image, width: int, height: int, resample: Image.Resampling) -> Image.Image:
+    """Resizes as Pillow 13 does: an image that loses most of its height loses that first.
+
+    Older versions always begin with the width, and clip other values between the two.
+    """
+    if image.height - height > max(0, 2 * (image.width - width)):
+        image = image.resize((image.width, height), resample)
+    return image if (width, height) == image.size else image.resize((width, height), resample)
 
 
 def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
@@ -246,7 +267,7 @@ def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
 
 def _tamed(image: Image.Image, aspect: float) -> Image.Image:
     """Cuts a panorama before the resize, which would otherwise build a giant image to throw most of it away."""
-    limit_tall = round(image.width * aspect * _EXTREME_ASPECT)
-    limit_wide = round(image.height / aspect * _EXTREME_ASPECT)
+    limit_tall = round(image.width * aspect * MOST_ASPECT)
+    limit_wide = round(image.height / aspect * MOST_ASPECT)
     height, width = min(image.height, max(1, limit_tall)), min(image.width, max(1, limit_wide))
     return image if (width, height) == image.size else _centre(image, height, width)

@@ -37,6 +37,7 @@ _COMMANDS = {
     "ledger": ("reports.ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),
     "keys": ("keys:keys", "Say which keys may be sent to which host."),
     "inspect": ("prompts.inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
+    "export": ("prompts.export:export", "Write a prompt in a form that other languages read."),
     "models": ("listings:models", "List the models that have a short name."),
     "datasets": ("listings:datasets", "List the data sets that have a short name."),
     "templates": ("listings:templates", "List the geometries of a pixel prompt."),

@@ -90,6 +90,13 @@ class SavedOutput:
         mean: Array = logits.reshape(-1, self.views, logits.shape[1]).mean(1)
         return mean.astype(np.float32)
 
+    def linear_form(self) -> tuple[Array, Array, tuple[int, ...]]:
+        """Returns what it does to scores: a weight (V * S, P), a bias (P,), and the P classes of the columns."""
+        if "weight" in self.arrays:
+            return self.arrays["weight"], self.arrays["bias"], tuple(self.values["present"])
+        each = self._logits(np.eye(self.spec.num_outputs)) / self.views
+        return np.tile(each, (self.views, 1)), np.zeros(each.shape[1]), tuple(range(each.shape[1]))
+
     def to_tensors(self, device: str) -> OutputTransform:
         """Returns the same transform for tensors on a device."""
         from .registry import output_from_json

@@ -124,7 +124,7 @@ class Prompt:
             mixed += mixed >> 8
             mixed >>= 8
             return mixed.astype(np.uint8)
-        return (canvases + self._delta).clip(0, 255).astype(np.uint8)
+        return (canvases + self.delta).clip(0, 255).astype(np.uint8)
 
     @cached_property
     def _weighted(self) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint16]]:
@@ -132,7 +132,8 @@ class Prompt:
         return self.rgba[..., :3] * alpha + np.uint16(128), 255 - alpha
 
     @cached_property
-    def _delta(self) -> npt.NDArray[np.int16]:
+    def delta(self) -> npt.NDArray[np.int16]:
+        """What blend "add" adds to 8-bit pixels, (H, W, 3) whole steps -255..255, 0 where the mask is empty."""
         codes = self.rgba[..., :3].astype(np.int32) - 128
         delta = pixel_delta(codes, self.delta_scale or 1.0)
         return np.where(self.rgba[..., 3:] > 0, delta, 0).astype(np.int16)

@@ -1,0 +1,43 @@
+"""`pixprompt export`: a prompt in forms that need no pixprompt. No torch import."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ...export import FORMS, export_prompt
+from ...prompt import load_committee
+from ..options import json_option, print_json
+from ..terminal import echo
+
+__all__ = ["export"]
+
+
+@click.command
+@click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
+@click.option(
+    "--to", "form", required=True, type=click.Choice(list(FORMS)), help="; ".join(f"{k}: {v}" for k, v in FORMS.items())
+)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default="exported",
+    show_default=True,
+    help="Folder to write to.",
+)
+@json_option
+def export(prompt_file: Path, form: str, out: Path, as_json: bool) -> None:
+    """Write PROMPT.png, or the prompt of a run, in a form that other languages and tools read.
+
+    Beside the form itself it writes canvas.json, the steps that make a canvas of an image, and output.json, how answers
+    become logits of the classes. Each view of a prompt that has several goes to a folder of its own. A form that
+    cannot do exactly what the prompt does is refused.
+    """
+    prompt = load_committee(prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file)
+    files = export_prompt(prompt, out, form)
+    if as_json:
+        print_json({"to": form, "views": len(prompt.pages), "files": [str(path) for path in files]})
+        return
+    for path in files:
+        echo(str(path))
