@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import pixprompt
-from pixprompt.adapters import BASELINES, WhiteBox, make_white_box
+from pixprompt.adapters import METHODS, WhiteBox, make_white_box
 from pixprompt.core import ConfigError, PromptError, ShapeError
 from pixprompt.engine.report import Silent
-from pixprompt.outputs import make_output
+from pixprompt.outputs import Direct, SavedOutput, make_output
 from pixprompt.templates import Add, Over, make_template
 
 from .backbones.vit_toy import CLASSES, vit
@@ -28,7 +28,7 @@ SCRIPTS = {
     "vpt_beside_pixels.py": (["{}/adapter.safetensors", "60"], "read back"),
     "paid_model.py": (["{}/run", "400"], "0.6 paid"),
 }
-METHODS = ["vpt-shallow", "vpt-deep", "sa2vp-shallow", "sa2vp-deep", *BASELINES]
+WHITE_BOX = [name for name in METHODS.builtin() if METHODS[name].white_box]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -108,7 +108,7 @@ def white_box(method: str) -> WhiteBox:
     return make_white_box(method, vit(), CLASSES, **options)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", WHITE_BOX)
 def test_an_adapter_is_saved_without_its_backbone_and_read_back(method: str, tmp_path: Path) -> None:
     adapter, path = white_box(method), tmp_path / "adapter.safetensors"
     pixprompt.fit(adapter, (pictures(), labels()), epochs=1, batch_size=4)
@@ -132,6 +132,19 @@ def test_a_pixel_prompt_is_saved_and_read_back(name: str, place: str | None, ble
     adapter.save(tmp_path / "adapter")
     again = pixprompt.load_adapter(tmp_path / "adapter", vit())
     assert torch.equal(again(pictures()), adapter(pictures()))
+
+
+def test_a_prompt_on_a_model_that_answers_with_target_logits_is_saved_and_read_back(tmp_path: Path) -> None:
+    template = make_template("padding", canvas_size=(32, 32), size=4, blend=Add(start="normal"))
+    model = pixprompt.as_model(lambda images: images.mean((2, 3)), image_size=32, name="means")
+    adapter = pixprompt.PixelPrompt(template, model, Direct(CLASSES))
+    adapter.save(tmp_path / "adapter")
+    expected = adapter(pictures())
+    assert torch.equal(pixprompt.load_adapter(tmp_path / "adapter", model)(pictures()), expected)
+    output = adapter.to_prompt().output
+    assert np.array_equal(SavedOutput(output, model.spec)(expected.detach().numpy()), expected.detach().numpy())
+    with pytest.raises(PromptError, match="do not give one logit for each of 3 classes"):
+        SavedOutput(output, vit().spec)
 
 
 def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from ..lazy import lazy_names
 from .methods import (
+    ADAPTER_FILE as ADAPTER_FILE,
     METHODS as METHODS,
     Grid as Grid,
     Learning as Learning,
@@ -14,13 +15,12 @@ from .methods import (
 
 if TYPE_CHECKING:
     from .bar import BarPrompter as BarPrompter
-    from .baselines import BASELINES as BASELINES, make_baseline as make_baseline
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
     from .pixel import PixelPrompt as PixelPrompt
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp
-    from .saving import load_adapter as load_adapter, make_white_box as make_white_box
+    from .saving import AdapterFile as AdapterFile, load_adapter as load_adapter, save_adapter as save_adapter
     from .search import InBasis as InBasis, Prompter as Prompter
     from .vpt import ViTVPT as ViTVPT, make_vpt as make_vpt
-    from .whitebox import Supervised as Supervised, WhiteBox as WhiteBox
+    from .whitebox import Supervised as Supervised, WhiteBox as WhiteBox, make_white_box as make_white_box
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,8 +13,11 @@ from torch import Generator, Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, gelu, group_norm, interpolate, normalize
 
 from ..core import ConfigError, Model, PromptError, RangeError, ShapeError
+from ..files import file_sha256
+from ..models import load_model
+from ..templates import PixelTemplate
 
-__all__ = ["Coordinator", "CoordinatorSpec"]
+__all__ = ["Coordinator", "CoordinatorSpec", "load_encoder", "make_coordinator"]
 
 _SEED = 7
 """Side of the first, smallest map of the decoder, as published."""
@@ -211,6 +215,27 @@ class Coordinator:
         # Tensors of inference mode have no version that would tell when they are written to.
         self._last = None if images.is_inference() else (images, images._version, features)
         return features
+
+
+def make_coordinator(
+    template: PixelTemplate, *, encoder: str, encoder_weights: str | None = None, device: str = "cpu"
+) -> Coordinator:
+    """Makes a new coordinator for images of the template's size.
+
+    Args:
+        template: Its size is read; a coordinator prompts the whole image.
+        encoder: Name of a local model.
+        encoder_weights: A file to take its weights from.
+        device: Where the encoder works.
+    """
+    model, digest = load_encoder(encoder, encoder_weights, device=device)
+    return Coordinator.beside(model, template.geometry.size, weights_sha256=digest)
+
+
+def load_encoder(name: str, weights: str | None, *, device: str) -> tuple[Model, str]:
+    """Loads an encoder, with the digest of its weights file; empty where there is none."""
+    model = load_model(name, weights=Path(weights) if weights else None, device=device)
+    return model, file_sha256(weights) if weights else ""
 
 
 def _shapes(spec: CoordinatorSpec) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from types import MappingProxyType
 from typing import Any, ClassVar
 
@@ -13,8 +14,9 @@ from ..core import Access
 from ..registry import Registry
 from ..settings import Settings
 
-__all__ = ["METHODS", "RECIPE", "Grid", "Learning", "Method", "MethodSettings", "register"]
+__all__ = ["ADAPTER_FILE", "METHODS", "RECIPE", "Grid", "Learning", "Method", "MethodSettings", "register"]
 
+ADAPTER_FILE = "adapter.safetensors"
 RECIPE: Mapping[str, Any] = MappingProxyType(
     {"optimizer": "adamw", "lr": 0.003, "epochs": 30, "batch_size": 32, "warmup": 50}
 )
@@ -87,7 +89,7 @@ class Method:
     make: str = ""
     arguments: Mapping[str, Any] = field(default_factory=dict, hash=False)
     settings: type[MethodSettings] = MethodSettings
-    file: str | None = "adapter.safetensors"
+    file: str | None = ADAPTER_FILE
     per_image: bool = False
     defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
     answer_defaults: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -106,14 +108,14 @@ class Method:
         """What it needs of the model at least."""
         return Access.INTERNALS if self.white_box else Access.SCORES
 
-    def maker(self) -> Any:
-        """Imports and returns what makes it, which takes `arguments` and those of the settings that are not None.
+    def maker(self) -> Callable[..., Any]:
+        """Imports and returns what makes it; it takes those of the method's own settings that are not None.
 
         Of a white-box method it takes model, classes and generator besides, and returns a `WhiteBox`; of one that
-        learns from answers the template, and returns a `Prompter`.
+        learns from answers the template (with `per_image` the device, too), and returns a `Prompter`.
         """
         module, _, attribute = self.make.partition(":")
-        return getattr(importlib.import_module(module), attribute)
+        return partial(getattr(importlib.import_module(module), attribute), **self.arguments)
 
 
 METHODS: Registry[Method] = Registry(

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from ..core import ConfigError, Model, PixpromptError, PromptError
 from ..models import DirectQuerier
@@ -16,50 +16,84 @@ from ..outputs import output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
 from ..tensor_file import load_state, save_state
 from ..version import __version__
-from .baselines import make_baseline
 from .pixel import PixelPrompt
-from .sa2vp import make_sa2vp
-from .vpt import make_vpt
-from .whitebox import WhiteBox, local_model
+from .whitebox import WhiteBox, make_white_box
 
 if TYPE_CHECKING:
     from .beside import BesideModel
 
-__all__ = ["backbone_sha256", "load_adapter", "make_white_box", "save_adapter"]
+__all__ = ["AdapterFile", "backbone_sha256", "load_adapter", "save_adapter"]
 
 _KIND, _SCHEMA = "adapter", 1
 
 
-def make_white_box(
-    method: str,
-    model: Model | nn.Module,
-    classes: Sequence[str],
-    *,
-    generator: Generator | None = None,
-    **options: Any,
-) -> WhiteBox:
-    """Makes an adapter that reaches into a model.
+@dataclass(frozen=True)
+class AdapterFile:
+    """The content of an adapter file, safetensors with a JSON object.
 
-    Args:
-        method: vpt-shallow, vpt-deep, sa2vp-shallow, sa2vp-deep, or a name of BASELINES.
-        model: The backbone: a torch model of this package, or a plain timm net.
-        classes: K target class names.
-        generator: Draws the first numbers; by default one that is seeded with 0.
-        options: Of `make_vpt`, `make_sa2vp` or `make_baseline`.
-
-    Raises:
-        ConfigError: The options do not fit the method or the model.
-        UnknownName: There is no such method.
+    Attributes:
+        path: Where it is.
+        tensors: What was learned.
+        values: What the file says of it.
     """
-    family, _, depth = method.partition("-")
-    if family in ("vpt", "sa2vp") and depth in ("shallow", "deep"):
-        make = make_vpt if family == "vpt" else make_sa2vp
-        return make(local_model(model), classes, deep=depth == "deep", generator=generator, **options)
-    return make_baseline(method, local_model(model), classes, generator=generator, **options)
+
+    path: Path
+    tensors: dict[str, Tensor]
+    values: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: str | Path) -> AdapterFile:
+        """Reads a file.
+
+        Raises:
+            PromptError: It is missing, damaged or foreign.
+        """
+        path = Path(path)
+        try:
+            saved = load_state(path)
+        except PixpromptError as error:
+            raise PromptError(f"{path} is no adapter file, or it is damaged; save the adapter again.") from error
+        if saved is None:
+            raise PromptError(f"{path} is missing.")
+        tensors, values = saved
+        if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, _SCHEMA):
+            raise PromptError(f"{path} is no adapter of schema {_SCHEMA}; this version reads no other.")
+        if values.get("tensors_sha256") != _digest(tensors):
+            raise PromptError(f"{path} is damaged: its tensors do not match their digest. Save the adapter again.")
+        return cls(path, tensors, values)
+
+    def write(self) -> None:
+        """Writes the file."""
+        facts = {"kind": _KIND, "schema": _SCHEMA, "version": __version__, "tensors_sha256": _digest(self.tensors)}
+        save_state(self.path, self.tensors, {**facts, **self.values})
+
+    def adapter(self, model: Model | nn.Module) -> PixelPrompt | WhiteBox:
+        """Builds the adapter; see `load_adapter`."""
+        try:
+            if self.values["method"] == "pixel":
+                return _pixel(self.values, self.tensors, model)
+            return self._white_box(model)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            if isinstance(error, PixpromptError):
+                raise
+            raise PromptError(f"{self.path} does not describe an adapter that fits the model ({error}).") from error
+
+    def _white_box(self, model: Model | nn.Module) -> WhiteBox:
+        values = self.values
+        adapter = make_white_box(values["method"], model, values["classes"], **values["options"])
+        digest = backbone_sha256(adapter)
+        if digest != values["backbone_sha256"]:
+            raise PromptError(
+                f"{self.path} was learned inside {values['model']} with backbone {values['backbone_sha256'][:12]}..., "
+                f"but {adapter.model.spec.name} has other weights, backbone {digest[:12]}...: what was learned means "
+                "nothing there. Give the model and the weights that it was learned for."
+            )
+        adapter.load_state_dict(self.tensors)
+        return adapter.to(adapter.model.mean.device).eval()
 
 
-def save_adapter(path: str | Path, adapter: BesideModel) -> None:
-    """Writes an adapter to a safetensors file; see `BesideModel.save`."""
+def save_adapter(path: str | Path, adapter: BesideModel, **facts: Any) -> None:
+    """Writes an adapter to a safetensors file, with further facts in JSON; see `BesideModel.save`."""
     if isinstance(adapter, PixelPrompt):
         values: dict[str, Any] = {
             "method": "pixel",
@@ -73,9 +107,8 @@ def save_adapter(path: str | Path, adapter: BesideModel) -> None:
         values = {"method": method, "options": options, "classes": adapter.output.classes, "backbone_sha256": digest}
     else:
         raise ConfigError(f"{type(adapter).__name__} was built by hand; make it with make_white_box to save it.")
-    tensors = adapter.state_dict()
-    facts = {"kind": _KIND, "schema": _SCHEMA, "version": __version__, "model": adapter.model.spec.name}
-    save_state(Path(path), tensors, {**facts, **values, "tensors_sha256": _digest(tensors)})
+    values = {"model": adapter.model.spec.name, **values, **facts}
+    AdapterFile(Path(path), adapter.state_dict(), values).write()
 
 
 def load_adapter(path: str | Path, model: Model | nn.Module) -> PixelPrompt | WhiteBox:
@@ -92,23 +125,7 @@ def load_adapter(path: str | Path, model: Model | nn.Module) -> PixelPrompt | Wh
         AccessError: The adapter reaches into the model, which only answers.
         PromptError: The file is missing, damaged or foreign, or was learned beside another backbone.
     """
-    path = Path(path)
-    tensors, values = _read(path)
-    try:
-        if values["method"] == "pixel":
-            return _pixel(values, tensors, model)
-        adapter = make_white_box(values["method"], model, values["classes"], **values["options"])
-        if backbone_sha256(adapter) != values["backbone_sha256"]:
-            raise PromptError(
-                f"{path} was learned inside {values['model']}, and {adapter.model.spec.name} has other weights: what "
-                "was learned means nothing there. Give the model and the weights that it was learned for."
-            )
-        adapter.load_state_dict(tensors)
-        return adapter.to(adapter.model.mean.device).eval()
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        if isinstance(error, PixpromptError):
-            raise
-        raise PromptError(f"{path} does not describe an adapter that fits the model ({error}).") from error
+    return AdapterFile.read(path).adapter(model)
 
 
 def backbone_sha256(adapter: WhiteBox) -> str:
@@ -121,21 +138,6 @@ def backbone_sha256(adapter: WhiteBox) -> str:
     state = model.net.state_dict(keep_vars=True).values()
     buffers = [value for value in state if isinstance(value, Tensor) and id(value) not in learned]
     return _hash((*adapter.backbone_parameters(), *buffers, model.mean, model.std))
-
-
-def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    try:
-        saved = load_state(path)
-    except PixpromptError as error:
-        raise PromptError(f"{path} is no adapter file, or it is damaged; save the adapter again.") from error
-    if saved is None:
-        raise PromptError(f"{path} is missing.")
-    tensors, values = saved
-    if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, _SCHEMA):
-        raise PromptError(f"{path} is no adapter of schema {_SCHEMA}; load a run with pixprompt.deploy.")
-    if values.get("tensors_sha256") != _digest(tensors):
-        raise PromptError(f"{path} is damaged: its tensors do not match their digest. Save the adapter again.")
-    return tensors, values
 
 
 def _described(template: PixelTemplate) -> dict[str, Any]:

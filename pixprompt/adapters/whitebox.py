@@ -1,19 +1,22 @@
-"""What adapters that reach into a model share: a frozen part, a tuned part, and their counts."""
+"""What white-box adapters share: a frozen part, a tuned part, their counts, and how they are made by name."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 from torch import Generator, Tensor, nn
 
-from ..core import Access, AccessError, ConfigError, OutputTransform
+from ..core import Access, AccessError, ConfigError, Model, OutputTransform
 from ..models import TorchModel
 from ..outputs import Direct
+from ..seeds import seeded
 from ..tensor_checks import check_images
 from .beside import BesideModel
+from .method import METHODS, Method
 
-__all__ = ["Parts", "Supervised", "WhiteBox", "local_model"]
+__all__ = ["Parts", "Supervised", "WhiteBox", "local_model", "make_white_box"]
 
 Parts = tuple[Tensor, ...]
 """Tensors whose first dimension is N."""
@@ -25,8 +28,11 @@ class WhiteBox(BesideModel, ABC):
     """Images (N, 3, H, W) in [0, 1] -> target logits (N, K), through a backbone that stays as it is.
 
     Only what is learned is a parameter, a buffer or a submodule of an adapter; the backbone is held beside them.
-    `frozen` is everything before the first learned number, so its results may be kept between epochs; `tuned` is the
-    rest. Dropout is drawn from the generator that `tuned` is given, in training mode only.
+    `frozen` is everything before the first learned parameter, so its results may be cached between epochs; `tuned` is
+    the rest. Dropout is drawn from the generator that `tuned` is given, in training mode only.
+
+    Every method takes `generator` besides, which draws its first parameters, and raises a ConfigError where the model
+    is of another family than it needs.
 
     Args:
         model: The frozen model.
@@ -35,13 +41,13 @@ class WhiteBox(BesideModel, ABC):
 
     requires = Access.INTERNALS
     keeps: bool = False
-    """Whether `frozen` runs so much of the backbone that its results are worth keeping between epochs."""
+    """Whether `frozen` runs so much of the backbone that its results are worth caching between epochs."""
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
         super().__init__(model)
         self.output: OutputTransform = Direct(classes)
         self.recipe: tuple[str, dict[str, Any]] | None = None
-        """Method and options of `make_white_box` that build it again; None where it was built by hand."""
+        """Method and options with which `make_white_box` made it; None where it was built by hand."""
         self._dropout = Generator().manual_seed(0)
 
     @property
@@ -52,17 +58,17 @@ class WhiteBox(BesideModel, ABC):
 
     @property
     def num_tuned(self) -> int:
-        """Learned numbers, the head's included."""
+        """Learned parameters, the head's included."""
         return sum(parameter.numel() for parameter in self.parameters())
 
     @property
     def num_backbone(self) -> int:
-        """Numbers of the backbone without its classifier, of which `num_tuned` is a share."""
+        """Parameters of the backbone without its classifier, of which `num_tuned` is a share."""
         return sum(parameter.numel() for parameter in self.backbone_parameters())
 
     @property
     def share(self) -> float:
-        """Learned numbers over the backbone's."""
+        """Learned parameters over the backbone's."""
         return self.num_tuned / self.num_backbone
 
     @abstractmethod
@@ -70,7 +76,7 @@ class WhiteBox(BesideModel, ABC):
         """Returns the frozen parameters that this adapter runs through, without the model's own classifier."""
 
     def frozen(self, images: Tensor) -> Parts:
-        """Runs what comes before the first learned number.
+        """Runs what comes before the first learned parameter.
 
         Args:
             images: (N, 3, H, W) in [0, 1]; returned as they are if nothing comes before.
@@ -109,7 +115,47 @@ class WhiteBox(BesideModel, ABC):
         return self.outputs(images, generator=self._dropout if generator is None and self.training else generator)
 
     def constrain(self) -> None:
-        """After an optimiser step: nothing to do, the numbers may be any."""
+        """After an optimiser step: nothing to do, parameters may have any value."""
+
+
+def make_white_box(
+    method: str | Method,
+    model: Model | nn.Module,
+    classes: Sequence[str],
+    *,
+    generator: Generator | None = None,
+    **options: Any,
+) -> WhiteBox:
+    """Makes the adapter of a white-box method.
+
+    Args:
+        method: A name of METHODS, or a method.
+        model: The backbone: a torch model of this package, or a plain timm net, which is read by timm's own data
+            configuration.
+        classes: K target class names.
+        generator: Draws the first parameters; by default one that is seeded with 0.
+        options: The method's own settings; None stands for the default.
+
+    Raises:
+        AccessError: The model only answers.
+        ConfigError: The method is no white-box method or has no such option, or the options do not fit the model.
+        RangeError: A value lies outside its range.
+        UnknownName: There is no such method.
+    """
+    method = METHODS[method] if isinstance(method, str) else method
+    if not method.white_box:
+        raise ConfigError(f"method {method.name!r} is not a white-box method.")
+    own = {name: value for name, value in options.items() if value is not None}
+    known = [item.name for item in method.settings.options().values()]
+    for name in own:
+        if name not in known:
+            takes = ", ".join(known) or "none"
+            raise ConfigError(f"{method.name} has no option {name!r}; it takes {takes}. Leave it out.")
+    adapter: WhiteBox = method.maker()(
+        model=local_model(model), classes=tuple(classes), generator=seeded(generator), **own
+    )
+    adapter.recipe = (method.name, own)
+    return adapter
 
 
 def local_model(model: object) -> TorchModel:

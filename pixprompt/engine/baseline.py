@@ -12,8 +12,8 @@ from ..core import OutputTransform
 from ..ledger import Querier
 from ..models import DualEncoder
 from ..outputs import candidates
+from ..tensor_file import load_state, save_state
 from .answers import Answered, accuracy
-from .fit.checkpoint import load_state, save_state
 from .parts import Parts
 from .session import Session
 

@@ -54,7 +54,7 @@ def fit(
     """Fits an adapter by gradients, where it is, and leaves the best epoch in it, in evaluation mode.
 
     Args:
-        adapter: A `PixelPrompt`, or what `make_vpt`, `make_sa2vp` or `make_baseline` returned.
+        adapter: A `PixelPrompt`, or what `make_white_box` returned.
         train: The images to learn from.
         val: The images on which the best epoch is chosen; None keeps the last one.
         epochs: Passes over the training images.

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..adapters import ADAPTER_FILE
 from ..core import OutputTransform
 from ..data import CanvasSet
 from ..ledger import Querier
@@ -20,7 +21,6 @@ from .baseline import Baseline
 from .budget.counts import query_counts
 from .learners.learned import Learned, Solution
 from .result import RUNGS, Result, Score, peak_memory_mb
-from .saved.per_image_prompt import ADAPTER_FILE
 from .saved.pictures import Shown, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of
 from .session import Session

@@ -73,6 +73,10 @@ class Parts:
         """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
         return self.canvas == self.plain and self.template.blend.starts_blank
 
+    def facts(self) -> dict[str, Any]:
+        """Returns what an adapter file says of the run that made it."""
+        return {"canvas": self.plain.to_json(), "weights_sha256": self.weights_sha256, "seed": self.config.seed}
+
     def fitted(self, shrink: bool) -> Canvas:
         """Returns the canvas of an image that is shrunk into the template's frame, or fills it."""
         return prompt_canvas(self.plain, self.template.geometry.frame if shrink else 0)

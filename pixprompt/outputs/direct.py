@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from ..core import ShapeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["Direct"]
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..core import AnswerKind, ConfigError, ModelSpec, NamedSpec, PromptError, UnknownName
 from .base import Setup, Transform
 from .catalogue import OUTPUTS
+from .direct import Direct
 from .scores import NAMED
 from .sources import SourceNames
 
@@ -85,7 +86,7 @@ def output_from_json(
     spec: ModelSpec,
     encode_text: Callable[[Sequence[str]], Tensor] | None = None,
     logit_scale: float = 100.0,
-) -> Transform:
+) -> Transform | Direct:
     """Reads what `to_json` of a transform wrote; its logits are bit-equal.
 
     Args:
@@ -98,8 +99,10 @@ def output_from_json(
         PromptError: The description is damaged, or made for another kind of model.
     """
     try:
-        output = OUTPUTS[values["kind"]]
         classes = tuple(values["classes"])
+        if values["kind"] == Direct.kind:
+            return Direct(classes)
+        output = OUTPUTS[values["kind"]]
         _check_fit(output, spec, len(classes))
         if values.get("labels") and tuple(values["labels"]) != spec.labels:
             raise ConfigError(

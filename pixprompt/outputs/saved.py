@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from ..core import AnswerKind, ConfigError, ModelSpec, OutputTransform, PromptError, ShapeError
 from .catalogue import OUTPUTS
+from .direct import Direct
 
 __all__ = ["DOUBT", "SavedOutput", "array_from_json"]
 
@@ -83,6 +84,8 @@ class SavedOutput:
         size = self.spec.num_outputs
         if outputs.ndim != 2 or outputs.shape[1] != self.views * size:
             raise ShapeError(f"expected outputs (N, {self.views * size}), got {outputs.shape}.")
+        if self.kind == Direct.kind:
+            return outputs
         scores = _scores(outputs.reshape(-1, size).astype(np.float64), self.spec.answer, self.values.get("floor", 1e-6))
         if "weight" in self.arrays:  # reads the answers under several views together
             return self._linear(scores.reshape(outputs.shape)).astype(np.float32)
@@ -118,6 +121,8 @@ class SavedOutput:
 
     def _check(self) -> None:
         spec, values = self.spec, self.values
+        if self.kind == Direct.kind:
+            return
         if self.kind not in OUTPUTS:
             raise ConfigError(f"{self.kind!r} is unknown here. Was the prompt made by a newer pixprompt?")
         if values.get("labels") and tuple(values["labels"]) != spec.labels:

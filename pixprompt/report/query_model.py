@@ -13,9 +13,9 @@ from torch import Tensor
 from ..core import Access, BudgetError, Model, OutputTransform, PixpromptError
 from ..engine import Deployed, Reporter, deploy
 from ..engine.answers import batches, reproducible, to_images
-from ..engine.fit.checkpoint import load_state
 from ..optimizers import OPTIMIZERS
 from ..plots import Pixels
+from ..tensor_file import load_state
 from .embedding import tsne
 from .evidence import Evidence, Predictions, ReportOptions
 from .plan import Plan, plan_queries

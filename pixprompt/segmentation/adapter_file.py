@@ -9,8 +9,8 @@ from typing import Any
 import torch
 
 from ..core import PixpromptError, PromptError
-from ..engine.fit.checkpoint import load_state, save_state
 from ..models import TorchModel, load_model
+from ..tensor_file import load_state, save_state
 from ..version import __version__
 from .backbone import backbone_sha256, open_vit
 from .segmenter import Design, Segmenter

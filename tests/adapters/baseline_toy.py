@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torchvision.models import ResNet as VisionResNet
 from torchvision.models.resnet import BasicBlock as VisionBlock
 
-from pixprompt.adapters.baselines import make_baseline
+from pixprompt.adapters import make_white_box
 from pixprompt.adapters.baselines.base import Baseline
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.models import DualEncoder, TorchModel
@@ -95,7 +95,7 @@ def pictures(count: int = 3, seed: int = 1) -> Tensor:
 def made(name: str, model: TorchModel, **options: Any) -> Baseline:
     if name == "adaptformer":
         options = {"bottleneck": 6} | options
-    adapter = make_baseline(name, model, CLASSES, **options, generator=seeded(7))
+    adapter = make_white_box(name, model, CLASSES, **options, generator=seeded(7))
     assert isinstance(adapter, Baseline)
     return adapter
 

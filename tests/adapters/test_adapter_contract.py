@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from pixprompt.adapters import BASELINES, PixelPrompt, WhiteBox, make_baseline, make_sa2vp, make_vpt
+from pixprompt.adapters import METHODS, PixelPrompt, WhiteBox, make_sa2vp, make_vpt, make_white_box
 from pixprompt.core import AccessError, ConfigError, RangeError, ShapeError
 from pixprompt.models import TorchModel, as_model
 from pixprompt.outputs import make_output
@@ -29,17 +29,14 @@ def pixel(model: TorchModel) -> PixelPrompt:
     return PixelPrompt(template, model, output.refit(model(images).detach(), torch.arange(40) % len(CLASSES)))
 
 
-def baseline(name: str, model: TorchModel) -> WhiteBox:
-    return make_baseline(name, model, CLASSES, bottleneck=4 if name == "adaptformer" else None)
+def white_box(name: str, model: TorchModel) -> WhiteBox:
+    options = {"adaptformer": {"bottleneck": 4}, "vpt-shallow": {"dropout": 0.2}}.get(name, {})
+    return make_white_box(name, model, CLASSES, **options)
 
 
 MAKERS: dict[str, Callable[[TorchModel], Adapter]] = {
     "pixel": pixel,
-    "vpt-shallow": lambda model: make_vpt(model, CLASSES, deep=False, dropout=0.2),
-    "vpt-deep": lambda model: make_vpt(model, CLASSES),
-    "sa2vp-shallow": lambda model: make_sa2vp(model, CLASSES, deep=False),
-    "sa2vp-deep": lambda model: make_sa2vp(model, CLASSES),
-    **{name: partial(baseline, name) for name in BASELINES},
+    **{name: partial(white_box, name) for name in METHODS.builtin() if METHODS[name].white_box},
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixprompt.adapters.baselines import LoRA
+from pixprompt.adapters.baselines.lora import LoRA
 
 from ..backbones.vit_toy import vit_b
 from .baseline_toy import CLASSES, made, seeded

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pixprompt.adapters.baselines import AdaptFormer, BottleneckAdapter, LoRA, SideTuning
+from pixprompt.adapters.baselines.bottleneck import AdaptFormer, BottleneckAdapter
 from pixprompt.adapters.baselines.dense import Bottleneck, uniform
+from pixprompt.adapters.baselines.lora import LoRA
+from pixprompt.adapters.baselines.side import SideTuning
 from pixprompt.backbones.features import features
 from pixprompt.core import ConfigError
 

@@ -179,7 +179,7 @@ def test_new_maps_join_through_the_layer_or_as_they_are() -> None:
         answers[new_maps] = found(torch.rand(2, 3, 32, 32, generator=seeded()))
     assert torch.equal(answers[None], answers["through-layer"])
     assert (answers["direct"] - answers["through-layer"]).abs().max() > 1e-4
-    with pytest.raises(ConfigError, match="the shallow one has a single map"):
+    with pytest.raises(ConfigError, match="sa2vp-shallow has no option 'new_maps'"):
         make_sa2vp(vit(), CLASSES, deep=False, new_maps="direct")
 
 

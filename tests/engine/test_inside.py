@@ -12,14 +12,14 @@ from torch import nn
 from pixprompt.adapters import METHODS
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
-from pixprompt.engine.config.methods import grids
+from pixprompt.engine.config.grids import grids
 from pixprompt.engine.fit.adapter_fit import new_adapter
-from pixprompt.engine.fit.checkpoint import load_state, save_state
 from pixprompt.engine.fit.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap
+from pixprompt.tensor_file import load_state, save_state
 
 from .conftest import SIZE
 from .toy import KillAfter, Killed, history, numbers

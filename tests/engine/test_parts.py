@@ -6,9 +6,10 @@ import torch
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec, PixpromptError
 from pixprompt.engine import TrainConfig, wilson
 from pixprompt.engine.config.presets import resolve, uses_model_units
-from pixprompt.engine.fit.checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
+from pixprompt.engine.fit.checkpoint import pack_optimizer, unpack_optimizer
 from pixprompt.engine.parts import pick_autocast, pick_device
 from pixprompt.seeds import stream
+from pixprompt.tensor_file import load_state, save_state
 
 
 def spec(answer: AnswerKind = AnswerKind.LOGITS) -> ModelSpec:

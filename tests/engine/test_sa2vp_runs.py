@@ -14,7 +14,7 @@ from pixprompt.adapters.methods.sa2vp import SA2VP_PRESETS
 from pixprompt.core import ConfigError, ModelSpec
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.config.methods import grids
+from pixprompt.engine.config.grids import grids
 from pixprompt.engine.config.presets import resolve
 from pixprompt.engine.fit.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradient import GradientFit

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
 
 from torch import Generator, Tensor, nn
 
@@ -22,14 +21,8 @@ class Baseline(WhiteBox):
     """Features (N, D) that a method makes of images, and a classifier head on them.
 
     The backbone stays in evaluation mode: no dropout, and BatchNorm keeps the statistics it came with.
-
-    Args:
-        model: The frozen model.
-        classes: K target class names.
     """
 
-    options: ClassVar[tuple[str, ...]] = ()
-    """What `make_baseline` may pass on, besides the generator."""
     head: ClassifierHead
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
@@ -73,10 +66,7 @@ class LayerWise(Baseline):
     """A vision transformer with one learned part in each layer; the features are CLS after the final norm.
 
     Args:
-        model: A model that `ViT` opens.
-        classes: K target class names.
         part: Makes the learned part of one layer from D; called for each layer from the bottom.
-        generator: Draws the first head.
 
     Raises:
         ConfigError: The model is no vision transformer that can be opened.

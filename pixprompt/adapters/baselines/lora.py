@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, cast
+from typing import cast
 
 import torch
 from torch import Generator, Tensor, nn
@@ -27,20 +27,15 @@ class LoRA(LayerWise):
     The addition is made to activations: no weight of the backbone is copied, merged or given a gradient.
 
     Args:
-        model: A vision transformer of timm or open_clip.
-        classes: K target class names.
         rank: r.
         alpha: With the default rank the scale is 1.
         targets: Which of `TARGETS`.
-        generator: Draws the first weights.
 
     Raises:
         ConfigError: The model is no vision transformer, the rank exceeds D, or a target is unknown.
 
     Reference: arXiv 2106.09685, section 4.1.
     """
-
-    options: ClassVar[tuple[str, ...]] = ("rank",)
 
     def __init__(
         self,

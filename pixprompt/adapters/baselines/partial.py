@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Generator, Tensor, nn
 
@@ -25,10 +25,7 @@ class Partial(Baseline):
     tunes the final norm too. Evaluation mode stays: BatchNorm keeps its running statistics.
 
     Args:
-        model: The frozen model.
-        classes: K target class names.
         layers: k.
-        generator: Draws the first head.
 
     Raises:
         ConfigError: The model has fewer layers, or none that are known.
@@ -37,7 +34,6 @@ class Partial(Baseline):
     """
 
     keeps = True
-    options: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, layers: int = 1, generator: Generator) -> None:
         super().__init__(model, classes)

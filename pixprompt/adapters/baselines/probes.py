@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from torch import Generator, Tensor
 
 from ...models import TorchModel
@@ -33,11 +31,6 @@ class _Probe(Baseline):
 class LinearProbe(_Probe):
     """A linear classifier on the features of any model.
 
-    Args:
-        model: The frozen model.
-        classes: K target class names.
-        generator: Draws the first head.
-
     Reference: arXiv 2203.12119, section 4.1 (Linear).
     """
 
@@ -49,18 +42,13 @@ class MLPProbe(_Probe):
     """A classifier with k hidden layers on the features of any model.
 
     Args:
-        model: The frozen model.
-        classes: K target class names.
         layers: k.
-        generator: Draws the first head.
 
     Raises:
         ConfigError: k < 1.
 
     Reference: arXiv 2203.12119, section 4.1 (MLP-k).
     """
-
-    options: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, layers: int = 3, generator: Generator) -> None:
         super().__init__(model, classes, at_least_one("layers", layers), generator)

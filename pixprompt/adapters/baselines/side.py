@@ -28,10 +28,7 @@ class SideTuning(Baseline):
     that no second download is needed.
 
     Args:
-        model: The frozen model.
-        classes: K target class names.
         side_width: Channels of the side network's first stage.
-        generator: Draws the first weights.
 
     Reference: arXiv 1912.13503, equation 1; arXiv 2203.12119, section 4.1 (Sidetune).
     """

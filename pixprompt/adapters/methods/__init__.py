@@ -6,9 +6,9 @@ None of them imports torch: what makes a method is named, and imported when it i
 import importlib
 import pkgutil
 
-from ..method import METHODS, Grid, Learning, Method, MethodSettings, register
+from ..method import ADAPTER_FILE, METHODS, Grid, Learning, Method, MethodSettings, register
 
-__all__ = ["METHODS", "Grid", "Learning", "Method", "MethodSettings", "register"]
+__all__ = ["ADAPTER_FILE", "METHODS", "Grid", "Learning", "Method", "MethodSettings", "register"]
 
 for _module in pkgutil.iter_modules(__path__):
     importlib.import_module(f"{__name__}.{_module.name}")

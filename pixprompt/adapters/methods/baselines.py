@@ -52,36 +52,45 @@ class AdaptFormerSettings(MethodSettings):
     bottleneck: int | None = option(None, "Width inside its adapters.", low=1)
 
 
-def _baseline(name: str, line: str, defaults: Mapping[str, Any], **more: Any) -> None:
-    make = "pixprompt.adapters.baselines:make_baseline"
-    register(Method(name, line, make=make, arguments={"name": name}, defaults={**RECIPE, **defaults}, **more))
+def _baseline(name: str, line: str, place: str, defaults: Mapping[str, Any], **more: Any) -> None:
+    make = f"pixprompt.adapters.baselines.{place}"
+    register(Method(name, line, make=make, defaults={**RECIPE, **defaults}, **more))
 
 
 _SGD = Grid("sgd")
 
-_baseline("linear", "a linear classifier on frozen features", {"optimizer": "sgd"}, grid=_SGD)
+_baseline("linear", "a linear classifier on frozen features", "probes:LinearProbe", {"optimizer": "sgd"}, grid=_SGD)
 _baseline(
     "mlp",
     "a classifier with hidden layers on frozen features",
+    "probes:MLPProbe",
     {"optimizer": "sgd"},
     settings=MLPSettings,
     grid=_SGD,
     least_batch=2,  # it has batch statistics
 )
-_baseline("partial", "the last layers, tuned", {"lr": 0.001}, settings=PartialSettings)
-_baseline("full", "the whole backbone, tuned as a copy", {"lr": 0.0003})
-_baseline("bias", "BitFit: the biases of the backbone, tuned (arXiv 2106.10199)", {})
-_baseline("adapter", "a bottleneck after the MLP of each layer (arXiv 2005.00247)", {}, settings=BottleneckSettings)
+_baseline("partial", "the last layers, tuned", "partial:Partial", {"lr": 0.001}, settings=PartialSettings)
+_baseline("full", "the whole backbone, tuned as a copy", "copies:Full", {"lr": 0.0003})
+_baseline("bias", "BitFit: the biases of the backbone, tuned (arXiv 2106.10199)", "copies:Bias", {})
+_baseline(
+    "adapter",
+    "a bottleneck after the MLP of each layer (arXiv 2005.00247)",
+    "bottleneck:BottleneckAdapter",
+    {},
+    settings=BottleneckSettings,
+)
 _baseline(
     "side",
     "a small ConvNet of its own, blended into frozen features (arXiv 1912.13503)",
+    "side:SideTuning",
     {"optimizer": "sgd", "lr": 0.01},
     grid=_SGD,
 )
-_baseline("lora", "low-rank additions to queries and values (arXiv 2106.09685)", {}, settings=LoRASettings)
+_baseline("lora", "low-rank additions to queries and values (arXiv 2106.09685)", "lora:LoRA", {}, settings=LoRASettings)
 _baseline(
     "adaptformer",
     "a bottleneck beside the MLP of each layer (arXiv 2205.13535)",
+    "bottleneck:AdaptFormer",
     {},
     settings=AdaptFormerSettings,
 )

@@ -33,7 +33,7 @@ register(
         name="blackvip",
         line="BlackVIP: a prompt for each image, learned from answers (arXiv 2303.14773)",
         learning=Learning.ANSWERS,
-        make="pixprompt.adapters.coordinator:Coordinator",
+        make="pixprompt.adapters.coordinator:make_coordinator",
         settings=BlackVIPSettings,
         per_image=True,
         answer_defaults={"optimizer": "spsa-gc", "fit": "resize"},

@@ -96,7 +96,7 @@ for _name, _deep, _line in (
         Method(
             name=_name,
             line=_line,
-            make="pixprompt.adapters.sa2vp:make_sa2vp",
+            make="pixprompt.adapters.sa2vp.make:sa2vp_of",
             arguments={"deep": _deep},
             settings=SA2VPDeepSettings if _deep else SA2VPSettings,
             defaults=RECIPE,

@@ -50,7 +50,7 @@ register(
     Method(
         name="vpt-shallow",
         line="VPT: learned tokens at the first layer of a transformer (arXiv 2203.12119)",
-        make="pixprompt.adapters.vpt:make_vpt",
+        make="pixprompt.adapters.vpt.make:vpt_of",
         arguments={"deep": False},
         settings=VPTSettings,
         defaults=RECIPE,
@@ -61,7 +61,7 @@ register(
     Method(
         name="vpt-deep",
         line="VPT: learned tokens at every layer of a transformer (arXiv 2203.12119)",
-        make="pixprompt.adapters.vpt:make_vpt",
+        make="pixprompt.adapters.vpt.make:vpt_of",
         arguments={"deep": True},
         settings=VPTDeepSettings,
         defaults={**RECIPE, "lr": 0.01},

@@ -28,10 +28,7 @@ class ConvNetSA2VP(StagedSA2VP):
     BatchNorm works with the statistics that the model came with.
 
     Args:
-        model: A ResNet or a ConvNeXt, timm's or torchvision's; never changed.
-        classes: K target class names.
         options: See `SA2VPOptions`.
-        generator: Draws maps, adapters and head.
 
     Raises:
         ConfigError: The model is something else, its fullest stage has one block only, or its grids cannot be scaled

@@ -20,8 +20,6 @@ class SA2VP(TwoPathway):
     """An image pathway, which answers, and a prompt pathway beside it, both through the same frozen layers.
 
     Args:
-        model: Never changed.
-        classes: K target class names.
         options: See `SA2VPOptions`.
 
     Reference: arXiv 2312.10376, section 3.

@@ -72,14 +72,11 @@ class StagedSA2VP(SA2VP):
     The map goes once for all images through the stages below; in training all images of a batch share its dropout.
 
     Args:
-        model: Never changed.
-        classes: K target class names.
         options: See `SA2VPOptions`.
         view: Of the model.
         number: Of the stage of interaction, see `fullest`.
         layers: Its blocks.
         shapes: Of the map at the input, and of prompts where they meet the image.
-        generator: Draws maps, adapters and head.
     """
 
     keeps = True

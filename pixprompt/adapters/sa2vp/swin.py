@@ -22,10 +22,7 @@ class SwinSA2VP(StagedSA2VP):
     belong to the block's own attention.
 
     Args:
-        model: With a timm Swin transformer (version 1); never changed.
-        classes: K target class names.
         options: See `SA2VPOptions`; `map_scale` must be 1.
-        generator: Draws maps, adapters and head.
 
     Raises:
         ConfigError: The model is no Swin, its fullest stage has one block only, or the map is scaled.

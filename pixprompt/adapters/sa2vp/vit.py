@@ -37,10 +37,7 @@ class ViTSA2VP(SA2VP):
     their own place; CLS queries everything.
 
     Args:
-        model: With a timm or open_clip vision transformer; never changed.
-        classes: K target class names.
         options: See `SA2VPOptions`.
-        generator: Draws maps, adapters and head.
 
     Raises:
         ConfigError: The model is no vision transformer, or its grid cannot be scaled so.

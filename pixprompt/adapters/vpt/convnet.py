@@ -25,10 +25,7 @@ class PaddedConvNet(WhiteBox):
     every step brings them back.
 
     Args:
-        model: A ResNet or a ConvNeXt; never changed.
-        classes: K target class names.
         pad: p, in pixels.
-        generator: Draws the pixels, uniform in [0, 1], and the head.
 
     Raises:
         ConfigError: The model is something else, or p is not positive.
@@ -74,13 +71,11 @@ class ChannelConvNet(WhiteBox):
     """Learned channels beneath the image, one picture for all images, with their own part of the first convolution.
 
     The backbone's own part stays frozen; the two are added. The new part starts at 0, so that the first features are
-    those of the backbone. (The public code learns the whole first convolution.)
+    those of the backbone; the channels start uniform, with the bound of VPT's tokens. (The public code learns the
+    whole first convolution.)
 
     Args:
-        model: A ResNet or a ConvNeXt; never changed.
-        classes: K target class names.
         channels: C.
-        generator: Draws the channels, uniform with the bound of VPT's tokens, and the head.
 
     Raises:
         ConfigError: The model is something else, or C is not positive.

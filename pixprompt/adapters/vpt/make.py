@@ -11,18 +11,17 @@ from ...backbones import ViT
 from ...backbones.swin import Swin
 from ...core import ConfigError
 from ...models import TorchModel
-from ...seeds import seeded
-from ..whitebox import WhiteBox, local_model
+from ..whitebox import WhiteBox, make_white_box
 from .convnet import ChannelConvNet, PaddedConvNet
 from .options import VPTOptions
 from .swin import SwinVPT
 from .vit import ViTVPT
 
-__all__ = ["make_vpt"]
+__all__ = ["make_vpt", "vpt_of"]
 
 _TOKENS = 10
 _DEEP_DROPOUT = 0.1
-_CONVNETS = ("ConvNeXt", "ResNet")
+_CONVNETS = {"ConvNeXt", "ResNet"}
 
 
 def make_vpt(
@@ -30,16 +29,8 @@ def make_vpt(
     classes: Sequence[str],
     *,
     deep: bool = True,
-    tokens: int | None = None,
-    depth: int | None = None,
-    depth_from: str | None = None,
-    shared: bool = False,
-    location: str | None = None,
-    pool: str | None = None,
-    dropout: float | None = None,
-    projection: int | None = None,
-    layout: str | None = None,
     generator: Generator | None = None,
+    **options: Any,
 ) -> WhiteBox:
     """Makes VPT-shallow or VPT-deep for a ViT or a Swin, or VPT's learned pixels for a ConvNet.
 
@@ -47,115 +38,84 @@ def make_vpt(
         model: Never changed. A plain timm net is read by timm's own data configuration.
         classes: K target class names.
         deep: Prompts at every layer, or at `depth` of them; False for the input alone.
-        tokens: Prompts per layer, 10 by default; for a ConvNet the pixels on each side, 5 by default, or the
+        generator: Draws all first parameters; by default one that is seeded with 0.
+        options: None stands for the default.
+            tokens: Prompts per layer, 10 by default; for a ConvNet the pixels on each side, 5 by default, or the
             channels beneath the image, 1 by default.
-        depth: With `deep`, how many layers have prompts of their own; all by default.
-        depth_from: "bottom" (the default) or "top": where these layers are.
-        shared: The same prompts at all of them.
-        location: Of LOCATIONS, "prepend" by default; "padding" (the default) or "concat-channel" for a ConvNet.
-        pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default. (The paper's public
-            code reads "image-and-prompt" of a Swin; see `SwinVPT`.)
-        dropout: Of prompts, in [0, 1); 0.1 for deep and 0 for shallow ones by default.
-        projection: Width of prompts before a learned linear layer; none by default.
-        layout: Of a Swin: "image" by default; "legacy" reproduces a defect of the public code, see `prompted_block`.
-        generator: Draws all first numbers; by default one that is seeded with 0.
+            depth: With `deep`, how many layers have prompts of their own; all by default.
+            depth_from: "bottom" (the default) or "top": where these layers are.
+            shared: The same prompts at all of them.
+            location: Of LOCATIONS, "prepend" by default; "padding" (the default) or "concat-channel" for a ConvNet.
+            pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default. (The paper's
+            public code reads "image-and-prompt" of a Swin; see `SwinVPT`.)
+            dropout: Of prompts, in [0, 1); 0.1 for deep and 0 for shallow ones by default.
+            projection: Width of prompts before a learned linear layer; none by default.
+            layout: Of a Swin: "image" by default; "legacy" reproduces a defect of the public code, see
+            `prompted_block`.
 
     Raises:
         ConfigError: The options do not fit the model, or each other.
-        RangeError: A number lies outside its range.
+        RangeError: A value lies outside its range.
 
     Reference: arXiv 2203.12119.
     """
-    options: dict[str, Any] = {
-        "tokens": tokens,
-        "depth": depth,
-        "depth_from": depth_from,
-        "shared": shared or None,
-        "location": location,
-        "pool": pool,
-        "dropout": dropout,
-        "projection": projection,
-        "layout": layout,
-    }
-    options = {name: value for name, value in options.items() if value is not None}
-    adapter = _made(local_model(model), tuple(classes), deep, options, seeded(generator))
-    adapter.recipe = ("vpt-deep" if deep else "vpt-shallow", options)
-    return adapter
+    return make_white_box("vpt-deep" if deep else "vpt-shallow", model, classes, generator=generator, **options)
 
 
-def _made(
-    model: TorchModel, classes: tuple[str, ...], deep: bool, options: Mapping[str, Any], generator: Generator
+def vpt_of(
+    model: TorchModel, classes: tuple[str, ...], *, deep: bool, generator: Generator, **options: Any
 ) -> WhiteBox:
-    names = ("depth", "depth_from", "shared", "location", "pool", "dropout", "projection", "layout")
-    given, tokens = {name: options.get(name) for name in names}, options.get("tokens")
-    if not deep and given["depth"] not in (None, 1):
-        raise ConfigError(f"vpt-shallow has prompts at one layer, got depth {given['depth']}. Choose vpt-deep.")
-    if given["dropout"] is None and deep and tokens != 0:
-        given["dropout"] = _DEEP_DROPOUT
+    """Makes what `make_vpt` describes, of options that are not None."""
+    if deep and options.get("tokens") != 0:
+        options.setdefault("dropout", _DEEP_DROPOUT)
     kind = {origin.__name__ for origin in type(model.net).__mro__}
-    if kind.intersection(_CONVNETS):
-        return _for_convnet(model, classes, deep, tokens, given, generator)
+    if kind & _CONVNETS:
+        return _for_convnet(model, classes, deep, options, generator)
     if "SwinTransformer" in kind:
-        return _for_swin(model, classes, deep, _TOKENS if tokens is None else tokens, given, generator)
-    return _for_vit(model, classes, deep, tokens, given, generator)
+        return _for_swin(model, classes, deep, options, generator)
+    return _for_vit(model, classes, deep, options, generator)
 
 
 def _for_vit(
-    model: TorchModel,
-    classes: tuple[str, ...],
-    deep: bool,
-    tokens: int | None,
-    given: Mapping[str, Any],
-    generator: Generator,
+    model: TorchModel, classes: tuple[str, ...], deep: bool, options: dict[str, Any], generator: Generator
 ) -> WhiteBox:
-    _refuse(given, "a ViT", {"layout": ()})
-    chosen = {name: value for name, value in given.items() if value is not None}
-    place = chosen.get("location", "prepend")
-    if deep and place in ("prepend-pixel", "concat-channel"):
-        raise ConfigError(f"location {place!r} is the input of the whole model. Choose vpt-shallow.")
-    if tokens is None and place not in ("add", "add-one"):
-        tokens = 1 if place == "concat-channel" else _TOKENS
-    if deep and place == "prepend" and chosen.get("depth_from") == "top" and "depth" not in chosen:
+    _refuse(options, "a ViT", {"layout": ()})
+    location = options.get("location", "prepend")
+    if deep and location in ("prepend-pixel", "concat-channel"):
+        raise ConfigError(f"location {location!r} is the input of the whole model. Choose vpt-shallow.")
+    if location in ("add", "add-one"):
+        options.setdefault("tokens", None)
+    options.setdefault("tokens", 1 if location == "concat-channel" else _TOKENS)
+    if deep and location == "prepend" and options.get("depth_from") == "top" and "depth" not in options:
         raise ConfigError("depth_from 'top' counts the layers of depth: say how many, or leave it out.")
     if deep:
-        chosen.setdefault("depth", ViT(model).depth)
-    return ViTVPT(model, classes, VPTOptions(tokens=tokens, **chosen), generator=generator)
+        options.setdefault("depth", ViT(model).depth)
+    return ViTVPT(model, classes, VPTOptions(**options), generator=generator)
 
 
 def _for_swin(
-    model: TorchModel,
-    classes: tuple[str, ...],
-    deep: bool,
-    tokens: int,
-    given: Mapping[str, Any],
-    generator: Generator,
+    model: TorchModel, classes: tuple[str, ...], deep: bool, options: dict[str, Any], generator: Generator
 ) -> WhiteBox:
     Swin(model)
-    _refuse(given, "a Swin", {"location": ("prepend",), "depth_from": ("bottom",), "shared": ()})
-    names = ("depth", "pool", "dropout", "projection", "layout")
-    chosen = {name: given[name] for name in names if given[name] is not None}
-    return SwinVPT(model, classes, tokens=tokens, deep=deep, generator=generator, **chosen)
+    _refuse(options, "a Swin", {"location": ("prepend",), "depth_from": ("bottom",), "shared": (False,)})
+    own = {name: value for name, value in options.items() if name not in ("location", "depth_from", "shared")}
+    return SwinVPT(model, classes, deep=deep, generator=generator, **{"tokens": _TOKENS, **own})
 
 
 def _for_convnet(
-    model: TorchModel,
-    classes: tuple[str, ...],
-    deep: bool,
-    tokens: int | None,
-    given: Mapping[str, Any],
-    generator: Generator,
+    model: TorchModel, classes: tuple[str, ...], deep: bool, options: dict[str, Any], generator: Generator
 ) -> WhiteBox:
     if deep:
         raise ConfigError(f"{model.spec.name} is a ConvNet: it has prompts at its input only. Choose vpt-shallow.")
-    allowed: dict[str, tuple[str, ...]] = dict.fromkeys(given, ())
-    _refuse(given, "a ConvNet", {**allowed, "depth": (), "location": ("padding", "concat-channel")})
-    if given["location"] == "concat-channel":
-        return ChannelConvNet(model, classes, channels=1 if tokens is None else tokens, generator=generator)
-    return PaddedConvNet(model, classes, pad=5 if tokens is None else tokens, generator=generator)
+    others: dict[str, tuple[object, ...]] = dict.fromkeys(options.keys() - {"tokens"}, ())
+    _refuse(options, "a ConvNet", {**others, "location": ("padding", "concat-channel")})
+    if options.get("location") == "concat-channel":
+        return ChannelConvNet(model, classes, channels=options.get("tokens", 1), generator=generator)
+    return PaddedConvNet(model, classes, pad=options.get("tokens", 5), generator=generator)
 
 
-def _refuse(given: Mapping[str, Any], what: str, allowed: Mapping[str, tuple[str, ...]]) -> None:
+def _refuse(options: Mapping[str, Any], what: str, allowed: Mapping[str, tuple[object, ...]]) -> None:
     for name, values in allowed.items():
-        if given[name] is not None and given[name] not in values:
-            advice = f"choose {' or '.join(values)}" if values else "leave it out"
-            raise ConfigError(f"VPT of {what} does not know {name} {given[name]!r}; {advice}.")
+        if name in options and options[name] not in values:
+            advice = f"choose {' or '.join(map(str, values))}" if values and False not in values else "leave it out"
+            raise ConfigError(f"VPT of {what} does not know {name} {options[name]!r}; {advice}.")

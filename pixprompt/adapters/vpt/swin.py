@@ -32,8 +32,6 @@ class SwinVPT(WhiteBox):
     block, it is not computed.
 
     Args:
-        model: A timm Swin transformer; never changed.
-        classes: K target class names.
         tokens: P, prompts per set; 0 leaves the head alone.
         deep: A set for each block, of its stage's width; if not, one set in front of the first block.
         depth: With `deep`, how many blocks from the bottom have a set; None for all.
@@ -41,7 +39,6 @@ class SwinVPT(WhiteBox):
         projection: Width of the prompts before a learned linear layer, one per stage; None for the stage's own width.
         pool: Which final tokens the head reads, of SWIN_POOLS.
         layout: Of `prompted_block`; "legacy" reproduces a defect of the public code.
-        generator: Draws prompts, projections and head.
 
     Raises:
         ConfigError: The model is no Swin, or an option does not fit it.

@@ -22,10 +22,7 @@ class ViTVPT(WhiteBox):
     """Visual prompt tuning of a ViT.
 
     Args:
-        model: With a timm or open_clip vision transformer; never changed.
-        classes: K target class names.
         options: Where the prompts are, and how many.
-        generator: Draws prompts and head.
 
     Raises:
         ConfigError: The model is no vision transformer, or the options do not fit it.

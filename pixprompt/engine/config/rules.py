@@ -6,8 +6,8 @@ from ...adapters import Learning
 from ...core import Access, AccessError, ConfigError, Model
 from ...optimizers import OPTIMIZERS
 from ...settings import flag
+from .grids import grids
 from .groups import PromptSettings
-from .methods import grids
 from .train_config import TrainConfig, idle_option
 
 __all__ = ["check_settings"]

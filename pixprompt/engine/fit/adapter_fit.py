@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...adapters import PixelPrompt, WhiteBox
+from ...adapters import PixelPrompt, WhiteBox, make_white_box
 from ...seeds import stream
-from ..config.methods import make_adapter
 from ..config.train_config import TrainConfig
 from ..parts import Parts, pick_autocast
 from ..report import Reporter
@@ -19,8 +18,10 @@ __all__ = ["fit_adapter", "new_adapter"]
 
 def new_adapter(parts: Parts, seed: int) -> WhiteBox:
     """Returns the white-box adapter of a run as it starts; its first parameters depend on the seed alone."""
-    config = parts.config
-    return make_adapter(config, parts.model, parts.data.classes, generator=stream(seed, "init")).to(parts.device)
+    config, generator = parts.config, stream(seed, "init")
+    return make_white_box(
+        config.method, parts.model, parts.data.classes, generator=generator, **config.adapter.to_json()
+    ).to(parts.device)
 
 
 def fit_adapter(

@@ -1,4 +1,4 @@
-"""Checkpoints: one safetensors file, replaced at once, with everything that the next epoch needs."""
+"""The state of an optimiser, in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...tensor_file import load_state, save_state
-
-__all__ = ["load_state", "pack_optimizer", "save_state", "unpack_optimizer"]
+__all__ = ["pack_optimizer", "unpack_optimizer"]
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -18,10 +18,11 @@ from ...models import DirectQuerier
 from ...optimizers import OPTIMIZERS, warmup_cosine
 from ...outputs import output_from_json
 from ...seeds import stream
+from ...tensor_file import load_state, save_state
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..report import Reporter
-from .checkpoint import load_state, pack_optimizer, save_state, unpack_optimizer
+from .checkpoint import pack_optimizer, unpack_optimizer
 from .inputs import TrainInputs
 from .losses import loss_of
 

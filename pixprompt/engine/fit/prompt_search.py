@@ -16,10 +16,8 @@ from ...seeds import stream
 from ...templates import make_basis
 from ..answers import Answered
 from ..budget.allocation import Allocation
-from ..config.methods import own_settings
 from ..config.train_config import TrainConfig
 from ..parts import Parts
-from ..saved.per_image_prompt import coordinator_of
 from ..session import Session
 from .cross_fit import Choice, choose
 from .first_answers import FirstAnswers
@@ -193,12 +191,12 @@ def _first_start(parts: Parts) -> Start:
 def _prompters(parts: Parts) -> Callable[[Start], Prompter]:
     """Returns what makes a prompter of a start; they share a basis or an encoder, which are costly to make."""
     config, template = parts.config, parts.template
-    if config.method.per_image:
-        coordinator = coordinator_of(parts)
-        return lambda start: coordinator
     if config.method.learning is Learning.ANSWERS:
-        own: Prompter = config.method.maker()(template, **own_settings(config))
-        return lambda start: own
+        options = {name: value for name, value in config.adapter.to_json().items() if value is not None}
+        if config.method.per_image:
+            options["device"] = parts.device
+        prompter: Prompter = config.method.maker()(template, **options)
+        return lambda start: prompter
     basis = make_basis(
         config.search.basis or "", template, size=config.search.basis_size, generator=stream(config.seed, "basis")
     )

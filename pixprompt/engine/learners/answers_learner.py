@@ -11,12 +11,13 @@ from torch import Tensor
 
 from ...core import ConfigError
 from ...data import Data
-from ...ledger import Budget, Journal, OpenVocabulary
+from ...ledger import Budget, Journal, OpenVocabulary, probe_queries
 from ...ledger.ledger import PRICE
 from ...models import DualEncoder
 from ...outputs import OUTPUTS, candidates
+from ...remote import RemoteModel
 from ..baseline import Baseline
-from ..budget.allocation import Allocation
+from ..budget.allocation import Allocation, reserve_of
 from ..config.train_config import FREE
 from ..fit.cross_fit import Choice, CrossFit, choose, stratified_order
 from ..fit.first_answers import FirstAnswers, NoiseCheck
@@ -73,13 +74,25 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         self.allocation = self.allocate(parts.config.search.budget or 0)
         self._check_output()
 
-    @abstractmethod
     def allocate(self, budget: int) -> Allocation:
         """Divides a budget, the queries included that the model took while it was built.
 
         Raises:
             ConfigError: It is too small for what is asked.
         """
+        probed = probe_queries(self.parts.model)
+        reserve = reserve_of(budget) if isinstance(self.parts.model, RemoteModel) else 0
+        return replace(self.divide(max(0, budget - probed - reserve)), probe=probed, reserve=reserve)
+
+    @abstractmethod
+    def divide(self, budget: int) -> Allocation:
+        """Divides what `allocate` leaves."""
+
+    @property
+    def num_train(self) -> int:
+        """Training images that may be queried."""
+        count = len(self.parts.data.train)
+        return min(count, self.parts.config.search.head_images or count)
 
     def _check_output(self) -> None:
         model, kind = self.parts.model, self.parts.config.output.kind or ""

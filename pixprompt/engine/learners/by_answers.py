@@ -9,10 +9,10 @@ import torch
 
 from ...adapters import BarPrompter, Coordinator, InBasis
 from ...ledger import Journal
-from ..budget.allocation import Allocation
-from ..budget.queries import allocation_of
+from ..budget.allocation import Allocation, allocate
 from ..fit.cross_fit import stratified_order
 from ..fit.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
+from ..fit.initial_prompts import num_starts
 from ..fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
 from ..fit.zeroth_order import Candidate
 from ..parts import Parts
@@ -34,9 +34,19 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
         super().__init__(parts)
         self.search = PromptSearch(parts) if self.allocation.prompt else None
 
-    def allocate(self, budget: int) -> Allocation:
+    def divide(self, budget: int) -> Allocation:
         """See `AnswersLearner`."""
-        return allocation_of(self.parts)
+        config, data = self.parts.config, self.parts.data
+        return allocate(
+            budget,
+            num_train=self.num_train,
+            num_val=len(data.val),
+            num_test=len(data.test),
+            has_prompt=config.method.file is not None,
+            num_classes=len(data.classes),
+            num_starts=num_starts(self.parts),
+            test_images=config.search.test_images,
+        )
 
     @property
     def num_params(self) -> int:

@@ -7,19 +7,20 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...adapters import PixelPrompt, WhiteBox
+from ...adapters import PixelPrompt, WhiteBox, save_adapter
+from ...core import ConfigError
 from ...models import DirectQuerier
 from ...seeds import stream
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
-from ..budget.queries import check_budget, gradient_queries
+from ..config.grids import grids
+from ..config.presets import query_budget
 from ..fit.adapter_fit import fit_adapter, new_adapter
 from ..fit.gradient import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..report import Reporter
 from ..run_folder import RunFolder, identity
-from ..saved.adapter_file import save_tuned
 from ..saved.prompt_png import trained_prompt
 from ..session import Session
 from .learned import Learned, Learner, Solution
@@ -33,7 +34,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         config, self.output = parts.config, parts.output()
-        check_budget(config, self.queries())
+        self._check_budget()
         self.adapter: PixelPrompt | WhiteBox
         if parts.config.method.white_box:
             self.adapter = new_adapter(parts, config.seed)
@@ -53,7 +54,39 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
 
     def queries(self) -> dict[str, int]:
         """See `Learner`."""
-        return gradient_queries(self.parts, self.output)
+        parts, fit, data = self.parts, self.parts.config.fit, self.parts.data
+        train, val, test, epochs = len(data.train), len(data.val), len(data.test), fit.epochs or 0
+        if not parts.config.method.white_box:
+            return {
+                "no_prompt": train + val + test,
+                "first_prompt": train if self.output.fits and not parts.starts_plain else 0,
+                "training": epochs * train,
+                "selection": epochs * val,
+                "prompt_float": val + test,
+                "prompt_png": val + test,
+            }
+        # At most: what the frozen part makes of an image is cached where it fits into memory.
+        rates, decays = grids(parts.config) if fit.grid_search else ((0.0,), (0.0,))
+        passes = len(rates) * len(decays) * epochs
+        final = fit.seeds * epochs * (train + val) if fit.grid_search else 0
+        return {
+            "no_prompt": train + val + test,
+            "training": passes * train + final,
+            "selection": passes * val,
+            "adapter": fit.seeds * test + (0 if fit.grid_search else val),
+        }
+
+    def _check_budget(self) -> None:
+        """Makes sure that the run, whose queries are known beforehand, stays within its budget, if it has one."""
+        search = self.parts.config.search
+        if search.budget is None and search.max_cost is None:
+            return
+        needed, allowed = sum(self.queries().values()), query_budget(self.parts.config)
+        if needed > allowed:
+            raise ConfigError(
+                f"learning by gradients as configured asks {needed} queries, the budget is {allowed}. Leave out "
+                "--optimizer to learn from answers within it, or take fewer --epochs or --shots."
+            )
 
     def open(self, folder: RunFolder, reporter: Reporter) -> Session[DirectQuerier]:
         """See `Learner`."""
@@ -158,7 +191,7 @@ def white_box_solution(parts: Parts, adapter: WhiteBox, val: Answered | None) ->
         output=adapter.output,
         val=val,
         outputs=outputs,
-        write=lambda path: save_tuned(path, parts, adapter, adapter.state_dict()),
+        write=lambda path: save_adapter(path, adapter, **parts.facts()),
         is_better=True,
         name="adapter",
     )

@@ -19,7 +19,7 @@ from ...files import make_folder, read_json, write_json
 from ...models import DirectQuerier
 from ..answers import Answered, score
 from ..baseline import Baseline
-from ..config.methods import grids, scales
+from ..config.grids import grids, scales
 from ..fit.adapter_fit import fit_adapter, new_adapter
 from ..fit.gradient import Fit
 from ..fit.inputs import TrainInputs, inputs_of

@@ -17,16 +17,15 @@ from torch import Tensor
 
 from ...core import ConfigError
 from ...data import Data
-from ...ledger import Journal, probe_queries
+from ...ledger import Journal
 from ...outputs import OUTPUTS, to_scores
 from ...prompt import Committee, Prompt
-from ...remote import RemoteModel
 from ...search.evidence import detectable_gain
 from ...search.pool import AnswerPool
 from ...search.race import PLAIN, Race, Winner
 from ...views import View, catalogue
 from ..answers import Answered
-from ..budget.allocation import Allocation, reserve_of
+from ..budget.allocation import Allocation
 from ..budget.view_budget import allocate_views
 from ..fit.cross_fit import Choice, choose, stratified_order
 from ..fit.first_answers import check_drift, check_noise, query_first
@@ -90,25 +89,18 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         predictions = parts.config.search.predictions
         return Race(len(self.views), len(parts.data.classes), predictions, size=self.size)
 
-    def allocate(self, budget: int) -> Allocation:
+    def divide(self, budget: int) -> Allocation:
         """See `AnswersLearner`."""
-        parts, search = self.parts, self.parts.config.search
-        probed = probe_queries(parts.model)
-        reserve = reserve_of(budget) if isinstance(parts.model, RemoteModel) else 0
-        plan = allocate_views(
-            max(0, budget - probed - reserve),
-            num_train=self._num_train,
+        parts = self.parts
+        return allocate_views(
+            budget,
+            num_train=self.num_train,
             num_test=len(parts.data.test),
             num_classes=len(parts.data.classes),
             size=self.size,
-            test_images=search.test_images,
+            test_images=parts.config.search.test_images,
             opens=lambda queries, images: self.race.opening(queries, images)[0] > 0,
         )
-        return replace(plan, probe=probed, reserve=reserve)
-
-    @property
-    def _num_train(self) -> int:
-        return min(len(self.parts.data.train), self.parts.config.search.head_images or len(self.parts.data.train))
 
     @property
     def num_params(self) -> int:
@@ -120,7 +112,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         plan = self.allocation
         if not plan.search:
             return [f"No prompt will be looked for: {self.why_not}."]
-        views, images = self.race.opening(plan.search, self._num_train)
+        views, images = self.race.opening(plan.search, self.num_train)
         gain = detectable_gain(images, _DISAGREEMENT)
         found = f"a gain of {gain:.0%}" if gain < 1 else "no gain whatever"
         return [
@@ -140,7 +132,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         session = replace(session, parts=replace(session.parts, floor=first.floor))
         noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labelled=0, left=0)
         budget.keep = plan.test + plan.noise // 2
-        spec, order = session.parts.spec, first.order[: self._num_train]
+        spec, order = session.parts.spec, first.order[: self.num_train]
         pool = AnswerPool(
             query=lambda view, chosen: session.query_pages("train", [self.pages[view]], chosen).outputs,
             order=order,
@@ -280,7 +272,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
     def why_not(self) -> str:
         """Why the budget pays for no race, and which would."""
         if self.least_budget == _NO_BUDGET:
-            return f"{self._num_train} labelled images are too few to tell views apart"
+            return f"{self.num_train} labelled images are too few to tell views apart"
         return f"a race needs a budget of {self.least_budget} queries or more"
 
     @cached_property

@@ -259,17 +259,20 @@ def _deploy_adapter(
     path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
 ) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
+    from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
     from ...models import DirectQuerier
     from ..parts import device_of, pick_device
-    from .adapter_file import load_tuned
-    from .per_image_prompt import ADAPTER_FILE
+    from .adapted_model import AdaptedModel, NoPrompt
 
     if model is None or isinstance(model, str):
-        file = weights or (config.model.weights if model is None else None)
-        model = open_model(model or config.model.name, weights=file, device=pick_device(device))
-    place = device_of(model, device)
-    plain, tuned = load_tuned(path / ADAPTER_FILE, model)
-    return Deployed(plain, DirectQuerier(tuned), TensorReader(tuned.adapter.output, place), config, place)
+        weights = weights or (config.model.weights if model is None else None)
+        model = open_model(model or config.model.name, weights=weights, device=pick_device(device))
+    place, file = device_of(model, device), AdapterFile.read(path / ADAPTER_FILE)
+    adapter = file.adapter(model)
+    if not isinstance(adapter, WhiteBox):
+        raise PromptError(f"{file.path} holds a pixel prompt, but the run is of method {config.method.name!r}.")
+    prompt, reader = NoPrompt(file, adapter.num_tuned), TensorReader(adapter.output, place)
+    return Deployed(prompt, DirectQuerier(AdaptedModel(adapter)), reader, config, place)
 
 
 def _load_model(

@@ -1,61 +1,36 @@
-"""BlackVIP's coordinator in a run: its encoder, and the file that holds it."""
+"""A prompt for each image, as a run saved it."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from ...adapters import Coordinator, CoordinatorSpec
+from ...adapters import ADAPTER_FILE, AdapterFile, Coordinator, CoordinatorSpec
+from ...adapters.coordinator import load_encoder
 from ...canvas import Canvas
-from ...core import Model, OutputTransform, PromptError
-from ...files import file_sha256, write_bytes
-from ...models import load_model
-from ...version import __version__
+from ...core import OutputTransform, PromptError
 from ..answers import Pixels, to_images
-from ..config.train_config import TrainConfig, run_config
-from ..fit.checkpoint import load_state
+from ..config.train_config import run_config
 from ..parts import Parts
 
-__all__ = ["ADAPTER_FILE", "PerImagePrompt", "coordinator_of", "load_per_image", "save_coordinator"]
-
-ADAPTER_FILE = "adapter.safetensors"
-
-
-def coordinator_of(parts: Parts) -> Coordinator:
-    """Builds a new coordinator for the images of a run."""
-    encoder, digest = _encoder(parts.config, parts.device)
-    return Coordinator.beside(encoder, parts.spec.image_size, weights_sha256=digest)
-
-
-def _encoder(config: TrainConfig, device: str) -> tuple[Model, str]:
-    """Loads the encoder, with the digest of its weights file; empty where there is none."""
-    own = config.options()
-    weights = Path(own["encoder_weights"]) if own["encoder_weights"] else None
-    return load_model(own["encoder"] or "", weights=weights, device=device), file_sha256(weights) if weights else ""
+__all__ = ["PerImagePrompt", "load_per_image", "save_coordinator"]
 
 
 def save_coordinator(path: Path, parts: Parts, coordinator: Coordinator, x: Tensor, output: OutputTransform) -> None:
     """Writes the file of a coordinator: the weights, what they belong to, and how answers become labels."""
     values = {
-        "schema": 1,
-        "version": __version__,
-        "method": "blackvip",
-        "spec": coordinator.spec.to_json(),
-        "canvas": parts.plain.to_json(),
         "model": parts.spec.name,
-        "weights_sha256": parts.weights_sha256,
-        "seed": parts.config.seed,
+        "method": parts.config.method.name,
+        "spec": coordinator.spec.to_json(),
         "output": output.to_json(),
+        **parts.facts(),
     }
-    tensors = {name: tensor.contiguous().cpu() for name, tensor in coordinator.to_tensors(x).items()}
-    write_bytes(path, save(tensors, metadata={"values": json.dumps(values)}))
+    AdapterFile(path, coordinator.to_tensors(x), values).write()
 
 
 class PerImagePrompt:
@@ -99,10 +74,9 @@ def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
     Raises:
         PromptError: The run holds no coordinator, or one for another encoder.
     """
-    config, found = run_config(folder), load_state(folder / ADAPTER_FILE)
-    if found is None:
-        raise PromptError(f"{folder} holds no {ADAPTER_FILE}; its method is {config.method.name!r}.")
-    tensors, values = found
-    encoder, digest = _encoder(config, device)
-    coordinator = Coordinator(encoder, CoordinatorSpec.from_json(values["spec"]), weights_sha256=digest)
-    return PerImagePrompt(coordinator, coordinator.from_tensors(tensors), values, device=device)
+    options, file = run_config(folder).options(), AdapterFile.read(folder / ADAPTER_FILE)
+    if "spec" not in file.values:
+        raise PromptError(f"{file.path} holds no coordinator; its method is {file.values.get('method')!r}.")
+    encoder, digest = load_encoder(options["encoder"], options["encoder_weights"], device=device)
+    coordinator = Coordinator(encoder, CoordinatorSpec.from_json(file.values["spec"]), weights_sha256=digest)
+    return PerImagePrompt(coordinator, coordinator.from_tensors(file.tensors), file.values, device=device)

@@ -13,7 +13,7 @@ from ...core import ConfigError, Model
 from ...data import Data, ImageSet, load_data
 from ...engine import TrainConfig, deploy
 from ...engine.config.train_config import run_config
-from ...engine.saved.adapter_file import Tuned
+from ...engine.saved.adapted_model import AdaptedModel
 from ...models import TorchModel
 from ..run_files import read_runs
 
@@ -67,11 +67,11 @@ def open_adapter_runs(
     place = device
     for run in runs:
         deployed = deploy(run.folder, model=model, weights=weights, device=device)
-        tuned = deployed.model.model
-        if not isinstance(tuned, Tuned):
+        adapted = deployed.model.model
+        if not isinstance(adapted, AdaptedModel):
             raise ConfigError(f"{run.name} holds no adapter that was fitted inside a model.")
-        adapters[titles[run.name]], canvases[run.name] = tuned.adapter, deployed.prompt.pages[0].canvas
-        model, place = tuned.adapter.model, deployed.device
+        adapters[titles[run.name]], canvases[run.name] = adapted.adapter, deployed.prompt.pages[0].canvas
+        model, place = adapted.adapter.model, deployed.device
     data = _same_data(configs)
     _check_same("image settings", {name: str(canvas.to_json()) for name, canvas in canvases.items()})
     for title, adapter in adapters.items():

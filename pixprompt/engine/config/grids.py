@@ -1,4 +1,4 @@
-"""What `--search` tries, and how the adapter of a white-box method is made.
+"""What `--search` tries.
 
 The grids are the VPT paper's: SGD for prompts and heads, AdamW where weights of the backbone's own kind are tuned
 (arXiv 2203.12119, appendix A; scaled by batch size / 256 as in its public code).
@@ -6,17 +6,11 @@ The grids are the VPT paper's: SGD for prompts and heads, AdamW where weights of
 
 from __future__ import annotations
 
-from typing import Any
-
-from torch import Generator
-
-from ...adapters import WhiteBox
-from ...core import AccessError, ConfigError, Model
-from ...models import TorchModel
+from ...core import ConfigError
 from ...settings import flag
 from .train_config import TrainConfig
 
-__all__ = ["grids", "make_adapter", "own_settings", "scales"]
+__all__ = ["grids", "scales"]
 
 _PROMPT_RATES = (50.0, 25.0, 10.0, 5.0, 2.5, 1.0, 0.5, 0.25, 0.1, 0.05)
 _WEIGHT_RATES = (0.005, 0.001, 0.0005, 0.0001)
@@ -45,27 +39,6 @@ def grids(config: TrainConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
         rates = config.method.grid.rates or ()
     decays = _DECAYS if fit.weight_decay_grid is None else _numbers("weight_decay_grid", fit.weight_decay_grid)
     return tuple(sorted(rates)), tuple(sorted(decays))
-
-
-def make_adapter(config: TrainConfig, model: Model, classes: tuple[str, ...], *, generator: Generator) -> WhiteBox:
-    """Makes the adapter of a run, as it starts.
-
-    Raises:
-        AccessError: The model cannot be opened.
-        ConfigError: It is of another family than the method needs, or the settings do not fit it.
-    """
-    method = config.method
-    if not isinstance(model, TorchModel):
-        raise AccessError(f"method {method.name!r} needs a local torch model, got {model.spec.name}.")
-    make = method.maker()
-    adapter: WhiteBox = make(model=model, classes=classes, generator=generator, **own_settings(config))
-    return adapter
-
-
-def own_settings(config: TrainConfig) -> dict[str, Any]:
-    """Returns the arguments by which a method makes what it learns: its own, and those of its settings that are set."""
-    own = {name: value for name, value in config.adapter.to_json().items() if value is not None}
-    return {**config.method.arguments, **own}
 
 
 def _numbers(name: str, text: str) -> tuple[float, ...]:
