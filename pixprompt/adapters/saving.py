@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +13,7 @@ from ..core import ConfigError, Model, PixpromptError, PromptError
 from ..models import DirectQuerier
 from ..outputs import output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
-from ..tensor_file import load_state, save_state
+from ..tensor_file import load_state, save_state, tensors_sha256
 from ..version import __version__
 from .pixel import PixelPrompt
 from .whitebox import WhiteBox, make_white_box
@@ -22,7 +21,7 @@ from .whitebox import WhiteBox, make_white_box
 if TYPE_CHECKING:
     from .beside import BesideModel
 
-__all__ = ["AdapterFile", "backbone_sha256", "load_adapter", "save_adapter"]
+__all__ = ["AdapterFile", "load_adapter", "save_adapter"]
 
 _KIND, _SCHEMA = "adapter", 1
 
@@ -58,13 +57,18 @@ class AdapterFile:
         tensors, values = saved
         if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, _SCHEMA):
             raise PromptError(f"{path} is no adapter of schema {_SCHEMA}; this version reads no other.")
-        if values.get("tensors_sha256") != _digest(tensors):
+        if values.get("tensors_sha256") != tensors_sha256(tensors):
             raise PromptError(f"{path} is damaged: its tensors do not match their digest. Save the adapter again.")
         return cls(path, tensors, values)
 
     def write(self) -> None:
         """Writes the file."""
-        facts = {"kind": _KIND, "schema": _SCHEMA, "version": __version__, "tensors_sha256": _digest(self.tensors)}
+        facts = {
+            "kind": _KIND,
+            "schema": _SCHEMA,
+            "version": __version__,
+            "tensors_sha256": tensors_sha256(self.tensors),
+        }
         save_state(self.path, self.tensors, {**facts, **self.values})
 
     def adapter(self, model: Model | nn.Module) -> PixelPrompt | WhiteBox:
@@ -81,7 +85,7 @@ class AdapterFile:
     def _white_box(self, model: Model | nn.Module) -> WhiteBox:
         values = self.values
         adapter = make_white_box(values["method"], model, values["classes"], **values["options"])
-        digest = backbone_sha256(adapter)
+        digest = adapter.backbone_sha256()
         if digest != values["backbone_sha256"]:
             raise PromptError(
                 f"{self.path} was learned inside {values['model']} with backbone {values['backbone_sha256'][:12]}..., "
@@ -103,7 +107,7 @@ def save_adapter(path: str | Path, adapter: BesideModel, **facts: Any) -> None:
         }
     elif isinstance(adapter, WhiteBox) and adapter.recipe is not None:
         method, options = adapter.recipe
-        digest = backbone_sha256(adapter)
+        digest = adapter.backbone_sha256()
         values = {"method": method, "options": options, "classes": adapter.output.classes, "backbone_sha256": digest}
     else:
         raise ConfigError(f"{type(adapter).__name__} was built by hand; make it with make_white_box to save it.")
@@ -126,18 +130,6 @@ def load_adapter(path: str | Path, model: Model | nn.Module) -> PixelPrompt | Wh
         PromptError: The file is missing, damaged or foreign, or was learned beside another backbone.
     """
     return AdapterFile.read(path).adapter(model)
-
-
-def backbone_sha256(adapter: WhiteBox) -> str:
-    """Returns a digest of the shapes and bytes of all that an adapter rests on.
-
-    That is the frozen parameters, the statistics of BatchNorm and other stored buffers, and the normalisation.
-    """
-    model = adapter.model
-    learned = {id(parameter) for parameter in model.net.parameters()}
-    state = model.net.state_dict(keep_vars=True).values()
-    buffers = [value for value in state if isinstance(value, Tensor) and id(value) not in learned]
-    return _hash((*adapter.backbone_parameters(), *buffers, model.mean, model.std))
 
 
 def _described(template: PixelTemplate) -> dict[str, Any]:
@@ -168,15 +160,3 @@ def _pixel(values: Mapping[str, Any], tensors: Mapping[str, Tensor], model: Any)
     inner = model.model if isinstance(model, DirectQuerier) else model
     place_of = next(inner.buffers(), None) if isinstance(inner, nn.Module) else None
     return adapter.to(place_of.device if place_of is not None else "cpu").eval()
-
-
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    return _hash([tensors[name] for name in sorted(tensors)])
-
-
-def _hash(tensors: Sequence[Tensor]) -> str:
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(tensor.detach().float().contiguous().cpu().numpy().tobytes())
-    return digest.hexdigest()

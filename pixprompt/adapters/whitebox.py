@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Generator, Tensor, nn
 
+from ..backbones.origin import backbone_sha256, comes_from
 from ..core import Access, AccessError, ConfigError, Model, OutputTransform
 from ..models import TorchModel
 from ..outputs import Direct
@@ -74,6 +75,10 @@ class WhiteBox(BesideModel, ABC):
     @abstractmethod
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the frozen parameters that this adapter runs through, without the model's own classifier."""
+
+    def backbone_sha256(self) -> str:
+        """Returns the digest of all that this adapter rests on."""
+        return backbone_sha256(self.model, self.backbone_parameters())
 
     def frozen(self, images: Tensor) -> Parts:
         """Runs what comes before the first learned parameter.
@@ -170,7 +175,7 @@ def local_model(model: object) -> TorchModel:
     if isinstance(model, TorchModel) or not isinstance(model, nn.Module):
         raise AccessError(f"expected a local torch model, got {type(model).__name__}; a pixel prompt works with any.")
     kind = type(model).__name__
-    if any(origin.__module__.startswith("timm.") for origin in type(model).__mro__):
+    if comes_from(model, "timm"):
         from ..models.timm_ import wrap
 
         return wrap(model, f"timm {kind}", owned=False)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Self, cast
 
-import torch
 from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import TorchModel
+from .origin import comes_from
 
 __all__ = ["ConvNet", "ConvStage"]
 
@@ -47,7 +47,7 @@ class ConvNet:
     Attributes:
         model: As given.
         net: The network module.
-        first: The first convolution.
+        first: The first convolution, of what `TorchModel.prepare` makes of images.
         stages: From the bottom to the top.
         width: Of the features, D.
 
@@ -74,15 +74,9 @@ class ConvNet:
         final = {id(parameter) for parameter in self._classifier.parameters()}
         return [parameter for parameter in self.net.parameters() if id(parameter) not in final]
 
-    def normalize(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1], of any H and W -> what `first` takes."""
-        normalized = self.model.normalize(images)
-        # As `TorchModel` does it: the convolutions of its own nets work on channels-last memory.
-        return normalized.contiguous(memory_format=torch.channels_last) if self.model.owned else normalized
-
     def embed(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1], of any H and W -> maps (N, C, h, w) in front of the first stage."""
-        return _run_all(self._stem, self.first(self.normalize(images)))
+        return _run_all(self._stem, self.first(self.model.prepare(images)))
 
     def pool(self, maps: Tensor) -> Tensor:
         """Maps behind the last stage (N, C, h, w) -> what the model's own classifier sees, (N, D)."""
@@ -94,7 +88,7 @@ class ConvNet:
 
     def features(self, images: Tensor) -> Tensor:
         """Images (N, 3, H, W) in [0, 1], of any H and W -> what the model's own classifier sees, (N, D)."""
-        return self.rest(self.first(self.normalize(images)))
+        return self.rest(self.first(self.model.prepare(images)))
 
 
 @dataclass(frozen=True)
@@ -110,14 +104,12 @@ class _Parts:
 
 
 def _parts_of(net: Any) -> _Parts | None:
-    # By the name of its module, so that no library is loaded that the model does not come from.
-    libraries = {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
-    if "timm" in libraries:
+    if comes_from(net, "timm"):
         from timm.models.convnext import ConvNeXt
         from timm.models.resnet import ResNet
 
         readers: dict[type, Callable[[Any], _Parts]] = {ResNet: _timm_resnet, ConvNeXt: _timm_convnext}
-    elif "torchvision" in libraries:
+    elif comes_from(net, "torchvision"):
         from torchvision import models
 
         readers = {models.ResNet: _vision_resnet, models.ConvNeXt: _vision_convnext}

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..core import ConfigError
 from ..models import DualEncoder, TorchModel
+from .origin import comes_from
 from .vit import ViT
 
 __all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]
@@ -104,7 +105,7 @@ def _parts_of(model: TorchModel) -> _Parts:
     except ConfigError:
         return _parts_of_other(model)
     projection = [value for name, value in vit.net.named_parameters() if name == "proj"]
-    skipped = _timm_classifier(vit.net) if "timm" in _libraries(vit.net) else projection
+    skipped = _timm_classifier(vit.net) if comes_from(vit.net, "timm") else projection
     return vit.net, lambda images: _cls(vit, images), skipped
 
 
@@ -119,11 +120,11 @@ def _parts_of_other(model: TorchModel) -> _Parts:
     net: Any = model.net
     if isinstance(model, DualEncoder):
         net = _clip_tower(net.visual)
-    libraries = _libraries(net)
     skipped: Sequence[nn.Parameter] = ()
-    if "timm" in libraries:
+    is_timm = comes_from(net, "timm")
+    if is_timm:
         skipped = _timm_classifier(net)
-    elif "torchvision" in libraries:
+    elif comes_from(net, "torchvision"):
         net = _without_last_layer(net)
     elif not isinstance(model, DualEncoder):
         raise ConfigError(
@@ -132,18 +133,12 @@ def _parts_of_other(model: TorchModel) -> _Parts:
         )
 
     def run(images: Tensor) -> Tensor:
-        values = _normalized(model, images)
-        features = (
-            net.forward_head(net.forward_features(values), pre_logits=True) if "timm" in libraries else net(values)
-        )
+        values = model.prepare(images)
+        features = net.forward_head(net.forward_features(values), pre_logits=True) if is_timm else net(values)
         # CoCa's towers return their tokens too.
         return cast(Tensor, features[0] if isinstance(features, tuple) else features)
 
     return net, run, skipped
-
-
-def _libraries(net: nn.Module) -> set[str]:
-    return {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
 
 
 def _clip_tower(visual: Any) -> nn.Module:
@@ -174,9 +169,3 @@ def _without(net: nn.Module, removed: nn.Module) -> nn.Module:
     shell.training = False
     shell._modules = {name: child and _without(child, removed) for name, child in net._modules.items()}
     return shell
-
-
-def _normalized(model: TorchModel, images: Tensor) -> Tensor:
-    normalized = model.normalize(images)
-    # As `TorchModel` does it: the convolutions of its own nets work on channels-last memory.
-    return normalized.contiguous(memory_format=torch.channels_last) if model.owned else normalized

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from ..core import ConfigError
 from ..models import TorchModel
+from .origin import comes_from
 
 __all__ = ["Merging", "Swin", "SwinBlock", "SwinStage"]
 
@@ -211,8 +212,7 @@ class Swin:
 
 
 def _is_plain(net: Any) -> bool:
-    # By the name of its module, so that no library is loaded that the model does not come from.
-    if not any(origin.__module__.startswith("timm.") for origin in type(net).__mro__):
+    if not comes_from(net, "timm"):
         return False
     from timm.models.swin_transformer import SwinTransformer, SwinTransformerBlock
 

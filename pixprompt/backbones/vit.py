@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from ..core import ConfigError
 from ..models import DualEncoder, TorchModel
 from .layer import Layer
+from .origin import comes_from
 from .vit_parts import ViTParts, open_clip_parts, timm_parts
 
 __all__ = ["Layer", "ViT"]
@@ -81,12 +82,10 @@ class ViT:
 
 def _parts_of(model: TorchModel) -> ViTParts:
     net: Any = model.net.visual if isinstance(model, DualEncoder) else model.net
-    # By the name of its module, so that no library is loaded that the model does not come from.
-    libraries = {origin.__module__.partition(".")[0] for origin in type(net).__mro__}
     parts = None
-    if "timm" in libraries:
+    if comes_from(net, "timm"):
         parts = timm_parts(net)
-    elif "open_clip" in libraries:
+    elif comes_from(net, "open_clip"):
         parts = open_clip_parts(net)
     if parts is None:
         raise ConfigError(

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ..core import ImageError, RangeError, ShapeError
+from ..core import ImageError, PixpromptError, RangeError, ShapeError
 from ..files import open_regular
 
 __all__ = ["FORMATS", "MAX_PIXELS", "decode", "from_array", "open_image", "to_rgb"]
@@ -37,34 +37,17 @@ def decode(source: str | Path | bytes, *, admit: Callable[[int], object] | None 
     Raises:
         ImageError: It is of no format in FORMATS, or cannot be read; the message names the file and the reason.
     """
-    with _named_failure(source), open_image(source) as image:
+    with open_image(source) as image:
         if admit is not None:
             admit(image.width * image.height)
         return to_rgb(image)
 
 
 @contextmanager
-def _named_failure(source: str | Path | bytes) -> Iterator[None]:
-    """Makes every failure within an ImageError that names the file."""
-    name = "image" if isinstance(source, bytes) else str(source)
-    try:
-        yield
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
-        raise ImageError(f"{name}: too large to decode safely ({error}). Scale it down first.") from error
-    except ImageError as error:
-        raise ImageError(f"{name}: {error}") from error
-    except Exception as error:  # decoders fail in whatever way they like; it is the failure of this file alone
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        if isinstance(error, UnidentifiedImageError):
-            reason = "of no known format"  # Pillow would say the name a second time
-        raise ImageError(f"{name}: not a readable image ({reason.rstrip('.')}).") from error
-
-
-@contextmanager
 def open_image(
     source: str | Path | bytes, *, formats: tuple[str, ...] = FORMATS, max_pixels: int = MAX_PIXELS
 ) -> Iterator[Image.Image]:
-    """Opens an image file, or the bytes of one, without decoding its pixels yet.
+    """Opens an image file, or the bytes of one; its pixels are decoded where they are first used, within.
 
     Args:
         source: A regular file, or bytes.
@@ -72,18 +55,30 @@ def open_image(
         max_pixels: A larger image is refused.
 
     Raises:
-        ImageError: The image is too large.
-        OSError: It cannot be opened, or is of another format.
+        ImageError: It is too large, of another format, or cannot be read; the message names the file and the reason.
     """
-    with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
-        try:
-            opened = Image.open(file, formats=formats)
-        except KeyError as error:  # no other format fits, and Pillow was built without this one
-            raise UnidentifiedImageError("of no known format") from error
-        with opened as image:
-            if image.width * image.height > max_pixels:
-                raise ImageError(f"{image.width}x{image.height} pixels, more than {max_pixels}.")
-            yield image
+    name = "image" if isinstance(source, bytes) else str(source)
+    try:
+        with io.BytesIO(source) if isinstance(source, bytes) else open_regular(source) as file:
+            try:
+                opened = Image.open(file, formats=formats)
+            except KeyError as error:  # no other format fits, and Pillow was built without this one
+                raise UnidentifiedImageError from error
+            with opened as image:
+                if image.width * image.height > max_pixels:
+                    raise ImageError(f"{image.width}x{image.height} pixels, more than {max_pixels}.")
+                yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError) as error:
+        raise ImageError(f"{name}: too large to decode safely ({error}). Scale it down first.") from error
+    except ImageError as error:
+        raise ImageError(f"{name}: {error}") from error
+    except PixpromptError:
+        raise
+    except Exception as error:  # decoders fail in whatever way they like; it is the failure of this file alone
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = "of no known format"  # Pillow would say the name a second time
+        raise ImageError(f"{name}: not a readable image ({reason.rstrip('.')}).") from error
 
 
 def from_array(array: npt.NDArray[Any]) -> Image.Image:

@@ -2,7 +2,7 @@
 
 A set has a pair of files by the digest of its images and of the extractor: DIGEST.rows holds features (n, D) float32,
 one after another; DIGEST.json says how many images are done and which could not be read. It is written when the rows
-have reached the disk; rows beyond what it tells do not count. Blocks begin at fixed places, so that an interrupted
+have reached the disk; rows beyond those do not count. Blocks begin at fixed places, so that an interrupted
 run gives the bits of an uninterrupted one.
 """
 
@@ -11,21 +11,18 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import PIL
 
-from ..core import DataError, ImageError, PixpromptError, ShapeError
+from ..core import DataError, PixpromptError, ShapeError
 from ..data import ImageSet
 from ..data.canvases import cache_folder
+from ..data.canvases.blocks import canvas_maker, save_regularly
 from ..files import make_folder, read_json, write_json
 from .features import Extractor, Features
 
@@ -61,11 +58,20 @@ class FeatureSet:
 
 @dataclass
 class _Progress:
-    """What the JSON file says: images that are done, rows that they gave, and those that gave none."""
+    """The JSON file: images that are done, the number of their rows, and those that gave none, with the reason."""
 
     done: int
     rows: int
     skipped: list[tuple[int, str]]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Features (n, D) of a block of images, and those that gave none, with the reason."""
+
+    features: Features
+    skipped: list[tuple[int, str]]
+    num_images: int
 
 
 def diagnostics_folder(cache: Path | None = None) -> Path:
@@ -151,25 +157,24 @@ def _fill(
     workers: int,
     on_image: Callable[[], None] | None,
 ) -> None:
-    """Appends what is missing; what is on disk is told of about every five seconds, and when an interrupt comes."""
+    """Appends what is missing; the JSON file follows about every five seconds, and when an interrupt comes."""
     try:
         rows_file.touch()
         with rows_file.open("r+b") as file:
             # Never cut: another run may be at work on the same file, and writes the same bytes at the same places.
             file.seek(progress.rows * extractor.dim * 4)
-            last = time.monotonic()
-            try:
-                for features, failed, count in _blocks(images, extractor, progress.done, workers):
-                    file.write(features.tobytes())
-                    progress.done += count
-                    progress.rows += len(features)
-                    progress.skipped += failed
-                    _report(on_image, count)
-                    if time.monotonic() - last > _SECONDS:
-                        _save_progress(file, progress_file, progress)
-                        last = time.monotonic()
-            finally:
-                _save_progress(file, progress_file, progress)
+
+            def save(blocks: list[_Block]) -> None:
+                for block in blocks:
+                    file.write(block.features.tobytes())
+                    progress.done += block.num_images
+                    progress.rows += len(block.features)
+                    progress.skipped += block.skipped
+                file.flush()
+                os.fsync(file.fileno())
+                write_json(progress_file, asdict(progress))
+
+            save_regularly(_blocks(images, extractor, progress.done, workers, on_image), save, seconds=_SECONDS)
     except OSError as error:
         raise PixpromptError(
             f"cannot keep features in {rows_file.parent} ({error.strerror or error}); "
@@ -177,38 +182,20 @@ def _fill(
         ) from error
 
 
-def _save_progress(file: Any, progress_file: Path, progress: _Progress) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    write_json(progress_file, {"done": progress.done, "rows": progress.rows, "skipped": progress.skipped})
-
-
 def _blocks(
-    images: ImageSet, extractor: Extractor, start: int, workers: int
-) -> Iterator[tuple[Features, list[tuple[int, str]], int]]:
-    """Yields features, unreadable images and the number of images, block after block."""
-
-    def canvas(index: int) -> npt.NDArray[np.uint8] | str:
-        try:
-            image = images.open(index)
-            return extractor.canvas.make(image) if extractor.canvas else np.array(image)
-        except ImageError as error:
-            return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
-
-    pool = ThreadPoolExecutor(max(1, workers))
-    try:
+    images: ImageSet, extractor: Extractor, start: int, workers: int, on_image: Callable[[], None] | None
+) -> Iterator[_Block]:
+    with canvas_maker(images, extractor.canvas, workers) as make:
         for first in range(start, len(images), _BLOCK):
-            block = range(first, min(first + _BLOCK, len(images)))
-            canvases = list((pool.map if workers else map)(canvas, block))
-            failed = [(index, result) for index, result in zip(block, canvases, strict=True) if isinstance(result, str)]
-            readable = [result for result in canvases if not isinstance(result, str)]
-            features = extractor(readable) if readable else np.empty((0, extractor.dim), np.float32)
-            if features.shape != (len(readable), extractor.dim):
+            indices = range(first, min(first + _BLOCK, len(images)))
+            results = list(make(indices))
+            skipped = [(index, made) for index, made in zip(indices, results, strict=True) if isinstance(made, str)]
+            canvases = [made for made in results if not isinstance(made, str)]
+            features = extractor(canvases) if canvases else np.empty((0, extractor.dim), np.float32)
+            if features.shape != (len(canvases), extractor.dim):
                 raise ShapeError(f"{extractor.name} gave features {features.shape}, expected {extractor.dim} numbers.")
-            yield features, failed, len(block)
-    finally:
-        with suppress(RuntimeError):
-            pool.shutdown(cancel_futures=True)
+            yield _Block(features, skipped, len(indices))
+            _report(on_image, len(indices))
 
 
 def _report(on_image: Callable[[], None] | None, count: int) -> None:

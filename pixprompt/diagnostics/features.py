@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from ..canvas import Canvas
 from ..core import AnswerKind, Model, RangeError, ShapeError
 from ..models import load_model
+from ..tensor_file import tensors_sha256
 from .inception import DIM, SIZE, load_inception, resize_tf1
 
 __all__ = ["Extractor", "Features", "Images", "as_levels", "inception", "model_answers", "open_clip", "weights_sha256"]
@@ -164,11 +165,6 @@ def model_answers(model: Model, *, device: str = "cpu") -> Extractor:
 
 
 def weights_sha256(net: nn.Module) -> str:
-    """Returns the digest of a net's tensors by name, whichever file and memory layout they came in."""
-    content = hashlib.sha256()
-    for name, tensor in sorted(net.state_dict().items()):
-        if name.endswith("num_batches_tracked"):  # no weight, and not in every file
-            continue
-        content.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        content.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return content.hexdigest()
+    """Returns the digest of a net's weights, whichever file they came in: not every file counts batches."""
+    state = net.state_dict().items()
+    return tensors_sha256({name: value for name, value in state if not name.endswith("num_batches_tracked")})

@@ -81,17 +81,22 @@ class TorchModel(nn.Module):
         """Returns (images - mean) / std per channel, in the net's precision, without any check."""
         return (images.to(self.mean.dtype) - self.mean[:, None, None]) / self.std[:, None, None]
 
+    def prepare(self, images: Tensor) -> Tensor:
+        """Returns what `normalize` does, in the memory order that the net's convolutions work on."""
+        return self._ordered(self.normalize(images))
+
     def answer(self, normalized: Tensor) -> Tensor:
         """Answers images that are normalised already, of any range, and checks the outputs as `forward` does."""
-        if self.owned:
-            normalized = normalized.contiguous(memory_format=torch.channels_last)
         with self.held():
-            outputs = self._run(normalized)
+            outputs = self._run(self._ordered(normalized))
         return check_outputs(outputs, len(normalized), self.spec.num_outputs, self.spec.name)
 
     def unclamped(self, images: Tensor) -> Tensor:
         """Answers images that may leave [0, 1], which no image file can: for the VP paper's own prompts."""
         return self.answer(self.normalize(images))
+
+    def _ordered(self, normalized: Tensor) -> Tensor:
+        return normalized.contiguous(memory_format=torch.channels_last) if self.owned else normalized
 
     def _run(self, normalized: Tensor) -> object:
         return self.net(normalized)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 from ..canvas import MAX_CANVAS_PIXELS, Pixels, open_image
@@ -118,17 +118,9 @@ def _read_png(path: Path) -> tuple[Pixels, str]:
             if not isinstance(image, PngImageFile) or image.mode != "RGBA":
                 raise PromptError(f"{path}: a prompt is an RGBA PNG, got {image.format} {image.mode}.")
             image.load()
-            text = image.text
-            pixels = np.array(image)
-    except PromptError:
-        raise
+            pixels, text = np.array(image), image.text
     except ImageError as error:
-        raise PromptError(f"{path}: {error}") from error
-    except UnidentifiedImageError as error:
-        raise PromptError(f"{path}: a prompt is an RGBA PNG, this file is none.") from error
-    except Exception as error:  # decoders fail in whatever way they like
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise PromptError(f"{path}: cannot be read ({reason}).") from error
+        raise PromptError(f"{error} A prompt is an RGBA PNG.") from error
     if _CHUNK not in text:
         raise PromptError(
             f"{path}: no {_CHUNK!r} metadata. It is not a prompt, or an image tool dropped it while saving."

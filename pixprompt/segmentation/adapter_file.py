@@ -8,11 +8,12 @@ from typing import Any
 
 import torch
 
+from ..backbones.origin import backbone_sha256
 from ..core import PixpromptError, PromptError
 from ..models import TorchModel, load_model
 from ..tensor_file import load_state, save_state
 from ..version import __version__
-from .backbone import backbone_sha256, open_vit
+from .backbone import open_vit
 from .segmenter import Design, Segmenter
 
 __all__ = ["SavedSegmenter", "load_segmenter", "save_segmenter"]
@@ -89,7 +90,7 @@ def load_segmenter(
     if net is None:
         file = weights or (values["weights"] if model is None else None)
         net = open_vit(load_model(name, weights=file, device=device)).model
-    digest = backbone_sha256(open_vit(net))
+    digest = backbone_sha256(net, open_vit(net).parameters())
     if digest != values["backbone_sha256"]:
         raise PromptError(
             f"{path} was learned on {values['model']} whose weights have the digest {values['backbone_sha256'][:12]}; "

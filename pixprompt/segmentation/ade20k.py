@@ -168,18 +168,13 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _read_labels(path: Path) -> Labels:
-    try:
-        with open_image(path, formats=("PNG",)) as picture:
-            if picture.mode not in ("L", "P"):
-                raise DataError(
-                    f"{path}: expected an 8-bit PNG with one label per pixel, this one is {picture.mode}. "
-                    "Is it a picture of the labels instead of the labels?"
-                )
-            return np.array(picture)
-    except DataError:
-        raise
-    except Exception as error:  # decoders fail in whatever way they like
-        raise DataError(f"{path}: not a readable annotation ({error}).") from error
+    with open_image(path, formats=("PNG",)) as picture:
+        if picture.mode not in ("L", "P"):
+            raise DataError(
+                f"{path}: expected an 8-bit PNG with one label per pixel, this one is {picture.mode}. "
+                "Is it a picture of the labels instead of the labels?"
+            )
+        return np.array(picture)
 
 
 def _class_names(path: Path) -> tuple[str, ...]:

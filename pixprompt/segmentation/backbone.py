@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable
 
 import torch
@@ -14,7 +13,7 @@ from ..backbones import ViT
 from ..core import AccessError, ConfigError, Model
 from ..models import TorchModel
 
-__all__ = ["backbone_sha256", "open_vit", "resized_position", "tunable_copy"]
+__all__ = ["open_vit", "resized_position", "tunable_copy"]
 
 
 def open_vit(model: Model) -> ViT:
@@ -82,15 +81,3 @@ def resized_position(position: Tensor, grid: tuple[int, int], new_grid: tuple[in
     patches = position[:, first:].transpose(1, 2).reshape(1, -1, *grid)
     resized = F.interpolate(patches, new_grid, mode="bicubic", align_corners=False, antialias=True)
     return torch.cat([position[:, :first], resized.flatten(2).transpose(1, 2)], 1)
-
-
-def backbone_sha256(view: ViT) -> str:
-    """Returns a digest of the weights on the way from the images to the last layer, names and shapes included."""
-    used = {id(value) for value in view.parameters()}
-    digest = hashlib.sha256()
-    for name, value in view.net.named_parameters():
-        if id(value) in used:
-            content = value.detach().float().cpu().contiguous()
-            digest.update(f"{name} {tuple(content.shape)}\n".encode())
-            digest.update(content.numpy().tobytes())
-    return digest.hexdigest()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..backbones.origin import backbone_sha256
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
 from ..engine.fit.gradient import Best, Fit, fit
@@ -20,7 +21,7 @@ from ..seeds import stream
 from ..version import __version__
 from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
 from .ade20k import LabelledImages, SegmentationData, load_segmentation
-from .backbone import backbone_sha256, open_vit
+from .backbone import open_vit
 from .config import SegmentConfig, run_config
 from .fitting import SegmenterFit
 from .inference import SCALES, Windows, count_confusion
@@ -102,7 +103,7 @@ def _build(config: SegmentConfig, reporter: Reporter) -> _Parts:
     crop = view.model.spec.image_size if config.crop is None else (config.crop, config.crop)
     design = Design(len(data.classes), crop, config.method, config.tokens, config.channels, config.auxiliary)
     segmenter = Segmenter(view.model, design, generator=stream(config.seed, "init"))
-    digest = backbone_sha256(view)
+    digest = backbone_sha256(view.model, view.parameters())
     work = SegmenterFit(
         module=segmenter,
         train=data.train,

@@ -110,7 +110,7 @@ def test_channels_begin_as_the_backbone_and_end_as_a_wider_convolution(name: str
         wide.weight.copy_(torch.cat([first.weight, adapter.kernel], 1))
         if first.bias is not None:
             wide.bias.copy_(first.bias)
-    stacked = torch.cat([adapter.view.normalize(images), adapter.prompt.expand(2, -1, -1, -1)], 1)
+    stacked = torch.cat([adapter.view.model.prepare(images), adapter.prompt.expand(2, -1, -1, -1)], 1)
     wider = adapter.head(adapter.view.rest(wide(stacked)))
     torch.testing.assert_close(adapter(images), wider, rtol=1e-4, atol=1e-5)
     assert float((wider - expected).abs().max().detach()) > 1e-5

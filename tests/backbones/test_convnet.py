@@ -41,7 +41,7 @@ def test_parameters_are_all_but_the_classifiers(name: str) -> None:
 def test_stem_stages_and_pool_composed_are_the_features(name: str) -> None:
     view = ConvNet(convnet(name))
     maps = embedded = view.embed(pictures(2))
-    torch.testing.assert_close(view.rest(view.first(view.normalize(pictures(2)))), view.features(pictures(2)))
+    torch.testing.assert_close(view.rest(view.first(view.model.prepare(pictures(2)))), view.features(pictures(2)))
     sizes = []
     for stage in view.stages:
         whole, maps = stage(maps), stage.enter(maps)

@@ -11,10 +11,11 @@ from timm.layers import resample_abs_pos_embed
 from torch import Tensor
 
 from pixprompt.backbones import ViT
+from pixprompt.backbones.origin import backbone_sha256
 from pixprompt.core import AccessError, ConfigError
 from pixprompt.models import TorchModel, as_model, load_model
 from pixprompt.segmentation import METHODS
-from pixprompt.segmentation.backbone import backbone_sha256, resized_position, tunable_copy
+from pixprompt.segmentation.backbone import resized_position, tunable_copy
 from pixprompt.segmentation.fitting import pixel_loss
 
 from ..backbones.vit_toy import KINDS, vit
@@ -162,15 +163,19 @@ def test_positions_on_the_same_grid_are_the_same_and_on_another_those_of_the_lib
     assert not torch.allclose(found, turned, atol=1e-2)  # negative control
 
 
+def digest_of(model: TorchModel) -> str:
+    return backbone_sha256(model, ViT(model).parameters())
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_copy_takes_other_grids(kind: str) -> None:
     model = vit(kind)
-    before, digest = snapshot(model), backbone_sha256(ViT(model))
+    before, digest = snapshot(model), digest_of(model)
     copy, own = tunable_copy(ViT(model), (3, 1), lambda name: False)
     assert own == {}
     assert copy.embed(images(size=(48, 16))).shape == (2, copy.num_prefix + 3, copy.width)
     assert same(before, snapshot(model))
-    assert backbone_sha256(ViT(model)) == digest
+    assert digest_of(model) == digest
 
 
 def test_a_copy_shares_memory_but_for_what_is_its_own() -> None:
@@ -183,14 +188,14 @@ def test_a_copy_shares_memory_but_for_what_is_its_own() -> None:
 
 def test_the_digest_sees_every_weight_but_the_classifiers() -> None:
     model = toy_model()
-    digest = backbone_sha256(ViT(model))
-    assert digest == backbone_sha256(ViT(toy_model()))
+    digest = digest_of(model)
+    assert digest == digest_of(toy_model())
     with torch.no_grad():
         model.net.head.weight.add_(1)
-    assert digest == backbone_sha256(ViT(model))
+    assert digest == digest_of(model)
     with torch.no_grad():
         model.net.blocks[2].mlp.fc2.bias[0] += 1e-6
-    assert digest != backbone_sha256(ViT(model))
+    assert digest != digest_of(model)
 
 
 @pytest.mark.assets

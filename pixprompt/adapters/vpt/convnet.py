@@ -101,7 +101,7 @@ class ChannelConvNet(WhiteBox):
 
     def before(self, images: Tensor) -> Parts:
         """Returns what the first convolution makes of the images, (N, D, h, w)."""
-        return (self.view.first(self.view.normalize(images)),)
+        return (self.view.first(self.model.prepare(images)),)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Adds the channels' part, once for all images, and runs the rest and the head -> logits (N, K)."""

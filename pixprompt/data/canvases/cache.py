@@ -7,9 +7,7 @@ import json
 import logging
 import os
 import random
-import time
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +15,10 @@ import numpy.typing as npt
 import PIL
 
 from ...canvas import Canvas
-from ...core import ConfigError, DataError, ImageError
+from ...core import ConfigError, DataError
 from ..image_set import ImageSet
 from ..splits import listed
+from .blocks import canvas_maker, save_regularly
 from .rows import CanvasSet
 from .store import CanvasStore
 
@@ -102,44 +101,22 @@ def _fill(
     workers: int,
     on_image: Callable[[], None] | None,
 ) -> None:
-    def one(index: int) -> Pixels | str:
-        try:
-            return canvas.make(images.open(index))
-        except ImageError as error:
-            return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
-
     missing = {digest: index for index, digest in enumerate(digests) if digest not in store}
     # By blocks: one slow image must not let the canvases of all later ones pile up in memory.
     size = max(workers, 1, min(_BLOCK, _BLOCK_BYTES // (3 * canvas.size[0] * canvas.size[1])))
     blocks = [list(missing)[start : start + size] for start in range(0, len(missing), size)]
     # Runs that fill the same store at the same time share the work when each goes its own way.
     random.SystemRandom().shuffle(blocks)
-    pool = ThreadPoolExecutor(max(1, workers))
-    try:
+
+    def reported(results: Iterable[tuple[str, Pixels | str]]) -> Iterator[tuple[str, Pixels | str]]:
+        for result in results:
+            yield result
+            if on_image:
+                on_image()
+
+    with canvas_maker(images, canvas, workers) as make:
         for block in blocks:
             store.refresh()
             remaining = [digest for digest in block if digest not in store]
-            results = (pool.map if workers else map)(one, [missing[digest] for digest in remaining])
-            _store(store, zip(remaining, results, strict=True), on_image)
-    finally:
-        # On an interrupt: the images at work are finished, the others are not begun.
-        pool.shutdown(cancel_futures=True)
-
-
-def _store(
-    store: CanvasStore, results: Iterable[tuple[str, Pixels | str]], on_image: Callable[[], None] | None
-) -> None:
-    """Adds results to the store, about once a second, and also when an interrupt ends them."""
-    done: dict[str, Pixels | str] = {}
-    last = time.monotonic()
-    try:
-        for digest, result in results:
-            done[digest] = result
-            if on_image:
-                on_image()
-            if time.monotonic() - last > _SECONDS:
-                store.add(done)
-                done, last = {}, time.monotonic()
-    finally:
-        if done:
-            store.add(done)
+            results = zip(remaining, make([missing[digest] for digest in remaining]), strict=True)
+            save_regularly(reported(results), lambda done: store.add(dict(done)), seconds=_SECONDS)

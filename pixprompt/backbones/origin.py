@@ -1,0 +1,34 @@
+"""Where a backbone comes from, and which weights it has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from torch import Tensor, nn
+
+from ..models import TorchModel
+from ..tensor_file import tensors_sha256
+
+__all__ = ["backbone_sha256", "comes_from"]
+
+
+def comes_from(net: nn.Module, library: str) -> bool:
+    """Whether a net's class, or one above it, belongs to a library; told by its name, so that nothing is imported."""
+    return any(kind.__module__.partition(".")[0] == library for kind in type(net).__mro__)
+
+
+def backbone_sha256(model: TorchModel, parameters: Iterable[nn.Parameter]) -> str:
+    """Returns a digest of all that the results of a backbone rest on, whatever precision it is held in.
+
+    That is parameters, the statistics of BatchNorm and other stored buffers, and the normalisation.
+
+    Args:
+        model: The model.
+        parameters: Those of its net that count: for most uses, all but its own classifier's.
+    """
+    counted = {id(parameter) for parameter in parameters}
+    others = {id(parameter) for parameter in model.net.parameters()} - counted
+    state = model.net.state_dict(keep_vars=True).items()
+    named = {name: value for name, value in state if isinstance(value, Tensor) and id(value) not in others}
+    named |= {"normalisation mean": model.mean, "normalisation std": model.std}
+    return tensors_sha256({name: value.float() for name, value in named.items()})
