@@ -31,7 +31,7 @@ _COMMANDS = {
     "diagnose": ("learning.diagnose:diagnose", "Say whether a prompt is worth its cost."),
     "study": ("learning.study:study", "Vary texts, mappings, templates or sizes."),
     "segment": ("learning.segment:segment", "Label every pixel, with prompts inside a transformer."),
-    "serve": ("serving.serve:serve", "Serve a local model over the Open Inference Protocol v2."),
+    "serve": ("serving.serve:serve", "Serve a prompt with its model, or a bare model, over HTTP."),
     "report": ("reports.report:report", "Write one HTML page about one or several runs."),
     "pictures": ("reports.pictures:pictures", "Draw what runs inside one model see, side by side."),
     "ledger": ("reports.ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),

@@ -1,8 +1,15 @@
-"""A local model as an endpoint of the Open Inference Protocol v2; `Service` answers without a socket."""
+"""Endpoints: a local model, or a saved prompt with its model, over HTTP; services answer without a socket."""
 
-from .limits import Limits
-from .messages import Request, Response
-from .server import Server
-from .service import Service, served_name
+from typing import TYPE_CHECKING
 
-__all__ = ["Limits", "Request", "Response", "Server", "Service", "served_name"]
+from ..lazy import lazy_names
+
+if TYPE_CHECKING:
+    from .limits import Limits as Limits
+    from .messages import Request as Request, Response as Response
+    from .prompt_service import PromptService as PromptService
+    from .server import Server as Server
+    from .service import Service as Service
+    from .v2_service import served_name as served_name
+
+__all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -13,14 +13,27 @@ import numpy.typing as npt
 from .messages import HEADER_LENGTH, RequestError, Response, json_response
 from .tensors import brief
 
-__all__ = ["OutputOptions", "outputs_response", "read_output_options"]
+__all__ = ["Output", "OutputOptions", "outputs_response", "read_output_options"]
 
-_NAME = "outputs"
+
+@dataclass(frozen=True)
+class Output:
+    """One tensor of an answer.
+
+    Attributes:
+        name: In requests and responses.
+        values: Numbers (N, S), or N texts.
+        labels: S names for the best classes, where there are any.
+    """
+
+    name: str
+    values: npt.NDArray[np.float32] | Sequence[str]
+    labels: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """How a request asks for its outputs.
+    """How a request asks for an output.
 
     Attributes:
         binary: As bytes behind the JSON.
@@ -31,48 +44,74 @@ class OutputOptions:
     classes: int | None = None
 
 
-def read_output_options(request: dict[str, Any]) -> OutputOptions:
+def read_output_options(request: dict[str, Any], names: Sequence[str]) -> dict[str, OutputOptions]:
     """Reads the "outputs" and the parameters of a request.
+
+    Args:
+        request: Its JSON.
+        names: Of the outputs that there are; where none is asked for, all are.
 
     Raises:
         RequestError: They are of another form, or name another output.
     """
     binary = _flag(_parameters(request), "binary_data_output", False)
-    entries = request.get("outputs") or [{"name": _NAME}]
-    if not isinstance(entries, list) or len(entries) != 1 or not isinstance(entries[0], dict):
-        raise RequestError(400, f"outputs is a list of the one output {_NAME!r}, got {brief(entries)}.")
-    if entries[0].get("name") != _NAME:
-        raise RequestError(400, f"the output is called {_NAME!r}, got {brief(entries[0].get('name'))}.")
-    parameters = _parameters(entries[0])
-    classes = parameters.get("classification")
-    if classes is not None and (type(classes) is not int or classes < 1):
-        raise RequestError(400, f"classification is a number of classes, got {brief(classes)}.")
-    return OutputOptions(_flag(parameters, "binary_data", binary), classes)
+    entries = request.get("outputs") or [{"name": name} for name in names]
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise RequestError(400, f"outputs is a list of objects with a name, got {brief(entries)}.")
+    options: dict[str, OutputOptions] = {}
+    for entry in entries:
+        if entry.get("name") not in names or entry["name"] in options:
+            known = " or ".join(map(repr, names))
+            raise RequestError(400, f"an output is called {known}, each once, got {brief(entry.get('name'))}.")
+        parameters = _parameters(entry)
+        classes = parameters.get("classification")
+        if classes is not None and (type(classes) is not int or classes < 1):
+            raise RequestError(400, f"classification is a number of classes, got {brief(classes)}.")
+        options[entry["name"]] = OutputOptions(_flag(parameters, "binary_data", binary), classes)
+    return options
 
 
-def outputs_response(
-    fields: dict[str, Any], rows: npt.NDArray[np.float32], options: OutputOptions, labels: Sequence[str] | None
-) -> Response:
-    """Returns answers (N, S) as a response.
+def outputs_response(fields: dict[str, Any], outputs: Sequence[Output], options: dict[str, OutputOptions]) -> Response:
+    """Returns those outputs that are asked for as a response, in the order of the request.
 
     Args:
         fields: What the JSON says besides the outputs.
-        rows: The answers.
-        options: How.
-        labels: S names for the best classes, where there are any.
+        outputs: All that there are.
+        options: From `read_output_options`.
     """
-    entry: dict[str, Any] = {"name": _NAME, "shape": list(rows.shape), "datatype": "FP32"}
-    if options.classes is not None:
-        texts = [text for row in rows for text in _best(row, options.classes, labels)]
-        entry |= {"shape": [len(rows), len(texts) // len(rows)], "datatype": "BYTES"}
-    if not options.binary:
-        return json_response(
-            {**fields, "outputs": [{**entry, "data": rows.ravel().tolist() if options.classes is None else texts}]}
-        )
-    raw = rows.astype("<f4").tobytes() if options.classes is None else _packed(texts)
-    head = json_response({**fields, "outputs": [{**entry, "parameters": {"binary_data_size": len(raw)}}]}).body
-    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head))}
-    return Response(200, head + raw, headers)
+    by_name = {output.name: output for output in outputs}
+    entries, parts = [], []
+    for name, wanted in options.items():
+        entry, raw = _entry(by_name[name], wanted)
+        entries.append(entry)
+        parts.append(raw)
+    head = json_response({**fields, "outputs": entries})
+    if not any(wanted.binary for wanted in options.values()):
+        return head
+    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head.body))}
+    return Response(200, head.body + b"".join(parts), headers)
+
+
+def _entry(output: Output, options: OutputOptions) -> tuple[dict[str, Any], bytes]:
+    """Returns the JSON of an output, and its bytes where these follow."""
+    values = output.values
+    if options.classes is not None and isinstance(values, np.ndarray):
+        texts = [text for row in values for text in _best(row, options.classes, output.labels)]
+        shape = [len(values), len(texts) // len(values)]
+    elif not isinstance(values, np.ndarray):
+        texts, shape = list(values), [len(values)]
+    else:
+        entry: dict[str, Any] = {"name": output.name, "shape": list(values.shape), "datatype": "FP32"}
+        raw = values.astype("<f4").tobytes()
+        return _with_data(entry, raw, None if options.binary else values.ravel().tolist())
+    entry = {"name": output.name, "shape": shape, "datatype": "BYTES"}
+    return _with_data(entry, _packed(texts), None if options.binary else texts)
+
+
+def _with_data(entry: dict[str, Any], raw: bytes, data: list[Any] | None) -> tuple[dict[str, Any], bytes]:
+    if data is not None:
+        return {**entry, "data": data}, b""
+    return {**entry, "parameters": {"binary_data_size": len(raw)}}, raw
 
 
 def _best(row: npt.NDArray[np.float32], count: int, labels: Sequence[str] | None) -> list[str]:

@@ -21,15 +21,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from PIL import Image
-from torch import Tensor
 
 from ..canvas import Pixels, decode
 from ..core import ImageError
 from .messages import RequestError
 
-__all__ = ["InputTensor", "brief", "decode_images", "read_input"]
+__all__ = ["InputTensor", "any_images", "brief", "decode_images", "read_input"]
 
 _LENGTH = struct.Struct("<I")
 _BRIEF = reprlib.Repr()
@@ -90,7 +88,7 @@ def read_input(value: object, rest: memoryview) -> InputTensor:
     return InputTensor(datatype, tuple(shape), None, rest)
 
 
-def decode_images(tensor: InputTensor, image_size: tuple[int, int], max_images: int) -> Tensor:
+def decode_images(tensor: InputTensor, image_size: tuple[int, int], max_images: int) -> npt.NDArray[Any]:
     """Returns the images of a tensor, (N, 3, H, W): uint8, or float32 of any value.
 
     Args:
@@ -107,19 +105,56 @@ def decode_images(tensor: InputTensor, image_size: tuple[int, int], max_images: 
     shapes = {"UINT8": [last, first], "FP32": [first, last], "BYTES": [[], [1]]}
     if tensor.datatype not in shapes:
         raise RequestError(400, f"datatype is UINT8, FP32 or BYTES, got {brief(tensor.datatype)}.")
-    count, inner = tensor.shape[0], list(tensor.shape[1:])
+    inner = list(tensor.shape[1:])
     if inner not in shapes[tensor.datatype]:
         expected = " or ".join(f"[{', '.join(['N', *map(str, sizes)])}]" for sizes in shapes[tensor.datatype])
         raise RequestError(400, f"{tensor.datatype} images have the shape {expected}, got {brief(list(tensor.shape))}.")
-    if count < 1:
+    _check_count(tensor, max_images)
+    if tensor.datatype == "BYTES":
+        files = [_pixels(content, image_size) for content in _read_files(tensor)]
+        return np.stack(files).transpose(0, 3, 1, 2)
+    images = _read_uint8(tensor) if tensor.datatype == "UINT8" else _read_fp32(tensor)
+    is_last = next(sizes for sizes in shapes[tensor.datatype] if sizes == inner) is last
+    return images.transpose(0, 3, 1, 2) if is_last else images
+
+
+def any_images(tensor: InputTensor, max_images: int) -> list[Pixels | bytes]:
+    """Returns the images of a tensor of any size: (H, W, 3) uint8, or the bytes of image files.
+
+    Args:
+        tensor: What was sent.
+        max_images: More are refused before anything is decoded.
+
+    Raises:
+        RequestError: The tensor is no batch of images.
+    """
+    inner = tensor.shape[1:]
+    files = tensor.datatype == "BYTES" and inner in ((), (1,))
+    if not files and not (tensor.datatype in ("UINT8", "FP32") and len(inner) == 3 and 3 in (inner[0], inner[2])):
+        raise RequestError(
+            400,
+            "images are BYTES [N] or [N, 1], or UINT8 or FP32 [N, H, W, 3] or [N, 3, H, W], got "
+            f"{brief(tensor.datatype)} {brief(list(tensor.shape))}.",
+        )
+    _check_count(tensor, max_images)
+    if files:
+        return list(_read_files(tensor))
+    images = _read_uint8(tensor) if tensor.datatype == "UINT8" else _to_bytes(_read_fp32(tensor))
+    return list(images if inner[2] == 3 else images.transpose(0, 2, 3, 1))
+
+
+def _check_count(tensor: InputTensor, max_images: int) -> None:
+    count = tensor.shape[0]
+    if min(tensor.shape) < 1:
         raise RequestError(400, f"expected one image or more, got the shape {brief(list(tensor.shape))}.")
     if count > max_images:
         raise RequestError(413, f"at most {max_images} images per request, got {count}.")
-    if tensor.datatype == "BYTES":
-        return _read_files(tensor, image_size).permute(0, 3, 1, 2)
-    images = _read_uint8(tensor) if tensor.datatype == "UINT8" else _read_fp32(tensor)
-    is_last = next(sizes for sizes in shapes[tensor.datatype] if sizes == inner) is last
-    return images.permute(0, 3, 1, 2) if is_last else images
+
+
+def _to_bytes(images: npt.NDArray[np.float32]) -> Pixels:
+    if not ((images >= 0) & (images <= 1)).all():
+        raise RequestError(400, "FP32 images have values in [0, 1], not normalised; some lie outside.")
+    return np.rint(images * 255).astype(np.uint8)
 
 
 def brief(value: object) -> str:
@@ -127,24 +162,24 @@ def brief(value: object) -> str:
     return _BRIEF.repr(value)
 
 
-def _read_uint8(tensor: InputTensor) -> Tensor:
+def _read_uint8(tensor: InputTensor) -> Pixels:
     if tensor.raw is not None:
-        return torch.from_numpy(_from_bytes(tensor, np.uint8))
+        return _from_bytes(tensor, np.uint8)
     values = _flat(tensor, (int,))
     if min(values) < 0 or max(values) > 255:
         raise RequestError(400, "UINT8 data are whole numbers from 0 to 255; some lie outside.")
-    return torch.from_numpy(np.array(values, np.uint8).reshape(tensor.shape))
+    return np.array(values, np.uint8).reshape(tensor.shape)
 
 
-def _read_fp32(tensor: InputTensor) -> Tensor:
+def _read_fp32(tensor: InputTensor) -> npt.NDArray[np.float32]:
     if tensor.raw is not None:
-        return torch.from_numpy(_from_bytes(tensor, np.dtype("<f4")).astype(np.float32, copy=False))
+        return _from_bytes(tensor, np.dtype("<f4")).astype(np.float32, copy=False)
     try:
         values = np.array(_flat(tensor, (int, float)), np.float64)
     except OverflowError as error:
         raise RequestError(400, "FP32 data are numbers in [0, 1]; some are too large for any float.") from error
     with np.errstate(over="ignore"):  # infinity is out of range, and will be called so
-        return torch.from_numpy(values.astype(np.float32).reshape(tensor.shape))
+        return values.astype(np.float32).reshape(tensor.shape)
 
 
 def _from_bytes(tensor: InputTensor, kind: npt.DTypeLike) -> npt.NDArray[Any]:
@@ -172,11 +207,11 @@ def _flat(tensor: InputTensor, kinds: tuple[type, ...]) -> list[Any]:
     return values
 
 
-def _read_files(tensor: InputTensor, image_size: tuple[int, int]) -> Tensor:
+def _read_files(tensor: InputTensor) -> list[bytes]:
     files = _split_elements(tensor.raw) if tensor.raw is not None else [_from_base64(item) for item in _files(tensor)]
     if len(files) != tensor.shape[0]:
         raise RequestError(400, f"the shape {list(tensor.shape)} takes {tensor.shape[0]} files, got {len(files)}.")
-    return torch.from_numpy(np.stack([_pixels(content, image_size) for content in files]))
+    return files
 
 
 def _files(tensor: InputTensor) -> list[Any]:

@@ -123,10 +123,11 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "signed": (head_of(f"POST {INFER}", "Content-Length: +2") + b"{}", 400),
     "endless number": (head_of(f"POST {INFER}", f"Content-Length: {'9' * 5000}"), 400),
     "expect huge": (head_of(f"POST {INFER}", f"Content-Length: {LARGE}", "Expect: 100-continue"), 413),
-    "unknown method": (head_of("BREW /v2"), 501),
-    "long line": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 414),
+    "long line": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", 400),
     "many headers": (head_of("GET /v2", *[f"X-{i}: 1" for i in range(200)]), 431),
-    "other version": (b"GET /v2 HTTP/9.9\r\n\r\n", 505),
+    "no version": (b"GET /v2 HTTP/x\r\n\r\n", 400),
+    "no host": (b"GET /v2 HTTP/1.1\r\n\r\n", 400),
+    "two hosts": (head_of("GET /v2", "Host: localhost"), 400),
     "tls": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 \r\n\r\n", 400),
 }
 
@@ -212,8 +213,7 @@ def test_more_connections_than_the_limit_are_sent_away() -> None:
     with running(Limits(connections=2, idle=LONG)) as server, dial(server.port) as kept, dial(server.port) as left:
         assert statuses(exchange(server.port, b"")) == [503]
         left.close()
-        until(lambda: len(server._sockets._open) == 1)  # the place is free as soon as the server has noticed
-        assert statuses(exchange(server.port, head_of("GET /v2", "Connection: close"))) == [200]
+        until(lambda: statuses(exchange(server.port, head_of("GET /v2", "Connection: close"))) == [200])
         assert not select.select([kept], [], [], 0)[0]
 
 
@@ -236,7 +236,7 @@ def test_the_end_answers_what_has_come_whole_and_drops_the_rest() -> None:
         waiting = pool.submit(ask, connection)
         assert asked.wait(LONG)
         ended = pool.submit(running_server.close)
-        until(lambda: server._sockets.ending)
+        assert statuses(half.recv(9999)) == [503]
         assert not ended.done()
         go.set()
         ended.result(LONG)
@@ -244,18 +244,17 @@ def test_the_end_answers_what_has_come_whole_and_drops_the_rest() -> None:
         assert rows_of(last).shape == (1, 5)
         assert last.headers["Connection"] == "close"
         assert idle.recv(100) == b""
-        assert statuses(half.recv(9999)) == [400]
 
 
 def asked_for(server: Server, host: str, *lines: str, request: str = "GET /v2/health/ready") -> list[int]:
-    sent = "\r\n".join([f"{request} HTTP/1.1", *([f"Host: {host}"] if host else []), "Connection: close", *lines])
+    sent = "\r\n".join([f"{request} HTTP/1.1", f"Host: {host}", "Connection: close", *lines])
     return statuses(exchange(server.port, f"{sent}\r\n\r\n".encode()))
 
 
 def test_on_loopback_only_its_own_names_are_answered() -> None:
     """A page of a stranger may have its name led here, and would then read the answers."""
     with running() as server:
-        for host in ("127.0.0.1", f"127.0.0.1:{server.port}", "localhost:1", "LOCALHOST", "[::1]:80", "127.0.0.9", ""):
+        for host in ("127.0.0.1", f"127.0.0.1:{server.port}", "localhost:1", "LOCALHOST", "[::1]:80", "127.0.0.9"):
             assert asked_for(server, host) == [200], host
         for host in (
             "evil.example",

@@ -15,6 +15,7 @@ from PIL import Image
 
 from pixprompt.models import as_model
 from pixprompt.serving import Request
+from pixprompt.serving.messages import MAX_VALUES
 
 from ..images import bomb, jpeg
 from .toy import (
@@ -157,6 +158,13 @@ def test_wrong_bytes_are_refused_with_words(request_: Request, words: str) -> No
     response = make_service().respond(request_)
     assert response.status == 400
     assert words in error_of(response)
+
+
+def test_more_values_than_could_be_parsed_at_once_are_refused_unread() -> None:
+    body = b'{"inputs": [' + b"0," * MAX_VALUES + b"{"
+    response = make_service().respond(Request("POST", INFER, {}, body))
+    assert response.status == 413
+    assert f"at most {MAX_VALUES} values" in error_of(response)
 
 
 def test_bytes_that_no_input_claims_are_refused() -> None:

@@ -1,47 +1,34 @@
-"""`pixprompt serve`: a local model as an endpoint of the Open Inference Protocol v2."""
+"""`pixprompt serve`: a local model, or a saved prompt with its model, as an endpoint of the Open Inference Protocol."""
 
 from __future__ import annotations
 
-import ipaddress
 import json
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...core import AnswerKind
+from ...core import AnswerKind, ConfigError
 from ...version import __version__
 from ..allocator import keep_freed_memory
+from ..calls import call_options, calls_of, settled
 from ..options import json_option
+from .listening import listen_options, until_stopped, warn_of_others
 
 if TYPE_CHECKING:
-    from ...serving import Server
+    from ...serving import PromptService, Server, Service
 
 __all__ = ["serve"]
 
 
 @click.command()
-@click.option("--model", required=True, help="Model to serve.")
+@click.argument("source", required=False, metavar="[PROMPT_OR_RUN]")
+@click.option("--model", help="Model to serve; with a prompt, the one to put it before.  [default: its own]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    default=8000,
-    show_default=True,
-    help="Port to listen on; 0 takes a free one.",
-)
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address of this machine to listen on.")
-@click.option(
-    "--max-request-mb",
-    type=click.IntRange(min=1),
-    default=64,
-    show_default=True,
-    help="Largest request, in 10^6 bytes.",
-)
-@click.option("--name", help="Name of the model in the address.  [default: made of --model]")
+@listen_options
+@click.option("--name", help="Name of the model in the address.  [default: made of the prompt's or the model's]")
 @click.option(
     "--device",
     default="auto",
@@ -51,80 +38,104 @@ __all__ = ["serve"]
 @click.option(
     "--answer",
     type=click.Choice(["logits", "probabilities"]),
-    help="What to answer with.  [default: as the model does]",
+    help="What a bare model answers with.  [default: as it does]",
 )
 @click.option(
-    "--delay-ms", type=click.IntRange(min=0), default=0, show_default=True, help="Wait before each answer, for demos."
+    "--delay-ms",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Wait before each answer of a bare model, for demos.",
 )
+@call_options
 @json_option
 def serve(
-    model: str,
-    weights: str | None,
+    source: str | None,
     port: int,
     host: str,
-    max_request_mb: int,
-    name: str | None,
-    device: str,
-    answer: str | None,
-    delay_ms: int,
+    max_requests_at_once: int,
+    budget: int | None,
     as_json: bool,
+    **options: Any,
 ) -> None:
-    """Serve a local model over HTTP with the Open Inference Protocol v2, until Ctrl-C or SIGTERM.
+    """Serve a prompt or a run with its model, or a bare local model, over HTTP until Ctrl-C or SIGTERM.
+
+    Both speak the Open Inference Protocol v2. With a prompt or a run, images may have any size, the answers are labels
+    with probabilities, and POST /predict takes an image file as it is.
 
     One line on stdout says where, as soon as it answers. There is no password: whoever reaches the port can use it.
     """
-    from ...engine.parts import pick_device
-    from ...models import load_model
-    from ...serving import Server, Service
+    from ...serving import Limits, Server
 
     keep_freed_memory()
-    place = pick_device(device)
-    service = Service(
-        load_model(model, weights=weights, device=place),
-        name=name,
-        answer=None if answer is None else AnswerKind(answer),
-        device=place,
-        max_bytes=max_request_mb * 1_000_000,
-        version=__version__,
-        delay=delay_ms / 1000,
-    )
-    if service.answer is AnswerKind.EMBEDDINGS:
-        click.echo(
-            f"note: {model} answers with image embeddings; a caller needs its text encoder to get labels.", err=True
-        )
-    if not _is_loopback(host):
-        click.echo(
-            f"warning: listening on {host}: everyone who can reach this machine can use the model, without a password.",
-            err=True,
-        )
-    with _heard() as stopped, Server(service, host=host, port=port) as server:
-        click.echo(_ready_line(server, as_json))
+    calls = calls_of(options, budget=budget, price_per_1000=None)
+    with ExitStack() as stack:
+        service: Service | PromptService
+        if source is None:
+            service = _model_service(options)
+        else:
+            if options["answer"] or options["delay_ms"]:
+                raise click.UsageError("--answer and --delay-ms go with a bare model; leave out one or the other.")
+            service = _prompt_service(source, calls, options, stack)
+        warn_of_others(host, "the model")
+        stopped = stack.enter_context(until_stopped())
+        limits = Limits(requests=max_requests_at_once)
+        server = stack.enter_context(Server(service, host=host, port=port, limits=limits))
+        click.echo(_ready_line(server, service, as_json))
         stopped.wait()
 
 
-def _ready_line(server: Server, as_json: bool) -> str:
-    service = server.service
+def _model_service(options: dict[str, Any]) -> Service:
+    from ...engine.parts import pick_device
+    from ...models import load_model
+    from ...serving import Service
+
+    if options["model"] is None:
+        raise click.UsageError("say what to serve: a prompt, a run, or --model NAME.")
+    place = pick_device(options["device"])
+    service = Service(
+        load_model(options["model"], weights=options["weights"], device=place),
+        name=options["name"],
+        answer=None if options["answer"] is None else AnswerKind(options["answer"]),
+        device=place,
+        max_bytes=options["max_request_mb"] * 1_000_000,
+        version=__version__,
+        delay=options["delay_ms"] / 1000,
+    )
+    if service.answer is AnswerKind.EMBEDDINGS:
+        click.echo(
+            f"note: {options['model']} answers with image embeddings; a caller needs its text encoder to get labels.",
+            err=True,
+        )
+    return service
+
+
+def _prompt_service(source: str, calls: Any, options: dict[str, Any], stack: ExitStack) -> PromptService:
+    from ...engine.saved.deploy import deploy
+    from ...serving import PromptService, served_name
+
+    if not Path(source).exists():
+        raise ConfigError(f"there is no prompt or run {source!r}; a bare model is served with --model {source}.")
+    named = {name: options[name] for name in ("model", "weights", "device")}
+    deployed = settled(
+        lambda policy: deploy(source, calls=replace(calls, in_doubt=policy), **named),
+        calls.in_doubt,
+    )
+    stack.callback(deployed.close)
+    name = options["name"] or served_name(Path(source).resolve().stem)
+    return PromptService(deployed, name=name, max_bytes=options["max_request_mb"] * 1_000_000, version=__version__)
+
+
+def _ready_line(server: Server, service: Service | PromptService, as_json: bool) -> str:
+    from ...serving import Service
+
     if not as_json:
         return f"serving {service.name} at {server.url}"
-    spec = service.model.spec
-    says = {"url": server.url, "host": server.host, "port": server.port, "name": service.name, "model": spec.name}
-    size = {"image_size": list(spec.image_size), "num_outputs": spec.num_outputs, "answer": str(service.answer)}
-    return json.dumps({**says, **size})  # one line, so that a reader of the pipe knows where it ends
-
-
-@contextmanager
-def _heard() -> Iterator[threading.Event]:
-    """Within, SIGTERM sets the event instead of ending the process."""
-    stopped = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+    says = {"url": server.url, "host": server.host, "port": server.port, "name": service.name}
+    if isinstance(service, Service):
+        spec = service.model.spec
+        size = {"image_size": list(spec.image_size), "num_outputs": spec.num_outputs, "answer": str(service.answer)}
+        says |= {"model": spec.name, **size}
+    else:
+        says |= {"predict": f"{server.origin}/predict", "answer": "probabilities", "classes": list(service.classes)}
+    return json.dumps(says)  # one line, so that a reader of the pipe knows where it ends
