@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Mapping
 
 import click
@@ -14,22 +16,37 @@ __all__ = ["Console"]
 
 
 class Console:
-    """A `Reporter`: a bar per stage on a terminal, a line per stage and epoch elsewhere."""
+    """A `Reporter`: a bar per stage on a terminal; elsewhere a line per stage and epoch, and one in between.
 
-    def __init__(self) -> None:
+    Args:
+        interval: Seconds without a line after which one says how far the stage is, where there is no bar.
+    """
+
+    def __init__(self, interval: float = 30) -> None:
         self._terminal = sys.stderr.isatty()
         self._bar: tqdm[None] | None = None
+        self._name, self._total, self._done = "", 0, 0
+        self._began = self._last_line = time.monotonic()
+        self._interval, self._closed = interval, threading.Event()
+        self._watch: threading.Thread | None = None
 
     def stage(self, name: str, total: int) -> None:
         """Closes the bar of the last stage and opens one."""
-        self.close()
-        if not self._terminal:
-            click.echo(f"{name}: {total} images", err=True)
-        elif total:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+        self._name, self._total, self._done, self._began = name, total, 0, time.monotonic()
+        if self._terminal and total:
             self._bar = tqdm(total=total, desc=name, unit="img", leave=False, file=sys.stderr, dynamic_ncols=True)
+        if not self._terminal:
+            self._write(f"{name}: {total} images")
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._say_how_far, daemon=True)
+                self._watch.start()
 
     def advance(self, steps: int = 1) -> None:
         """Moves the bar."""
+        self._done += steps
         if self._bar is not None:
             self._bar.update(steps)
 
@@ -49,13 +66,25 @@ class Console:
         self._write(text)
 
     def close(self) -> None:
-        """Removes the bar."""
+        """Removes the bar; no line follows."""
+        self._closed.set()
         if self._bar is not None:
             self._bar.close()
             self._bar = None
 
     def _write(self, text: str) -> None:
+        self._last_line = time.monotonic()
         if self._bar is not None:
             tqdm.write(printable(text), file=sys.stderr)
         else:
             click.echo(printable(text), err=True)
+
+    def _say_how_far(self) -> None:
+        wait = self._interval
+        while not self._closed.wait(wait):
+            wait = self._last_line + self._interval - time.monotonic()
+            if wait <= 0:
+                seconds, done = time.monotonic() - self._began, self._done
+                left = f", {seconds / done * (self._total - done):.0f} s left" if 0 < done < self._total else ""
+                self._write(f"{self._name}: {done} of {self._total} images in {seconds:.0f} s{left}")
+                wait = self._interval

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ from ...core import ConfigError
 from ...engine.budget.allocation import PURPOSES
 from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
+from ...engine.report import Reporter
 from ...engine.result import RUNGS, Result
+from ...engine.trackers import Tracked
 from ..allocator import keep_freed_memory
 from ..calls import settled
 from ..console import Console
@@ -50,10 +53,19 @@ _TITLES = {
     help="Run directory.  [default: runs/<model>-<data>-<method>-<time>-seed<seed>]",
 )
 @click.option("--resume", type=click.Path(path_type=Path), help="Run directory to continue.")
+@click.option(
+    "--track", multiple=True, type=click.Choice(("tensorboard", "wandb")), help="Where else the history goes to."
+)
 @click.option("--dry-run", is_flag=True, help="Check everything and print parameters, queries and cost; learn nothing.")
 @json_option
 def train(
-    config_file: Path | None, out: Path | None, resume: Path | None, dry_run: bool, as_json: bool, **options: Any
+    config_file: Path | None,
+    out: Path | None,
+    resume: Path | None,
+    track: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Learn a prompt for a model and a data set, and save it as a PNG.
 
@@ -81,7 +93,9 @@ def train(
     folder = resume or out or default_folder(config)
     console = Console()
     try:
-        result = _run(config, folder, resume is not None, given, console)
+        with closing(Tracked(console, track, folder, config.to_json())) as reporter:
+            result = _run(config, folder, resume is not None, given, reporter)
+            reporter.result(result)
     except KeyboardInterrupt:
         if not (folder / "config.json").exists():
             raise
@@ -97,13 +111,13 @@ def train(
     click.echo("\n".join(f"{name:8} {folder / file}" for name, file in _WRITTEN if (folder / file).exists()))
 
 
-def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], console: Console) -> Result:
+def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], reporter: Reporter) -> Result:
     from ...engine.run import train as run
 
     def work(policy: str | None) -> Result:
         again = resume or (policy is not None and (folder / "config.json").exists())
         changes = {**given, **({"in_doubt": policy} if policy else {})}
-        return run(config, out=folder, resume=again, changes=changes if again else None, reporter=console)
+        return run(config, out=folder, resume=again, changes=changes if again else None, reporter=reporter)
 
     return settled(work, given.get("in_doubt") if resume else None)
 
