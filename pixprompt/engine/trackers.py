@@ -84,7 +84,7 @@ class Tracked:
         for name in names:
             importlib.import_module(name)
         self._reporter, self._step = reporter, 0
-        self._open = lambda: [TRACKERS[name](folder, settings) for name in names]
+        self._names, self._folder, self._settings = names, folder, settings
         self._trackers: list[Tracker] = []
 
     def stage(self, name: str, total: int) -> None:
@@ -123,6 +123,6 @@ class Tracked:
             tracker.close()
 
     def _log(self, numbers: Mapping[str, float]) -> None:
-        self._trackers = self._trackers or self._open()
+        self._trackers = self._trackers or [TRACKERS[name](self._folder, self._settings) for name in self._names]
         for tracker in self._trackers:
             tracker.log(numbers, self._step)
