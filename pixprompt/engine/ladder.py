@@ -24,6 +24,7 @@ from .result import RUNGS, Result, Score, peak_memory_mb
 from .saved.pictures import Shown, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of
 from .session import Session
+from .vocabulary import describe_labels
 
 __all__ = ["Ladder", "make_result", "score_ladder"]
 
@@ -231,6 +232,8 @@ def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, 
     """
     parts, querier = session.parts, session.querier
     queries: dict[str, Any] = {**query_counts(querier, parts.config.search.price_per_1000), **learned.queries}
+    if parts.words:
+        queries["labels"] = len(parts.model.spec.labels or ())
     return Result(
         method=parts.config.method.name,
         model=parts.spec.name,
@@ -246,6 +249,6 @@ def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, 
         train_images_per_second=learned.images_per_second,
         seconds=time.perf_counter() - began + learned.earlier_seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
-        notes=[*learned.notes, *ladder.notes, *querier.notes],
+        notes=[*describe_labels(parts.model, parts.words), *learned.notes, *ladder.notes, *querier.notes],
         **learned.facts,
     )

@@ -16,6 +16,7 @@ from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
 from ..files import file_sha256
+from ..ledger import max_labels
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
 from ..outputs import OUTPUTS, make_output, texts_for, words_for
 from ..seeds import stream
@@ -25,6 +26,7 @@ from .config.rules import check_settings
 from .config.train_config import TrainConfig
 from .opening import Calls, open_model
 from .report import Reporter
+from .vocabulary import name_labels
 
 __all__ = [
     "Parts",
@@ -57,6 +59,8 @@ class Parts:
     """How the run learns: "gradients", "answers" or "views" (within a budget), or by a "grid search"."""
     floor: float | None = None
     """What a probability of 0 stands for, where the answers have shown how they are rounded."""
+    words: tuple[str, ...] = ()
+    """What a zero-shot model is asked about besides the classes."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -143,6 +147,8 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
     by_answers = learns_from_answers(config, model)
     config = resolve(config, model.spec, by_answers=by_answers)
     check_settings(config, model, by_answers)
+    if config.search.vocabulary is None and max_labels(model):
+        config = config.with_values(vocabulary="auto")
     if data is None:
         data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
     else:
@@ -152,6 +158,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
                 f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
                 "later evaluation would draw other splits and test on images that were trained on."
             )
+    model, words = name_labels(model, config.search.vocabulary, data_name=data.name, classes=data.classes)
     plain, frame = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect), 0
     if not config.method.white_box and _mode(config, by_answers) != "views":
         frame = _frame(config, template_of(config, model))
@@ -165,6 +172,7 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         device=device,
         weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
         mode=_mode(config, by_answers),
+        words=words,
     )
 
 

@@ -23,6 +23,7 @@ from .parts import Parts, build
 from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
+from .vocabulary import describe_labels
 
 __all__ = ["LEARNERS", "plan", "train"]
 
@@ -118,7 +119,7 @@ def plan(parts: Parts) -> dict[str, Any]:
         "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "parameters": learner.num_params,
         "queries": {**queries, "total": total},
-        "outlook": learner.outlook(),
+        "outlook": [*describe_labels(parts.model, parts.words), *learner.outlook()],
         "cost": cost(total, config.search.price_per_1000),
         **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
     }

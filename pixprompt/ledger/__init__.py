@@ -9,7 +9,13 @@ if TYPE_CHECKING:
     from .journal import Journal as Journal
     from .ledger import Ledger as Ledger, Totals as Totals
     from .local_journal import LocalJournal as LocalJournal
-    from .querier import OpenVocabulary as OpenVocabulary, Querier as Querier, probe_queries as probe_queries
+    from .querier import (
+        OpenVocabulary as OpenVocabulary,
+        Querier as Querier,
+        ZeroShot as ZeroShot,
+        max_labels as max_labels,
+        probe_queries as probe_queries,
+    )
     from .reply_ledger import ReplyLedger as ReplyLedger
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -24,13 +24,14 @@ import numpy.typing as npt
 from ..core import PixpromptError
 from .sqlite_file import LedgerFile
 
-__all__ = ["IN_DOUBT", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
+__all__ = ["IN_DOUBT", "LABELS", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
 
 Answers = npt.NDArray[np.float32]
 
 IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
 PRICE = "price_per_1000"
+LABELS = "labels_per_query"
 """The name of the text that holds the price of 1000 queries."""
 _ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
 """Bytes on the disk that an answer takes at most, besides twice the longest one so far."""

@@ -18,7 +18,7 @@ from .ledger import Totals
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "Rows", "probe_queries"]
+__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "Rows", "ZeroShot", "max_labels", "probe_queries"]
 
 Canvases = npt.NDArray[np.uint8]
 """Images as they are sent, (N, H, W, 3)."""
@@ -56,6 +56,20 @@ class OpenVocabulary(Protocol):
 
 
 @runtime_checkable
+class ZeroShot(Protocol):
+    """A model that can be asked about labels that the caller names."""
+
+    @property
+    def max_labels(self) -> int:
+        """Labels that it can be asked about at a time; 0 where its labels are its own."""
+        ...
+
+    def with_labels(self, labels: Sequence[str]) -> Model:
+        """Returns the model that answers about these labels, one output for each, in their order."""
+        ...
+
+
+@runtime_checkable
 class Probed(Protocol):
     """A model that was queried while it was built."""
 
@@ -63,6 +77,11 @@ class Probed(Protocol):
     def probe_queries(self) -> int:
         """Images of those queries."""
         ...
+
+
+def max_labels(model: Model) -> int:
+    """Returns how many labels of the caller's choice a model can be asked about at a time; 0 for none."""
+    return model.max_labels if isinstance(model, ZeroShot) else 0
 
 
 def probe_queries(model: Model) -> int:

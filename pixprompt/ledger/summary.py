@@ -98,6 +98,7 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
             "named": [_doubt(row) for row in doubts],
         },
         "bytes": {"sent": totals["bytes_sent"], "received": totals["bytes_received"]},
+        "labels_per_query": known.labels_per_query,
         "price_per_1000": price_per_1000,
         "cost": None if price_per_1000 is None else round(totals["queries"] * price_per_1000 / 1000, 4),
         "time": _times(totals, times),
@@ -114,13 +115,15 @@ class _Known:
     price_per_1000: float | None
     endpoints: list[dict[str, Any]]
     cached: int
+    labels_per_query: int | None
 
 
 def _known(file: LedgerFile) -> _Known:
     meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
     price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
     found = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
-    return _Known(price, found, int(meta.get("cached_images", 0)))
+    labels = int(meta["labels_per_query"]) if "labels_per_query" in meta else None
+    return _Known(price, found, int(meta.get("cached_images", 0)), labels)
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:

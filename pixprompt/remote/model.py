@@ -90,6 +90,7 @@ class RemoteModel:
         limits = (endpoint.max_batch, declared.max_batch, protocol.max_batch)
         self.max_batch = min((limit for limit in limits if limit is not None), default=_BATCH)
         labels = endpoint.labels if endpoint.labels is not None else declared.labels
+        self._declared = declared
         self._answer = endpoint.answer or declared.answer
         self._num_outputs = declared.num_outputs
         self._given = labels
@@ -148,6 +149,24 @@ class RemoteModel:
     def vocabulary(self) -> tuple[str, ...]:
         """The labels so far; none where the outputs have no names."""
         return self.spec.labels or ()
+
+    @property
+    def max_labels(self) -> int:
+        """Labels of the caller's choice that it can be asked about at a time; 0 where they are the endpoint's own."""
+        return self.protocol.max_labels
+
+    def with_labels(self, labels: Sequence[str]) -> RemoteModel:
+        """Returns the same endpoint, asked about these labels."""
+        declared = replace(self._declared, labels=tuple(labels), num_outputs=len(labels))
+        return RemoteModel(
+            self._spec.name,
+            self.protocol.with_labels(labels),
+            self.sender,
+            declared,
+            rate_limit=self._rate_limit,
+            retry_policy=self._retry_policy,
+            clock=self._clock,
+        )
 
     def close_vocabulary(self) -> None:
         """Ends the growth of the vocabulary: labels that are new from now on count as "(other)"."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from ..core import AnswerKind
 from ..registry import Registry
@@ -66,6 +66,7 @@ class Protocol(ABC):
     Attributes:
         max_batch: The most images per request that the protocol itself allows; None for any number.
         sends_files: Whether images go out as files (`Picture.content`) or as numbers (`Picture.pixels`).
+        max_labels: Labels of the caller's choice that one request may name; 0 where the labels are the endpoint's own.
 
     Raises:
         ConfigError: The endpoint's options make no sense for this protocol, or hold a credential.
@@ -73,10 +74,16 @@ class Protocol(ABC):
 
     max_batch: int | None = None
     sends_files: bool = True
+    max_labels: int = 0
 
     def __init__(self, endpoint: Endpoint) -> None:
         check_options(endpoint.options)
         self.endpoint = endpoint
+
+    def with_labels(self, labels: Sequence[str]) -> Self:
+        """Returns a protocol that asks about these labels instead; see `max_labels`."""
+        options = {name: value for name, value in self.endpoint.options.items() if name != "labels"}
+        return type(self)(replace(self.endpoint, labels=tuple(labels), options=options))
 
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
         """Asks what costs nothing (metadata, readiness), until the endpoint is ready; by default nothing.

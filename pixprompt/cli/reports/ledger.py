@@ -41,6 +41,8 @@ def format_ledger(found: dict[str, Any]) -> Iterator[str]:
         url, protocol, encoding = (_cell(endpoint.get(name)) for name in ("url", "protocol", "encoding"))
         yield f"endpoint    {url} ({protocol}, {encoding})"
     yield f"queries     {found['queries']} billed, or perhaps billed; {found['answers']} answers are kept"
+    if found["labels_per_query"] is not None:
+        yield f"labels      {found['labels_per_query']} in each query"
     yield f"cached      {found['cached']} answered from here instead"
     yield f"requests    {found['requests']}: {found['answered']} answered, {found['failed']} failed"
     yield f"retried     {found['retried']} of these requests repeat one that failed"

@@ -208,6 +208,12 @@ class SearchSettings(Settings):
     predictions: int = option(
         1000, "Images that the result will be used for: weighs the price of a further view against learning.", low=0
     )
+    vocabulary: str | None = option(
+        None,
+        "of a model that is asked about labels of the caller's choice: a text file with words to ask about besides the "
+        "classes, one a line; auto: common nouns; none. auto for such models",
+        files=("",),
+    )
     surrogate: str | None = option(
         None, "Local model on which the prompt is learned first, by gradients.", paths=_ENCODER
     )

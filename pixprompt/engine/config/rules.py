@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ...adapters import Learning
 from ...core import Access, AccessError, ConfigError, Model
+from ...ledger import max_labels
 from ...optimizers import OPTIMIZERS
 from ...settings import flag
 from .grids import grids
@@ -26,6 +27,7 @@ _BY_ANSWERS = (
     "test_images",
     "surrogate",
     "views",
+    "vocabulary",
 )
 
 _OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
@@ -52,6 +54,7 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
     _check_idle(config, by_answers)
     if by_answers:
         _check_views(config)
+        _check_vocabulary(config, model)
         if config.prompt.space != "pixel":
             raise ConfigError("a search by answers asks about real images; use --space pixel.")
         return
@@ -76,6 +79,14 @@ def _check_views(config: TrainConfig) -> None:
         raise ConfigError(f"--views serves method 'pixel', not {config.method.name!r}; leave it out.")
     if views not in ("none", "auto") and not (views.isdecimal() and int(views) >= 1):
         raise ConfigError(f"--views is a number from 1 on, 'auto' or 'none', got {views!r}.")
+
+
+def _check_vocabulary(config: TrainConfig, model: Model) -> None:
+    if config.search.vocabulary not in (None, "none") and not max_labels(model):
+        raise ConfigError(
+            f"--vocabulary serves models that are asked about labels of the caller's choice, and {model.spec.name} has "
+            "labels of its own; leave it out. (A chat endpoint needs the option logprobs=true for it.)"
+        )
 
 
 def _check_white_box(config: TrainConfig, model: Model) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core import ConfigError
 from ...data import Data
 from ...ledger import Budget, Journal, OpenVocabulary, probe_queries
-from ...ledger.ledger import PRICE
+from ...ledger.ledger import LABELS, PRICE
 from ...models import DualEncoder
 from ...outputs import OUTPUTS, candidates
 from ...remote import RemoteModel
@@ -115,7 +115,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         ledger = open_ledger(folder.path / "ledger.sqlite", parts.model)
         try:
             own = identity(
-                model=[parts.spec.name, parts.weights_sha256, identity_of(parts.model)],
+                model=[parts.spec.name, parts.weights_sha256, identity_of(parts.model), parts.words],
                 config={name: value for name, value in config.options().items() if name not in FREE},
                 classes=data.classes,
                 images=[(images.names, images.labels.tolist()) for images in (data.train, data.val, data.test)],
@@ -123,7 +123,10 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             folder.check_identity(ledger.read_meta("run"), own)
             ledger.write_meta(run=own)
             budget = Budget(config.search.budget, max_requests=config.endpoint.max_requests)
-            querier = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=parts.weights_sha256)
+            own_answers = "\n".join((parts.weights_sha256, *parts.words))
+            querier = journal_of(parts.model, ledger, budget, calls=Calls.of(config), identity=own_answers)
+            if parts.words:
+                ledger.write_meta(**{LABELS: str(len(parts.model.spec.labels or ()))})
             if config.search.price_per_1000 is not None:
                 ledger.write_meta(**{PRICE: str(config.search.price_per_1000)})
         except BaseException:

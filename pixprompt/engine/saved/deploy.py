@@ -15,9 +15,10 @@ from typing import Any, Self, overload
 from ... import remote
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
 from ...files import file_sha256
-from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows
+from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows, ZeroShot
 from ...outputs.saved import SavedOutput
 from ...prompt import load_committee
+from ...replies import OTHER
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from .prediction import Picture, Prediction, predictions
@@ -190,6 +191,7 @@ def deploy(
         model = _load_model(prompt, config, model, weights, device, calls)
     else:
         device = _device_of(model, device)
+    model = _name_labels(model, prompt.output)
     reader = _reader_of(path, prompt, model, device)
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device)
 
@@ -241,6 +243,23 @@ def _device_of(model: Model, name: str) -> str:
     from ..parts import device_of
 
     return device_of(model, name)
+
+
+def _name_labels(model: Model, output: dict[str, Any]) -> Model:
+    """Returns a zero-shot model asked about the labels that the prompt was learned with; others as they are.
+
+    Raises:
+        PromptError: They are more than it can be asked about.
+    """
+    labels = [label for label in output.get("labels", ()) if label != OTHER]
+    if not labels or not isinstance(model, ZeroShot) or not model.max_labels:
+        return model
+    if model.max_labels < len(labels):
+        raise PromptError(
+            f"the prompt was learned with answers about {len(labels)} labels; {model.spec.name} answers about "
+            f"{model.max_labels} at a time."
+        )
+    return model.with_labels(labels)
 
 
 def _assume(model: Model, output: dict[str, Any]) -> None:

@@ -7,16 +7,17 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
-from ...core import AnswerKind, ConfigError, Model, ModelError, ModelSpec, UnknownName
+from ...core import AnswerKind, ConfigError, Model, ModelError, ModelSpec, NamedSpec, UnknownName
 from ...registry import suggest
 from .input_forms import declared_form
 from .probing import probe
+from .zero_shot import ZeroShotCallable, takes_labels
 
 __all__ = ["as_model", "load"]
 
@@ -88,6 +89,9 @@ def as_model(
 
     For TOP_K and LABEL without `labels`, these are found as the answers arrive.
 
+    A callable with a second parameter `labels` answers about labels that the caller names, one score for each: a
+    zero-shot classifier. A run names its classes and more; an attribute `max_labels` limits their number.
+
     Args:
         fn_or_module: A net, or any callable.
         image_size: (height, width) of the images that it expects, or one number for both; 224 by default.
@@ -118,6 +122,14 @@ def as_model(
     if is_net and takes not in (None, "tensor"):
         raise ConfigError(f"a net takes tensors, got takes={takes!r}; wrap it in a function that takes something else.")
     form = "tensor" if is_net else declared_form(fn_or_module, takes)
+    if not is_net and takes_labels(fn_or_module):
+
+        def about(chosen: tuple[str, ...]) -> Model:
+            asked = NamedSpec(**{**vars(spec), "labels": chosen, "num_outputs": 0})
+            bound = partial(fn_or_module, labels=list(chosen))
+            return probe(bound, asked, form, mean=mean, std=std, answer=None if kind is None else spec.answer)
+
+        return ZeroShotCallable(fn_or_module, spec, about)
     return probe(fn_or_module, spec, form, mean=mean, std=std, answer=None if kind is None else spec.answer)
 
 

@@ -12,7 +12,7 @@ from ...replies.parse import Reply
 from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import garbled, named_scores, parse_json, raise_error, short
-from .labels import labels_option
+from .labels import MAX_LABELS, check_named, labels_option
 from .options import check_keys, choice_option, text_option, whole_option
 
 __all__ = ["HuggingFace", "HuggingFaceZeroShot", "read_labels", "with_parameters"]
@@ -94,8 +94,8 @@ def read_labels(incoming: Incoming, *, add_up: bool = False) -> dict[str, float]
 class HuggingFaceZeroShot(Protocol):
     """Hugging Face zero-shot classification: an image and candidate labels, a score for each label back.
 
-    Options: `labels`, the candidates, by default those of the endpoint; `hypothesis_template`, a sentence in which {}
-    stands for a label.
+    Options: `labels`, the candidates, by default those of the endpoint, or what a run names; `max_labels`, the most of
+    them that the endpoint takes; `hypothesis_template`, a sentence in which {} stands for a label.
 
     Args:
         endpoint: Where and how.
@@ -108,8 +108,9 @@ class HuggingFaceZeroShot(Protocol):
 
     def __init__(self, endpoint: Endpoint) -> None:
         super().__init__(endpoint)
-        check_keys(endpoint.options, ("labels", "hypothesis_template"), "protocol huggingface-zero-shot")
+        check_keys(endpoint.options, ("labels", "max_labels", "hypothesis_template"), f"protocol {endpoint.protocol}")
         self._labels = labels_option(endpoint)
+        self.max_labels = whole_option(endpoint.options, "max_labels") or MAX_LABELS
         self._parameters: dict[str, Any] = {"candidate_labels": list(self._labels)}
         template = text_option(endpoint.options, "hypothesis_template")
         if template is not None:
@@ -119,10 +120,11 @@ class HuggingFaceZeroShot(Protocol):
 
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
         """Asks nothing: the labels are those that are sent along."""
-        return Declared(num_outputs=len(self._labels), labels=self._labels)
+        return Declared(num_outputs=len(self._labels) or None, labels=self._labels or None)
 
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one image."""
+        check_named(self._labels, self.endpoint)
         return with_parameters(self.endpoint.url, pictures[0], self._parameters)
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:

@@ -17,7 +17,7 @@ from ...replies.vocabulary import OTHER
 from ..messages import Incoming, ItemFault, Outgoing, Picture
 from ..protocol import PROTOCOLS, Declared, Endpoint, Protocol
 from .answers import finite, garbled, parse_json, raise_error, short
-from .labels import labels_option
+from .labels import check_named, labels_option
 from .options import check_keys, choice_option, text_option, whole_option
 
 __all__ = ["OpenAI", "letter_of_text", "letter_of_token", "token_scores"]
@@ -40,7 +40,7 @@ class OpenAI(Protocol):
     nothing about that; the first answer tells as what all of them are read. More labels are asked for by their words,
     without log-probabilities.
 
-    Options: `model` (needed); `labels`, by default those of the endpoint; `prompt`, a question in which {labels}
+    Options: `model` (needed); `labels`, by default those of the endpoint, or what a run names; `prompt`, a question in which {labels}
     stands for the list; `detail` of the image, "low", "high" or "auto"; `logprobs`, true, false or "auto" (asked for,
     and done without where none come); `top_logprobs`, up to 20; `max_tokens`; `token_limit`, the field in which these
     are sent, "max_tokens" or "max_completion_tokens"; `seed`; `extra`, more fields of the request.
@@ -62,6 +62,7 @@ class OpenAI(Protocol):
         self._letters = dict(zip(ascii_uppercase, self._labels, strict=False))
         self._by_letter = len(self._labels) <= len(ascii_uppercase)
         self._numbers = _asks_numbers(options.get("logprobs", "auto"), len(self._labels))
+        self.max_labels = len(ascii_uppercase) if self._numbers else 0  # further labels draw bare answers away
         self._question = self._filled(text_option(options, "prompt") or (_BY_LETTER if self._by_letter else _BY_WORD))
         detail = choice_option(options, "detail", ("low", "high", "auto"))
         self._image = {} if detail is None else {"detail": detail}
@@ -71,10 +72,11 @@ class OpenAI(Protocol):
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
         """Asks nothing: labels and log-probabilities are what was asked for."""
         answers = {True: AnswerKind.TOP_K, False: AnswerKind.LABEL, None: None}
-        return Declared(labels=self._labels, answer=answers[self._numbers])
+        return Declared(labels=self._labels or None, answer=answers[self._numbers])
 
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one image."""
+        check_named(self._labels, self.endpoint)
         content = b64encode(pictures[0].content).decode("ascii")
         image = {"url": f"data:{pictures[0].media_type};base64,{content}", **self._image}
         parts = [{"type": "text", "text": self._question}, {"type": "image_url", "image_url": image}]
