@@ -205,6 +205,11 @@ def test_options_that_make_no_sense_are_found_at_once(
         make(**options)
 
 
-def test_zero_shot_needs_labels_from_somewhere() -> None:
-    with pytest.raises(ConfigError, match='as "labels", got None'):
-        chooser(None)
+def test_zero_shot_asks_about_the_labels_that_a_run_names() -> None:
+    with pytest.raises(ConfigError, match="asks about labels, and none are named"):
+        chooser(None).request([picture(0)])
+    named = chooser(None, max_labels=5).with_labels(("a", "b"))
+    assert sent(named.request([picture(0)]))["parameters"] == {"candidate_labels": ["a", "b"]}
+    assert named.discover(zero_shot).labels == ("a", "b")
+    assert named.max_labels == 5
+    assert chooser().with_labels(LABELS[:2]).facts() != chooser().facts() == chooser().with_labels(LABELS).facts()
