@@ -7,6 +7,7 @@ from .catalogue import OUTPUTS as OUTPUTS
 
 if TYPE_CHECKING:
     from .base import Transform as Transform, pretty as pretty
+    from .cascade import CascadeOutput as CascadeOutput, SavedCascade as SavedCascade
     from .direct import Direct as Direct
     from .head import LinearHead as LinearHead
     from .linear_form import stratified_folds as stratified_folds

@@ -51,6 +51,8 @@ class Committee:
     Attributes:
         pages: The prompts, on canvases of one size; what reads the answers is not theirs, so their `output` is empty.
         output: How the answers become labels: {"kind", "classes", ...}, of K * S outputs.
+        cascade: When the first page is enough: {"threshold", "output", ...}, with the `output` that reads the answers
+            under it, and the least difference of its two largest probabilities; empty for never.
         model: Name of the model that they were learned for.
         weights_sha256: Digest of the weights file given with that name; empty where there was none.
         seed: Of the run that learned them.
@@ -65,6 +67,7 @@ class Committee:
     seed: int = 0
     metrics: dict[str, Any] = field(default_factory=dict)
     version: str = ""
+    cascade: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.pages:
@@ -161,7 +164,8 @@ class Committee:
             }
             for page in self.pages
         ]
-        return sealed(2, {"pages": pages, "output": self.output, "metrics": self.metrics, **self._origin}, self.rgba)
+        values = {"pages": pages, "output": self.output, "metrics": self.metrics, **self._origin}
+        return sealed(2, {**values, **({"cascade": self.cascade} if self.cascade else {})}, self.rgba)
 
     def save(self, path: str | Path) -> None:
         """Writes one PNG with all pages; a single prompt is the file that `Prompt.save` writes.

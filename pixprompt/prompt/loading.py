@@ -29,6 +29,7 @@ _WHOLE: dict[str, tuple[type, ...]] = {
     "metrics": (dict,),
     "version": (str,),
 }
+_CASCADE: dict[str, tuple[type, ...]] = {"cascade": (dict,)}
 
 
 def load(path: str | Path) -> Prompt:
@@ -59,7 +60,8 @@ def load_committee(path: str | Path) -> Committee:
     if values["schema"] < 2 or not isinstance(pages, list) or not pages or len(pixels) % len(pages):
         raise PromptError(f"{path}: {len(pixels)} rows of pixels cannot hold the pages that the metadata describe.")
     made = [_page(path, rows, page) for rows, page in zip(np.split(pixels, len(pages)), pages, strict=True)]
-    return Committee(tuple(made), **take(path, values, _WHOLE))
+    optional = take(path, values, _CASCADE) if "cascade" in values else {}
+    return Committee(tuple(made), **take(path, values, _WHOLE), **optional)
 
 
 def _page(path: str | Path, pixels: Pixels, values: Any) -> Prompt:

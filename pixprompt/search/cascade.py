@@ -1,4 +1,4 @@
-"""A cascade: one view for all images, the whole committee only for those whose first answer leaves doubt."""
+"""A cascade: one reader for all images, a dearer one only for those about which the first is in doubt."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["Cascade", "cascade_curve", "choose_cascade"]
 
 @dataclass(frozen=True)
 class Cascade:
-    """Images whose margin under the first readout is below the threshold are asked further.
+    """Images whose margin under the first reader is below the threshold are read by the second.
 
     Attributes:
-        threshold: Of the margin between the two largest outputs.
+        threshold: Of the difference between the two largest probabilities.
         per_prediction: Queries per image, on the average of the images that chose it.
         accuracy: On those images.
     """
@@ -28,9 +28,9 @@ class Cascade:
     accuracy: float
 
 
-def margins(outputs: Tensor) -> Tensor:
-    """Returns the difference of the two largest of each row, (N,); large where the answer is sure."""
-    top = outputs.topk(min(2, outputs.shape[1]), dim=1).values
+def margins(logits: Tensor) -> Tensor:
+    """Returns the difference of the two largest probabilities of each row, (N,); large where the answer is sure."""
+    top = logits.softmax(1).topk(min(2, logits.shape[1]), dim=1).values
     return top[:, 0] - top[:, -1]
 
 
@@ -40,10 +40,10 @@ def cascade_curve(
     """Returns a cascade for each share of the images that are asked further, the least sure ones.
 
     Args:
-        first: (N, C) outputs of the first stage, of images that it was not fitted on.
-        full: (N, C) outputs of the last stage, likewise.
+        first: (N, C) logits of the first stage, of images that it was not fitted on.
+        full: (N, C) logits of the last stage, likewise.
         labels: (N,).
-        price: Of the first stage, and of the further one on top of it.
+        price: Queries of the first stage, and of the second one on top of it.
         shares: In [0, 1].
     """
     sure, order = margins(first), margins(first).argsort(stable=True)

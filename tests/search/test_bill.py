@@ -31,6 +31,7 @@ def test_a_cascade_asks_further_where_the_first_answer_is_unsure() -> None:
     assert [each.accuracy for each in curve] == [0.5, 1.0, 1.0]
     assert [each.per_prediction for each in curve] == [1.0, 3.0, 5.0]
     assert choose_cascade(curve, Price(100, 100)).per_prediction == 3.0
-    further = (first[:, 0] - first[:, 1]).abs() < curve[1].threshold
+    shares = first.softmax(1)
+    further = (shares[:, 0] - shares[:, 1]).abs() < curve[1].threshold
     assert further.tolist() == [False, False, True, True]
     assert curve[2].threshold == pytest.approx(float("inf"))

@@ -208,6 +208,12 @@ class SearchSettings(Settings):
     predictions: int = option(
         1000, "Images that the result will be used for: weighs the price of a further view against learning.", low=0
     )
+    cascade: str | None = option(
+        None,
+        "of a committee of views: auto asks under the first one, and under the others where that leaves doubt; none "
+        "asks every image under all. auto, unless all are worth it",
+        ("auto", "none"),
+    )
     vocabulary: str | None = option(
         None,
         "of a model that is asked about labels of the caller's choice: a text file with words to ask about besides the "

@@ -28,6 +28,7 @@ _BY_ANSWERS = (
     "surrogate",
     "views",
     "vocabulary",
+    "cascade",
 )
 
 _OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
@@ -79,6 +80,8 @@ def _check_views(config: TrainConfig) -> None:
         raise ConfigError(f"--views serves method 'pixel', not {config.method.name!r}; leave it out.")
     if views not in ("none", "auto") and not (views.isdecimal() and int(views) >= 1):
         raise ConfigError(f"--views is a number from 1 on, 'auto' or 'none', got {views!r}.")
+    if views in ("none", "1") and config.search.cascade is not None:
+        raise ConfigError(f"--cascade serves committees of several views, and --views is {views}; leave it out.")
 
 
 def _check_vocabulary(config: TrainConfig, model: Model) -> None:

@@ -20,6 +20,7 @@ from ...data import Data
 from ...ledger import Journal
 from ...outputs import OUTPUTS, to_scores
 from ...prompt import Committee, Prompt
+from ...search.bill import Price
 from ...search.evidence import detectable_gain
 from ...search.pool import AnswerPool
 from ...search.race import PLAIN, Race, Winner
@@ -27,6 +28,7 @@ from ...views import View, catalogue
 from ..answers import Answered
 from ..budget.allocation import Allocation
 from ..budget.view_budget import allocate_views
+from ..fit.cascade import FittedCascade, fit_cascade
 from ..fit.cross_fit import Choice, choose, stratified_order
 from ..fit.first_answers import check_drift, check_noise, query_first
 from ..saved.prompt_png import origin_of
@@ -170,16 +172,17 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         """See `Learner`."""
         plan, querier, winner = self.allocation, session.querier, baseline.winner
         session = replace(session, parts=replace(session.parts, floor=baseline.first.floor))
-        solution, notes = None, list(baseline.notes)
+        solution, cascade, notes = None, None, list(baseline.notes)
         if winner.views != (PLAIN,):
-            solution = self._solution_of(session, baseline)
+            solution, cascade = self._solution_of(session, baseline)
             notes += self._warnings(winner)
         if baseline.noise is not None and winner.rungs:
             querier.budget.keep = plan.test
             if check_drift(session, baseline.noise):
                 notes.append(DRIFT)
         querier.budget.keep = 0
-        per_prediction = len(winner.views)
+        per_prediction = len(winner.views) if cascade is None else cascade.chosen.per_prediction
+        rungs = 1 + len(winner.views) * (solution is not None)
         return Learned(
             solution=solution,
             num_params=sum(self.views[view].num_params for view in winner.views),
@@ -188,30 +191,40 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             history=[],
             notes=[*notes, *self._remarks(baseline)],
             images_per_second=querier.queries / max(time.perf_counter() - baseline.began, 1e-9),
-            facts={"views": self._facts(baseline, per_prediction)},
+            facts={"views": {**self._facts(baseline), "cascade": None if cascade is None else cascade.facts()}},
             queries={
                 "budget": session.parts.config.search.budget,
                 "plan": plan.to_json(),
-                "per_prediction": per_prediction,
+                "per_prediction": round(per_prediction, 3),
             },
-            test_images=min(len(session.parts.data.test), plan.test // (1 + per_prediction * (solution is not None))),
+            test_images=min(len(session.parts.data.test), plan.test // rungs),
         )
 
-    def _solution_of(self, session: Session[Journal], baseline: ViewsBaseline) -> Solution:
-        """Fits the output transform on all answers under the chosen views."""
+    def _solution_of(
+        self, session: Session[Journal], baseline: ViewsBaseline
+    ) -> tuple[Solution, FittedCascade | None]:
+        """Fits the output transform on all answers under the chosen views, and the cascade that is worth it."""
         winner, pool, parts = baseline.winner, baseline.pool, session.parts
         count = winner.num_images
         outputs = torch.cat([pool.answers(view, count) for view in winner.views], dim=1)
         answered = Answered(outputs, pool.labels[:count])
         folds = baseline.first.folds[pool.order[:count]][answered.mask]
-        choice = self._read(session, answered.complete, folds, len(winner.views))
-        output = choice.heads.full
+        answered, num_views = answered.complete, len(winner.views)
+        choice = self._read(session, answered, folds, num_views)
         pages = tuple(self.pages[view] for view in winner.views)
-        committee = Committee(pages, output=output.to_json(), **origin_of(parts))
         val = None
         if len(baseline.val_positions):
-            val = session.query_pages("val", committee.pages, baseline.val_positions)
-        return Solution(canvas=pages[0].canvas, output=output, val=val, prompt=committee, is_better=True)
+            val = session.query_pages("val", pages, baseline.val_positions)
+        cascade, output = None, choice.heads.full
+        if num_views > 1 and parts.config.search.cascade != "none":
+            own = Answered(answered.outputs[:, : parts.spec.num_outputs], answered.labels)
+            price = Price(pool.budget, parts.config.search.predictions)
+            cascade = fit_cascade(self._read(session, own, folds, 1), choice, answered, folds, val, num_views, price)
+        saved = {} if cascade is None else cascade.to_json()
+        committee = Committee(pages, output=output.to_json(), cascade=saved, **origin_of(parts))
+        reader = output if cascade is None else cascade.output
+        solution = Solution(canvas=pages[0].canvas, output=reader, val=val, prompt=committee, is_better=True)
+        return solution, cascade
 
     def _read(self, session: Session[Journal], answered: Answered, folds: Tensor, num_views: int) -> Choice:
         """Returns the output transform that reads the answers side by side best, by cross-validation."""
@@ -287,12 +300,11 @@ class ByViews(AnswersLearner[ViewsBaseline]):
 
         return bisect_left(range(_NO_BUDGET), True, key=opens)
 
-    def _facts(self, baseline: ViewsBaseline, per_prediction: int) -> dict[str, Any]:
+    def _facts(self, baseline: ViewsBaseline) -> dict[str, Any]:
         """Returns what the result tells of the race."""
         winner = baseline.winner
         comparison = winner.comparison
         return {
-            "queries_per_prediction": per_prediction,
             "views": [self.views[view].name for view in winner.views],
             "images": winner.num_images,
             "evidence": None

@@ -16,8 +16,9 @@ from ... import remote
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
 from ...files import file_sha256
 from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows, ZeroShot
+from ...outputs.cascade import SavedCascade, SavedReader
 from ...outputs.saved import SavedOutput
-from ...prompt import load_committee
+from ...prompt import Committee, load_committee
 from ...replies import OTHER
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
@@ -76,7 +77,7 @@ class Deployed:
 
     prompt: SavedPrompt
     model: Querier
-    reader: SavedOutput | TensorReader
+    reader: SavedReader
     config: TrainConfig | None
     device: str
     _turn: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
@@ -120,6 +121,11 @@ class Deployed:
         """The K class names of the user."""
         return self.reader.classes
 
+    @property
+    def cascade(self) -> SavedCascade | None:
+        """Which images are asked under the further pages; None for all."""
+        return self.reader if isinstance(self.reader, SavedCascade) else None
+
     @cached_property
     def output(self) -> OutputTransform:
         """The reader for tensors, on the device."""
@@ -137,7 +143,7 @@ class Deployed:
 
     def _reproducible(self) -> AbstractContextManager[None]:
         """Returns a context in which a GPU repeats itself; a model behind a URL has none."""
-        if isinstance(self.reader, SavedOutput):
+        if isinstance(self.model.model, remote.RemoteModel):
             return nullcontext()
         from ..answers import reproducible
 
@@ -155,6 +161,7 @@ def deploy(
     weights: str | None = None,
     device: str = "auto",
     calls: Calls | None = None,
+    cascade: bool = True,
 ) -> Deployed:
     """Loads a prompt and its model.
 
@@ -164,6 +171,8 @@ def deploy(
         weights: Weights file of a model given by name.
         device: Where the model runs.
         calls: How a remote model is called; with a run directory, as the run did by default.
+        cascade: Whether the further pages of a committee are only asked where the first one leaves doubt, if its file
+            has a threshold for that.
 
     Raises:
         ConfigError: No model is named, and the prompt PNG asks for Python code, or to send images somewhere.
@@ -192,11 +201,11 @@ def deploy(
     else:
         device = _device_of(model, device)
     model = _name_labels(model, prompt.output)
-    reader = _reader_of(path, prompt, model, device)
+    reader = _reader_of(path, prompt, model, device, cascade)
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device)
 
 
-def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str) -> SavedOutput | TensorReader:
+def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str, cascade: bool) -> SavedReader:
     """Returns what reads the answers of a model under the prompt.
 
     Raises:
@@ -217,7 +226,20 @@ def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str) -> Sa
             f"{path} holds {len(prompt.pages)} prompts, but its output transform reads {views} answers about "
             "each image; one of the two was exchanged."
         )
+    if cascade and isinstance(prompt, Committee) and prompt.cascade:
+        return _cascade_of(path, prompt, reader, model, device)
     return reader
+
+
+def _cascade_of(path: Path, prompt: Committee, full: SavedReader, model: Model, device: str) -> SavedCascade:
+    try:
+        output, threshold = prompt.cascade["output"], float(prompt.cascade["threshold"])
+        first = _read(output, model, device)
+        if output.get("views", 1) != 1 or tuple(first.classes) != tuple(full.classes):
+            raise ValueError("its output transform is not of the first page and the same classes")
+    except (KeyError, TypeError, ValueError) as error:
+        raise PromptError(f"{path}: the cascade of the prompt file cannot be used: {error}.") from error
+    return SavedCascade(first, full, len(prompt.pages), threshold)
 
 
 def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | TensorReader:

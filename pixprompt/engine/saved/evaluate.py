@@ -25,7 +25,8 @@ from .deploy import Deployed, deploy
 __all__ = ["evaluate"]
 
 _ALONE = "'no prompt' is read with the output transform of the file; the other rungs need the training images."
-_SEVERAL = "Each prediction takes {0} queries, one under each view; the other rungs need the training images."
+_SEVERAL = "Each prediction takes {0} queries; the other rungs need the training images."
+_IN_DOUBT = "Images are asked under all {0} views only where the first answer leaves doubt (--no-cascade: always)."
 
 
 def evaluate(
@@ -39,6 +40,7 @@ def evaluate(
     price_per_1000: float | None = None,
     reporter: Reporter | None = None,
     calls: Calls | None = None,
+    cascade: bool = True,
 ) -> Result:
     """Scores a saved prompt, as re-read from its file, on the validation and test splits of a data set.
 
@@ -56,6 +58,7 @@ def evaluate(
         price_per_1000: To report the cost.
         reporter: Receives the progress.
         calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
+        cascade: See `deploy`.
 
     Raises:
         BudgetError: A remote model would have to be asked more than the budget allows; what was answered is kept.
@@ -64,7 +67,7 @@ def evaluate(
     began, reporter = time.perf_counter(), reporter or Silent()
     if price_per_1000 is not None:
         calls = replace(calls or Calls(), price_per_1000=price_per_1000)
-    deployed = deploy(source, model=model, weights=weights, device=device, calls=calls)
+    deployed = deploy(source, model=model, weights=weights, device=device, calls=calls, cascade=cascade)
     try:
         return _evaluate(deployed, Path(source), model, data, workers, price_per_1000, reporter, began)
     finally:
@@ -93,8 +96,10 @@ def _evaluate(
     white_box = config is not None and config.method.white_box
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
     _check_budget(deployed, jobs, reporter)
-    rungs, counts = _rungs(deployed, jobs, reporter)
-    notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(len(prompt.pages))]
+    rungs, counts, price = _rungs(deployed, jobs, reporter)
+    notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(f"{price:.3g}")]
+    if deployed.cascade is not None:
+        notes.append(_IN_DOUBT.format(len(prompt.pages)))
     saved = read_result(source / "result.json") if own or white_box else None
     if white_box:
         rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
@@ -111,7 +116,7 @@ def _evaluate(
         parameters=prompt.num_params,
         seed=prompt.seed,
         accuracy=rungs,
-        queries={**query_counts(deployed.model, price_per_1000), "per_prediction": len(prompt.pages)},
+        queries={**query_counts(deployed.model, price_per_1000), "per_prediction": price},
         best="adapter" if white_box else "none" if prompt.is_empty else "prompt",
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
@@ -180,25 +185,49 @@ def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> N
     model.require(num_new)
 
 
-def _rungs(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> tuple[dict[str, Score | None], dict[str, int]]:
-    """Returns the rungs, and how many images of each split were answered."""
+def _rungs(
+    deployed: Deployed, jobs: list[_Job], reporter: Reporter
+) -> tuple[dict[str, Score | None], dict[str, int], float]:
+    """Returns the rungs, how many images of each split were answered, and the queries per prediction."""
     rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
     answered: dict[str, dict[str, list[Rows]]] = {}
     labels = {job.split: np.asarray(job.canvases.labels) for job in jobs}
     for job in jobs:
-        reporter.stage(f"score {job.split}", len(job.canvases.labels))
-        rows = [np.zeros((0, deployed.model.spec.num_outputs), np.float32)]
-        for block in job.batches(deployed.model.chunk):
-            rows.append(deployed.query(block))
-            reporter.advance(len(block))
-        answered.setdefault(job.rung, {}).setdefault(job.split, []).append(np.concatenate(rows))
+        views = answered.setdefault(job.rung, {}).setdefault(job.split, [])
+        further = None
+        if views and deployed.cascade is not None:
+            further = deployed.cascade.in_doubt(views[0])
+        views.append(_answers(deployed, job, further, reporter))
     hits = {
         rung: {split: _hits(deployed, np.concatenate(views, 1), labels[split]) for split, views in splits.items()}
         for rung, splits in answered.items()
     }
     for rung, found in hits.items():
         rungs[rung] = _score(found["val"], found["test"], deployed.reader.kind)
-    return rungs, {split: len(found) for split, found in hits["prompt_png"].items()}
+    counts = {split: len(found) for split, found in hits["prompt_png"].items()}
+    firsts = np.concatenate([views[0] for views in answered["prompt_png"].values()])
+    num_views = len(deployed.prompt.pages)
+    if deployed.cascade is None or not len(firsts):
+        return rungs, counts, num_views
+    return rungs, counts, round(1 + (num_views - 1) * float(deployed.cascade.in_doubt(firsts).mean()), 3)
+
+
+def _answers(deployed: Deployed, job: _Job, chosen: npt.NDArray[np.bool_] | None, reporter: Reporter) -> Rows:
+    """Returns the answers (N, S) of a job; of the chosen images (N,) alone, and zeros for the others."""
+    total = len(job.canvases.labels)
+    chosen = np.ones(total, np.bool_) if chosen is None else chosen
+    reporter.stage(f"score {job.split}", int(chosen.sum()))
+    rows, start = np.zeros((total, 0), np.float32), 0
+    for block in job.batches(deployed.model.chunk):
+        part = chosen[start : start + len(block)]
+        if part.any():
+            outputs = deployed.query(block[part])
+            if not rows.shape[1]:
+                rows = np.zeros((total, outputs.shape[1]), np.float32)
+            rows[start : start + len(block)][part] = outputs
+            reporter.advance(int(part.sum()))
+        start += len(block)
+    return rows if rows.shape[1] else np.zeros((total, deployed.model.spec.num_outputs), np.float32)
 
 
 def _hits(deployed: Deployed, rows: Rows, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

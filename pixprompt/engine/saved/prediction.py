@@ -13,6 +13,7 @@ from PIL import Image
 
 from ...canvas import Pixels, decode, from_array, to_rgb
 from ...core import EndpointError
+from ...outputs.cascade import SavedCascade
 from .saved_prompt import Page
 
 __all__ = ["Picture", "Prediction", "Shares", "predictions", "probabilities", "to_image"]
@@ -45,6 +46,11 @@ class Answering(Protocol):
         """Answers (N, V * S) -> logits (N, K)."""
         ...
 
+    @property
+    def cascade(self) -> SavedCascade | None:
+        """Which images are asked under the further pages; None for all."""
+        ...
+
     def query_each(self, canvases: Pixels, /) -> tuple[Any, dict[int, str]]:
         """Prompted canvases -> answers, and which were refused and why."""
         ...
@@ -73,9 +79,19 @@ def probabilities(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shar
     Returns:
         Of each image the probabilities of the classes, (K,), or why there are none.
     """
-    answered = [deployed.query_each(prompted) for prompted in views]
-    rows = np.concatenate([outputs for outputs, _ in answered], axis=1)
-    refused = {index: reason for _, reasons in answered for index, reason in reasons.items()}
+    first, refused = deployed.query_each(views[0])
+    rows = np.zeros((len(first), len(views) * first.shape[1]), np.float32)
+    rows[:, : first.shape[1]] = first
+    # There is no label without the first answer.
+    further = np.asarray(~np.isnan(first).any(axis=1))
+    if deployed.cascade is not None:
+        further = deployed.cascade.in_doubt(first)
+    chosen = np.flatnonzero(further)
+    for place, prompted in enumerate(views[1:], 1):
+        if len(chosen):
+            outputs, reasons = deployed.query_each(prompted[chosen])
+            rows[chosen, place * first.shape[1] : (place + 1) * first.shape[1]] = outputs
+            refused |= {int(chosen[index]): reason for index, reason in reasons.items()}
     missing = np.isnan(rows).any(1)
     logits = deployed.reader(np.where(missing[:, None], 0.0, rows).astype(np.float32)).astype(np.float64)
     shares = np.exp(logits - logits.max(1, keepdims=True))

@@ -1,0 +1,144 @@
+"""Reading a committee's answers in two stages: its first view alone, and all views where that leaves doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from ..core import OutputTransform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CascadeOutput", "SavedCascade", "SavedReader"]
+
+Rows: TypeAlias = npt.NDArray[np.float32]
+
+
+class SavedReader(Protocol):
+    """The output transform of a prompt file, for answers in numpy."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K target class names."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """What users type to get it."""
+        ...
+
+    def __call__(self, outputs: Rows, /) -> Rows:
+        """Turns answers (N, V * S) into logits (N, K)."""
+        ...
+
+    def to_tensors(self, device: str, /) -> OutputTransform:
+        """Returns the same transform for tensors on a device."""
+        ...
+
+
+@dataclass(frozen=True)
+class SavedCascade:
+    """How the answers of a prompt file are read in two stages, in numpy.
+
+    Attributes:
+        first: Of answers (N, S) under the first view.
+        full: Of answers (N, V * S) under all views.
+        num_views: V.
+        threshold: Least difference of the two largest probabilities that leaves no doubt.
+    """
+
+    first: SavedReader
+    full: SavedReader
+    num_views: int
+    threshold: float
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K target class names."""
+        return self.full.classes
+
+    @property
+    def kind(self) -> str:
+        """Of the last stage."""
+        return self.full.kind
+
+    def in_doubt(self, outputs: Rows) -> npt.NDArray[np.bool_]:
+        """Returns which images, (N,), have to be asked under the other views, by answers (N, S) under the first one.
+
+        Those without a first answer, rows of NaN, are not: nothing can be read of them.
+        """
+        logits = self.first(np.nan_to_num(outputs)).astype(np.float64)
+        shares = np.exp(logits - logits.max(1, keepdims=True))
+        top = np.sort(shares / shares.sum(1, keepdims=True), axis=1)[:, -2:]
+        return np.asarray((top[:, -1] - top[:, 0] < self.threshold) & ~np.isnan(outputs).any(axis=1))
+
+    def __call__(self, outputs: Rows) -> Rows:
+        """Turns outputs (N, V * S) into logits (N, K); of images without doubt only the first S are read."""
+        own = outputs[:, : outputs.shape[1] // self.num_views]
+        logits, in_doubt = self.first(own).copy(), self.in_doubt(own)
+        if in_doubt.any():
+            logits[in_doubt] = self.full(outputs[in_doubt])
+        return logits
+
+    def to_tensors(self, device: str) -> OutputTransform:
+        """Returns the same transform for tensors on a device."""
+        first, full = self.first.to_tensors(device), self.full.to_tensors(device)
+        return CascadeOutput(first, full, self.num_views, self.threshold)
+
+
+@dataclass(frozen=True)
+class CascadeOutput:
+    """The output transform of a committee that is asked in two stages, in torch; see `SavedCascade`.
+
+    Attributes:
+        first: Of answers (N, S) under the first view.
+        full: Of answers (N, V * S) under all views.
+        num_views: V.
+        threshold: Least difference of the two largest probabilities that leaves no doubt.
+    """
+
+    first: OutputTransform
+    full: OutputTransform
+    num_views: int
+    threshold: float
+
+    fits = refits_in_training = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K target class names."""
+        return self.full.classes
+
+    @property
+    def kind(self) -> str:
+        """Of the last stage."""
+        return self.full.kind
+
+    def in_doubt(self, outputs: Tensor) -> Tensor:
+        """Returns which images, (N,), have to be asked under the other views, by answers (N, S) under the first one."""
+        top = self.first(outputs).softmax(1).topk(min(2, len(self.classes)), dim=1).values
+        return top[:, 0] - top[:, -1] < self.threshold
+
+    def __call__(self, outputs: Tensor) -> Tensor:
+        """Turns outputs (N, V * S) into logits (N, K); of images without doubt only the first S are read."""
+        own = outputs[:, : outputs.shape[1] // self.num_views]
+        logits, in_doubt = self.first(own).clone(), self.in_doubt(own)
+        if bool(in_doubt.any()):
+            logits[in_doubt] = self.full(outputs[in_doubt])
+        return logits
+
+    def to(self, device: str) -> CascadeOutput:
+        """Returns the same transform with its tensors on a device."""
+        return replace(self, first=self.first.to(device), full=self.full.to(device))
+
+    def refit(self, outputs: Tensor, labels: Tensor) -> CascadeOutput:
+        """Returns itself."""
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns what reads all answers; `cascade` holds the rest."""
+        return self.full.to_json()
