@@ -14,6 +14,7 @@ from ..adapters import ADAPTER_FILE
 from ..core import OutputTransform
 from ..data import CanvasSet
 from ..ledger import Querier
+from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
 from ..views import is_plain
 from .answers import Answered, batches, score, to_images
@@ -121,6 +122,12 @@ def _scored(
     if isinstance(found.prompt, Committee):
         pages = load_committee(path).pages
         answered = session.query_pages("test", pages, torch.arange(len(test.labels)), replicates=(0,))
+        if isinstance(found.output, CascadeOutput) and len(test.labels):
+            full = _score(found.output.full, found.val, answered)
+            ladder.notes.append(
+                f"Further views are asked only where the first answer leaves doubt. Asked under all {len(pages)} for "
+                f"every image, the test accuracy is {full.test or 0:.3f}."
+            )
         return _Scored(found.prompt, found.output, found.val, answered)
     reread = load(path)
     positions = baseline.val_positions

@@ -11,11 +11,11 @@ import torch
 
 import pixprompt
 from pixprompt.canvas import Canvas, Tone
-from pixprompt.core import PromptError
+from pixprompt.core import ConfigError, PromptError
 from pixprompt.data import Data
 from pixprompt.engine import evaluate
 from pixprompt.outputs import make_output
-from pixprompt.prompt import Committee, Prompt
+from pixprompt.prompt import Committee, Prompt, load_committee
 from pixprompt.views import Pattern, View
 
 from .conftest import SIZE
@@ -84,6 +84,57 @@ def test_only_damaged_images_are_no_query(file, model, tmp_path) -> None:
     deployed = pixprompt.deploy(file, model=model)
     assert list(next(iter(pixprompt.predict(deployed, [str(tmp_path / "a.jpg")])))) == ["path", "error"]
     assert deployed.model.queries == 0
+
+
+@pytest.fixture
+def staged(committee, model, data: Data, tmp_path: Path) -> Path:
+    """The committee with a threshold that sends about half of the images on."""
+    outputs = answers_under(model, committee.pages[0], data.train)
+    first = make_output("linear", classes=data.classes, spec=model.spec)
+    first = first.refit(outputs, torch.from_numpy(data.train.labels.copy()))
+    top = first(outputs).softmax(1).topk(2).values
+    cascade = {"threshold": float((top[:, 0] - top[:, 1]).median()), "output": first.to_json()}
+    replace(committee, cascade=cascade).save(tmp_path / "staged.png")
+    return tmp_path / "staged.png"
+
+
+def test_further_views_are_asked_only_where_the_first_answer_leaves_doubt(staged, file, model, data, tmp_path) -> None:
+    (tmp_path / "test").mkdir()
+    for index in range(len(data.test)):
+        data.test.open(index).save(tmp_path / f"test/{index:02}.png")
+    deployed = pixprompt.deploy(staged, model=model)
+    lines = list(pixprompt.predict(deployed, [str(tmp_path / "test")], batch_size=7))
+    first = answers_under(model, deployed.prompt.pages[0], data.test).numpy()
+    in_doubt = deployed.cascade.in_doubt(first)
+    assert 0 < in_doubt.sum() < len(data.test)
+    assert deployed.model.queries == len(data.test) + (len(VIEWS) - 1) * in_doubt.sum()
+    outputs = torch.cat([answers_under(model, page, data.test) for page in deployed.prompt.pages], dim=1)
+    assert [line["label"] for line in lines] == [data.classes[index] for index in deployed.output(outputs).argmax(1)]
+    read = deployed.reader(outputs.numpy())
+    assert read == pytest.approx(deployed.output(outputs).numpy(), abs=1e-4)
+    assert (read[in_doubt] == deployed.reader.full(outputs.numpy()[in_doubt])).all()
+    hits = [line["label"] == data.classes[label] for line, label in zip(lines, data.test.labels, strict=True)]
+    result = evaluate(staged, model=model, data=data)
+    assert result.accuracy["prompt_png"].test == pytest.approx(sum(hits) / len(hits))
+    images = len(data.val) + len(data.test)
+    assert result.queries["images"] == pytest.approx(result.queries["per_prediction"] * images, abs=0.1)
+    whole = pixprompt.deploy(staged, model=model, cascade=False)
+    plain = pixprompt.deploy(file, model=model)
+    image = data.test.open(0)
+    assert whole(image) == plain(image)
+    assert whole.model.queries == len(VIEWS)
+    with pytest.raises(ConfigError, match="has no cascade"):
+        pixprompt.deploy(file, model=model, cascade=False)
+
+
+@pytest.mark.parametrize(
+    "change", [{"threshold": "x"}, {"output": {}}, {"output": None}, {"threshold": None}], ids=lambda each: str(each)
+)
+def test_a_damaged_cascade_is_refused(change, staged, model) -> None:
+    committee = load_committee(staged)
+    replace(committee, cascade={**committee.cascade, **change}).save(staged)
+    with pytest.raises(PromptError, match="cascade of the prompt file cannot be used"):
+        pixprompt.deploy(staged, model=model)
 
 
 def test_a_head_for_another_number_of_views_is_refused(committee, model, tmp_path) -> None:

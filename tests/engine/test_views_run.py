@@ -46,11 +46,33 @@ def test_a_view_is_found_where_it_helps_and_its_file_scores_as_the_run_did(confi
     assert png.test > only.test + 0.3
     assert png == result.accuracy["prompt_float"]
     committee = load_committee(tmp_path / "run/prompt.png")
-    assert len(committee.pages) == result.queries["per_prediction"] == result.views["queries_per_prediction"]
+    assert len(committee.pages) == len(result.views["views"]) >= result.queries["per_prediction"]
     assert any("white frame" in name for name in result.views["views"])
     assert any("cross-fitted" in note for note in result.notes)
     again = evaluate(tmp_path / "run/prompt.png", model=framed, data=data)
     assert again.accuracy["prompt_png"].test == pytest.approx(png.test, abs=0.15)
+
+
+@pytest.mark.parametrize("cascade", ["auto", "none"])
+def test_a_cascade_scores_as_it_predicts_and_can_be_switched_off(cascade, config, framed, data, tmp_path) -> None:
+    config = config.with_values(test_images=45, views="3", budget=1100, cascade=cascade, predictions=100_000)
+    result = train(config, out=tmp_path / "run", model=framed, data=data)
+    committee, facts = load_committee(tmp_path / "run/prompt.png"), result.views["cascade"]
+    assert len(committee.pages) == 3
+    if cascade == "none":
+        assert committee.cascade == {}
+        assert facts is None
+        assert result.queries["per_prediction"] == 3
+        return
+    assert 1 < result.queries["per_prediction"] == committee.cascade["per_prediction"] < 3
+    prices = [price for price, _ in facts["curve"]]
+    assert prices == sorted(prices)
+    assert prices[-1] == 3
+    assert f"{result.queries['per_prediction']:.3g}" in format_ladder(result)
+    before = framed.images
+    again = evaluate(tmp_path / "run", model=framed, data=data)
+    assert again.accuracy["prompt_png"].test == result.accuracy["prompt_png"].test
+    assert framed.images - before == pytest.approx(again.queries["per_prediction"] * (len(data.val) + 45), abs=0.1)
 
 
 def test_predictions_are_what_the_run_scored(config, framed, data: Data, tmp_path) -> None:

@@ -22,11 +22,19 @@ from .zero_shot import ZeroShotToy
 
 
 def settings(**options: object) -> TrainConfig:
-    return TrainConfig(model="toy", data="toy", **{"budget": 200, "method": "none", "size": 4, "output": "ridge", "test_images": 45, **options})
+    return TrainConfig(
+        model="toy",
+        data="toy",
+        **{"budget": 200, "method": "none", "size": 4, "output": "ridge", "test_images": 45, **options},
+    )
 
 
-@pytest.mark.parametrize("more", [{}, {"method": "pixel", "views": "auto", "budget": 300, "test_images": 20}], ids=["head alone", "views"])
-def test_further_words_read_more_at_the_same_number_of_queries(more: dict[str, str], data: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more", [{}, {"method": "pixel", "views": "auto", "budget": 300, "test_images": 20}], ids=["head alone", "views"]
+)
+def test_further_words_read_more_at_the_same_number_of_queries(
+    more: dict[str, str], data: Data, tmp_path: Path
+) -> None:
     accuracy, paid = {}, {}
     for vocabulary in ("none", "auto"):
         toy = ZeroShotToy(max_labels=20)
@@ -56,7 +64,7 @@ def test_the_same_labels_are_asked_ever_after(data: Data, tmp_path: Path) -> Non
     data.test.open(0).save(tmp_path / "0.png")
     with pixprompt.deploy(tmp_path / "run", model=as_model(later, name="toy")) as deployed:
         assert deployed(tmp_path / "0.png").label in CLASSES
-    with pytest.raises(PromptError, match="20 labels.*about 10 at a time"):
+    with pytest.raises(PromptError, match=r"20 labels.*about 10 at a time"):
         pixprompt.deploy(tmp_path / "run", model=as_model(ZeroShotToy(max_labels=10), name="toy"))
 
 
@@ -79,9 +87,7 @@ def test_a_stopped_run_goes_on_with_its_own_words_only(data: Data, tmp_path: Pat
     config, out = settings(vocabulary=str(words)), tmp_path / "run"
     whole = train(config, out=tmp_path / "whole", model=as_model(ZeroShotToy(), name="toy"), data=data)
     with pytest.raises(Killed):
-        train(
-            config, out=out, model=as_model(ZeroShotToy(), name="toy"), data=data, reporter=KillAfter(20, "score")
-        )
+        train(config, out=out, model=as_model(ZeroShotToy(), name="toy"), data=data, reporter=KillAfter(20, "score"))
     words.write_text("\n".join(COMMON_NOUNS[9:18]))
     with pytest.raises(ConfigError, match="started with other"):
         train(TrainConfig(), out=out, resume=True, model=as_model(ZeroShotToy(), name="toy"), data=data)

@@ -31,7 +31,11 @@ def answer(body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(asked["inputs"]))).convert("RGB"))
     scores = ZeroShotToy()(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255, labels)[0]
     found = [{"label": label, "score": float(score)} for label, score in zip(labels, scores, strict=True)]
-    return 200, {"Content-Type": "application/json"}, json.dumps(sorted(found, key=lambda each: -each["score"])).encode()
+    return (
+        200,
+        {"Content-Type": "application/json"},
+        json.dumps(sorted(found, key=lambda each: -each["score"])).encode(),
+    )
 
 
 @pytest.fixture

@@ -141,7 +141,7 @@ def format_ladder(result: Result) -> str:
             continue
         if rung == "prompt_png" and result.best == "none":
             title = "no prompt kept"
-        price = "" if score is None else str(several if rung.startswith("prompt") else 1)
+        price = "" if score is None else f"{several:.3g}" if rung.startswith("prompt") else "1"
         lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {price:>7}   {output}".rstrip())
     lines += ["", *result.notes]
     if result.max_pixel_difference is not None:

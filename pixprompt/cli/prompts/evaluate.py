@@ -19,6 +19,14 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate", "predict"]
 
+_cascade_option = click.option(
+    "--no-cascade",
+    "cascade",
+    flag_value=False,
+    default=True,
+    help="Ask every image under all views of a committee, not only where the answer under the first one leaves doubt.",
+)
+
 
 @click.command()
 @click.argument("source", metavar="PROMPT_OR_RUN")
@@ -33,6 +41,7 @@ __all__ = ["evaluate", "predict"]
 )
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
+@_cascade_option
 @call_options
 @json_option
 def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> None:
@@ -73,6 +82,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 )
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
+@_cascade_option
 @call_options
 @json_option
 def predict(
@@ -86,6 +96,7 @@ def predict(
     price_per_1000: float | None,
     budget: int | None,
     as_json: bool,
+    cascade: bool,
     **options: Any,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order.
@@ -98,7 +109,12 @@ def predict(
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
     deployed = settled(
         lambda policy: deploy(
-            prompt, model=model, weights=weights, device=device, calls=replace(calls, in_doubt=policy)
+            prompt,
+            model=model,
+            weights=weights,
+            device=device,
+            calls=replace(calls, in_doubt=policy),
+            cascade=cascade,
         ),
         calls.in_doubt,
     )

@@ -211,7 +211,7 @@ class SearchSettings(Settings):
     cascade: str | None = option(
         None,
         "of a committee of views: auto asks under the first one, and under the others where that leaves doubt; none "
-        "asks every image under all. auto, unless all are worth it",
+        "asks every image under all. auto, unless --views says how many",
         ("auto", "none"),
     )
     vocabulary: str | None = option(

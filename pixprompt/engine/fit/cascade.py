@@ -17,7 +17,7 @@ from .cross_fit import Choice
 
 __all__ = ["SHARES", "FittedCascade", "fit_cascade"]
 
-SHARES = tuple(step / 20 for step in range(21))
+SHARES = tuple(step / 20 for step in range(1, 21))
 """Of the images that are asked further, the least sure ones: points of a curve of accuracy against queries."""
 
 

@@ -200,9 +200,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             test_images=min(len(session.parts.data.test), plan.test // rungs),
         )
 
-    def _solution_of(
-        self, session: Session[Journal], baseline: ViewsBaseline
-    ) -> tuple[Solution, FittedCascade | None]:
+    def _solution_of(self, session: Session[Journal], baseline: ViewsBaseline) -> tuple[Solution, FittedCascade | None]:
         """Fits the output transform on all answers under the chosen views, and the cascade that is worth it."""
         winner, pool, parts = baseline.winner, baseline.pool, session.parts
         count = winner.num_images
@@ -216,7 +214,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         if len(baseline.val_positions):
             val = session.query_pages("val", pages, baseline.val_positions)
         cascade, output = None, choice.heads.full
-        if num_views > 1 and parts.config.search.cascade != "none":
+        wanted = parts.config.search.cascade or ("auto" if self.size is None else "none")
+        if num_views > 1 and wanted == "auto":
             own = Answered(answered.outputs[:, : parts.spec.num_outputs], answered.labels)
             price = Price(pool.budget, parts.config.search.predictions)
             cascade = fit_cascade(self._read(session, own, folds, 1), choice, answered, folds, val, num_views, price)

@@ -226,20 +226,23 @@ def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str, casca
             f"{path} holds {len(prompt.pages)} prompts, but its output transform reads {views} answers about "
             "each image; one of the two was exchanged."
         )
-    if cascade and isinstance(prompt, Committee) and prompt.cascade:
-        return _cascade_of(path, prompt, reader, model, device)
-    return reader
+    saved = prompt.cascade if isinstance(prompt, Committee) else {}
+    if not cascade and not saved:
+        raise ConfigError(f"{path} has no cascade: every image is asked under all its views anyway.")
+    return _cascade_of(path, saved, reader, model, device, views) if cascade and saved else reader
 
 
-def _cascade_of(path: Path, prompt: Committee, full: SavedReader, model: Model, device: str) -> SavedCascade:
+def _cascade_of(
+    path: Path, saved: dict[str, Any], full: SavedReader, model: Model, device: str, num_views: int
+) -> SavedCascade:
     try:
-        output, threshold = prompt.cascade["output"], float(prompt.cascade["threshold"])
+        output, threshold = saved["output"], float(saved["threshold"])
         first = _read(output, model, device)
         if output.get("views", 1) != 1 or tuple(first.classes) != tuple(full.classes):
             raise ValueError("its output transform is not of the first page and the same classes")
     except (KeyError, TypeError, ValueError) as error:
         raise PromptError(f"{path}: the cascade of the prompt file cannot be used: {error}.") from error
-    return SavedCascade(first, full, len(prompt.pages), threshold)
+    return SavedCascade(first, full, num_views, threshold)
 
 
 def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | TensorReader:

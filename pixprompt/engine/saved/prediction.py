@@ -83,7 +83,7 @@ def probabilities(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shar
     rows = np.zeros((len(first), len(views) * first.shape[1]), np.float32)
     rows[:, : first.shape[1]] = first
     # There is no label without the first answer.
-    further = np.asarray(~np.isnan(first).any(axis=1))
+    further: npt.NDArray[np.bool_] = ~np.isnan(first).any(axis=1)
     if deployed.cascade is not None:
         further = deployed.cascade.in_doubt(first)
     chosen = np.flatnonzero(further)
@@ -92,7 +92,7 @@ def probabilities(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shar
             outputs, reasons = deployed.query_each(prompted[chosen])
             rows[chosen, place * first.shape[1] : (place + 1) * first.shape[1]] = outputs
             refused |= {int(chosen[index]): reason for index, reason in reasons.items()}
-    missing = np.isnan(rows).any(1)
+    missing: npt.NDArray[np.bool_] = np.isnan(rows).any(axis=1)
     logits = deployed.reader(np.where(missing[:, None], 0.0, rows).astype(np.float32)).astype(np.float64)
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)

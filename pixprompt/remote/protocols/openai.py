@@ -40,10 +40,10 @@ class OpenAI(Protocol):
     nothing about that; the first answer tells as what all of them are read. More labels are asked for by their words,
     without log-probabilities.
 
-    Options: `model` (needed); `labels`, by default those of the endpoint, or what a run names; `prompt`, a question in which {labels}
-    stands for the list; `detail` of the image, "low", "high" or "auto"; `logprobs`, true, false or "auto" (asked for,
-    and done without where none come); `top_logprobs`, up to 20; `max_tokens`; `token_limit`, the field in which these
-    are sent, "max_tokens" or "max_completion_tokens"; `seed`; `extra`, more fields of the request.
+    Options: `model` (needed); `labels`, by default those of the endpoint, or what a run names; `prompt`, a question in
+    which {labels} stands for the list; `detail` of the image, "low", "high" or "auto"; `logprobs`, true, false or
+    "auto" (asked for, and done without where none come); `top_logprobs`, up to 20; `max_tokens`; `token_limit`, the
+    field in which these are sent, "max_tokens" or "max_completion_tokens"; `seed`; `extra`, more fields of the request.
 
     Args:
         endpoint: Where and how; its URL is that of the API ("/chat/completions" is added) or the full one.
