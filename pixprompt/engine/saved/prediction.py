@@ -92,7 +92,7 @@ def probabilities(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shar
             outputs, reasons = deployed.query_each(prompted[chosen])
             rows[chosen, place * first.shape[1] : (place + 1) * first.shape[1]] = outputs
             refused |= {int(chosen[index]): reason for index, reason in reasons.items()}
-    missing: npt.NDArray[np.bool_] = np.isnan(rows).any(axis=1)
+    missing = np.asarray(np.isnan(rows).any(axis=1))
     logits = deployed.reader(np.where(missing[:, None], 0.0, rows).astype(np.float32)).astype(np.float64)
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
