@@ -22,7 +22,19 @@ from ..images import make_prompt, picture
 
 NAMES = (
     *("train", "evaluate", "apply", "predict", "diagnose", "study", "segment", "serve", "report", "pictures"),
-    *("ledger", "keys", "inspect", "models", "datasets", "templates", "outputs", "methods", "optimizers", "protocols"),
+    *(
+        "ledger",
+        "keys",
+        "inspect",
+        "export",
+        "models",
+        "datasets",
+        "templates",
+        "outputs",
+        "methods",
+        "optimizers",
+        "protocols",
+    ),
 )
 
 
