@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from .base import Transform as Transform, pretty as pretty
     from .cascade import CascadeOutput as CascadeOutput, SavedCascade as SavedCascade
     from .direct import Direct as Direct
-    from .head import LinearHead as LinearHead
-    from .linear_form import stratified_folds as stratified_folds
+    from .linear.folds import stratified_folds as stratified_folds
+    from .linear.head import LinearHead as LinearHead
     from .registry import candidates as candidates, make_output as make_output, output_from_json as output_from_json
     from .saved import SavedOutput as SavedOutput
     from .scores import decimals_of as decimals_of, floor_of as floor_of, to_scores as to_scores

@@ -27,15 +27,7 @@ class Setup:
     """What an output transform may be built from; each kind takes what it needs.
 
     Attributes:
-        classes: K names of the target classes.
-        spec: Of the model whose answers come in.
-        seed: For kinds that draw.
-        mapping_file: JSON file of the kind "given".
-        texts: Templates with one {} each; None for the default one.
-        words: K words that stand for the classes in texts; None for the class names themselves.
-        encode_text: T texts -> (T, D) embeddings.
-        logit_scale: Factor on cosine similarities.
-        constants: Of those that the kind names; what is missing is as published.
+        constants: Of those that the kind names; what is missing is as published. For the others see `make_output`.
     """
 
     classes: tuple[str, ...]
@@ -61,7 +53,7 @@ class Transform(ABC):
         answer: What the numbers of a source answer are.
         floor: What a probability of 0 stands for; see `to_scores`.
         labels: S names of the source classes where answers are made of names, so that a model which finds its labels
-            as it is asked can be given the same ones again; otherwise empty.
+            as it is queried can be given the same ones again; otherwise empty.
         views: V, how many answers about each image stand side by side: one under each view of a committee.
     """
 
@@ -93,7 +85,7 @@ class Transform(ABC):
     @classmethod
     def restore(cls, values: dict[str, Any], setup: Setup) -> Self:
         """Rebuilds what `to_json` described."""
-        # The first prompt files had neither `floor` nor `labels`, the fields with a default.
+        # A field with its default is not in the file.
         names = [part.name for part in fields(cls) if not part.kw_only or part.name in values]
         state = {name: _decoded(values[name]) for name in names}
         if not 0 < state.get("floor", 0.5) < 1:
@@ -147,8 +139,8 @@ class Transform(ABC):
     def to(self, device: torch.device | str) -> Self:
         """Returns the same transform with its tensors on a device."""
         state = {part.name: getattr(self, part.name) for part in fields(self)}
-        moved: dict[str, Any] = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
-        return replace(self, **moved)
+        tensors: dict[str, Any] = {name: value.to(device) for name, value in state.items() if isinstance(value, Tensor)}
+        return replace(self, **tensors)
 
     def to_json(self) -> dict[str, Any]:
         """Returns the complete description, {"kind", "classes", ...}; `output_from_json` reads it back exactly.
@@ -158,8 +150,8 @@ class Transform(ABC):
         """
         self._check_fitted()
         values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
-        unsaid = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0}
-        return {"kind": self.kind, **{name: value for name, value in values.items() if value != unsaid.get(name, ...)}}
+        omitted = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0}
+        return {"kind": self.kind, **{name: value for name, value in values.items() if value != omitted.get(name, ...)}}
 
     @abstractmethod
     def _logits(self, scores: Tensor) -> Tensor: ...

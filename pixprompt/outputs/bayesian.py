@@ -46,8 +46,8 @@ class _Bayesian(Transform):
     @classmethod
     def make(cls, setup: Setup) -> Self:
         """Builds the transform; see `make_output`."""
-        chosen: dict[str, Any] = dict(setup.constants)
-        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, None, **chosen)
+        constants: dict[str, Any] = dict(setup.constants)
+        return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, None, **constants)
 
     @abstractmethod
     def _evidence(self, scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -55,8 +55,8 @@ class _Bayesian(Transform):
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         num_classes = len(self.classes)
-        seen = torch.bincount(labels, minlength=num_classes)
-        unseen = [name for name, count in zip(self.classes, seen.tolist(), strict=True) if count == 0]
+        counts = torch.bincount(labels, minlength=num_classes)
+        unseen = [name for name, count in zip(self.classes, counts.tolist(), strict=True) if count == 0]
         if unseen:
             level = logging.INFO if self.matrix is not None else logging.WARNING  # once is enough
             _log.log(level, "no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
@@ -114,8 +114,8 @@ def top_sums(scores: Tensor, labels: Tensor, num_classes: int, top: int) -> Tens
     values, indices = scores.softmax(dim=1).topk(min(top + 1, scores.shape[1]), dim=1)
     if top < scores.shape[1]:
         values = torch.where(values > values[:, top:], values, 0.0)
-    kept = torch.zeros_like(scores).scatter(1, indices, values).double()
-    return kept.T @ one_hot(labels, num_classes).double()
+    sparse = torch.zeros_like(scores).scatter(1, indices, values).double()
+    return sparse.T @ one_hot(labels, num_classes).double()
 
 
 def posterior_matrix(evidence: Tensor, smoothing: float = SMOOTHING) -> Tensor:

@@ -41,11 +41,11 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "The frequency mapping, matched again from the prompted answers during training.",
         ),
         "lda": (
-            f"{_HERE}.few_answers:Discriminant",
+            f"{_HERE}.linear.few_answers:Discriminant",
             "Linear discriminant analysis, its covariance shrunk as far as the nearest mean; for few answers.",
         ),
         "linear": (
-            f"{_HERE}.head:LinearHead",
+            f"{_HERE}.linear.head:LinearHead",
             "Multinomial logistic regression on the outputs: the strongest transform, and one that learns most.",
         ),
         "names": (
@@ -53,9 +53,12 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "Each class reads the source label of the same name; needs no labelled answers at all.",
         ),
         "random": (f"{_HERE}.mapping:RandomMapping", "Each class reads a source drawn by the seed, none drawn twice."),
-        "ridge": (f"{_HERE}.few_answers:Ridge", "Ridge regression on the indicators of the classes, for few answers."),
+        "ridge": (
+            f"{_HERE}.linear.few_answers:Ridge",
+            "Ridge regression on the indicators of the classes, for few answers.",
+        ),
         "semantic": (
-            f"{_HERE}.semantic:SemanticMapping",
+            f"{_HERE}.names:SemanticMapping",
             "Each class reads the source with the nearest name in a text encoder, each source once.",
         ),
         "text": (

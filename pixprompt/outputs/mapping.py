@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core import ConfigError, RangeError
 from .base import Setup, Transform
-from .given import read_mapping
+from .sources import read_mapping
 
 __all__ = ["Mapping", "count_answers", "match_greedily"]
 
@@ -83,8 +83,8 @@ class RandomMapping(Mapping):
 
     @classmethod
     def _first(cls, setup: Setup) -> tuple[tuple[int, ...], ...]:
-        drawn = torch.randperm(setup.spec.num_outputs, generator=torch.Generator().manual_seed(setup.seed))
-        return tuple((index,) for index in drawn[: len(setup.classes)].tolist())
+        order = torch.randperm(setup.spec.num_outputs, generator=torch.Generator().manual_seed(setup.seed))
+        return tuple((index,) for index in order[: len(setup.classes)].tolist())
 
 
 class GivenMapping(Mapping):
@@ -116,10 +116,12 @@ class _Counted(Mapping):
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         counts = count_answers(scores, labels, len(self.classes))
         sources = match_greedily(counts)
-        loose = [name for k, name in enumerate(self.classes) if counts[sources[k], k] == 0]
-        if loose:
+        unmatched = [name for k, name in enumerate(self.classes) if counts[sources[k], k] == 0]
+        if unmatched:
             level = logging.INFO if self.mapping else logging.WARNING  # once is enough where every epoch fits again
-            _log.log(level, "no answer decides the source of %s; the lowest unused ones are taken", ", ".join(loose))
+            _log.log(
+                level, "no answer decides the source of %s; the lowest unused ones are taken", ", ".join(unmatched)
+            )
         return replace(self, mapping=tuple((index,) for index in sources))
 
 
@@ -156,10 +158,10 @@ def count_answers(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
 
 
 def match_greedily(affinity: Tensor) -> list[int]:
-    """Takes the largest affinity that is left, its source and its class out of the game, until all classes have one.
+    """Takes the largest affinity of a source and a class that are both free, again and again until no class is free.
 
-    Ties go to the lowest row-major index: source first, then class. Where only zeros are left, that rule gives the
-    lowest unused source to the lowest class.
+    Ties go to the lowest row-major index: source first, then class. Where only zeros remain, that rule gives the
+    lowest free source to the lowest class.
 
     Args:
         affinity: (S, K), S >= K; not written to.
@@ -169,13 +171,11 @@ def match_greedily(affinity: Tensor) -> list[int]:
     """
     num_classes = affinity.shape[1]
     order = affinity.flatten().argsort(descending=True, stable=True)
-    found: dict[int, int] = {}
-    taken: set[int] = set()
+    sources: dict[int, int] = {}
     for cell in order.tolist():
         source, target = divmod(cell, num_classes)
-        if source not in taken and target not in found:
-            taken.add(source)
-            found[target] = source
-            if len(found) == num_classes:
+        if target not in sources and source not in sources.values():
+            sources[target] = source
+            if len(sources) == num_classes:
                 break
-    return [found[target] for target in range(num_classes)]
+    return [sources[target] for target in range(num_classes)]

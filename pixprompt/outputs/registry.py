@@ -63,7 +63,7 @@ def make_output(
         if name not in output.constants:
             raise ConfigError(f"the output transform {kind!r} has no {name}; leave it out.")
     _check_fit(output, spec, len(classes))
-    made = output.make(
+    transform = output.make(
         Setup(
             tuple(classes),
             spec,
@@ -77,7 +77,7 @@ def make_output(
         )
     )
     by_name = spec.answer in NAMED or isinstance(spec, NamedSpec)
-    return replace(made, floor=spec.floor, labels=(spec.labels or ()) if by_name else (), views=views)
+    return replace(transform, floor=spec.floor, labels=(spec.labels or ()) if by_name else (), views=views)
 
 
 def output_from_json(
@@ -93,7 +93,7 @@ def output_from_json(
         values: The `output` object of a prompt file.
         spec: Of the model whose answers will come in.
         encode_text: Used only where a "text" description lacks its embeddings.
-        logit_scale: Likewise.
+        logit_scale: Used only where a "text" description lacks its own.
 
     Raises:
         PromptError: The description is damaged, or made for another kind of model.
@@ -107,7 +107,7 @@ def output_from_json(
         if values.get("labels") and tuple(values["labels"]) != spec.labels:
             raise ConfigError(
                 f"its {len(values['labels'])} sources have other names than those of {spec.name}; a model that finds "
-                "its labels as it is asked must be given these: restore(labels, closed=True)."
+                "its labels as it is queried must be given these: restore(labels, closed=True)."
             )
         if values["num_outputs"] != spec.num_outputs:
             raise ConfigError(f"it was made for {values['num_outputs']} outputs, {spec.name} has {spec.num_outputs}.")

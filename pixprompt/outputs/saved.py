@@ -159,11 +159,11 @@ def _scores(outputs: Array, answer: AnswerKind, floor: float) -> Array:
     if answer is AnswerKind.PROBABILITIES:
         return np.asarray(np.log(np.maximum(outputs, floor)))
     if answer is AnswerKind.TOP_K:
-        named = outputs > 0
-        total, num_silent = outputs.sum(1, keepdims=True), np.maximum((~named).sum(1, keepdims=True), 1)
+        is_named = outputs > 0
+        total, num_silent = outputs.sum(1, keepdims=True), np.maximum((~is_named).sum(1, keepdims=True), 1)
         share = np.where(total > 1, floor, np.maximum((1 - total) / num_silent, floor))
-        least = np.where(named, outputs, 1.0).min(1, keepdims=True)
-        return np.asarray(np.log(np.where(named, outputs, np.minimum(share, least))))
+        least = np.where(is_named, outputs, 1.0).min(1, keepdims=True)
+        return np.asarray(np.log(np.where(is_named, outputs, np.minimum(share, least))))
     if answer is AnswerKind.LABEL:
         rest = DOUBT / max(outputs.shape[1] - 1, 1)
         return np.asarray(np.log(rest + outputs * (1 - DOUBT - rest)))

@@ -21,7 +21,7 @@ def to_scores(outputs: Tensor, answer: AnswerKind, floor: float) -> Tensor:
     """Turns the answers of a classifier into logits or log-probabilities; embeddings pass as they are.
 
     - PROBABILITIES: their logarithm, of `floor` at least.
-    - TOP_K: likewise, and the classes on which an answer is silent share what it leaves over, of `floor` at least
+    - TOP_K: the same, and the classes on which an answer is silent share what it leaves over, of `floor` at least
       and never more than the smallest score that is named. Scores that sum to more than 1 are independent of each
       other and leave nothing over: there it is `floor`.
     - LABEL: the logarithm of 1 - DOUBT for the label, the other S - 1 share DOUBT. Averages of labels work too.
@@ -34,8 +34,8 @@ def to_scores(outputs: Tensor, answer: AnswerKind, floor: float) -> Tensor:
     if answer is AnswerKind.PROBABILITIES:
         return outputs.clamp_min(floor).log()
     if answer is AnswerKind.TOP_K:
-        named = outputs > 0
-        return torch.where(named, outputs, _silent_share(outputs, named, floor)).log()
+        is_named = outputs > 0
+        return torch.where(is_named, outputs, _silent_share(outputs, is_named, floor)).log()
     if answer is AnswerKind.LABEL:
         rest = DOUBT / max(outputs.shape[1] - 1, 1)
         return (rest + outputs * (1 - DOUBT - rest)).log()
@@ -68,10 +68,10 @@ def floor_of(outputs: Tensor) -> float:
     return 0.5 * 10.0**-places if places else _FINEST
 
 
-def _silent_share(outputs: Tensor, named: Tensor, floor: float) -> Tensor:
+def _silent_share(outputs: Tensor, is_named: Tensor, floor: float) -> Tensor:
     """Returns what each class stands for that a top-k answer does not name, (N, 1)."""
     total = outputs.sum(dim=1, keepdim=True)
-    num_silent = (~named).sum(dim=1, keepdim=True).clamp_min(1)
-    least = torch.where(named, outputs, 1.0).amin(dim=1, keepdim=True)
+    num_silent = (~is_named).sum(dim=1, keepdim=True).clamp_min(1)
+    least = torch.where(is_named, outputs, 1.0).amin(dim=1, keepdim=True)
     share = ((1 - total) / num_silent).clamp_min(floor)
     return torch.minimum(torch.where(total > 1, floor, share), least)

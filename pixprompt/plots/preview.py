@@ -16,7 +16,7 @@ from matplotlib.figure import Figure, SubFigure
 from ..intervals import paired_difference
 from ..prompt import Prompt
 from .matrices import Labels, confusion, draw_confusion, draw_recalls
-from .prompts import amplified, color_key, is_empty
+from .prompts import amplified, color_key
 from .style import BLUE, GREY, ORANGE, Pixels, bare, plain_text, short
 
 __all__ = ["Preview", "preview_figure"]
@@ -54,12 +54,12 @@ class Preview:
     @property
     def prompt_kept(self) -> bool:
         """Whether there is a prompt to be seen."""
-        return self.prompt is not None and not is_empty(self.prompt)
+        return self.prompt is not None and not self.prompt.is_empty
 
     @property
     def guesses(self) -> dict[str, Labels]:
         """What was predicted in each state; one state where no prompt was kept."""
-        if self.prompt is not None and is_empty(self.prompt):
+        if self.prompt is not None and self.prompt.is_empty:
             return {self.names[0]: self.guesses_before}
         return dict(zip(self.names, (self.guesses_before, self.guesses_after), strict=True))
 

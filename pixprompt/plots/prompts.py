@@ -7,15 +7,10 @@ import numpy as np
 from ..prompt import Prompt
 from .style import Pixels
 
-__all__ = ["amplified", "color_key", "is_empty", "on_checkers"]
+__all__ = ["amplified", "color_key", "on_checkers"]
 
 _GREY = 128
 _TRANSPARENT = 216
-
-
-def is_empty(prompt: Prompt) -> bool:
-    """Whether the file says that no prompt was kept: it changes nothing, and is not to be shown as if it were one."""
-    return bool(prompt.template.get("name") == "none")
 
 
 def on_checkers(prompt: Prompt) -> Pixels:

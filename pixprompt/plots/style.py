@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import numpy as np
@@ -14,6 +15,8 @@ import numpy.typing as npt
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from ..files import write_bytes
 
 __all__ = [
     "BLUE",
@@ -27,6 +30,7 @@ __all__ = [
     "clean",
     "legend_above",
     "plain_text",
+    "save_png",
     "short",
     "to_svg",
 ]
@@ -38,6 +42,8 @@ LINES = (BLUE, ORANGE, "#2f8f5b", "#8a56c8", "#c8385a", "#12909c", "#a8741a", "#
 """One colour per run or class, in order; readable on white and on black."""
 _DARK = {INK: "#e6e9ee", GREY: "#98a1ad", GRID: "#343b46", BLUE: "#6aaef2", ORANGE: "#f09a55"}
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+_DPI = 150
+"""Fine enough for a slide."""
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -76,6 +82,18 @@ def to_svg(figure: Figure) -> str:
     for color in _DARK:
         text = text.replace(color, f"var(--c{color[1:]})")
     return re.sub(r"(<svg[^>]*>)", lambda match: match[1] + _theme(), text, count=1)
+
+
+@plain_text
+def save_png(figure: Figure, path: Path, *, dpi: int = _DPI) -> None:
+    """Writes a figure as a PNG, at once and whole.
+
+    Raises:
+        PixpromptError: It cannot be written.
+    """
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    write_bytes(path, buffer.getvalue())
 
 
 def _theme() -> str:

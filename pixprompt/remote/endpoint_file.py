@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from ..canvas.encoding import encoder_of
 from ..core import AnswerKind, ConfigError, UnknownName
-from ..encoding import encoder_of
 from ..registry import Registry, suggest
 from ..urls import plain_url
 from .http.key_hosts import check_allowed

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ..canvas.encoding import JPEG_QUALITY, encoder_of
 from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec, NamedSpec
-from ..encoding import JPEG_QUALITY, encoder_of
 from ..ledger.journal import keys_of
 from ..ledger.reply_ledger import Skipped, StoredReply
 from ..replies.parse import Reply

@@ -57,7 +57,7 @@ class RunFiles:
     @property
     def prompt_kept(self) -> bool:
         """Whether the run kept a prompt."""
-        return self.prompt is not None and self.prompt.template.get("name") != "none"
+        return self.prompt is not None and not self.prompt.is_empty
 
     @property
     def title(self) -> str:

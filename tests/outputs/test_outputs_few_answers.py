@@ -12,8 +12,9 @@ from torch.nn.functional import one_hot
 
 from pixprompt.core import ModelSpec
 from pixprompt.outputs import make_output
-from pixprompt.outputs.few_answers import Discriminant, Ridge as RidgeTransform
-from pixprompt.outputs.linear_form import principal_axes, stratified_folds
+from pixprompt.outputs.linear.few_answers import Discriminant, Ridge as RidgeTransform
+from pixprompt.outputs.linear.folds import stratified_folds
+from pixprompt.outputs.linear.form import principal_axes
 
 NAMES = "abcd"
 
@@ -29,7 +30,7 @@ def blobs(count: int, width: int = 12, seed: int = 0, spread: float = 1.5) -> tu
 def test_discriminant_is_that_of_scikit_learn(shrinkage: float) -> None:
     outputs, labels = blobs(60)
     features = principal_axes(outputs.double())[0]
-    weight, bias = Discriminant._estimate(features, labels, 4, shrinkage)
+    weight, bias = Discriminant.estimate(features, labels, 4, shrinkage)
     ours = (features @ weight + bias).softmax(1).numpy()
     peer = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=shrinkage).fit(features.numpy(), labels.numpy())
     # scikit-learn standardises the columns before it shrinks; with columns in principal axes ranks agree closely.
@@ -40,7 +41,7 @@ def test_ridge_is_that_of_scikit_learn() -> None:
     outputs, labels = blobs(60)
     features = principal_axes(outputs.double())[0]
     level = float((features - features.mean(0)).square().sum(1).mean())
-    weight, bias = RidgeTransform._estimate(features, labels, 4, 0.3)
+    weight, bias = RidgeTransform.estimate(features, labels, 4, 0.3)
     peer = Ridge(alpha=0.3 * level).fit(features.numpy(), one_hot(labels).double().numpy())
     assert np.allclose(weight.T.numpy(), peer.coef_, atol=1e-8)
     assert np.allclose(bias.numpy(), peer.intercept_, atol=1e-8)

@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from pixprompt.core import AnswerKind, ModelSpec
-from pixprompt.outputs import head, make_output
-from pixprompt.outputs.head import STRENGTHS, _fifths, _held_out, logistic_regression
+from pixprompt.outputs import make_output
+from pixprompt.outputs.linear import head
+from pixprompt.outputs.linear.folds import fifths, one_fifth
+from pixprompt.outputs.linear.head import STRENGTHS, logistic_regression
 
 
 def blobs(count: int, width: int, num_classes: int, seed: int = 0, spread: float = 1.5) -> tuple[Tensor, Tensor]:
@@ -74,22 +76,22 @@ def test_strength_is_chosen_by_the_held_out_fold() -> None:
 
 def test_fold_is_stratified_and_keeps_one_of_each() -> None:
     labels = torch.tensor([0] * 10 + [1] * 5 + [2] * 2 + [3])
-    held = _held_out(labels, 0)
-    assert torch.bincount(labels[held], minlength=4).tolist() == [2, 1, 1, 0]
-    assert torch.equal(held, _held_out(labels, 0))
-    assert any(not torch.equal(held, _held_out(labels, seed)) for seed in range(1, 5))
+    fold = one_fifth(labels, 0)
+    assert torch.bincount(labels[fold], minlength=4).tolist() == [2, 1, 1, 0]
+    assert torch.equal(fold, one_fifth(labels, 0))
+    assert any(not torch.equal(fold, one_fifth(labels, seed)) for seed in range(1, 5))
 
 
 def test_few_answers_are_all_held_out_in_turn() -> None:
     labels = torch.tensor([0] * 7 + [1] * 5 + [2] * 2 + [3])
-    parts = torch.stack(_fifths(labels, 0))
+    parts = torch.stack(fifths(labels, 0))
     assert parts.sum(0).tolist() == [1] * 14 + [0], "the only example of a class is never missing"
     for part in parts:
         assert torch.bincount(labels[~part], minlength=4).min() >= 1
         assert 2 <= int(part.sum()) <= 3
-    assert torch.equal(parts, torch.stack(_fifths(labels, 0)))
-    assert not torch.equal(parts, torch.stack(_fifths(labels, 1)))
-    assert _fifths(torch.arange(4), 0) == []
+    assert torch.equal(parts, torch.stack(fifths(labels, 0)))
+    assert not torch.equal(parts, torch.stack(fifths(labels, 1)))
+    assert fifths(torch.arange(4), 0) == []
 
 
 def test_rounded_outputs_that_rarely_move_do_not_drown_the_others() -> None:

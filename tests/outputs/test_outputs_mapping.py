@@ -165,7 +165,7 @@ def test_given_averages_several_sources(tmp_path: Path) -> None:
         ({"cat": 0, "dog": -1}, "outside"),
         ({"cat": 0, "dog": True}, "an index or a label, got True"),
         ({"cat": 0, "dog": 1.0}, "an index or a label"),
-        ({"cat": 0, "dog": []}, "empty list"),
+        ({"cat": 0, "dog": []}, "no sources for dog"),
         ({"cat": 1, "dog": ["beagle", 2]}, "source 1 is used by 'cat' and by 'dog'"),
         ({"cat": 0, "dog": [1, "beagle"]}, "source 1 is used"),
         ("[1, 2]", "expected a JSON object"),

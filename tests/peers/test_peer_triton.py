@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixprompt.canvas.encoding import encode_jpeg
 from pixprompt.cli import main
 from pixprompt.core import AnswerKind, EndpointError
-from pixprompt.encoding import encode_jpeg
 from pixprompt.remote import connect
 from pixprompt.remote.messages import Outgoing
 from pixprompt.remote.protocols.v2 import protocol as v2

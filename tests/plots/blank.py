@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from pixprompt import plots
+from pixprompt.engine.saved import pictures
 
 
 class Blank:
@@ -39,4 +40,4 @@ def leave_blank(request: pytest.FixtureRequest, patch: pytest.MonkeyPatch) -> No
     """Makes runs draw one pixel, unless the test asks for the fixture `drawn`; files and their order stay."""
     if "drawn" not in request.fixturenames:
         for name, nothing in BLANKS.items():
-            patch.setattr(plots, name, nothing)
+            patch.setattr(pictures, name, nothing)

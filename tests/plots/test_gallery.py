@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from pixprompt.plots import save_png
 from pixprompt.plots.gallery import Cell, Column, Mark, gallery_figure, heat_pixels
-from pixprompt.plots.png import save_png
 from pixprompt.plots.scatter import PointPanel, points_figure
 from pixprompt.plots.style import BLUE, ORANGE
 

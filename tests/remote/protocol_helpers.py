@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pixprompt.encoding import encoder_of
+from pixprompt.canvas.encoding import encoder_of
 from pixprompt.remote.messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from pixprompt.remote.protocol import Protocol
 

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pixprompt.canvas.encoding import encode_jpeg, encode_png
 from pixprompt.cli import main
-from pixprompt.encoding import encode_jpeg, encode_png
 from pixprompt.ledger.summary import read_ledger
 from pixprompt.models import load_model
 from pixprompt.serving import Request, Response, Server, Service

@@ -17,8 +17,8 @@ from PIL import Image
 
 import pixprompt
 from pixprompt.canvas import Canvas, Tone
+from pixprompt.canvas.encoding import encode_png
 from pixprompt.core import AnswerKind, BudgetError, EndpointError
-from pixprompt.encoding import encode_png
 from pixprompt.engine import Deployed
 from pixprompt.outputs import make_output
 from pixprompt.prompt import Committee

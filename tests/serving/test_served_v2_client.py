@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixprompt.canvas.encoding import encoder_of
 from pixprompt.core import AnswerKind
-from pixprompt.encoding import encoder_of
 from pixprompt.remote.messages import Fault, Incoming, Outgoing, Picture
 from pixprompt.remote.protocol import Endpoint
 from pixprompt.remote.protocols.v2.protocol import V2

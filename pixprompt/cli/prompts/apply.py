@@ -20,8 +20,8 @@ from pathlib import Path
 import click
 
 from ...canvas import MAX_PIXELS, Pixels, decode
+from ...canvas.encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ...core import ConfigError, DataError, ImageError, PromptError
-from ...encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ...files import make_folder, write_bytes
 from ...image_files import IMAGE_SUFFIXES, walk
 from ...prompt import Pages, load_committee

@@ -12,13 +12,14 @@ import numpy.typing as npt
 
 from ...core import OutputTransform
 from ...data import CanvasSet
-from ...plots import Preview, draw_curves, draw_preview
+from ...plots import Preview, curves_figure, preview_figure, save_png
 from ...prompt import Prompt
 from ..answers import Answered
 
 __all__ = ["Shown", "draw_run"]
 
 _SHOWN_IMAGES = 6
+_DPI = 100
 
 
 @dataclass(frozen=True)
@@ -58,22 +59,20 @@ def draw_run(
         after: The same images with what was learned.
     """
     if history:
-        draw_curves(folder / "curves.png", history, metrics)
+        save_png(curves_figure(history, metrics), folder / "curves.png", dpi=_DPI)
     if before is None or after is None:
         return
     labels = before.answered.labels
     chosen = np.unique(np.linspace(0, len(labels) - 1, _SHOWN_IMAGES).astype(int))
-    draw_preview(
-        folder / "preview.png",
-        Preview(
-            prompt=prompt,
-            classes=classes,
-            before=np.asarray(before.canvases.pixels[chosen]),
-            after=None if prompt is None else prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
-            labels=labels.numpy(),
-            guesses_before=before.guesses,
-            guesses_after=after.guesses,
-            shown=chosen,
-            names=names,
-        ),
+    preview = Preview(
+        prompt=prompt,
+        classes=classes,
+        before=np.asarray(before.canvases.pixels[chosen]),
+        after=None if prompt is None else prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
+        labels=labels.numpy(),
+        guesses_before=before.guesses,
+        guesses_after=after.guesses,
+        shown=chosen,
+        names=names,
     )
+    save_png(preview_figure(preview), folder / "preview.png", dpi=_DPI)

@@ -24,8 +24,7 @@ from ...engine import Reporter, Silent
 from ...engine.answers import reproducible, to_images
 from ...engine.parts import canvases_of
 from ...files import make_folder
-from ...plots import Pixels
-from ...plots.png import save_png
+from ...plots import Pixels, save_png
 from ...plots.scatter import PointPanel, points_figure
 from ...seeds import stream
 from ..embedding import tsne, tsne_settings

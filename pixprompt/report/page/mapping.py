@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core import PixpromptError
+from ...outputs.saved import array_from_json
 from ..evidence import Evidence
 from ..run_files import RunFiles
 from .views import View, require
@@ -54,11 +54,11 @@ def _pairs(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
 
 
 def _shares(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
-    return [_strongest(weights, sources, "{:.3f}") for weights in _array(output["matrix"]).T]
+    return [_strongest(weights, sources, "{:.3f}") for weights in array_from_json(output["matrix"]).T]
 
 
 def _weights(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
-    columns = _array(output["weight"]).T
+    columns = array_from_json(output["weight"]).T
     present = [int(k) for k in output.get("present") or range(len(output["classes"]))]
     by_class = dict(zip(present, columns, strict=True))
     return [
@@ -79,18 +79,11 @@ def _texts(output: dict[str, Any], sources: Sequence[str] | None) -> list[str]:
 
 def _strongest(weights: Weights, sources: Sequence[str] | None, form: str) -> str:
     top = np.argsort(-weights, kind="stable")[:_TOP]
-    named = [f"{_name(int(index), sources)} {form.format(weights[index])}" for index in top if weights[index] > 0]
-    return ", ".join(named) or "none is positive"
+    names = [f"{_name(int(index), sources)} {form.format(weights[index])}" for index in top if weights[index] > 0]
+    return ", ".join(names) or "none is positive"
 
 
 def _name(index: int, sources: Sequence[str] | None) -> str:
     if sources is None or not 0 <= index < len(sources):
         return f"output {index}"
     return f"{sources[index].split(',')[0]} ({index})"
-
-
-def _array(values: dict[str, Any]) -> Weights:
-    """Reads a float32 matrix of a prompt file; without torch, unlike `outputs`, so that a light install shows it."""
-    content = base64.b64decode(values["base64"], validate=True)
-    rows, columns = values["shape"]
-    return np.frombuffer(content, "<f4").reshape(rows, columns).astype(np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from .core import ConfigError
+from ..core import ConfigError
 
 __all__ = ["ENCODINGS", "JPEG_QUALITY", "encode_jpeg", "encode_png", "encoder_of"]
 

@@ -9,16 +9,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
-from .linear_form import LinearForm, principal_axes, stratified_folds
+from .folds import fifths, one_fifth
+from .form import LinearForm, principal_axes
 
 __all__ = ["STRENGTHS", "LinearHead", "logistic_regression"]
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
 """Of the L2 penalty, strongest first; see `logistic_regression`."""
-_UNHEARD = 0.1
+_UNVALIDATED = 0.1
+"""The strength where every class has a single answer, so that none can be held out."""
 _FINE, _COARSE = 1e-6, 1e-4
 """Tolerances of the optimum; the coarse one changes about one decision in a thousand."""
-_FOLD = 0.2
 _FEW = 100
 """Answers below which a single fifth of them is too few to choose a strength by."""
 
@@ -121,41 +122,25 @@ def logistic_regression(
 
 def _choose_strength(features: Tensor, labels: Tensor, num_classes: int, seed: int) -> float:
     few = len(labels) < _FEW
-    parts = _fifths(labels, seed) if few else [_held_out(labels, seed)]
-    if not any(bool(held.any()) for held in parts):
-        return _UNHEARD
+    folds = fifths(labels, seed) if few else [one_fifth(labels, seed)]
+    if not any(bool(fold.any()) for fold in folds):
+        return _UNVALIDATED
     best, least = STRENGTHS[0], float("inf")
-    starts: list[Tensor | None] = [None] * len(parts)
+    starts: list[Tensor | None] = [None] * len(folds)
     for strength in STRENGTHS[1:] if few else STRENGTHS:
         loss = 0.0
-        for place, held in enumerate(parts):
+        for place, fold in enumerate(folds):
             weight, bias = logistic_regression(
-                features[~held], labels[~held], num_classes, strength=strength, start=starts[place], tolerance=_COARSE
+                features[~fold],
+                labels[~fold],
+                num_classes,
+                strength=strength,
+                start=starts[place],
+                tolerance=_COARSE,
             )
             starts[place] = torch.cat([weight, bias.unsqueeze(0)])
-            loss += float(cross_entropy(features[held] @ weight + bias, labels[held], reduction="sum"))
+            loss += float(cross_entropy(features[fold] @ weight + bias, labels[fold], reduction="sum"))
         if loss >= least:
             break
         best, least = strength, loss
     return best
-
-
-def _held_out(labels: Tensor, seed: int) -> Tensor:
-    """Marks a fifth of each class, at least one and never its only example."""
-    generator = torch.Generator().manual_seed(seed)
-    held = torch.zeros(len(labels), dtype=torch.bool)
-    for k in range(int(labels.max()) + 1):
-        indices = (labels == k).nonzero().flatten()
-        if len(indices) > 1:
-            shuffled = indices[torch.randperm(len(indices), generator=generator)]
-            held[shuffled[: max(1, round(_FOLD * len(indices)))]] = True
-    return held
-
-
-def _fifths(labels: Tensor, seed: int) -> list[Tensor]:
-    """Marks five parts, each with its share of each class; the only example of a class is in none of them."""
-    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    order = order[torch.bincount(labels)[labels[order]] > 1]
-    parts = torch.full((len(labels),), -1)
-    parts[order] = stratified_folds(labels[order])
-    return [parts == part for part in range(5) if bool((parts == part).any())]

@@ -1,4 +1,4 @@
-"""Transforms that are linear in the scores of the answers, and what their ways of fitting share."""
+"""What transforms that are linear in the scores share: the form, and the axes in which they are fitted."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from ..core import AnswerKind, ShapeError
-from .base import CLASSIFIER, Setup, Transform
+from ...core import AnswerKind, ShapeError
+from ..base import CLASSIFIER, Setup, Transform
 
-__all__ = ["LinearForm", "principal_axes", "stratified_folds"]
+__all__ = ["LinearForm", "principal_axes"]
 
 _log = logging.getLogger(__name__)
-_FOLDS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,8 +60,9 @@ class LinearForm(Transform):
         return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, setup.seed, None, None, None)
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
-        seen = torch.bincount(labels, minlength=len(self.classes)) > 0
-        present, compact = tuple(seen.nonzero().flatten().tolist()), (seen.cumsum(dim=0) - 1)[labels]
+        has_examples = torch.bincount(labels, minlength=len(self.classes)) > 0
+        present = tuple(has_examples.nonzero().flatten().tolist())
+        compact = (has_examples.cumsum(dim=0) - 1)[labels]
         if len(present) < len(self.classes):
             absent = [name for k, name in enumerate(self.classes) if k not in present]
             level = logging.INFO if self.weight is not None else logging.WARNING  # once is enough
@@ -116,23 +116,12 @@ def _rotate(features: Tensor) -> tuple[Tensor, Tensor]:
     try:
         values, vectors = torch.linalg.eigh(features.T @ features if tall else features @ features.T)
     except RuntimeError:  # LinAlgError: many equal eigenvalues, as of bare labels, can defeat it; this is slower
-        left, lengths, right = torch.linalg.svd(features, full_matrices=False)
-        kept = lengths > 1e-5 * lengths[0].clamp_min(1e-150)
-        return left[:, kept] * lengths[kept], right[kept].T
-    kept = values > 1e-10 * values[-1].clamp_min(1e-300)
-    vectors = vectors[:, kept]
+        rows, lengths, axes = torch.linalg.svd(features, full_matrices=False)
+        in_span = lengths > 1e-5 * lengths[0].clamp_min(1e-150)
+        return rows[:, in_span] * lengths[in_span], axes[in_span].T
+    in_span = values > 1e-10 * values[-1].clamp_min(1e-300)
+    vectors = vectors[:, in_span]
     if tall:
         return features @ vectors, vectors
-    lengths = values[kept].sqrt()
+    lengths = values[in_span].sqrt()
     return vectors * lengths, features.T @ (vectors / lengths)
-
-
-def stratified_folds(labels: Tensor, count: int = _FOLDS) -> Tensor:
-    """Returns a fold 0..count-1 for each label, (N,), dealt out class by class in the order given."""
-    folds = torch.zeros(len(labels), dtype=torch.int64)
-    dealt = 0
-    for label in sorted(set(labels.tolist())):
-        own = (labels == label).nonzero().flatten()
-        folds[own] = (torch.arange(len(own)) + dealt) % count
-        dealt += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
-    return folds

@@ -1,0 +1,1 @@
+"""Transforms that are linear in the scores of the answers."""
