@@ -33,11 +33,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def apart(
-    attend: Callable[[Tensor], Any], finish: Callable[[Any], Tensor], streams: Sequence[Tensor]
+    start: Callable[[Tensor], Any], finish: Callable[[Any], Tensor], streams: Sequence[Tensor]
 ) -> tuple[list[Any], list[Tensor]]:
     """The streams one after the other, for comparison."""
-    seen = [attend(stream) for stream in streams]
-    return seen, [finish(one) for one in seen]
+    inside = [start(stream) for stream in streams]
+    return inside, [finish(one) for one in inside]
 
 
 def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
@@ -52,10 +52,10 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     with torch.no_grad():
         tokens = made["deep"].frozen(torch.rand(batch, 3, 224, 224, generator=generator).to(device))[0]
     twice = torch.cat([tokens, tokens]).requires_grad_()
-    together = form.together
+    in_one_pass = form.run_streams
 
-    def step(adapter: WhiteBox, run: object = together) -> Tensor:
-        form.together = run
+    def step(adapter: WhiteBox, run: object = in_one_pass) -> Tensor:
+        form.run_streams = run
         told = adapter.supervised((tokens,), generator=generator)
         return torch.cat([logits for _, logits in told])
 

@@ -53,10 +53,10 @@ class BesideModel(nn.Module):
         model = self._model[0]
         if _module_of(model) is None:
             memo[id(model)] = model
-        twin = type(self).__new__(type(self))
-        memo[id(self)] = twin
-        twin.__dict__.update(copy.deepcopy(self.__dict__, memo))
-        return twin
+        clone = type(self).__new__(type(self))
+        memo[id(self)] = clone
+        clone.__dict__.update(copy.deepcopy(self.__dict__, memo))
+        return clone
 
 
 def _module_of(model: object) -> nn.Module | None:

@@ -1,4 +1,4 @@
-"""BlackVIP's coordinator: a prompt for each image, decoded from what a frozen local encoder says about it."""
+"""BlackVIP's coordinator: a prompt for each image, decoded from its features under a frozen local encoder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from ..templates import PixelTemplate
 
 __all__ = ["Coordinator", "CoordinatorSpec", "load_encoder", "make_coordinator"]
 
-_SEED = 7
-"""Side of the first, smallest map of the decoder, as published."""
-_FIRST = 0.05
+_FIRST_SIDE = 7
+"""Of the first, smallest map of the decoder, as published."""
+_LAST_SIZE = 0.05
 """Size of the decoder's last layer at the start, as a share of what gives activations of about 1."""
 _GELU_POWER = 0.42
 """Mean square of gelu(z), z normal: what the last layer sees."""
@@ -29,7 +29,7 @@ _GELU_POWER = 0.42
 
 @dataclass(frozen=True)
 class CoordinatorSpec:
-    """What a coordinator is, apart from its numbers: all that is needed to build it again.
+    """What is needed to build a coordinator again, besides its parameters.
 
     Attributes:
         encoder: Name of the frozen encoder.
@@ -37,7 +37,7 @@ class CoordinatorSpec:
         num_features: F, the length of the encoder's answers.
         image_size: (height, width) of the prompted images.
         min_trigger: The learned trigger vector is the shortest one, not below this length, with which features and
-            trigger fill whole 7x7 maps. BlackVIP has 800 beside 768 features; fewer numbers need fewer queries.
+            trigger fill whole 7x7 maps. BlackVIP has 800 beside 768 features; fewer parameters need fewer queries.
         width: Channels of the decoder.
         epsilon: Largest change of a pixel value, in (0, 1]. BlackVIP's 1 in CLIP-normalised units is about 0.27.
     """
@@ -60,17 +60,17 @@ class CoordinatorSpec:
     @property
     def num_maps(self) -> int:
         """Channels of the first map."""
-        return -(-(self.num_features + self.min_trigger) // _SEED**2)
+        return -(-(self.num_features + self.min_trigger) // _FIRST_SIDE**2)
 
     @property
     def num_trigger(self) -> int:
         """Length of the trigger vector."""
-        return self.num_maps * _SEED**2 - self.num_features
+        return self.num_maps * _FIRST_SIDE**2 - self.num_features
 
     @property
     def num_doublings(self) -> int:
         """Layers that double the side, from 7 to about the image's: 5 for 224, which they hit exactly."""
-        return max(1, round(math.log2(max(self.image_size) / _SEED)))
+        return max(1, round(math.log2(max(self.image_size) / _FIRST_SIDE)))
 
     def to_json(self) -> dict[str, Any]:
         """Returns all attributes."""
@@ -98,12 +98,12 @@ class Coordinator:
     GroupNorm, over all channels of one image, keeps no statistics: the forwards of perturbed candidates leave no
     trace, and an image's prompt does not depend on its batch. (BlackVIP has BatchNorm.)
 
-    x holds the trigger and all weights, divided by one number with which the last layer, the one that matters most at
+    x holds the trigger and all weights, divided by one factor with which the last layer, the one that matters most at
     the start, moves pixels by an RMS of |dx| / sqrt(D). The last layer starts small instead of at zero: the first
     prompts are about 2/255, yet every layer has an effect that a finite difference can see.
 
     Args:
-        encoder: Any local model; it is asked once per batch of images and never changed.
+        encoder: Any local model; it is queried once per batch of images and never changed.
         spec: Sizes, and the encoder that they belong to (see `CoordinatorSpec`).
         weights_sha256: Digest of the weights file of this encoder; empty where there is none.
 
@@ -161,14 +161,15 @@ class Coordinator:
         Raises:
             PromptError: Tensors are missing, unexpected or of another shape.
         """
-        found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-        if found != self._shapes:
-            odd = sorted(
-                name for name in found.keys() | self._shapes.keys() if found.get(name) != self._shapes.get(name)
+        shapes, expected = {name: tuple(tensor.shape) for name, tensor in tensors.items()}, self._shapes
+        if shapes != expected:
+            different = sorted(
+                name for name in shapes.keys() | expected.keys() if shapes.get(name) != expected.get(name)
             )
+            name = different[0]
             raise PromptError(
-                f"the weights do not fit this coordinator: {odd[0]} is {found.get(odd[0], 'missing')}, expected "
-                f"{self._shapes.get(odd[0], 'nothing')} ({len(odd)} of {len(self._shapes)} tensors differ)."
+                f"the weights do not fit this coordinator: {name} is {shapes.get(name, 'missing')}, expected "
+                f"{expected.get(name, 'nothing')} ({len(different)} of {len(expected)} tensors differ)."
             )
         return torch.cat([tensors[name].float().flatten() for name in self._shapes]) / self._gain
 
@@ -194,7 +195,7 @@ class Coordinator:
         with torch.autocast(images.device.type, enabled=False):
             features = self._features(images)
             maps = torch.cat([features, weights["trigger"].expand(len(features), -1)], dim=1)
-            decoded = _decode(maps.view(len(maps), -1, _SEED, _SEED), weights, self.spec.num_doublings)
+            decoded = _decode(maps.view(len(maps), -1, _FIRST_SIDE, _FIRST_SIDE), weights, self.spec.num_doublings)
             if decoded.shape[2:] != self.spec.image_size:
                 decoded = interpolate(decoded, self.spec.image_size, mode="bilinear", align_corners=False)
             return self.spec.epsilon * decoded.tanh()
@@ -204,15 +205,15 @@ class Coordinator:
         return ((images + self.deltas(images, x)).clamp(0, 1) * 255).round() / 255
 
     def _features(self, images: Tensor) -> Tensor:
-        """Asks the encoder, once for all candidates that are tried on the same tensor in turn."""
+        """Queries the encoder, once for all candidates that are tried on the same tensor in turn."""
         if self._last and self._last[0] is images and self._last[1] == images._version:
             return self._last[2]
         size = self.encoder.spec.image_size
-        seen = images.float()
-        if seen.shape[2:] != size:
-            seen = interpolate(seen, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-        features = normalize(self.encoder(seen).float(), dim=1)
-        # Tensors of inference mode have no version that would tell when they are written to.
+        inputs = images.float()
+        if inputs.shape[2:] != size:
+            inputs = interpolate(inputs, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+        features = normalize(self.encoder(inputs).float(), dim=1)
+        # Tensors of inference mode have no version, which shows when a tensor is written to.
         self._last = None if images.is_inference() else (images, images._version, features)
         return features
 
@@ -261,7 +262,7 @@ def _first(name: str, shape: tuple[int, ...], generator: Generator) -> Tensor:
         return torch.full(shape, float(kind == "scale"))
     # 4 of the 16 taps reach each pixel of a map of doubled side.
     fan_in = 4 if kind == "depthwise" else shape[1]
-    size = _FIRST if (layer, kind) == ("last", "pointwise") else 1.0
+    size = _LAST_SIZE if (layer, kind) == ("last", "pointwise") else 1.0
     return torch.randn(shape, generator=generator) * (size / math.sqrt(fan_in))
 
 
@@ -278,11 +279,12 @@ def _decode(maps: Tensor, weights: Mapping[str, Tensor], num_doublings: int) -> 
 
 
 def _check_encoder(encoder: Model, spec: CoordinatorSpec, weights_sha256: str) -> None:
-    found, wanted = encoder.spec, f"this coordinator reads the features of {spec.encoder!r}"
-    if found.num_outputs != spec.num_features:
-        raise PromptError(f"{wanted}, {spec.num_features} numbers; {found.name!r} answers {found.num_outputs}.")
+    needs = f"this coordinator reads the features of {spec.encoder!r}"
+    if encoder.spec.num_outputs != spec.num_features:
+        answers = f"{encoder.spec.name!r} answers {encoder.spec.num_outputs}"
+        raise PromptError(f"{needs}, {spec.num_features} numbers; {answers}.")
     if weights_sha256 and spec.weights_sha256:
         if weights_sha256 != spec.weights_sha256:
-            raise PromptError(f"{wanted} with the weights {spec.weights_sha256[:12]}, got {weights_sha256[:12]}.")
-    elif found.name != spec.encoder:
-        raise PromptError(f"{wanted}, got {found.name!r}.")
+            raise PromptError(f"{needs} with the weights {spec.weights_sha256[:12]}, got {weights_sha256[:12]}.")
+    elif encoder.spec.name != spec.encoder:
+        raise PromptError(f"{needs}, got {encoder.spec.name!r}.")

@@ -99,5 +99,5 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
     if generator.device != values.device:  # drawn there: large masks of each step would wait for the processor
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         generator = Generator(device=values.device).manual_seed(seed)
-    kept = torch.rand(values.shape, generator=generator, device=generator.device) >= rate
-    return values * kept.to(values) / (1 - rate)
+    mask = torch.rand(values.shape, generator=generator, device=generator.device) >= rate
+    return values * mask.to(values) / (1 - rate)

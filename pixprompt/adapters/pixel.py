@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..canvas import Canvas
-from ..core import Access, ConfigError, Model, OutputTransform, ShapeError
+from ..core import ConfigError, Model, OutputTransform, ShapeError
 from ..models import DirectQuerier, TorchModel
 from ..prompt import Prompt
 from ..templates import PixelTemplate
@@ -57,11 +57,6 @@ class PixelPrompt(BesideModel):
             raise ConfigError("space 'unclamped' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
         self.theta = nn.Parameter(_first(template, start, generator))
-
-    @property
-    def requires(self) -> Access:
-        """SCORES in pixel space, INTERNALS in normalised space."""
-        return Access.SCORES if self.space == "pixel" else Access.INTERNALS
 
     @property
     def model(self) -> Model:

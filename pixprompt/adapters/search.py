@@ -1,4 +1,4 @@
-"""What a search without gradients moves: numbers x in, prompted 8-bit images out."""
+"""What a search without gradients moves: parameters x in, prompted 8-bit images out."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Generator, Tensor, nn
 
@@ -16,6 +16,11 @@ from ..seeds import seeded
 from ..tensor_checks import check_images
 from .beside import BesideModel
 from .method import METHODS, Method
+
+if TYPE_CHECKING:
+    from ..backbones import ViT
+    from ..backbones.convnet import ConvNet
+    from ..backbones.swin import Swin
 
 __all__ = ["Parts", "Supervised", "WhiteBox", "local_model", "make_white_box"]
 
@@ -40,8 +45,9 @@ class WhiteBox(BesideModel, ABC):
         classes: K target class names.
     """
 
-    requires = Access.INTERNALS
-    keeps: bool = False
+    view: ViT | Swin | ConvNet
+    """The backbone, seen from inside."""
+    caches_frozen: bool = False
     """Whether `frozen` runs so much of the backbone that its results are worth caching between epochs."""
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
@@ -72,9 +78,9 @@ class WhiteBox(BesideModel, ABC):
         """Learned parameters over the backbone's."""
         return self.num_tuned / self.num_backbone
 
-    @abstractmethod
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the frozen parameters that this adapter runs through, without the model's own classifier."""
+        return self.view.parameters()
 
     def backbone_sha256(self) -> str:
         """Returns the digest of all that this adapter rests on."""

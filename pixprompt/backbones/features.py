@@ -14,7 +14,7 @@ from ..models import DualEncoder, TorchModel
 from .origin import comes_from
 from .vit import ViT
 
-__all__ = ["FeatureNet", "backbone_parameters", "feature_width", "features"]
+__all__ = ["FeatureNet", "features"]
 
 _Run = Callable[[Tensor], Tensor]
 _Parts = tuple[nn.Module, _Run, Sequence[nn.Parameter]]
@@ -86,16 +86,6 @@ def features(model: TorchModel, images: Tensor) -> Tensor:
     net = FeatureNet(model)
     with model.held():
         return cast(Tensor, net(images))
-
-
-def feature_width(model: TorchModel) -> int:
-    """Returns D, the width of the features."""
-    return FeatureNet(model).width()
-
-
-def backbone_parameters(model: TorchModel) -> list[nn.Parameter]:
-    """Returns the model's parameters on the way to its features: neither classifier nor text side."""
-    return list(FeatureNet(model).weights().values())
 
 
 def _parts_of(model: TorchModel) -> _Parts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
@@ -29,7 +29,6 @@ __all__ = [
     "query_canvases",
     "reproducible",
     "score",
-    "side_by_side",
     "to_images",
 ]
 
@@ -78,11 +77,6 @@ class Answered:
     def only(self, chosen: Tensor) -> Answered:
         """Returns the answers to some of the images, by position or by a mask (N,)."""
         return Answered(self.outputs[chosen], self.labels[chosen])
-
-
-def side_by_side(views: Sequence[Answered]) -> Answered:
-    """Returns the answers (N, V * S) about the same images under several views, (N, S) each."""
-    return Answered(torch.cat([each.outputs for each in views], dim=1), views[0].labels)
 
 
 @torch.no_grad()

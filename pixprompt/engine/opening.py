@@ -22,6 +22,7 @@ __all__ = [
     "LEDGER",
     "QUERIES",
     "Calls",
+    "endpoint_options",
     "identity_of",
     "is_remote",
     "journal_of",
@@ -129,7 +130,7 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
     return remote.connect(
         url,
         name=name,
-        options=_options(calls.endpoint_options),
+        options=endpoint_options(calls.endpoint_options),
         protocol=calls.protocol,
         endpoint=described,
         encoding=calls.encoding,
@@ -140,7 +141,7 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
     )
 
 
-def _options(text: str | None) -> dict[str, Any]:
+def endpoint_options(text: str | None) -> dict[str, Any]:
     """Reads "name=value,...": whole numbers, true and false, everything else is text, in JSON's quotes or not."""
     options: dict[str, Any] = {}
     for pair in (text or "").split(",") if text else []:

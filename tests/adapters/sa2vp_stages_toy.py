@@ -120,7 +120,7 @@ def _one(adapter: StagedSA2VP, image: Tensor, asks: set[int], window: int) -> tu
         own, prompts = stage.enter(own), stage.enter(prompts)
         for place, block in enumerate(stage.blocks):
             left, told = block(own), block(prompts)
-            if number == adapter.number:
+            if number == adapter.stage_index:
                 if place in asks:
                     given = exchange(adapter, place, (prompts, told), (own, left), window)
                     if place > min(asks) and options.deep:

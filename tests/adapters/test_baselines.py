@@ -128,9 +128,9 @@ def test_options_of_other_methods_are_refused() -> None:
     [
         ("lora", "rank", 25, r"rank must lie in 1\.\.24.* got 25"),
         ("lora", "rank", 0, r"rank must lie in 1\.\.24.* got 0"),
-        ("adapter", "reduction", 25, r"1 to 24 numbers.* got 0"),
+        ("adapter", "reduction", 25, r"1 to 24 features.* got 0"),
         ("adapter", "reduction", 0, "reduction must be at least 1, got 0"),
-        ("adaptformer", "bottleneck", 25, r"1 to 24 numbers.* got 25"),
+        ("adaptformer", "bottleneck", 25, r"1 to 24 features.* got 25"),
         ("partial", "layers", 4, "has 3 layers"),
         ("partial", "layers", 0, "layers must be at least 1, got 0"),
         ("mlp", "layers", 0, "layers must be at least 1, got 0"),

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.adapters import PixelPrompt
-from pixprompt.core import Access, ConfigError, ModelSpec
+from pixprompt.core import ConfigError, ModelSpec
 from pixprompt.models import DirectQuerier, as_model
 from pixprompt.outputs import make_output
 from pixprompt.templates import TEMPLATES, Add, Over, make_template
@@ -86,7 +86,6 @@ def test_normalized_space_is_free_and_needs_the_inside() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     model = as_model(net, image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
     found = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="unclamped")
-    assert found.requires is Access.INTERNALS
     with torch.no_grad():
         found.theta.fill_(40.0)
     found.constrain()
@@ -103,4 +102,3 @@ def test_normalized_space_refuses_over(model) -> None:
         adapter(model, Over(), space="unclamped")
     with pytest.raises(ConfigError, match="space must be one of"):
         adapter(model, space="normalised")
-    assert adapter(model).requires is Access.SCORES

@@ -17,15 +17,15 @@ from .sa2vp_stages_toy import CONVNETS, enliven, model_of, pictures, reference, 
 @pytest.mark.parametrize("kind", CONVNETS)
 def test_the_pathways_meet_behind_each_block(kind: str) -> None:
     adapter = sa2vp(kind, depth=2)
-    stage, (part,) = adapter.view.stages[adapter.number], adapter.frozen(pictures(adapter, 2))
+    stage, (part,) = adapter.view.stages[adapter.stage_index], adapter.frozen(pictures(adapter, 2))
     layer = adapter.layers[0]
-    met = layer.attend(part)
+    met = layer.start(part)
     maps = stage.blocks[0](part.permute(0, 3, 1, 2))
     assert torch.equal(layer.finish(met), maps.permute(0, 2, 3, 1))
-    keys, values = layer.answer(met)
+    keys, values = layer.keys_and_values(met)
     assert torch.equal(values[:, 0], maps.flatten(2).transpose(1, 2))
     torch.testing.assert_close(keys, F.layer_norm(values, values.shape[-1:]), rtol=1e-10, atol=1e-10)
-    assert torch.equal(layer.ask(met), keys)
+    assert torch.equal(layer.queries(met), keys)
     assert torch.equal(layer.join(values), values[:, 0])
 
 
@@ -34,9 +34,9 @@ def test_equal_channels_at_all_places_make_attention_a_mean() -> None:
     layer, (down, across, width) = adapter.layers[1], adapter.shapes[-1]
     tokens = torch.randn(1, 1, 1, width, generator=seeded(), dtype=torch.float64).expand(1, down, across, width)
     values = torch.randn(1, down, across, width, generator=seeded(1), dtype=torch.float64)
-    met = layer.attend(tokens.contiguous())
+    met = layer.start(tokens.contiguous())
     same = type(met)(values, met.projected[:, :1, :1].expand(-1, down, across, -1))
-    given = adapter._given(1, same, same, None)
+    given = adapter.exchange(1, same, same)
     torch.testing.assert_close(given - values, values.mean((1, 2), keepdim=True).expand_as(values))
 
 
@@ -101,7 +101,7 @@ def test_a_real_resnet_with_gamma_zero_is_itself(assets) -> None:
     images: Tensor = torch.rand(2, 3, 224, 224, generator=seeded())
     plain, adapter = made(gamma=0.0), made()
     assert plain.shapes == ((56, 56, 64),)
-    assert (plain.number, plain.turns) == (2, (0,))  # two blocks in every stage
+    assert (plain.stage_index, plain.prompt_layers) == (2, (0,))  # two blocks in every stage
     assert plain.frozen(images)[0].shape == (2, 28, 28, 128)
     (features,) = plain.features(plain.frozen(images), both=False)
     torch.testing.assert_close(model.net.fc(features), model(images), rtol=1e-4, atol=1e-4)

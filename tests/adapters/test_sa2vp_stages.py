@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.adapters.sa2vp.stages import StagedSA2VP
-from pixprompt.adapters.sa2vp.streams import together
+from pixprompt.adapters.sa2vp.streams import run_streams
 from pixprompt.core import ConfigError
 
 from ..backbones.swin_toy import seeded
@@ -145,12 +145,12 @@ def test_streams_in_one_pass_are_streams_one_by_one(kind: str) -> None:
     ]
     streams[1].requires_grad_()
     streams[3].requires_grad_()
-    met, leaving = together(layer.attend, layer.finish, streams, num_leaving=3)
+    met, leaving = run_streams(layer.start, layer.finish, streams, num_leaving=3)
     assert (len(met), len(leaving)) == (4, 3)
     for stream, at, left in zip(streams, met, [*leaving, None], strict=True):
-        alone = layer.attend(stream)
+        alone = layer.start(stream)
         close(at.tokens, alone.tokens)
-        close(layer.ask(at), layer.ask(alone))
+        close(layer.queries(at), layer.queries(alone))
         if left is not None:
             close(left, layer.finish(alone))
             assert left.requires_grad == stream.requires_grad  # nothing is kept for streams that nobody learns from
@@ -190,7 +190,7 @@ def test_prompts_go_once_through_the_stages_below_and_only_as_far_as_they_are_re
 @pytest.mark.parametrize("kind", FEW)
 def test_the_frozen_part_is_worth_keeping_and_goes_by_image(kind: str) -> None:
     adapter = sa2vp(kind, owned=False)
-    assert adapter.keeps
+    assert adapter.caches_frozen
     images = pictures(adapter, 3)
     (part,) = adapter.frozen(images)
     assert len(part) == 3
@@ -233,7 +233,7 @@ def test_states_are_what_meets_at_each_block(kind: str, grid, width: int) -> Non
     assert found.grids == ((grid, grid),) * 4
     assert found.layers == ((1, 2, 3, 4) if kind == "swin" else (2, 3, 4, 5))
     (part,) = adapter.frozen(images)
-    at_first = part if kind == "swin" else adapter.layers[0].attend(part).tokens
+    at_first = part if kind == "swin" else adapter.layers[0].start(part).tokens
     close(found.images[0], at_first.flatten(1, 2))
     assert not any(part.requires_grad for part in (*found.images, *found.prompts))
 
@@ -241,7 +241,7 @@ def test_states_are_what_meets_at_each_block(kind: str, grid, width: int) -> Non
 @pytest.mark.parametrize("kind", [SWINS[0], *FEW[2:]])
 def test_two_blocks_are_the_least(kind: str) -> None:
     adapter = sa2vp(kind, depth=2)
-    assert adapter.turns == (0,)
+    assert adapter.prompt_layers == (0,)
     assert apart(adapter(pictures(adapter, 1)), sa2vp(kind, depth=2, gamma=0.0)(pictures(adapter, 1))) > 1e-6
     with pytest.raises(ConfigError, match="need 2 layers or more, got 1"):
         sa2vp(kind, depth=1)

@@ -21,11 +21,11 @@ def test_the_two_halves_of_a_block_are_the_librarys_block(size) -> None:
         for block in stage.blocks:
             layer = SwinLayer(block)
             tokens = torch.randn(2, *block.size, stage.width, generator=seeded(), dtype=torch.float64)
-            met = layer.attend(tokens)
+            met = layer.start(tokens)
             torch.testing.assert_close(layer.finish(met), block(tokens), rtol=1e-10, atol=1e-10)
             # Out of the windows, shifted and filled up or not, every token is back at its place.
             expected = block.per_head(block.qkv(block.norm1(tokens)).flatten(1, 2))
-            for part, own in zip((layer.ask(met), *layer.answer(met)), expected, strict=True):
+            for part, own in zip((layer.queries(met), *layer.keys_and_values(met)), expected, strict=True):
                 torch.testing.assert_close(part, own, rtol=1e-10, atol=1e-10)
             inside = F.scaled_dot_product_attention(*expected)
             assert layer.join(inside).shape == (2, block.size[0] * block.size[1], stage.width)
@@ -39,8 +39,8 @@ def test_the_pathways_meet_across_the_borders_of_shifted_windows() -> None:
     tokens = torch.randn(1, 8, 8, 48, generator=seeded())
     changed = tokens.clone()
     changed[0, 1, 5] = torch.randn(48, generator=seeded(1))  # its window ends below it and to its right
-    met, other = layer.attend(tokens), layer.attend(changed)
-    moved = (adapter._given(1, met, other, None) - adapter._given(1, met, met, None)).abs().sum(-1)[0] > 1e-3
+    met, other = layer.start(tokens), layer.start(changed)
+    moved = (adapter.exchange(1, met, other) - adapter.exchange(1, met, met)).abs().sum(-1)[0] > 1e-3
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[:3, 4:7] = True
     assert torch.equal(moved, expected)
@@ -60,7 +60,7 @@ def test_the_pathways_meet_across_the_borders_of_shifted_windows() -> None:
 def test_the_stage_of_interaction_has_most_blocks_and_is_the_third_if_it_can_be(depths, chosen: int, turns) -> None:
     model = swin((64, 4), depths=depths, embed_dim=8, num_heads=(1, 2, 2, 2)[: len(depths)])
     adapter = SwinSA2VP(model, CLASSES, SA2VPOptions(rank=2, bottleneck=2), generator=seeded()).eval()
-    assert (adapter.number, adapter.turns) == (chosen, turns)
+    assert (adapter.stage_index, adapter.prompt_layers) == (chosen, turns)
     side, width = 16 // 2**chosen, 8 * 2**chosen
     assert adapter.shapes == ((16, 16, 8), *[(side, side, width)] * (len(turns) - 1))
     images = torch.rand(2, 3, 64, 64, generator=seeded())
@@ -72,7 +72,7 @@ def test_the_stage_of_interaction_has_most_blocks_and_is_the_third_if_it_can_be(
 def test_on_a_swin_b_it_has_the_shapes_and_turns_of_the_paper() -> None:
     model = swin((224, 7), embed_dim=128, depths=(2, 2, 18, 2), num_heads=(4, 8, 16, 32))
     adapter = SwinSA2VP(model, CLASSES, SA2VPOptions(rank=8, bottleneck=8), generator=seeded())
-    assert adapter.turns == (0, 6, 12)
+    assert adapter.prompt_layers == (0, 6, 12)
     assert adapter.shapes == ((56, 56, 128), (14, 14, 512), (14, 14, 512))
     maps = 3136 * 8 + 8 * 128 + 128 + 2 * (196 * 8 + 8 * 512 + 512 + 512)
     adapters = 18 * (2 * 512 + 512 * 8 + 8 + 8 * 512 + 512)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp, vit as form
-from pixprompt.adapters.sa2vp.options import turns
+from pixprompt.adapters.sa2vp.options import prompt_layers
 from pixprompt.core import ConfigError, RangeError
 
 from ..backbones.vit_toy import CLASSES, KINDS, library_features, seeded, vit, vit_b
@@ -156,16 +156,16 @@ def test_learned_numbers_of_a_vit_b(bottleneck: int, count: int, share: float) -
 
 @pytest.mark.parametrize(("depth", "asked"), [(12, (0, 4, 8)), (24, (0, 8, 16)), (32, (0, 11, 22)), (18, (0, 6, 12))])
 def test_prompts_ask_at_the_first_layer_of_each_third(depth: int, asked: tuple[int, ...]) -> None:
-    assert turns(depth) == asked
+    assert prompt_layers(depth) == asked
 
 
 def test_the_image_asks_somewhere_at_every_depth() -> None:
     for depth in range(2, 40):
-        assert set(range(depth)) - set(turns(depth))
-        assert len(turns(depth)) <= 3
-        assert depth - 1 not in turns(depth)
+        assert set(range(depth)) - set(prompt_layers(depth))
+        assert len(prompt_layers(depth)) <= 3
+        assert depth - 1 not in prompt_layers(depth)
     with pytest.raises(ConfigError, match="2 layers or more, got 1"):
-        turns(1)
+        prompt_layers(1)
 
 
 def test_new_maps_join_through_the_layer_or_as_they_are() -> None:
@@ -230,12 +230,12 @@ def counted(run: Callable[[], Tensor]) -> int:
 def test_frozen_layers_run_once_for_both_pathways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes through the frozen layers: both pathways in one, but where one of them has nothing to learn from yet."""
     found, passes = sa2vp().train(), []
-    run = form.together
+    run = form.run_streams
 
-    def counted(attend: object, finish: object, streams: list[Tensor]) -> object:
+    def counted(start: object, finish: object, streams: list[Tensor]) -> object:
         passes.append([len(stream) for stream in streams])
-        return run(attend, finish, streams)
+        return run(start, finish, streams)
 
-    monkeypatch.setattr(form, "together", counted)
+    monkeypatch.setattr(form, "run_streams", counted)
     found.supervised(found.frozen(pictures()), generator=seeded())
     assert passes == [[3, 3], [3, 3], [3, 3, 1], [3, 3], [3, 3, 1]]

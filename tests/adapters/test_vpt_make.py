@@ -11,7 +11,7 @@ import torch
 from pixprompt.adapters.vpt import LOCATIONS, ViTVPT, VPTOptions, make_vpt
 from pixprompt.adapters.vpt.convnet import ChannelConvNet, PaddedConvNet
 from pixprompt.adapters.vpt.swin import SwinVPT
-from pixprompt.core import Access, ConfigError, ModelSpec, RangeError
+from pixprompt.core import ConfigError, ModelSpec, RangeError
 from pixprompt.models import TorchModel
 
 from ..backbones.convnet_toy import convnet
@@ -66,7 +66,6 @@ def test_defaults() -> None:
     assert make(vit(), location="concat-channel").options.tokens == 1
     assert make(vit(), deep=True, depth=2, dropout=0.0).options == VPTOptions(depth=2)
     assert make(vit(), deep=True, tokens=0).num_tuned == 25 * 3
-    assert deep.requires is Access.INTERNALS
 
 
 def test_goes_by_the_family() -> None:

@@ -101,7 +101,7 @@ def test_prompts_are_replaced_or_go_on_and_what_nobody_reads_is_left_out_without
             whole, prompts = stage.merge(whole), stage.merge.single(prompts)
         for block in stage.blocks:
             prompts = sets.pop(0) if sets else prompts
-            whole, prompts = prompted_block(block, whole, prompts, keep=True)
+            whole, prompts = prompted_block(block, whole, prompts, reads_prompts=True)
     expected = adapter.head(adapter.view.norm(whole).mean((1, 2)))
     torch.testing.assert_close(adapter.tuned((tokens,)), expected, rtol=1e-10, atol=1e-10)
 

@@ -69,26 +69,28 @@ def case():
 def test_a_shifted_block_with_prompts_of_each_image_is_the_plain_loop(case) -> None:
     block, images, prompts = case
     expected = looped(block.module, images, prompts)
-    for got, want in zip(prompted_block(block, images, prompts, keep=True), expected, strict=True):
+    for got, want in zip(prompted_block(block, images, prompts, reads_prompts=True), expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-11)
-    mixed = prompted_block(block, images, prompts, keep=True, layout="legacy")  # negative control
+    mixed = prompted_block(block, images, prompts, reads_prompts=True, layout="legacy")  # negative control
     assert float((mixed[0] - expected[0]).abs().max()) > 1e-3
 
 
 @torch.no_grad()
 def test_prompts_common_to_all_images_need_one_row_only(case) -> None:
     block, images, prompts = case
-    expected = prompted_block(block, images, prompts[:1].expand(2, -1, -1), keep=True)
-    for got, want in zip(prompted_block(block, images, prompts[:1], keep=True), expected, strict=True):
+    expected = prompted_block(block, images, prompts[:1].expand(2, -1, -1), reads_prompts=True)
+    for got, want in zip(prompted_block(block, images, prompts[:1], reads_prompts=True), expected, strict=True):
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()
 def test_without_keep_the_prompts_come_back_as_they_were(case) -> None:
     block, images, prompts = case
-    got, same = prompted_block(block, images, prompts, keep=False)
+    got, same = prompted_block(block, images, prompts, reads_prompts=False)
     assert same is prompts
-    torch.testing.assert_close(got, prompted_block(block, images, prompts, keep=True)[0], rtol=1e-11, atol=1e-11)
+    torch.testing.assert_close(
+        got, prompted_block(block, images, prompts, reads_prompts=True)[0], rtol=1e-11, atol=1e-11
+    )
 
 
 @pytest.mark.parametrize("size", [ONE, MANY])
@@ -98,5 +100,5 @@ def test_without_prompts_a_block_is_the_librarys(size) -> None:
     view.net.double()
     for block in view.stages[0].blocks:
         tokens = torch.randn(2, *block.size, 24, generator=seeded(), dtype=torch.float64)
-        got, _ = prompted_block(block, tokens, tokens.new_zeros(1, 0, 24), keep=True)
+        got, _ = prompted_block(block, tokens, tokens.new_zeros(1, 0, 24), reads_prompts=True)
         torch.testing.assert_close(got, block(tokens), rtol=1e-10, atol=1e-10)

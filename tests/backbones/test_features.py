@@ -19,7 +19,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision import models
 
-from pixprompt.backbones.features import backbone_parameters, feature_width, features
+from pixprompt.backbones.features import FeatureNet, features
 from pixprompt.backbones.vit import ViT
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec
 from pixprompt.models import DualEncoder, TorchModel, load_model
@@ -47,6 +47,10 @@ def model(net: nn.Module, *, size: int = SIZE, owned: bool = True) -> TorchModel
     return TorchModel(net, ModelSpec("toy", (size, size), 5), mean=(0.4,) * 3, std=(0.2,) * 3, owned=owned)
 
 
+def parameters(whole: TorchModel) -> list[nn.Parameter]:
+    return list(FeatureNet(whole).weights().values())
+
+
 def small_vit(**options: Any) -> VisionTransformer:
     return VisionTransformer(img_size=SIZE, patch_size=8, embed_dim=24, depth=2, num_heads=2, num_classes=5, **options)
 
@@ -68,10 +72,10 @@ def test_torchvision_s_last_layer_makes_the_answers_of_them(name: str, last: str
     classifier = net.get_submodule(last)
     before = [id(module) for module in net.modules()]
     found = features(whole, pictures())
-    assert found.shape == (2, feature_width(whole)) == (2, classifier.in_features)
+    assert found.shape == (2, FeatureNet(whole).width()) == (2, classifier.in_features)
     assert torch.equal(classifier(found), whole(pictures()))
     assert [id(module) for module in net.modules()] == before
-    own = {id(value) for value in backbone_parameters(whole)}
+    own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in net.parameters()} - {id(value) for value in classifier.parameters()}
 
 
@@ -97,7 +101,7 @@ def test_timm_s_classifier_makes_the_answers_of_them(name: str) -> None:
     classifier = net.get_classifier()
     grid = found[:, :, None, None] if isinstance(classifier, nn.Conv2d) else found
     torch.testing.assert_close(classifier(grid).flatten(1), whole(pictures()))
-    own = {id(value) for value in backbone_parameters(whole)}
+    own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in net.parameters()} - {id(value) for value in classifier.parameters()}
 
 
@@ -105,11 +109,11 @@ def test_a_vision_transformer_gives_cls_after_the_final_norm() -> None:
     net = small_vit()
     whole = model(net)
     found = features(whole, pictures())
-    assert feature_width(whole) == 24
+    assert FeatureNet(whole).width() == 24
     torch.testing.assert_close(net.head(found), whole(pictures()))
     torch.testing.assert_close(found, net.forward_features(whole.normalize(pictures()))[:, 0])
-    assert {id(v) for v in backbone_parameters(whole)} == {id(v) for v in ViT(whole).parameters()}
-    assert len(backbone_parameters(whole)) == len(list(net.parameters())) - 2
+    assert {id(v) for v in parameters(whole)} == {id(v) for v in ViT(whole).parameters()}
+    assert len(parameters(whole)) == len(list(net.parameters())) - 2
 
 
 def test_a_vision_transformer_that_pools_patches_gives_cls_too() -> None:
@@ -126,7 +130,7 @@ def test_a_net_with_two_classifiers_leaves_out_both() -> None:
     net = VisionTransformerDistilled(
         img_size=SIZE, patch_size=8, embed_dim=24, depth=1, num_heads=2, num_classes=5, weight_init="skip"
     )
-    assert len(backbone_parameters(model(net))) == len(list(net.parameters())) - 4
+    assert len(parameters(model(net))) == len(list(net.parameters())) - 4
 
 
 def clip_model(visual: nn.Module | None = None, **vision: Any) -> DualEncoder:
@@ -151,7 +155,7 @@ def test_a_clip_tower_gives_what_enters_its_projection() -> None:
     found = features(whole, pictures())
     assert found.shape == (2, 24)
     torch.testing.assert_close(unit(found @ visual.proj), whole(pictures()))
-    own = {id(value) for value in backbone_parameters(whole)}
+    own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in visual.parameters()} - {id(visual.proj)}
 
 
@@ -161,7 +165,7 @@ def test_a_timm_tower_of_a_clip_gives_what_enters_its_projection() -> None:
     found = features(whole, pictures())
     assert found.shape == (2, 512)
     torch.testing.assert_close(unit(visual.head(found)), whole(pictures()))
-    assert {id(v) for v in backbone_parameters(whole)} == {id(v) for v in visual.trunk.parameters()}
+    assert {id(v) for v in parameters(whole)} == {id(v) for v in visual.trunk.parameters()}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +178,7 @@ def test_other_clip_towers_give_their_embedding_before_normalisation(vision: dic
     assert found.shape == (2, 10)
     torch.testing.assert_close(unit(found), whole(pictures()))
     assert not torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-2)
-    assert {id(v) for v in backbone_parameters(whole)} == {id(v) for v in whole.net.visual.parameters()}
+    assert {id(v) for v in parameters(whole)} == {id(v) for v in whole.net.visual.parameters()}
 
 
 def test_a_net_of_nobody_known_is_refused() -> None:
@@ -186,7 +190,7 @@ def test_a_net_of_nobody_known_is_refused() -> None:
 def test_a_net_without_pooled_features_is_refused() -> None:
     net = ResNet(BasicBlock, (1, 1, 1, 1), num_classes=0, global_pool="", channels=(8, 8, 8, 24))
     with pytest.raises(ConfigError, match=r"has no features \(1, D\) before its classifier, but \(1, 24, 1, 1\)"):
-        feature_width(model(net))
+        FeatureNet(model(net)).width()
 
 
 def flags(net: nn.Module) -> list[tuple[Any, ...]]:

@@ -13,7 +13,7 @@ from pixprompt.core import ConfigError
 from pixprompt.engine import Calls, TrainConfig, deploy
 from pixprompt.engine.budget.allocation import reserve_of
 from pixprompt.engine.config.presets import affordable
-from pixprompt.engine.opening import _options, is_remote, open_model
+from pixprompt.engine.opening import endpoint_options, is_remote, open_model
 from pixprompt.remote import RemoteModel
 
 from ..images import make_prompt
@@ -64,12 +64,12 @@ def test_a_picture_does_not_decide_where_images_are_sent(tmp_path: Path) -> None
 
 def test_options_of_a_description_are_read_and_fill_its_url(tmp_path: Path) -> None:
     text = 'project=p-1, iteration=3,deep=true,version="5",date=2024-01,rate=1.50'
-    assert _options(text) == {
+    assert endpoint_options(text) == {
         **{"project": "p-1", "iteration": 3, "deep": True, "version": "5", "date": "2024-01", "rate": "1.50"}
     }
-    assert _options(None) == {}
+    assert endpoint_options(None) == {}
     with pytest.raises(ConfigError, match="name=value,name=value, got 'project'"):
-        _options("project,iteration=3")
+        endpoint_options("project,iteration=3")
     known = {"protocol": "json", "url": "http://127.0.0.1:9/{project}/{iteration}", "image_size": 16}
     options = {"body": {"image": "$base64"}, "scores": "scores"}
     path = tmp_path / "mine.json"

@@ -1,5 +1,8 @@
 """Images that a remote model left without an answer: in no fit, in no number, and no candidate gains by them."""
 
+from __future__ import annotations
+
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -117,14 +120,27 @@ def test_candidates_are_compared_on_images_that_both_answered() -> None:
     assert better.beats(none)
 
 
-def test_a_judge_remembers_answers_only() -> None:
-    folds = torch.tensor([0, 1, 0, 1])
-    judge = OnlineReadout(CrossFit(READ), without(RIGHT, 3), torch.arange(4), folds, refits=True)
-    assert sorted(judge._known) == [0, 1, 2]
-    judge.see([without(RIGHT, 0, 1).outputs, without(RIGHT + 1, 0).outputs], LABELS, torch.arange(4))
-    assert sorted(judge._known) == [0, 1, 2, 3]
-    assert judge._known[0][0].tolist() == RIGHT[0].tolist()  # from before
-    assert not torch.stack([outputs for outputs, _ in judge._known.values()]).isnan().any()
+@dataclass(frozen=True)
+class Recorded(Direct):
+    """Keeps the answers that it was fitted on last."""
+
+    answers: list[torch.Tensor] = field(default_factory=list)
+    fits = True
+
+    def refit(self, outputs: torch.Tensor, labels: torch.Tensor) -> Recorded:
+        self.answers[:] = [outputs]
+        return self
+
+
+def test_a_readout_is_fitted_on_answers_only() -> None:
+    folds, recorded = torch.zeros(4, dtype=torch.int64), Recorded(("a", "b"))
+    readout = OnlineReadout(CrossFit(recorded), without(RIGHT, 3), torch.arange(4), folds, refits=True)
+    readout.refit()
+    assert recorded.answers[0].tolist() == RIGHT[:3].tolist()
+    readout.update([without(RIGHT, 0, 1).outputs, without(RIGHT + 1, 0).outputs], LABELS, torch.arange(4))
+    readout.refit()
+    expected = [RIGHT[0], RIGHT[1] + 1, RIGHT[2] + 0.5, RIGHT[3] + 0.5]  # the first is the answer from before
+    assert recorded.answers[0].tolist() == torch.stack(expected).tolist()
 
 
 def test_what_is_missing_is_named_once_and_the_order_kept(tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import cast
 
 import torch
 from timm.models.vision_transformer import VisionTransformer
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from pixprompt.adapters.heads import ClassifierHead
-from pixprompt.adapters.sa2vp.states import States, TwoPathway
+from pixprompt.adapters.sa2vp import SA2VP, SA2VPOptions, States
 from pixprompt.backbones import ViT
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap
@@ -38,26 +38,25 @@ def tiny_model() -> TorchModel:
     return wrap(net, "tiny-vit")
 
 
-class Paired(TwoPathway):
+class Paired(SA2VP):
     """Its prompts at layers 0 and 2 are the image's own tokens, moved by some places."""
 
     def __init__(self, model: TorchModel, *, shift: int = 0) -> None:
-        super().__init__(model, CLASSES)
+        super().__init__(model, CLASSES, SA2VPOptions())
         self.view, self.shift = ViT(model), shift
         self.head = ClassifierHead(self.view.width, len(CLASSES), generator=torch.Generator().manual_seed(3))
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        return self.view.parameters()
 
     def before(self, images: Tensor) -> tuple[Tensor, ...]:
         return (self.view.embed(images),)
 
-    def tuned(self, parts: tuple[Tensor, ...], *, generator: Generator | None = None) -> Tensor:
+    def features(
+        self, parts: tuple[Tensor, ...], *, both: bool, generator: Generator | None = None
+    ) -> tuple[Tensor, ...]:
         with self.model.held():
             (tokens,) = parts
             for layer in self.view.layers:
                 tokens = layer(tokens)
-            return cast(Tensor, self.head(self.view.norm(tokens[:, 0])))
+            return (cast(Tensor, self.view.norm(tokens[:, 0])),)
 
     def states(self, images: Tensor) -> States:
         (tokens,) = self.frozen(images)

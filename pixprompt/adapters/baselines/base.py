@@ -36,7 +36,7 @@ class Baseline(WhiteBox):
         return self._net[0]
 
     def backbone_parameters(self) -> list[nn.Parameter]:
-        """See `WhiteBox`."""
+        """Returns the parameters on the way to the features."""
         return list(self.net.weights().values())
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:

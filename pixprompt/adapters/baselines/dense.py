@@ -1,4 +1,4 @@
-"""Small linear maps with a first state that depends on the generator alone."""
+"""Small linear layers whose first weights depend on the generator alone."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.
 
 
 class Bottleneck(nn.Module):
-    """Down to few numbers, an activation, and up again; 0 for every input at first, and free to learn.
+    """Down to a few features, an activation, and up again; 0 for every input at first.
 
     `down` starts away from zero and `up` at zero. With both at zero and an activation that keeps 0, neither weight
     would ever get a gradient.
 
     Args:
         width: D.
-        bottleneck: Numbers in the middle.
+        bottleneck: Features in the middle.
         activation: "gelu" or "relu".
         generator: Draws `down`.
 
@@ -35,7 +35,7 @@ class Bottleneck(nn.Module):
     def __init__(self, width: int, bottleneck: int, *, activation: str, generator: Generator) -> None:
         super().__init__()
         if not 1 <= bottleneck <= width:
-            raise ConfigError(f"a bottleneck has 1 to {width} numbers, the width of the layer; got {bottleneck}.")
+            raise ConfigError(f"a bottleneck has 1 to {width} features, the width of the layer; got {bottleneck}.")
         if activation not in ACTIVATIONS:
             raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, got {activation!r}.")
         self.activation = ACTIVATIONS[activation]

@@ -47,14 +47,14 @@ class LoRA(LayerWise):
         targets: Iterable[str] = ("q", "v"),
         generator: Generator,
     ) -> None:
-        wanted = [name for name in TARGETS if name in set(targets)]
-        if not wanted or len(wanted) != len(set(targets)):
+        chosen = [name for name in TARGETS if name in set(targets)]
+        if not chosen or len(chosen) != len(set(targets)):
             raise ConfigError(f"targets must be some of {', '.join(TARGETS)}, got {', '.join(targets) or 'none'}.")
 
         def part(width: int) -> LayerPart:
             if not 1 <= rank <= width:
                 raise ConfigError(f"rank must lie in 1..{width}, the width of the layers; got {rank}.")
-            pairs = {name: _LowRank(width, rank, generator=generator) for name in wanted}
+            pairs = {name: _LowRank(width, rank, generator=generator) for name in chosen}
             return _InAttention(pairs, alpha / rank)
 
         super().__init__(model, classes, part, generator=generator)

@@ -33,7 +33,7 @@ class Partial(Baseline):
     Reference: arXiv 2203.12119, section 4.1 (Partial-k).
     """
 
-    keeps = True
+    caches_frozen = True
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, layers: int = 1, generator: Generator) -> None:
         super().__init__(model, classes)
@@ -55,8 +55,8 @@ class Partial(Baseline):
             return [Copies(module, dict(module.named_parameters())) for module in [*blocks, self._vit.norm]]
         # These nets register their modules in the order in which they run.
         weights = self.net.weights()
-        own = {id(value) for value in blocks[0].parameters()}
-        first = next(place for place, value in enumerate(weights.values()) if id(value) in own)
+        tuned = {id(value) for value in blocks[0].parameters()}
+        first = next(place for place, value in enumerate(weights.values()) if id(value) in tuned)
         return [Copies(self.net, dict(list(weights.items())[first:]))]
 
     def before(self, images: Tensor) -> Parts:

@@ -13,7 +13,7 @@ __all__ = ["LinearProbe", "MLPProbe"]
 
 
 class _Probe(Baseline):
-    keeps = True
+    caches_frozen = True
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], num_hidden: int, generator: Generator) -> None:
         super().__init__(model, classes)

@@ -33,7 +33,7 @@ class SideTuning(Baseline):
     Reference: arXiv 1912.13503, equation 1; arXiv 2203.12119, section 4.1 (Sidetune).
     """
 
-    keeps = True
+    caches_frozen = True
 
     def __init__(
         self, model: TorchModel, classes: tuple[str, ...], *, side_width: int = 32, generator: Generator

@@ -52,9 +52,9 @@ class AdaptFormerSettings(MethodSettings):
     bottleneck: int | None = option(None, "Width inside its adapters.", low=1)
 
 
-def _baseline(name: str, line: str, place: str, defaults: Mapping[str, Any], **more: Any) -> None:
+def _baseline(name: str, line: str, place: str, defaults: Mapping[str, Any], **options: Any) -> None:
     make = f"pixprompt.adapters.baselines.{place}"
-    register(Method(name, line, make=make, defaults={**RECIPE, **defaults}, **more))
+    register(Method(name, line, make=make, defaults={**RECIPE, **defaults}, **options))
 
 
 _SGD = Grid("sgd")

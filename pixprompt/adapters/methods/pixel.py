@@ -11,8 +11,6 @@ from typing import Any
 
 from ..method import Learning, Method, register
 
-__all__ = ["PIXEL"]
-
 _DEFAULTS: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
@@ -37,7 +35,7 @@ _VP: dict[str, Any] = {
     "epochs": 1000,
 }
 
-PIXEL = register(
+register(
     Method(
         name="pixel",
         line="one pixel prompt for every image, saved as a PNG",

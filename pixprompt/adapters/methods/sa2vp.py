@@ -62,8 +62,8 @@ _COMMON: dict[str, Any] = {
 _SLOW = {"lr": 5e-4}
 
 
-def _task(bottleneck: int, gamma: float, **more: Any) -> dict[str, Any]:
-    return {**_COMMON, "bottleneck": bottleneck, "gamma": gamma, **more}
+def _task(bottleneck: int, gamma: float, **options: Any) -> dict[str, Any]:
+    return {**_COMMON, "bottleneck": bottleneck, "gamma": gamma, **options}
 
 
 SA2VP_PRESETS: dict[str, dict[str, Any]] = {

@@ -2,8 +2,7 @@
 
 from .make import make_sa2vp
 from .options import ACTIVATIONS, NEW_MAPS, SA2VPOptions
-from .pathways import SA2VP
-from .states import States, TwoPathway
+from .pathways import SA2VP, States
 from .vit import ViTSA2VP
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "SA2VP",
     "SA2VPOptions",
     "States",
-    "TwoPathway",
     "ViTSA2VP",
     "make_sa2vp",
 ]

@@ -18,7 +18,8 @@ __all__ = ["aligned", "aligned_attention"]
 
 Grid = tuple[int, int]
 
-_SIDE = 8  # of a tile at most: larger ones compute more scores that nobody reads, smaller ones are more calls
+_SIDE = 8
+"""Of a tile at most: larger ones compute more scores outside of the windows, smaller ones are more calls."""
 
 
 def aligned_attention(
@@ -86,13 +87,13 @@ def _check(queries: Tensor, keys: Tensor, values: Tensor, query_grid: Grid, sour
     shapes = [tuple(rows.shape) for rows in (queries, keys, values)]
     if any(len(shape) != 4 for shape in shapes):
         raise ShapeError(f"expected queries, keys and values (N, heads, rows, width), got {_listed(shapes)}.")
-    (count, heads, _, width), others = shapes[0], shapes[1][0]
-    wanted = [
+    (count, heads, _, width), source_count = shapes[0], shapes[1][0]
+    expected = [
         (count, heads, num_queries, width),
-        (others, heads, num_sources, width),
-        (others, heads, num_sources, shapes[2][3]),
+        (source_count, heads, num_sources, width),
+        (source_count, heads, num_sources, shapes[2][3]),
     ]
-    if shapes != wanted or (count != others and 1 not in (count, others)):
+    if shapes != expected or (count != source_count and 1 not in (count, source_count)):
         raise ShapeError(
             f"expected queries (n, heads, {num_queries}, d) and keys and values (m, heads, {num_sources}, d) for grids "
             f"{query_grid} and {source_grid} behind {prefix} prefix rows, n and m equal or one of them 1, got "
@@ -143,10 +144,10 @@ class _First(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    """Queries, all sources that any of them sees, and the pairs (queries, sources) that see nothing of each other."""
+    """Queries, all sources in the window of any of them, and the pairs (queries, sources) outside of it."""
 
-    asking: _Rectangle | _First
-    asked: _Rectangle | _First
+    queries: _Rectangle | _First
+    sources: _Rectangle | _First
     hidden: Tensor
 
 
@@ -155,7 +156,7 @@ def _tiles(
     query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device
 ) -> tuple[_Tile, ...]:
     """The prefix, and rectangles of patches: two or more of them, so that a small map is not one tile."""
-    found = [
+    tiles = [
         _Tile(
             _Rectangle(num_prefix, query_grid, rows, columns),
             _Rectangle(num_prefix, source_grid, high, wide),
@@ -166,24 +167,24 @@ def _tiles(
     ]
     if num_prefix:
         everything = _First(num_prefix + source_grid[0] * source_grid[1])
-        found.append(_Tile(_First(num_prefix), everything, torch.zeros((), dtype=torch.bool, device=device)))
-    return tuple(found)
+        tiles.append(_Tile(_First(num_prefix), everything, torch.zeros((), dtype=torch.bool, device=device)))
+    return tuple(tiles)
 
 
 def _spans(num_queries: int, num_sources: int, window: int, *, least: int = 1) -> list[tuple[slice, slice, Tensor]]:
     """Along one side: queries, sources, and which source is out of which query's window."""
-    reach, side, spans = window // 2, -(-num_queries // max(least, -(-num_queries // _SIDE))), []
+    half, side, spans = window // 2, -(-num_queries // max(least, -(-num_queries // _SIDE))), []
     for first in range(0, num_queries, side):
         last = min(first + side, num_queries)
         places = aligned(num_queries, num_sources)[first:last]
-        low, high = max(0, places[0] - reach), min(num_sources, places[-1] + reach + 1)
-        far = torch.tensor([[abs(source - place) > reach for source in range(low, high)] for place in places])
+        low, high = max(0, places[0] - half), min(num_sources, places[-1] + half + 1)
+        far = torch.tensor([[abs(source - place) > half for source in range(low, high)] for place in places])
         spans.append((slice(first, last), slice(low, high), far))
     return spans
 
 
 class _Tiled(torch.autograd.Function):
-    """Attention tile by tile. Kept are the inputs and the softmax of the scores, not the tiles' copies of rows."""
+    """Attention tile by tile. Saved are the inputs and the softmax of the scores, not the tiles' copies of rows."""
 
     @staticmethod
     def forward(context: Any, queries: Tensor, keys: Tensor, values: Tensor, tiles: Sequence[_Tile]) -> Tensor:
@@ -191,11 +192,11 @@ class _Tiled(torch.autograd.Function):
         # The heads lie inside the tokens, as the output projection reads them.
         results = queries.new_zeros(count, length, heads, values.shape[3]).transpose(1, 2)
         shares = []
-        for asking, asked, hidden in tiles:
-            scores = _rows(queries, asking) @ _rows(keys, asked).transpose(2, 3)
-            share = scores.mul_(width**-0.5).masked_fill_(hidden, -inf).softmax(-1)
+        for tile in tiles:
+            scores = _rows(queries, tile.queries) @ _rows(keys, tile.sources).transpose(2, 3)
+            share = scores.mul_(width**-0.5).masked_fill_(tile.hidden, -inf).softmax(-1)
             shares.append(share.to(values.dtype))  # on CUDA, autocast makes it float32
-            _add(results, asking, shares[-1] @ _rows(values, asked))
+            _add(results, tile.queries, shares[-1] @ _rows(values, tile.sources))
         context.save_for_backward(queries, keys, values, *shares)
         context.tiles = tiles
         return results
@@ -203,15 +204,15 @@ class _Tiled(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        (queries, keys, values, *shares), (arriving,) = context.saved_tensors, gradients
+        queries, keys, values, *shares = context.saved_tensors
         for_queries, for_keys, for_values = (torch.zeros_like(rows) for rows in (queries, keys, values))
-        for (asking, asked, _), share in zip(context.tiles, shares, strict=True):
-            come = _rows(arriving, asking)
-            _add(for_values, asked, share.transpose(2, 3) @ come)
-            slopes = come @ _rows(values, asked).transpose(2, 3)
+        for tile, share in zip(context.tiles, shares, strict=True):
+            gradient = _rows(gradients[0], tile.queries)
+            _add(for_values, tile.sources, share.transpose(2, 3) @ gradient)
+            slopes = gradient @ _rows(values, tile.sources).transpose(2, 3)
             slopes = slopes.sub_((slopes * share).sum(-1, keepdim=True)).mul_(share).mul_(queries.shape[3] ** -0.5)
-            _add(for_queries, asking, slopes @ _rows(keys, asked))
-            _add(for_keys, asked, slopes.transpose(2, 3) @ _rows(queries, asking))
+            _add(for_queries, tile.queries, slopes @ _rows(keys, tile.sources))
+            _add(for_keys, tile.sources, slopes.transpose(2, 3) @ _rows(queries, tile.queries))
         return for_queries, for_keys, for_values, None
 
 
@@ -219,7 +220,7 @@ def _rows(rows: Tensor, place: _Rectangle | _First) -> Tensor:
     return place.of(rows).flatten(2, -2)
 
 
-def _add(rows: Tensor, place: _Rectangle | _First, more: Tensor) -> None:
+def _add(rows: Tensor, place: _Rectangle | _First, values: Tensor) -> None:
     """Adds (N, heads, R, width) at a place; rows that are the same for all images get the sum."""
     part = place.of(rows)
-    part += more.sum_to_size(len(part), *more.shape[1:]).view_as(part)
+    part += values.sum_to_size(len(part), *values.shape[1:]).view_as(part)

@@ -11,11 +11,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from ...backbones import Layer
 
-__all__ = ["Attended", "attend", "finish"]
+__all__ = ["LayerTokens", "finish", "start"]
 
 
 @dataclass(frozen=True)
-class Attended:
+class LayerTokens:
     """Tokens (N, T, D) as they enter a layer, and their queries, keys and values, each (N, heads, T, d)."""
 
     tokens: Tensor
@@ -23,24 +23,24 @@ class Attended:
     keys: Tensor
     values: Tensor
 
-    def rows(self, count: int) -> Attended:
-        """Returns the same, but only the first tokens ask."""
+    def first(self, count: int) -> LayerTokens:
+        """Returns the same with the queries of the first tokens alone."""
         return replace(self, tokens=self.tokens[:, :count], queries=self.queries[:, :, :count])
 
-    def split(self, sizes: Sequence[int]) -> list[Attended]:
+    def split(self, sizes: Sequence[int]) -> list[LayerTokens]:
         """Returns the streams that were put one behind the other."""
         parts = (torch.split(part, list(sizes)) for part in (self.tokens, self.queries, self.keys, self.values))
-        return [Attended(*stream) for stream in zip(*parts, strict=True)]
+        return [LayerTokens(*stream) for stream in zip(*parts, strict=True)]
 
 
-def attend(layer: Layer, tokens: Tensor) -> Attended:
+def start(layer: Layer, tokens: Tensor) -> LayerTokens:
     """Norms and projects tokens (N, T, D)."""
-    return Attended(tokens, *layer.split(layer.qkv(layer.norm1(tokens))))
+    return LayerTokens(tokens, *layer.split(layer.qkv(layer.norm1(tokens))))
 
 
-def finish(layer: Layer, seen: Attended) -> Tensor:
-    """Returns what leaves the layer for the tokens that ask, (N, rows, D): their own attention and the MLP."""
-    mixed = scaled_dot_product_attention(seen.queries, seen.keys, seen.values)
-    tokens = seen.tokens + layer.scale1(layer.join(mixed))
+def finish(layer: Layer, projected: LayerTokens) -> Tensor:
+    """Returns what leaves the layer for each query, (N, queries, D): its own attention and the MLP."""
+    mixed = scaled_dot_product_attention(projected.queries, projected.keys, projected.values)
+    tokens = projected.tokens + layer.scale1(layer.join(mixed))
     leaving: Tensor = tokens + layer.scale2(layer.mlp(layer.norm2(tokens)))
     return leaving

@@ -1,4 +1,4 @@
-"""What an SA²VP is, apart from its numbers; what makes no sense is refused here."""
+"""The settings of SA²VP, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ...core import ConfigError, RangeError
 
-__all__ = ["ACTIVATIONS", "NEW_MAPS", "SA2VPOptions", "turns"]
+__all__ = ["ACTIVATIONS", "NEW_MAPS", "SA2VPOptions", "prompt_layers"]
 
 ACTIVATIONS = ("gelu", "relu")
 NEW_MAPS = ("through-layer", "direct")
@@ -23,9 +23,9 @@ class SA2VPOptions:
         activation: Of the adapters, of ACTIVATIONS: the paper has ReLU, its public code GELU.
         rank: r, the width of the stored maps, from which a learned linear layer leads to D; 0 for D, without one.
         map_scale: By which the map is smaller than the image's, in height and in width.
-        window: c, odd: a token sees c x c tokens of the other pathway, round its own place; 0 for all of them, the
-            paper's global variant.
-        gamma: The weight of what one pathway gives to the other.
+        window: c, odd: a token attends to c x c tokens of the other pathway, around its own place; 0 for all of them,
+            the paper's global variant.
+        gamma: The weight of what one pathway adds to the other.
         balance: lambda, the share of the image pathway's loss; 1 leaves the prompt pathway without supervision.
         dropout: In training, of the map and of the adapters, in [0, 1).
         new_maps: Of NEW_MAPS: how a map of deep mode joins the prompts. "through-layer": it passes the frozen layer
@@ -51,9 +51,9 @@ class SA2VPOptions:
     new_maps: str = "through-layer"
 
     def __post_init__(self) -> None:
-        for name, known in (("activation", ACTIVATIONS), ("new_maps", NEW_MAPS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}.")
+        for name, choices in (("activation", ACTIVATIONS), ("new_maps", NEW_MAPS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         for name, least in (("bottleneck", 0), ("rank", 0), ("map_scale", 1), ("window", 0), ("gamma", 0)):
             if not least <= getattr(self, name) < float("inf"):
                 raise RangeError(f"{name} must be {least} or more, got {getattr(self, name)}.")
@@ -65,16 +65,16 @@ class SA2VPOptions:
             raise RangeError(f"dropout must lie in [0, 1), got {self.dropout}.")
 
 
-def turns(depth: int) -> tuple[int, ...]:
+def prompt_layers(depth: int) -> tuple[int, ...]:
     """Returns the layers at which the prompts query the image: the first of each third, 0, 4 and 8 of 12.
 
-    At all others, the last one among them, the image queries the prompts. In deep mode new maps join at these layers.
+    At all others, the last one among them, the image queries the prompts. Deep mode adds new maps at these layers.
 
     Raises:
-        ConfigError: There is one layer only, so that one of the two would never ask.
+        ConfigError: There is one layer only, so that one of the two would never query the other.
 
     Reference: arXiv 2312.10376, section 3 (inter-layer prompt fusion).
     """
     if depth < 2:
-        raise ConfigError(f"two pathways that ask each other by turns need 2 layers or more, got {depth}.")
+        raise ConfigError(f"two pathways that query each other need 2 layers or more, got {depth}.")
     return tuple(range(0, depth - 1, max(2, -(-depth // _THIRDS))))

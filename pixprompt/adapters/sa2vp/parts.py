@@ -9,22 +9,22 @@ from torch.nn import functional as F
 from ..heads import drop, normal
 from .options import SA2VPOptions
 
-__all__ = ["PromptAdapter", "PromptMap", "Scaling", "make_adapter"]
+__all__ = ["PromptAdapter", "PromptMap", "Scaling", "make_prompt_adapter"]
 
 _DEVIATION = 0.02
 _EPS = 1e-6
 
 
 class PromptMap(nn.Module):
-    """T tokens of width D, as a product of (T, r) numbers and a linear layer r -> D, or as they are.
+    """T tokens of width D, as a product of (T, r) parameters and a linear layer r -> D, or as they are.
 
-    The numbers start as N(0, 0.02^2), cut at two of its units; the linear layer as Xavier's uniform, its bias as 0.
+    The parameters start as N(0, 0.02^2), cut at two of its units; the linear layer as Xavier's uniform, its bias as 0.
 
     Args:
         num_tokens: T.
         width: D.
         rank: r; 0 for a map of full rank, without a linear layer.
-        generator: Draws the first numbers.
+        generator: Draws the first parameters.
 
     Reference: arXiv 2312.10376, section 3 (spatial-structure-preserved prompt map).
     """
@@ -49,7 +49,7 @@ class Scaling(nn.Module):
 
     Args:
         width: D.
-        generator: Draws the first numbers.
+        generator: Draws the first parameters.
 
     Reference: arXiv 2312.10376, equation 5.
     """
@@ -64,7 +64,7 @@ class Scaling(nn.Module):
 
 
 class PromptAdapter(nn.Module):
-    """Tokens (..., D) -> what one pathway gives to the other: norm, D -> t, activation, t -> D, no residual.
+    """Tokens (..., D) -> what one pathway adds to the other: norm, D -> t, activation, t -> D, no residual.
 
     The first linear layer starts as Xavier's uniform, as in the public code, to which the published learning rates
     belong. (N(0, 2 / t) by fan-out, larger by a factor of 3.6 at D = 192 and t = 16, tested 1.0 points lower on the
@@ -95,13 +95,13 @@ class PromptAdapter(nn.Module):
         return drop(self.up(drop(hidden, rate, generator=generator)), rate, generator=generator)
 
 
-class _Bare(nn.Module):
-    """No adapter: the tokens as they are."""
+class _NoAdapter(nn.Module):
+    """The tokens as they are."""
 
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
         return tokens
 
 
-def make_adapter(width: int, options: SA2VPOptions, *, generator: Generator) -> nn.Module:
+def make_prompt_adapter(width: int, options: SA2VPOptions, *, generator: Generator) -> nn.Module:
     """Returns a prompt adapter, or without a bottleneck what leaves tokens as they are (the paper's ablation)."""
-    return PromptAdapter(width, options, generator=generator) if options.bottleneck else _Bare()
+    return PromptAdapter(width, options, generator=generator) if options.bottleneck else _NoAdapter()

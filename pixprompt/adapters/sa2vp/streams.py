@@ -8,55 +8,55 @@ from typing import Protocol, Self, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["Halfway", "together"]
+__all__ = ["Splittable", "run_streams"]
 
 
-class Halfway(Protocol):
+class Splittable(Protocol):
     """Tokens of one stream or several inside a layer, where the pathways meet."""
 
     def split(self, sizes: Sequence[int]) -> Sequence[Self]:
-        """Returns the streams that were put one behind the other."""
+        """Returns the streams that were concatenated."""
         ...
 
 
-_Half = TypeVar("_Half", bound=Halfway)
+_S = TypeVar("_S", bound=Splittable)
 
 
-def together(
-    attend: Callable[[Tensor], _Half],
-    finish: Callable[[_Half], Tensor],
+def run_streams(
+    start: Callable[[Tensor], _S],
+    finish: Callable[[_S], Tensor],
     streams: Sequence[Tensor],
     *,
     num_leaving: int | None = None,
-) -> tuple[list[_Half], list[Tensor]]:
+) -> tuple[list[_S], list[Tensor]]:
     """Runs streams (n, ..., D) of any n and shape through a layer, those of one shape in one pass.
 
-    Streams that no learned number has touched go apart from the others, so that nothing is kept for their gradient;
+    Streams that depend on no learned parameter have a pass of their own, so that nothing is stored for their gradient;
     so do those that end where the pathways meet.
 
     Args:
-        attend: The layer up to there.
-        finish: The layer behind.
+        start: The layer up to there.
+        finish: The rest of the layer.
         streams: In any order.
-        num_leaving: The first so many go on behind the meeting; None for all.
+        num_leaving: The first so many run through the rest; None for all.
 
     Returns:
-        All streams as they meet, and those that go on as they leave.
+        All streams where the pathways meet, and those that run through the rest as they leave the layer.
     """
     num_leaving = len(streams) if num_leaving is None else num_leaving
-    met: dict[int, _Half] = {}
+    inside: dict[int, _S] = {}
     leaving: dict[int, Tensor] = {}
-    for alike in _alike(streams, num_leaving):
-        sizes = [len(streams[place]) for place in alike]
-        whole = attend(torch.cat([streams[place] for place in alike]))
-        met |= zip(alike, whole.split(sizes), strict=True)
-        if alike[0] < num_leaving:
-            leaving |= zip(alike, torch.split(finish(whole), sizes), strict=True)
-    return [met[place] for place in range(len(streams))], [leaving[place] for place in range(num_leaving)]
+    for group in _groups(streams, num_leaving):
+        sizes = [len(streams[place]) for place in group]
+        whole = start(torch.cat([streams[place] for place in group]))
+        inside |= zip(group, whole.split(sizes), strict=True)
+        if group[0] < num_leaving:
+            leaving |= zip(group, torch.split(finish(whole), sizes), strict=True)
+    return [inside[place] for place in range(len(streams))], [leaving[place] for place in range(num_leaving)]
 
 
-def _alike(streams: Sequence[Tensor], num_leaving: int) -> list[list[int]]:
-    found: dict[tuple[object, ...], list[int]] = {}
+def _groups(streams: Sequence[Tensor], num_leaving: int) -> list[list[int]]:
+    groups: dict[tuple[object, ...], list[int]] = {}
     for place, stream in enumerate(streams):
-        found.setdefault((stream.shape[1:], stream.requires_grad, place < num_leaving), []).append(place)
-    return list(found.values())
+        groups.setdefault((stream.shape[1:], stream.requires_grad, place < num_leaving), []).append(place)
+    return list(groups.values())

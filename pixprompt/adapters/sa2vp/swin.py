@@ -8,7 +8,7 @@ from ...backbones.swin import Swin, SwinBlock, SwinStage
 from ...core import ConfigError
 from ...models import TorchModel
 from .options import SA2VPOptions
-from .stages import Met, Shape, StagedSA2VP, StageLayer, fullest
+from .stages import BlockTokens, Shape, StagedSA2VP, StageLayer, largest_stage
 
 __all__ = ["SwinLayer", "SwinSA2VP"]
 
@@ -25,7 +25,7 @@ class SwinSA2VP(StagedSA2VP):
         options: See `SA2VPOptions`; `map_scale` must be 1.
 
     Raises:
-        ConfigError: The model is no Swin, its fullest stage has one block only, or the map is scaled.
+        ConfigError: The model is no Swin, its largest stage has one block only, or the map is scaled.
 
     Reference: arXiv 2312.10376, equations 2 to 6 and section 4.3 (quantitative evaluation with Swin Transformer).
     """
@@ -39,14 +39,14 @@ class SwinSA2VP(StagedSA2VP):
                 f"{model.spec.name} is a Swin, whose windows are made for one size of maps; map_scale must be 1, got "
                 f"{options.map_scale}."
             )
-        number = fullest(view)
-        chosen = view.stages[number]
+        stage_index = largest_stage(view)
+        chosen = view.stages[stage_index]
         super().__init__(
             model,
             classes,
             options,
             view=view,
-            number=number,
+            stage_index=stage_index,
             layers=[SwinLayer(block) for block in chosen.blocks],
             shapes=(_shape(view.stages[0]), _shape(chosen)),
             generator=generator,
@@ -63,31 +63,31 @@ class SwinLayer(StageLayer):
     def __init__(self, block: SwinBlock) -> None:
         self.block = block
 
-    def attend(self, tokens: Tensor) -> Met:
+    def start(self, tokens: Tensor) -> BlockTokens:
         """Norms tokens and projects them, in windows: (n, num_windows, A, 3 D)."""
-        return Met(tokens, self.block.qkv(self.block.split(self.block.norm1(tokens))))
+        return BlockTokens(tokens, self.block.qkv(self.block.split(self.block.norm1(tokens))))
 
-    def finish(self, met: Met) -> Tensor:
+    def finish(self, inside: BlockTokens) -> Tensor:
         """Runs the attention inside the windows and the MLP."""
-        tokens = met.tokens + self.block.join(self.block.mix(met.projected))
+        tokens = inside.tokens + self.block.join(self.block.mix(inside.projected))
         leaving: Tensor = tokens + self.block.mlp(self.block.norm2(tokens))
         return leaving
 
-    def ask(self, met: Met) -> Tensor:
+    def queries(self, inside: BlockTokens) -> Tensor:
         """Returns the queries, out of their windows."""
-        return self._heads(met, 0)
+        return self._heads(inside, 0)
 
-    def answer(self, met: Met) -> tuple[Tensor, Tensor]:
+    def keys_and_values(self, inside: BlockTokens) -> tuple[Tensor, Tensor]:
         """Returns keys and values, out of their windows."""
-        return self._heads(met, 1), self._heads(met, 2)
+        return self._heads(inside, 1), self._heads(inside, 2)
 
     def join(self, mixed: Tensor) -> Tensor:
         """Runs the block's output projection."""
         joined: Tensor = self.block.out(mixed.transpose(1, 2).flatten(2))
         return joined
 
-    def _heads(self, met: Met, which: int) -> Tensor:
-        tokens = self.block.join(met.projected.chunk(3, -1)[which]).flatten(1, 2)
+    def _heads(self, inside: BlockTokens, which: int) -> Tensor:
+        tokens = self.block.join(inside.projected.chunk(3, -1)[which]).flatten(1, 2)
         return tokens.view(*tokens.shape[:2], self.block.heads, -1).transpose(1, 2)
 
 

@@ -17,12 +17,11 @@ from ...models import TorchModel
 from ..heads import ClassifierHead, drop
 from ..whitebox import Parts
 from .attention import aligned_attention
-from .layers import Attended, attend, finish
-from .options import SA2VPOptions, turns
-from .parts import PromptMap, Scaling, make_adapter
-from .pathways import SA2VP
-from .states import States
-from .streams import together
+from .layers import LayerTokens, finish, start
+from .options import SA2VPOptions, prompt_layers
+from .parts import PromptMap, Scaling, make_prompt_adapter
+from .pathways import SA2VP, States
+from .streams import run_streams
 
 __all__ = ["ViTSA2VP"]
 
@@ -32,9 +31,9 @@ _Pair = tuple[Tensor, Tensor]
 class ViTSA2VP(SA2VP):
     """SA²VP of a ViT: a map of prompts as large as the image's map, or smaller, with the same position embedding.
 
-    Layer by layer the prompts query the image (`turns`) or the image queries the prompts, with the queries, keys,
-    values and output projection that the layer computes for its own attention anyway. Patches query the patches round
-    their own place; CLS queries everything.
+    Layer by layer the prompts query the image (`prompt_layers`) or the image queries the prompts, with the queries,
+    keys, values and output projection that the layer computes for its own attention anyway. Patches query the patches
+    around their own place; CLS queries everything.
 
     Args:
         options: See `SA2VPOptions`.
@@ -45,25 +44,25 @@ class ViTSA2VP(SA2VP):
     Reference: arXiv 2312.10376, equations 2 to 6.
     """
 
+    view: ViT
+
     def __init__(
         self, model: TorchModel, classes: tuple[str, ...], options: SA2VPOptions, *, generator: Generator
     ) -> None:
         super().__init__(model, classes, options)
         view = self.view = ViT(model)
-        self.turns = turns(view.depth)
+        self.prompt_layers = prompt_layers(view.depth)
         self.grid = _scaled(view.grid, options.map_scale)
         count = view.num_prefix + math.prod(self.grid)
-        num_maps = len(self.turns) if options.deep else 1
+        num_maps = len(self.prompt_layers) if options.deep else 1
         self.maps = nn.ModuleList(
             PromptMap(count, view.width, rank=options.rank, generator=generator) for _ in range(num_maps)
         )
         self.scalings = nn.ModuleList(Scaling(view.width, generator=generator) for _ in range(num_maps - 1))
-        self.adapters = nn.ModuleList(make_adapter(view.width, options, generator=generator) for _ in range(view.depth))
+        self.adapters = nn.ModuleList(
+            make_prompt_adapter(view.width, options, generator=generator) for _ in range(view.depth)
+        )
         self.head = ClassifierHead(view.width, len(classes), generator=generator)
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Returns the transformer's parameters, from the patch convolution to the final norm."""
-        return self.view.parameters()
 
     def before(self, images: Tensor) -> Parts:
         """Returns the tokens at the entry of the first layer, (N, T, D)."""
@@ -72,7 +71,7 @@ class ViTSA2VP(SA2VP):
     def features(self, parts: Parts, *, both: bool, generator: Generator | None = None) -> tuple[Tensor, ...]:
         """Returns CLS behind the final norm, (N, D), of one pathway or both."""
         with self.model.held():
-            for pair in self._walk(parts[0], both, generator):
+            for pair in self._run_layers(parts[0], both, generator):
                 last = pair
             return tuple(cast(Tensor, self.view.norm(tokens[:, 0])) for tokens in last[: 1 + both])
 
@@ -81,66 +80,66 @@ class ViTSA2VP(SA2VP):
         """Returns the patch tokens of both pathways as they enter each layer."""
         prefix, depth = self.view.num_prefix, self.view.depth
         with self.model.held():
-            found = list(self._walk(self.view.embed(images), False, None))[:depth]
-        mine, prompts = zip(*((tokens[:, prefix:], map_[:, prefix:]) for tokens, map_ in found), strict=True)
-        return States(mine, prompts, ((self.view.grid, self.grid),) * depth, tuple(range(depth)))
+            pairs = list(self._run_layers(self.view.embed(images), False, None))[:depth]
+        image, prompts = zip(*((tokens[:, prefix:], map_[:, prefix:]) for tokens, map_ in pairs), strict=True)
+        return States(image, prompts, ((self.view.grid, self.grid),) * depth, tuple(range(depth)))
 
-    def _walk(self, images: Tensor, both: bool, generator: Generator | None) -> Iterator[_Pair]:
+    def _run_layers(self, images: Tensor, both: bool, generator: Generator | None) -> Iterator[_Pair]:
         """Yields image and prompt tokens as they enter each layer, then what leaves the last one: its first token."""
-        prompts = self._entry(len(images), generator)
+        prompts = self._first_prompts(len(images), generator)
         for index in range(self.view.depth - 1):
             yield images, prompts
-            images, prompts = self._layer(index, images, prompts, generator)
+            images, prompts = self._run_layer(index, images, prompts, generator)
         yield images, prompts
-        yield self._last(images, prompts, both, generator)
+        yield self._run_last(images, prompts, both, generator)
 
-    def _entry(self, num_images: int, generator: Generator | None) -> Tensor:
+    def _first_prompts(self, num_images: int, generator: Generator | None) -> Tensor:
         """The first map with its position embedding, (1, T', D); (N, T', D) where dropout makes it differ."""
         placed = self.view.norm_pre(_positioned(self.maps[0](), self.view, self.grid))
         return drop(placed.expand(num_images if self.dropout else 1, -1, -1), self.dropout, generator=generator)
 
-    def _layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
-        layer, mine = self.view.layers[index], [images, prompts]
-        number = self.turns.index(index) if index in self.turns else 0
+    def _run_layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
+        layer = self.view.layers[index]
+        number = self.prompt_layers.index(index) if index in self.prompt_layers else 0
         new = [self.maps[number]()] if 0 < number < len(self.maps) else []
         beside = new if self.options.new_maps == "through-layer" else []
-        seen, leaving = together(partial(attend, layer), partial(finish, layer), [*mine, *beside])
-        for joining in leaving[2:] or new:
-            leaving[1] = leaving[1] + self.scalings[number - 1](joining)
-        side = 1 if index in self.turns else 0
-        given = self._given(index, seen[side], seen[1 - side], generator)
-        leaving[side] = leaving[side] + self.options.gamma * given
+        inside, leaving = run_streams(partial(start, layer), partial(finish, layer), [images, prompts, *beside])
+        for new_map in leaving[2:] or new:
+            leaving[1] = leaving[1] + self.scalings[number - 1](new_map)
+        side = 1 if index in self.prompt_layers else 0
+        exchanged = self._exchange(index, inside[side], inside[1 - side], generator)
+        leaving[side] = leaving[side] + self.options.gamma * exchanged
         return leaving[0], leaving[1]
 
-    def _last(self, images: Tensor, prompts: Tensor, both: bool, generator: Generator | None) -> _Pair:
-        """The last layer, of which only the first token is read: nothing else is computed. The image asks."""
+    def _run_last(self, images: Tensor, prompts: Tensor, both: bool, generator: Generator | None) -> _Pair:
+        """The last layer, where the image queries the prompts; only the first token is read, no other is computed."""
         index = self.view.depth - 1
         layer = self.view.layers[index]
         # The image comes last, so that what it is normed to is the last that a hook on the backbone sees.
-        own, mine = attend(layer, prompts), attend(layer, images)
-        told = finish(layer, own.rows(1)) if both else prompts[:, :1]
-        given = self._given(index, mine.rows(1), own, generator)
-        return finish(layer, mine.rows(1)) + self.options.gamma * given, told
+        prompt, image = start(layer, prompts), start(layer, images)
+        prompt_cls = finish(layer, prompt.first(1)) if both else prompts[:, :1]
+        exchanged = self._exchange(index, image.first(1), prompt, generator)
+        return finish(layer, image.first(1)) + self.options.gamma * exchanged, prompt_cls
 
-    def _given(self, index: int, asking: Attended, asked: Attended, generator: Generator | None) -> Tensor:
-        """What one pathway gives to the other at a layer: aligned attention, residual on the query, adapter."""
+    def _exchange(self, index: int, querying: LayerTokens, source: LayerTokens, generator: Generator | None) -> Tensor:
+        """What one pathway receives from the other at a layer: aligned attention, residual on the query, adapter."""
         layer = self.view.layers[index]
-        if asking.tokens.shape[1] == 1:  # CLS alone
-            mixed = F.scaled_dot_product_attention(asking.queries, asked.keys, asked.values)
+        if querying.tokens.shape[1] == 1:  # CLS alone
+            mixed = F.scaled_dot_product_attention(querying.queries, source.keys, source.values)
         else:
             of_image, of_prompts = self.view.grid, self.grid
-            grids = (of_prompts, of_image) if index in self.turns else (of_image, of_prompts)
+            grids = (of_prompts, of_image) if index in self.prompt_layers else (of_image, of_prompts)
             mixed = aligned_attention(
-                asking.queries,
-                asked.keys,
-                asked.values,
+                querying.queries,
+                source.keys,
+                source.values,
                 query_grid=grids[0],
                 source_grid=grids[1],
                 num_prefix=self.view.num_prefix,
                 window=self.options.window or None,
             )
-        told = drop(layer.scale1(layer.join(mixed)), self.dropout, generator=generator) + asking.tokens
-        return cast(Tensor, self.adapters[index](told, generator=generator))
+        tokens = drop(layer.scale1(layer.join(mixed)), self.dropout, generator=generator) + querying.tokens
+        return cast(Tensor, self.adapters[index](tokens, generator=generator))
 
 
 def _scaled(grid: tuple[int, int], scale: int) -> tuple[int, int]:

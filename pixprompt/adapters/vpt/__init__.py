@@ -1,4 +1,4 @@
-"""Visual prompt tuning (arXiv 2203.12119): learned tokens, vectors or pixels round a frozen backbone."""
+"""Visual prompt tuning (arXiv 2203.12119): learned tokens, vectors or pixels around a frozen backbone."""
 
 from .make import make_vpt
 from .options import ENDS, LOCATIONS, POOLS, VPTOptions

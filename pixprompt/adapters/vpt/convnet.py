@@ -1,4 +1,4 @@
-"""VPT's prompts for ConvNets: learned pixels round the image, or learned channels beneath it."""
+"""VPT's prompts for ConvNets: learned pixels around the image, or learned channels beneath it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["ChannelConvNet", "PaddedConvNet"]
 
 
 class PaddedConvNet(WhiteBox):
-    """Learned pixels round the image, which grows by `pad` on each side; nothing of it is covered.
+    """Learned pixels around the image, which grows by `pad` on each side; nothing of it is covered.
 
-    The pixels are those of the template "padding" on the grown canvas: 6 p (H + W + 2 p) numbers, which start uniform
+    The pixels are those of the template "padding" on the grown canvas: 6 p (H + W + 2 p) values, which start uniform
     in [0, 1] and pass the model's normalisation, as by default in the public code. There they may leave [0, 1]; here
     every step brings them back.
 
@@ -33,6 +33,8 @@ class PaddedConvNet(WhiteBox):
     Reference: arXiv 2203.12119, section 5 (Apply VPT to ConvNets).
     """
 
+    view: ConvNet
+
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, pad: int = 5, generator: Generator) -> None:
         super().__init__(model, classes)
         self.view = _opened(model)
@@ -42,16 +44,12 @@ class PaddedConvNet(WhiteBox):
         self.theta = nn.Parameter(torch.rand(self.template.num_params, generator=generator))
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
 
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Returns all parameters but the model's own classifier."""
-        return self.view.parameters()
-
     def before(self, images: Tensor) -> Parts:
         """Returns the images: the first thing they meet is learned."""
         return (images,)
 
     def prompted(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> (N, 3, H + 2 p, W + 2 p), the learned pixels round them."""
+        """Images (N, 3, H, W) in [0, 1] -> (N, 3, H + 2 p, W + 2 p), the learned pixels around them."""
         return self.template(F.pad(images, (self.pad,) * 4), self.theta, quantize=False)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
@@ -83,6 +81,8 @@ class ChannelConvNet(WhiteBox):
     Reference: arXiv 2203.12119, section 4.3 (prompt location, concat-channel).
     """
 
+    view: ConvNet
+
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, channels: int = 1, generator: Generator) -> None:
         super().__init__(model, classes)
         if channels < 1:
@@ -94,10 +94,6 @@ class ChannelConvNet(WhiteBox):
         self.prompt = uniform(channels, *model.spec.image_size, bound=bound, generator=generator)
         self.kernel = nn.Parameter(torch.zeros(first.out_channels, channels, *first.kernel_size))
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Returns all parameters but the model's own classifier."""
-        return self.view.parameters()
 
     def before(self, images: Tensor) -> Parts:
         """Returns what the first convolution makes of the images, (N, D, h, w)."""
@@ -118,6 +114,6 @@ def _opened(model: TorchModel) -> ConvNet:
         return ConvNet(model)
     except ConfigError as error:
         raise ConfigError(
-            f"pixels round the image make it larger, which a ConvNet takes and a transformer does not: its position "
+            f"pixels around the image make it larger, which a ConvNet takes and a transformer does not: its position "
             f"embeddings (ViT) or windows (Swin) are made for one size. {error}"
         ) from error

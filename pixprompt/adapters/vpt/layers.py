@@ -1,4 +1,4 @@
-"""Frozen layers beside prompts: only results that are read are computed."""
+"""Frozen layers on tokens and prompts; results that nothing reads are not computed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def step(layer: Layer, tokens: Tensor, prompts: Tensor | None = None, *, rows: i
         layer: Frozen.
         tokens: (N, T, D).
         prompts: (1 or N, p, D), whose keys and values are computed once if they are the same for all images.
-        rows: How many tokens' results are wanted; None for all.
+        rows: How many tokens' results are returned; None for all.
 
     Returns:
         (N, rows, D).
@@ -37,9 +37,9 @@ def step(layer: Layer, tokens: Tensor, prompts: Tensor | None = None, *, rows: i
         return layer(tokens)
     queries, keys, values = layer.split(layer.qkv(layer.norm1(tokens)))
     if prompts is not None:
-        _, more_keys, more_values = layer.split(layer.qkv(layer.norm1(prompts)))
-        keys = torch.cat([keys, more_keys.expand(len(keys), -1, -1, -1)], 2)
-        values = torch.cat([values, more_values.expand(len(values), -1, -1, -1)], 2)
+        _, prompt_keys, prompt_values = layer.split(layer.qkv(layer.norm1(prompts)))
+        keys = torch.cat([keys, prompt_keys.expand(len(keys), -1, -1, -1)], 2)
+        values = torch.cat([values, prompt_values.expand(len(values), -1, -1, -1)], 2)
     tokens, queries = tokens[:, :rows], queries[:, :, :rows]
     tokens = tokens + layer.scale1(layer.join(scaled_dot_product_attention(queries, keys, values)))
     result: Tensor = tokens + layer.scale2(layer.mlp(layer.norm2(tokens)))

@@ -16,35 +16,35 @@ from .layers import insert, run_layers, step
 from .options import VPTOptions
 from .prompts import PromptSets, prompt_bound, uniform
 
-__all__ = ["Location", "locate"]
+__all__ = ["Location", "make_location"]
 
 
 class Location(nn.Module, ABC):
-    """Images -> final tokens, before the last norm; the learned numbers are its parameters.
+    """Images -> final tokens, before the last norm; what is learned are its parameters.
 
     Args:
         view: The frozen transformer.
         options: See `VPTOptions`.
-        generator: Draws the first numbers.
+        generator: Draws the first parameters.
     """
 
     def __init__(self, view: ViT, options: VPTOptions, *, generator: Generator) -> None:
         super().__init__()
         self.view, self.options = view, options
         self.rows = 1 if options.pool == "cls" else None
-        self.make(view.patch_size, generator)
+        self.build(view.patch_size, generator)
 
     @abstractmethod
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         """Makes the parameters."""
 
     @abstractmethod
-    def entry(self, images: Tensor) -> Tensor:
-        """Images (N, 3, H, W) in [0, 1] -> what the first learned number meets, (N, ..., D)."""
+    def before(self, images: Tensor) -> Tensor:
+        """Images (N, 3, H, W) in [0, 1] -> what enters the first learned part, (N, ..., D)."""
 
     @abstractmethod
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
-        """Results of `entry` -> final tokens (N, R, D): CLS alone where the head reads nothing else."""
+        """Results of `before` -> final tokens (N, R, D): CLS alone where the head reads nothing else."""
 
     def dropped(self, prompts: Tensor, num_images: int, generator: Generator | None) -> Tensor:
         """Prompts (1, R, D) -> the same, or in training mode with dropout one for each image, (N, R, D)."""
@@ -55,10 +55,10 @@ class Location(nn.Module, ABC):
 class _Nothing(Location):
     """No prompts: all layers are frozen."""
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         """Nothing is learned."""
 
-    def entry(self, images: Tensor) -> Tensor:
+    def before(self, images: Tensor) -> Tensor:
         return run_layers(self.view.layers, self.view.embed(images), rows=self.rows)
 
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -70,7 +70,7 @@ class _PerLayer(Location):
 
     num_tokens: int
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         options, depth = self.options, self.view.depth
         if options.depth > depth:
             raise ConfigError(
@@ -88,7 +88,7 @@ class _PerLayer(Location):
             generator=generator,
         )
 
-    def entry(self, images: Tensor) -> Tensor:
+    def before(self, images: Tensor) -> Tensor:
         return run_layers(self.view.layers[: self.first], self.view.embed(images))
 
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -109,14 +109,14 @@ class _PerLayer(Location):
 class _Prepend(_PerLayer):
     """[CLS, prompts, patches]; behind the last prompted layer the prompts go on as the layers change them."""
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         self.num_tokens = self.options.tokens or 0
         _check_length(self.view, self.num_tokens)
-        super().make(patch_size, generator)
+        super().build(patch_size, generator)
 
     def prompted(self, index: int, tokens: Tensor, prompts: Tensor) -> Tensor:
-        layer, read = self.view.layers[index], self.options.pool in ("prompt", "image-and-prompt")
-        if index == self.stop - 1 and (read or self.stop < self.view.depth):
+        layer, pools_prompts = self.view.layers[index], self.options.pool in ("prompt", "image-and-prompt")
+        if index == self.stop - 1 and (pools_prompts or self.stop < self.view.depth):
             return step(layer, insert(tokens, prompts))
         return step(layer, tokens, prompts, rows=self.rows_of(index))
 
@@ -124,10 +124,10 @@ class _Prepend(_PerLayer):
 class _Add(_PerLayer):
     """A vector for each token, CLS included, or one for all of them."""
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         num_all = self.view.num_prefix + math.prod(self.view.grid)
         self.num_tokens = 1 if self.options.location == "add-one" else num_all
-        super().make(patch_size, generator)
+        super().build(patch_size, generator)
 
     def prompted(self, index: int, tokens: Tensor, prompts: Tensor) -> Tensor:
         return step(self.view.layers[index], tokens + prompts, rows=self.rows_of(index))
@@ -136,13 +136,13 @@ class _Add(_PerLayer):
 class _PrependPixel(Location):
     """A strip of p patches in the units of normalised images, through the frozen patch convolution."""
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         num_tokens = self.options.tokens or 0
         _check_length(self.view, num_tokens)
         bound = prompt_bound(patch_size, self.view.width)
         self.strip = uniform(3, patch_size[0], patch_size[1] * num_tokens, bound=bound, generator=generator)
 
-    def entry(self, images: Tensor) -> Tensor:
+    def before(self, images: Tensor) -> Tensor:
         return self.view.embed(images)
 
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -157,7 +157,7 @@ class _ConcatChannel(Location):
     The frozen convolution of the image and the learned one of the channels are added. (The public code learns both.)
     """
 
-    def make(self, patch_size: tuple[int, int], generator: Generator) -> None:
+    def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
         num_channels = self.options.tokens or 0
         _check_length(self.view, num_channels)
         size = [side * count for side, count in zip(patch_size, self.view.grid, strict=True)]
@@ -165,7 +165,7 @@ class _ConcatChannel(Location):
         self.channels = uniform(num_channels, *size, bound=bound, generator=generator)
         self.kernel = nn.Parameter(torch.zeros(self.view.width, num_channels, *patch_size))
 
-    def entry(self, images: Tensor) -> Tensor:
+    def before(self, images: Tensor) -> Tensor:
         return self.view.patches(images)
 
     def forward(self, tokens: Tensor, *, generator: Generator | None = None) -> Tensor:
@@ -174,7 +174,7 @@ class _ConcatChannel(Location):
         return run_layers(self.view.layers, self.view.place(tokens + prompts), rows=self.rows)
 
 
-_PLACES: dict[str, type[Location]] = {
+_LOCATIONS: dict[str, type[Location]] = {
     "prepend": _Prepend,
     "add": _Add,
     "add-one": _Add,
@@ -183,13 +183,13 @@ _PLACES: dict[str, type[Location]] = {
 }
 
 
-def locate(view: ViT, options: VPTOptions, *, generator: Generator) -> Location:
+def make_location(view: ViT, options: VPTOptions, *, generator: Generator) -> Location:
     """Returns the prompts of the options' location.
 
     Raises:
         ConfigError: The depth is beyond the model, or there are more tokens than four for each patch.
     """
-    return (_Nothing if options.tokens == 0 else _PLACES[options.location])(view, options, generator=generator)
+    return (_Nothing if options.tokens == 0 else _LOCATIONS[options.location])(view, options, generator=generator)
 
 
 def _check_length(view: ViT, num_tokens: int) -> None:

@@ -98,8 +98,9 @@ def _for_swin(
 ) -> WhiteBox:
     Swin(model)
     _refuse(options, "a Swin", {"location": ("prepend",), "depth_from": ("bottom",), "shared": (False,)})
-    own = {name: value for name, value in options.items() if name not in ("location", "depth_from", "shared")}
-    return SwinVPT(model, classes, deep=deep, generator=generator, **{"tokens": _TOKENS, **own})
+    for name in ("location", "depth_from", "shared"):
+        options.pop(name, None)
+    return SwinVPT(model, classes, deep=deep, generator=generator, **{"tokens": _TOKENS, **options})
 
 
 def _for_convnet(
@@ -107,8 +108,8 @@ def _for_convnet(
 ) -> WhiteBox:
     if deep:
         raise ConfigError(f"{model.spec.name} is a ConvNet: it has prompts at its input only. Choose vpt-shallow.")
-    others: dict[str, tuple[object, ...]] = dict.fromkeys(options.keys() - {"tokens"}, ())
-    _refuse(options, "a ConvNet", {**others, "location": ("padding", "concat-channel")})
+    allowed: dict[str, tuple[object, ...]] = dict.fromkeys(options.keys() - {"tokens"}, ())
+    _refuse(options, "a ConvNet", {**allowed, "location": ("padding", "concat-channel")})
     if options.get("location") == "concat-channel":
         return ChannelConvNet(model, classes, channels=options.get("tokens", 1), generator=generator)
     return PaddedConvNet(model, classes, pad=options.get("tokens", 5), generator=generator)

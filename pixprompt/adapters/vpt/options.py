@@ -1,4 +1,4 @@
-"""What a VPT is, apart from its numbers; combinations that make no sense are refused here."""
+"""The settings of VPT on a ViT, checked."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VPTOptions:
         depth_from: Of ENDS: the end of the backbone from which these layers are counted.
         shared: The same prompts at all these layers.
         projection: Width of the prompts before a learned linear layer; None for D, without one.
-        dropout: Share of the prompts' numbers that is dropped in training, at every insertion, in [0, 1).
+        dropout: Share of the prompts' values that is dropped in training, at every insertion, in [0, 1).
         pool: Of POOLS: CLS, or the mean of patch tokens, of both, of prompt tokens.
 
     Raises:
@@ -50,9 +50,9 @@ class VPTOptions:
     pool: str = "cls"
 
     def __post_init__(self) -> None:
-        for name, known in (("location", LOCATIONS), ("pool", POOLS), ("depth_from", ENDS)):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}.")
+        for name, choices in (("location", LOCATIONS), ("pool", POOLS), ("depth_from", ENDS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}.")
         if self.depth < 1:
             raise RangeError(f"depth must be 1 layer or more, got {self.depth}.")
         if self.projection is not None and self.projection < 1:
@@ -78,12 +78,12 @@ class VPTOptions:
             raise ConfigError("prompts at one layer have nothing to share; give a depth, or leave out shared.")
         if self.location in _PER_LAYER:
             return
-        for name, given in (
+        for name, is_set in (
             ("depth", self.depth != 1),
             ("depth_from", self.depth_from != "bottom"),
             ("projection", self.projection is not None),
         ):
-            if given:
+            if is_set:
                 raise ConfigError(
                     f"location {self.location!r} enters before the first layer, where {name} has no meaning; "
                     "leave it out, or choose location 'prepend'."

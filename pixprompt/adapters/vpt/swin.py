@@ -47,6 +47,8 @@ class SwinVPT(WhiteBox):
     Reference: arXiv 2203.12119, sections 3.2 and 4.2.
     """
 
+    view: Swin
+
     def __init__(
         self,
         model: TorchModel,
@@ -72,18 +74,15 @@ class SwinVPT(WhiteBox):
         bound = prompt_bound(self.view.patch, projection or self.view.stages[0].width)
         self.prompts = nn.ParameterList()
         self.projections = nn.ModuleList()
-        left = self.num_sets
+        remaining = self.num_sets
         for stage in self.view.stages:
-            own, left = min(left, len(stage.blocks)), left - min(left, len(stage.blocks))
-            if own:
-                self.prompts.append(uniform(own, tokens, projection or stage.width, bound=bound, generator=generator))
-            if own and projection is not None:
+            count = min(remaining, len(stage.blocks))
+            remaining -= count
+            if count:
+                self.prompts.append(uniform(count, tokens, projection or stage.width, bound=bound, generator=generator))
+            if count and projection is not None:
                 self.projections.append(kaiming(projection, stage.width, generator=generator))
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Returns the parameters from the patch embedding to the final norm."""
-        return self.view.parameters()
 
     def before(self, images: Tensor) -> Parts:
         """Returns the patch embeddings, (N, H / patch, W / patch, D)."""
@@ -104,8 +103,8 @@ class SwinVPT(WhiteBox):
             for place, block in enumerate(stage.blocks):
                 if index < self.num_sets:
                     prompts = self._inserted(number, place, len(images), generator)
-                read = index + 1 >= self.num_sets and (index < last or self.pool != "image")
-                images, prompts = prompted_block(block, images, prompts, keep=read, layout=self.layout)
+                reads = index + 1 >= self.num_sets and (index < last or self.pool != "image")
+                images, prompts = prompted_block(block, images, prompts, reads_prompts=reads, layout=self.layout)
                 index += 1
         chosen = {"image": [images.flatten(1, 2)], "prompt": [prompts]}
         final = torch.cat(chosen.get(self.pool, [images.flatten(1, 2), prompts]), 1)

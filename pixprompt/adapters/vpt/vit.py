@@ -1,4 +1,4 @@
-"""VPT on a vision transformer: learned prompts and a head round a frozen backbone."""
+"""VPT on a vision transformer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import math
 from typing import cast
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Generator, Tensor
 
 from ...backbones import ViT
 from ...models import TorchModel
 from ..heads import ClassifierHead
 from ..whitebox import Parts, WhiteBox
-from .locations import locate
+from .locations import make_location
 from .options import VPTOptions
 
 __all__ = ["ViTVPT"]
@@ -30,32 +30,30 @@ class ViTVPT(WhiteBox):
     Reference: arXiv 2203.12119, equations 4 to 8 and section 4.3.
     """
 
+    view: ViT
+
     def __init__(
         self, model: TorchModel, classes: tuple[str, ...], options: VPTOptions, *, generator: Generator
     ) -> None:
         super().__init__(model, classes)
         self.view, self.options = ViT(model), options
-        self.prompts = locate(self.view, options, generator=generator)
+        self.prompts = make_location(self.view, options, generator=generator)
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
         # Without prompts everything is frozen but the head.
-        self.keeps = options.tokens == 0 or (options.depth_from == "top" and options.depth < self.view.depth)
-
-    def backbone_parameters(self) -> list[nn.Parameter]:
-        """Returns the transformer's parameters, from the patch convolution to the final norm."""
-        return self.view.parameters()
+        self.caches_frozen = options.tokens == 0 or (options.depth_from == "top" and options.depth < self.view.depth)
 
     def before(self, images: Tensor) -> Parts:
         """Returns the tokens at the entry of the first prompted layer, (N, T, D)."""
-        return (self.prompts.entry(images),)
+        return (self.prompts.before(images),)
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs the prompted layers and those behind them, and the head -> logits (N, K)."""
         with self.model.held():
             tokens = self.prompts(parts[0], generator=generator)
-            features = cast(Tensor, self.view.norm(self._read(tokens))).mean(1)
+            features = cast(Tensor, self.view.norm(self._pooled(tokens))).mean(1)
         return cast(Tensor, self.head(features, generator=generator))
 
-    def _read(self, tokens: Tensor) -> Tensor:
+    def _pooled(self, tokens: Tensor) -> Tensor:
         """Final tokens (N, R, D) -> those whose mean is the feature, (N, r, D)."""
         pool, patches = self.options.pool, math.prod(self.view.grid)
         if pool == "cls":

@@ -141,7 +141,7 @@ def inputs_of(
     """
     reporter, count = reporter or Silent(), len(canvases.labels)
     whole = Images(adapter, canvases, device, on_images=on_images)
-    if not adapter.keeps:
+    if not adapter.caches_frozen:
         return whole
     cache: tuple[Tensor, ...] = ()
     for place in batches(count):

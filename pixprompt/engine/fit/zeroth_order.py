@@ -1,4 +1,4 @@
-"""Zeroth-order search: a prompt learned from answers alone, by ask and tell, with the output transform in the loop."""
+"""Zeroth-order search: a prompt learned from answers alone, with the output transform in the loop."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Candidate:
 
     Attributes:
         name: Where it comes from: "none", a start, "search", ...
-        x: What the prompter makes the prompt of, (D,); None without a prompt.
+        x: Parameters of the prompter, (D,); None without a prompt.
         output: Fitted.
         val: Its answers to the validation images.
-        prompter: Makes prompted images of x; None without a prompt.
+        prompter: Prompts images by x; None without a prompt.
         canvas: Of its images.
         num_validated: How many candidates were validated of which this is the best.
     """
@@ -69,27 +69,27 @@ class Candidate:
         return float(self.correct.double().mean()), -float(self.losses.double().mean())
 
     def beats(self, other: Candidate) -> bool:
-        """Whether it validates better than the other by more than luck readily gives the best of so many candidates.
+        """Whether it validates better than the other by more than chance gives the best of so many candidates.
 
         The gain, image by image, must exceed sqrt(2 ln num_validated) standard errors, about what the best of so many
-        prompts without any merit reaches; at least one. (In experiments/query-economy prompts that had just one
-        standard error on their side lost more often than they won.) Only images that both answered count.
+        useless prompts reaches; at least one. (In experiments/query-economy prompts ahead by just one standard error
+        lost more often than they won.) Only images that both answered count.
         """
         both = self.val.mask & other.val.mask
-        ours, theirs = (replace(each, val=each.val.only(both)) for each in (self, other))
-        gains = ours.correct.double() - theirs.correct.double()
+        first, second = (replace(each, val=each.val.only(both)) for each in (self, other))
+        gains = first.correct.double() - second.correct.double()
         if len(gains) < 2:
             return False
         error = float(gains.std()) / len(gains) ** 0.5
         hurdle = max(1.0, math.sqrt(2 * math.log(max(1, self.num_validated))))
-        return float(gains.mean()) > hurdle * error and ours.rank > theirs.rank
+        return float(gains.mean()) > hurdle * error and first.rank > second.rank
 
 
 class OnlineReadout:
-    """Reads answers by an output transform that is fitted again on what was received last, at no cost.
+    """Reads answers by an output transform that is fitted again on the latest ones, at no cost.
 
-    Of each training image the last answers are remembered, so the transform always sees all images that were queried,
-    most of them under a prompt that is not quite the present one.
+    Of each training image the latest answer is stored, so the transform is fitted on all images that were queried, most
+    of them under a prompt that is not quite the present one.
 
     Args:
         heads: As fitted on the first answers.
@@ -101,30 +101,29 @@ class OnlineReadout:
 
     def __init__(self, heads: CrossFit, answered: Answered, chosen: Tensor, folds: Tensor, *, refits: bool) -> None:
         self.heads, self.folds, self.refits = heads, folds, refits and heads.full.fits
-        self._known: dict[int, tuple[Tensor, Tensor]] = {}
-        self._remember(answered, chosen)
+        self._latest: dict[int, tuple[Tensor, Tensor]] = {}
+        self._store(answered, chosen)
 
-    def see(self, answers: Sequence[Tensor], labels: Tensor, chosen: Tensor) -> None:
-        """Remembers answers to the images at `chosen` (B,) under several candidates, each (B, S).
+    def update(self, answers: Sequence[Tensor], labels: Tensor, chosen: Tensor) -> None:
+        """Stores answers to the images at `chosen` (B,) under several candidates, each (B, S).
 
         Their mean is nearly the answer under the middle of the candidates; a mean of bare labels would be none.
         """
         mean = mean_of(list(answers))
-        self._remember(Answered(torch.where((mean == 0).any(), answers[0], mean), labels), chosen)
+        self._store(Answered(torch.where((mean == 0).any(), answers[0], mean), labels), chosen)
 
-    def _remember(self, answered: Answered, chosen: Tensor) -> None:
-        known = answered.complete
-        positions = chosen[answered.mask].tolist()
-        self._known |= zip(positions, zip(known.outputs, known.labels, strict=True), strict=True)
+    def _store(self, answered: Answered, chosen: Tensor) -> None:
+        complete, positions = answered.complete, chosen[answered.mask].tolist()
+        self._latest |= zip(positions, zip(complete.outputs, complete.labels, strict=True), strict=True)
 
     def refit(self) -> None:
-        """Fits on what is remembered."""
+        """Fits the transform on the latest answers."""
         if self.refits:
-            outputs, labels = (torch.stack(list(part)) for part in zip(*self._known.values(), strict=True))
-            self.heads = self.heads.refit(Answered(outputs, labels), self.folds[list(self._known)])
+            outputs, labels = (torch.stack(list(part)) for part in zip(*self._latest.values(), strict=True))
+            self.heads = self.heads.refit(Answered(outputs, labels), self.folds[list(self._latest)])
 
     def logits(self, outputs: Tensor, chosen: Tensor) -> Tensor:
-        """Returns the logits (B, K) of outputs (B, S), each by a transform that does not know its image."""
+        """Returns the logits (B, K) of outputs (B, S), each by a transform that was not fitted on its image."""
         return self.heads.logits(outputs, self.folds[chosen])
 
 
@@ -199,17 +198,17 @@ class QuerySearch:
         labels = torch.from_numpy(train.labels[chosen.numpy()].copy())
         prompted = torch.cat([self.prompter(images, x) for x in self.optimizer.ask()])
         answers = torch.split(self.session.outputs(prompted, replicates=(0,)), len(chosen))
-        self.readout.see(answers, labels, chosen)
+        self.readout.update(answers, labels, chosen)
         if generation >= self._refit_at:
             self.readout.refit()
             self._refit_at = max(generation + 1, round(_REFIT_RATIO * generation))
-        # Judged by transforms that know answers under prompts like these, but not those to the same image.
-        # On the images that were answered under each of them: what is missing must not speak for a candidate.
+        # By transforms fitted on answers under similar prompts, but not on those to the same image, and on the images
+        # that were answered under each candidate: a missing answer must not favour one.
         answered = ~torch.stack(answers).isnan().any(2).any(0)
         losses = [0.0] * len(answers)
         if bool(answered.any()):
-            read = (self.readout.logits(each[answered], chosen[answered]) for each in answers)
-            losses = [float(loss_of(self.loss, logits, labels[answered])) for logits in read]
+            logits = (self.readout.logits(each[answered], chosen[answered]) for each in answers)
+            losses = [float(loss_of(self.loss, each, labels[answered])) for each in logits]
         self.optimizer.tell(losses)
         return sum(losses) / len(losses)
 
@@ -238,11 +237,11 @@ class QuerySearch:
         self.session.reporter.epoch(self.history[-1])
 
     def candidate(self, name: str, x: Tensor) -> Candidate:
-        """Validates a prompt, read by the transform that serves it better: the present one, or that of the start."""
+        """Validates a prompt, read by the better of two transforms: the present one and that of the start."""
         val = self.session.query("val", self.canvas, self.val_positions, prompt=self._under(x))
         outputs = (self.readout.heads.full, self.start.output)
-        made = [Candidate(name, x, each, val, self.prompter, self.canvas) for each in outputs]
-        return max(made, key=lambda item: item.rank)
+        candidates = [Candidate(name, x, each, val, self.prompter, self.canvas) for each in outputs]
+        return max(candidates, key=lambda each: each.rank)
 
     def _under(self, x: Tensor) -> Callable[[Tensor], Tensor]:
         return lambda images: self.prompter(images, x)
@@ -257,4 +256,4 @@ class QuerySearch:
             return best
         output = best.output.refit(train.complete.outputs, train.complete.labels)
         refitted = replace(best, name=f"{best.name}, transform fitted again", output=output)
-        return max(best, refitted, key=lambda item: item.rank)
+        return max(best, refitted, key=lambda each: each.rank)

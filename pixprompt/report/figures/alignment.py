@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...adapters.sa2vp import SA2VP, States
 from ...adapters.sa2vp.attention import aligned
-from ...adapters.sa2vp.states import States, TwoPathway
 from ...core import ConfigError
 from ...engine.answers import batches, to_images
 from ...plots import Pixels
@@ -72,7 +72,7 @@ def aligned_places(images: Grid, prompts: Grid) -> Tensor:
 
 @torch.no_grad()
 def prompt_similarity(
-    adapter: TwoPathway, images: Tensor, maps: Maps | None, *, layer: int | None = None
+    adapter: SA2VP, images: Tensor, maps: Maps | None, *, layer: int | None = None
 ) -> PromptSimilarity:
     """Compares the most salient token of each image with the whole map of prompts.
 
@@ -126,7 +126,7 @@ def _salient(norms: Maps, heat: Maps | None) -> npt.NDArray[np.int64]:
 
 
 @torch.no_grad()
-def measure_alignment(adapter: TwoPathway, pixels: Pixels, device: str) -> list[Alignment]:
+def measure_alignment(adapter: SA2VP, pixels: Pixels, device: str) -> list[Alignment]:
     """Returns how aligned each layer of interaction is.
 
     Args:

@@ -17,7 +17,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Generator
 
-from ...adapters.sa2vp.states import TwoPathway
+from ...adapters import SA2VP
 from ...backbones.features import features
 from ...core import ConfigError, Model, PixpromptError
 from ...engine import Reporter, Silent
@@ -203,8 +203,8 @@ def _saliency(runs: AdapterRuns, shown: _Sample, reporter: Reporter) -> tuple[Cl
     return frozen, maps
 
 
-def _paired(runs: AdapterRuns) -> dict[str, TwoPathway]:
-    return {title: adapter for title, adapter in runs.adapters.items() if isinstance(adapter, TwoPathway)}
+def _paired(runs: AdapterRuns) -> dict[str, SA2VP]:
+    return {title: adapter for title, adapter in runs.adapters.items() if isinstance(adapter, SA2VP)}
 
 
 def _similarities(
