@@ -107,6 +107,7 @@ class Race:
         predictions: For which the result will be used; they set the price of a larger committee.
         size: Of the committee; None lets the price decide.
         most: Views of the largest committee.
+        anyway: Whether it is run with few images under each view, too, where the plain view promises more.
     """
 
     num_views: int
@@ -114,18 +115,21 @@ class Race:
     predictions: int
     size: int | None = None
     most: int = 10
+    anyway: bool = False
 
     def opening(self, budget: int, num_images: int) -> tuple[int, int]:
         """Returns how many views begin, and with how many images each; no views where the budget is too small."""
         if self.size is None:
             images = min(_PER_CLASS * self.num_classes, num_images)
             views = min(self.num_views, int(_OPENING * budget) // max(1, images))
-            return (views, images) if views > 1 else (0, 0)
+            if views > 1 or not self.anyway:
+                return (views, images) if views > 1 else (0, 0)
         images = min(_LEAST_PER_CLASS * self.num_classes, num_images)
         views = min(self.num_views, budget // max(1, 2 * images))
-        if views <= self.size:
+        size = self.size or 1
+        if views <= size:
             return 0, 0
-        halvings = max(1, math.ceil(math.log2(views / self.size)))
+        halvings = max(1, math.ceil(math.log2(views / size)))
         return views, min(num_images, max(images, budget // ((halvings + 1) * views)))
 
     def run(self, pool: AnswerPool, first: int) -> Winner:
@@ -177,7 +181,9 @@ class Race:
         comparison = compare(correct[size - 1], plain)
         promises = worth >= self._plain_outlook(pool) and comparison.p_value <= _DOUBTFUL
         rung = Rung(views, images, tuple(accuracies.tolist()), float(plain.double().mean()), pool.asked)
-        return _Standing(rung, views[:size], promises or self.size is not None, chosen, correct[size - 1])
+        return _Standing(
+            rung, views[:size], promises or self.size is not None or self.anyway, chosen, correct[size - 1]
+        )
 
     def _plain_outlook(self, pool: AnswerPool) -> float:
         """Accuracy of the plain view if it got all that is left."""

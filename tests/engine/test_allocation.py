@@ -153,3 +153,15 @@ def test_more_budget_never_means_less(budget: int, more: int, setup: dict[str, A
 def test_small_budgets_go_into_the_output_transform(budget: int, setup: dict[str, Any]) -> None:
     found = plan(budget, {**setup, "num_train": setup["num_train"] + 100})
     assert found.prompt == 0
+
+
+@given(st.integers(100, 3000), SETUPS)
+def test_a_forced_search_stays_within_the_budget(budget: int, setup: dict[str, Any]) -> None:
+    forced, free = plan(budget, setup, search_anyway=True), plan(budget, setup)
+    assert min(asdict(forced).values()) >= 0
+    assert forced.total <= budget
+    assert forced.prompt >= free.prompt
+    if setup["has_prompt"] and setup["num_train"] >= 20 and setup["num_val"] >= 20:
+        assert forced.prompt > 0
+        assert forced.val > 0
+        assert forced.head > 0

@@ -190,3 +190,21 @@ def test_the_ladder_says_the_price_and_what_was_not_kept(budget, kept, config, f
     if kept:
         assert f" {result.queries['per_prediction']} " in rows["prompt re-read from PNG"]
         assert " 1 " in rows["no prompt"]
+
+
+def test_a_search_can_be_forced_where_none_pays(config, framed, data, tmp_path) -> None:
+    few = config.with_values(budget=90, search_anyway=True, test_images=3)
+    planned = plan(build(few, model=framed, data=data))
+    assert planned["queries"]["search"] > 0
+    assert "views will be raced" in planned["outlook"][0]
+    result = train(few, out=tmp_path / "run", model=framed, data=data)
+    assert framed.images == result.queries["images"] <= 90
+    assert result.views["race"]
+    with pytest.raises(ConfigError, match=r"8 queries are too few for any search; it needs a budget of \d+"):
+        plan(build(config.with_values(budget=8, search_anyway=True), model=framed, data=data))
+
+
+@pytest.mark.parametrize("options", [{"optimizer": "adam", "budget": None}, {"method": "none", "views": None}])
+def test_a_search_is_not_forced_where_there_is_none(options, config, model, data) -> None:
+    with pytest.raises(ConfigError, match="--search-anyway"):
+        build(config.with_values(search_anyway=True, **{"views": None, **options}), model=model, data=data)

@@ -35,6 +35,7 @@ _VAL_MOST = 500
 _PROMPT_LEAST = 500
 _RIVAL_LEAST = 2000
 """Prompts learn nothing useful in fewer queries, so less is not taken from labelled images that are still unasked."""
+_ANYWAY_LEAST = 100
 _ENOUGH = 1500
 _ENOUGH_PER_CLASS = 50
 _NOISE_MOST = 16
@@ -105,6 +106,7 @@ def allocate(
     num_classes: int = 0,
     num_starts: int = 4,
     test_images: int | None = None,
+    search_anyway: bool = False,
 ) -> Allocation:
     """Divides a budget, the output transform first.
 
@@ -141,6 +143,7 @@ def allocate(
         num_classes: Target classes, if known.
         num_starts: Starts that have to be queried.
         test_images: Test images per rung; None leaves it to rule 2.
+        search_anyway: Whether the prompt gets half of what the test leaves where the rules above leave it less.
 
     Raises:
         ConfigError: A number is negative, or `test_images` alone costs more than the budget.
@@ -157,8 +160,13 @@ def allocate(
         test = _test(budget, num_test, test_images, rungs=2)
         noise = 2 * _noise(budget - test, num_train)
         prompt = _prompt(budget - test - noise, num_train + val_pool, enough)
+        if search_anyway and budget >= _ANYWAY_LEAST:
+            prompt = max(prompt, (budget - test - noise) // 2)
+            val_pool = min(val_pool, prompt // 4)
         if prompt >= max(1, 4 * val_pool):  # or validation would eat what the search needs
-            head, val = _labelled(budget - test - noise - prompt, num_train, val_pool)
+            head, val = _labelled(
+                budget - test - noise - prompt, num_train, val_pool, 1 if search_anyway else _VAL_FROM
+            )
             return _with_prompt(Allocation(head, val, noise=noise, test=test - test % 2), prompt, num_starts)
     val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
     test = _test(budget, num_test, test_images, rungs=1)
@@ -179,10 +187,10 @@ def _noise(left: int, num_train: int) -> int:
     return found if found > 1 else 0  # of one image there is nothing to compare with
 
 
-def _labelled(left: int, num_train: int, val_pool: int) -> tuple[int, int]:
+def _labelled(left: int, num_train: int, val_pool: int, val_from: int = _VAL_FROM) -> tuple[int, int]:
     """Returns head and val: what of the labelled images is answered without a prompt."""
     labelled = min(left, num_train + val_pool)
-    share = labelled // _VAL_SHARE if labelled >= _VAL_FROM else 0
+    share = labelled // _VAL_SHARE if labelled >= val_from else 0
     val = min(val_pool, max(share, labelled - num_train))
     return labelled - val, val
 

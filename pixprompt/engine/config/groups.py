@@ -208,6 +208,9 @@ class SearchSettings(Settings):
     predictions: int = option(
         1000, "Images that the result will be used for: weighs the price of a further view against learning.", low=0
     )
+    search_anyway: bool = option(
+        False, "of a run by answers: look for a prompt where the budget is too small for one to be found, probably"
+    )
     cascade: str | None = option(
         None,
         "of a committee of views: auto asks under the first one, and under the others where that leaves doubt; none "

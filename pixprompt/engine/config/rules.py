@@ -29,6 +29,7 @@ _BY_ANSWERS = (
     "views",
     "vocabulary",
     "cascade",
+    "search_anyway",
 )
 
 _OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
@@ -56,6 +57,8 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
     if by_answers:
         _check_views(config)
         _check_vocabulary(config, model)
+        if config.search.search_anyway and config.method.file is None:
+            raise ConfigError(f"--search-anyway: method {name!r} looks for no prompt; leave it out.")
         if config.prompt.space != "pixel":
             raise ConfigError("a search by answers asks about real images; use --space pixel.")
         return
@@ -136,7 +139,7 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
     """Refuses settings that would do nothing: whoever gives them believes that they do something."""
     given, idle, reason = config.options(), [], ""
     if not by_answers:
-        idle = [name for name in _BY_ANSWERS if given[name] is not None]
+        idle = [name for name in _BY_ANSWERS if given[name] not in (None, False)]
         reason = "serves runs that learn from answers alone (--budget)"
     elif config.preset != "default":
         idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"

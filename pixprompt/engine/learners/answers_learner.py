@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from bisect import bisect_left
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Generic, TypeVar
 
 import torch
@@ -35,6 +37,8 @@ DRIFT = "The model's answers have drifted since the run began: the same images a
 
 FEW = 400
 """Labelled answers up to which further ways to fit a linear transform compete."""
+
+_MOST_BUDGET = 10**7
 
 B = TypeVar("B", bound="AnswersBaseline")
 
@@ -73,6 +77,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         super().__init__(parts)
         self.allocation = self.allocate(parts.config.search.budget or 0)
         self._check_output()
+        self._check_search()
 
     def allocate(self, budget: int) -> Allocation:
         """Divides a budget, the queries included that the model took while it was built.
@@ -93,6 +98,28 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         """Training images that may be queried."""
         count = len(self.parts.data.train)
         return min(count, self.parts.config.search.head_images or count)
+
+    @cached_property
+    def least_budget(self) -> int | None:
+        """The least budget that pays for a search; None where none does, since there are too few labelled images."""
+
+        def searches(budget: int) -> bool:
+            try:
+                return self.allocate(budget).prompt > 0
+            except ConfigError:  # the test alone would take too much of it
+                return False
+
+        budget = bisect_left(range(_MOST_BUDGET), True, key=searches)
+        return budget if budget < _MOST_BUDGET else None
+
+    def _check_search(self) -> None:
+        search = self.parts.config.search
+        if search.search_anyway and not self.allocation.prompt:
+            least = self.least_budget
+            needed = "more labelled images" if least is None else f"a budget of {least} queries or more"
+            raise ConfigError(
+                f"--search-anyway: {search.budget} queries are too few for any search; it needs {needed}."
+            )
 
     def _check_output(self) -> None:
         model, kind = self.parts.model, self.parts.config.output.kind or ""

@@ -24,7 +24,7 @@ from .learned import Learned, Solution
 
 __all__ = ["ByAnswers"]
 
-_NOT_LOOKED = "No prompt kept: none is looked for, since what the budget leaves for one does not pay."
+_NOT_LOOKED = "none {} looked for, since fewer queries than a search needs are left when the output transform has its"
 
 
 class ByAnswers(AnswersLearner[AnswersBaseline]):
@@ -46,6 +46,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             num_classes=len(data.classes),
             num_starts=num_starts(self.parts),
             test_images=config.search.test_images,
+            search_anyway=config.search.search_anyway,
         )
 
     @property
@@ -59,7 +60,12 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             return []
         if self.allocation.prompt:
             return [f"The pixels of a prompt will be looked for with {self.allocation.prompt} queries."]
-        return [_NOT_LOOKED + " With --views auto, views are raced instead."]
+        return [f"No prompt: {self._why_not('will be')} With --views auto, views are raced instead."]
+
+    def _why_not(self, verb: str) -> str:
+        least = self.least_budget
+        enough = "no budget pays for one" if least is None else f"a budget of {least} would pay for one"
+        return f"{_NOT_LOOKED.format(verb)}; {enough}, --search-anyway looks for one now."
 
     def measure_baseline(self, session: Session[Journal]) -> AnswersBaseline:
         """See `Learner`; fits the output transforms that may serve, and chooses by cross-validation.
@@ -164,7 +170,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
     def _notes(self, baseline: AnswersBaseline) -> list[str]:
         notes, plan = [], self.allocation
         if self.parts.config.method.file is not None and not plan.prompt:
-            notes.append(_NOT_LOOKED)
+            notes.append(f"No prompt kept: {self._why_not('was')}")
         if not len(baseline.val_positions):
             notes.append("Nothing was validated: so few answers all went into the output transform.")
         if not plan.test:

@@ -7,7 +7,6 @@ is kept is one view or a committee of several, with one output transform over al
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -42,8 +41,6 @@ _MOST_VALIDATED = 500
 _LEAST_VALIDATED = 50
 _DISAGREEMENT = 0.3
 """Share of the images that just one of two readings gets right, as long as nothing is known about it."""
-_NO_BUDGET = 10**7
-"""No race opens with any budget: there are too few labelled images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,7 +86,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             raise ConfigError(f"--views {self.size}: only {len(self.views)} views are known.")
         parts = self.parts
         predictions = parts.config.search.predictions
-        return Race(len(self.views), len(parts.data.classes), predictions, size=self.size)
+        anyway = parts.config.search.search_anyway
+        return Race(len(self.views), len(parts.data.classes), predictions, size=self.size, anyway=anyway)
 
     def divide(self, budget: int) -> Allocation:
         """See `AnswersLearner`."""
@@ -283,21 +281,9 @@ class ByViews(AnswersLearner[ViewsBaseline]):
     @property
     def why_not(self) -> str:
         """Why the budget pays for no race, and which would."""
-        if self.least_budget == _NO_BUDGET:
+        if self.least_budget is None:
             return f"{self.num_train} labelled images are too few to tell views apart"
-        return f"a race needs a budget of {self.least_budget} queries or more"
-
-    @cached_property
-    def least_budget(self) -> int:
-        """The least budget with which a race opens."""
-
-        def opens(budget: int) -> bool:
-            try:
-                return self.allocate(budget).search > 0
-            except ConfigError:  # the test alone would take too much of it
-                return False
-
-        return bisect_left(range(_NO_BUDGET), True, key=opens)
+        return f"a race needs a budget of {self.least_budget} queries or more (--search-anyway runs one with fewer)"
 
     def _facts(self, baseline: ViewsBaseline) -> dict[str, Any]:
         """Returns what the result tells of the race."""
