@@ -27,7 +27,7 @@ from .saved.prompt_png import empty_prompt, metrics_of
 from .session import Session
 from .vocabulary import describe_labels
 
-__all__ = ["Ladder", "make_result", "score_ladder"]
+__all__ = ["Kept", "Ladder", "make_result", "score_ladder"]
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Ladder:
         max_pixel_error: Largest difference in 8-bit steps between images prompted in memory and by the file; None
             where there is nothing to compare.
         notes: What the user should know.
+        kept: What reads the answers from now on, and those that it has read.
     """
 
     rungs: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(RUNGS))
@@ -48,10 +49,11 @@ class Ladder:
     num_test: int = 0
     max_pixel_error: int | None = None
     notes: list[str] = field(default_factory=list)
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True)
-class _Scored:
+class Kept:
     """A prompt file, or the adapter, with its answers to the images of both splits.
 
     Attributes:
@@ -85,13 +87,14 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     if kept is not None and found is not None:
         ladder.best = found.name
     else:
-        kept = _Scored(empty_prompt(parts, baseline.fallback), baseline.fallback, baseline.val, plain)
+        kept = Kept(empty_prompt(parts, baseline.fallback), baseline.fallback, baseline.val, plain)
     if kept.prompt is not None:
         ladder.rungs["prompt_png"] = _score(kept.output, kept.val, kept.test)
         replace(kept.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
     elif found is not None and found.write is not None:
         found.write(session.folder.path / ADAPTER_FILE)
     ladder.notes += _notes(ladder, found)
+    ladder.kept = kept
     _draw(session, baseline, learned, ladder, plain, kept)
     return ladder
 
@@ -110,10 +113,10 @@ def _in_memory(session: Session[Querier], found: Solution, plain: Answered) -> A
 
 def _scored(
     session: Session[Querier], baseline: Baseline, found: Solution, test: Answered, ladder: Ladder
-) -> _Scored | None:
+) -> Kept | None:
     """Returns what was learned as its file answers; None if that does not validate better than nothing."""
     if found.prompt is None:
-        return _Scored(None, found.output, found.val, test)
+        return Kept(None, found.output, found.val, test)
     decided = found.is_better is not None
     # Not under its final name while undecided: an interrupted run must not leave a prompt there that was not chosen.
     path = session.folder.path / "prompt.png" if decided else session.folder.checkpoint("candidate.png")
@@ -128,7 +131,7 @@ def _scored(
                 f"Further views are asked only where the first answer leaves doubt. Asked under all {len(pages)} for "
                 f"every image, the test accuracy is {full.test or 0:.3f}."
             )
-        return _Scored(found.prompt, found.output, found.val, answered)
+        return Kept(found.prompt, found.output, found.val, answered)
     reread = load(path)
     positions = baseline.val_positions
     val = session.query("val", found.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
@@ -148,7 +151,7 @@ def _scored(
         )
     elif is_better:
         ladder.max_pixel_error = _max_pixel_error(session, found, reread, positions, chosen)
-    return _Scored(found.prompt, found.output, val, answered) if is_better else None
+    return Kept(found.prompt, found.output, val, answered) if is_better else None
 
 
 @torch.no_grad()
@@ -189,7 +192,7 @@ def _notes(ladder: Ladder, found: Solution | None) -> list[str]:
 
 
 def _draw(
-    session: Session[Querier], baseline: Baseline, learned: Learned, ladder: Ladder, plain: Answered, kept: _Scored
+    session: Session[Querier], baseline: Baseline, learned: Learned, ladder: Ladder, plain: Answered, kept: Kept
 ) -> None:
     """Draws the curves, and before and after, on the images that were answered both times."""
     parts, found, both = session.parts, learned.solution, None
@@ -228,7 +231,14 @@ def _only(canvases: CanvasSet, mask: Tensor) -> CanvasSet:
     return replace(canvases, pixels=np.asarray(canvases.pixels)[: len(mask)][mask.numpy()])
 
 
-def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, began: float) -> Result:
+def make_result(
+    session: Session[Querier],
+    learned: Learned,
+    ladder: Ladder,
+    *,
+    began: float,
+    student: dict[str, Any] | None = None,
+) -> Result:
     """Returns the result object.
 
     Args:
@@ -236,6 +246,7 @@ def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, 
         learned: What it has learned.
         ladder: What that is worth.
         began: When this session began, on the clock of `time.perf_counter`.
+        student: What a local model makes of it; see `learn_student`.
     """
     parts, querier = session.parts, session.querier
     queries: dict[str, Any] = {**query_counts(querier, parts.config.search.price_per_1000), **learned.queries}
@@ -257,5 +268,6 @@ def make_result(session: Session[Querier], learned: Learned, ladder: Ladder, *, 
         seconds=time.perf_counter() - began + learned.earlier_seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
         notes=[*describe_labels(parts.model, parts.words), *learned.notes, *ladder.notes, *querier.notes],
+        student=student,
         **learned.facts,
     )

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..backbones.local_features import LocalFeatures
 from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
-from ..data import CanvasSet, Data, ImageSet, load_data, make_canvases
+from ..data import CanvasSet, Data, ImageSet, load_data, load_images, make_canvases
 from ..files import file_sha256
 from ..ledger import max_labels
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
@@ -61,6 +62,10 @@ class Parts:
     """What a probability of 0 stands for, where the answers have shown how they are rounded."""
     words: tuple[str, ...] = ()
     """What a zero-shot model is asked about besides the classes."""
+    student: LocalFeatures | None = None
+    """The local model that learns from what the run pays for."""
+    unlabelled: ImageSet | None = None
+    """Images that the model is asked about for the student."""
 
     @property
     def spec(self) -> ModelSpec:
@@ -173,7 +178,16 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
         mode=_mode(config, by_answers),
         words=words,
+        student=_student(config, device),
+        unlabelled=load_images(config.search.student_images) if config.search.student_images else None,
     )
+
+
+def _student(config: TrainConfig, device: str) -> LocalFeatures | None:
+    search = config.search
+    if search.student is None:
+        return None
+    return LocalFeatures(load_model(search.student, weights=search.student_weights, device=device))
 
 
 def _mode(config: TrainConfig, by_answers: bool) -> str:

@@ -49,6 +49,7 @@ class Result:
         adapter: Of such a method: numbers tuned, stored and of the backbone, and the share of the first in the last.
         search: Of `--search`: trials, choice and seeds.
         views: Of a race of views: those that were chosen, the evidence for them, and the rungs of the race.
+        student: Of `--student`: what the local model learned from, what it reaches alone and in front of the paid one.
     """
 
     method: str
@@ -69,6 +70,7 @@ class Result:
     adapter: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
     views: dict[str, Any] | None = None
+    student: dict[str, Any] | None = None
 
     def _repr_html_(self) -> str:
         """Returns the ladder as the table that a notebook shows."""

@@ -14,6 +14,7 @@ from .answers import reproducible
 from .budget.counts import cost
 from .config.train_config import TrainConfig, default_folder, run_config
 from .ladder import make_result, score_ladder
+from .learners.answers_learner import AnswersLearner
 from .learners.by_answers import ByAnswers
 from .learners.by_gradients import ByGradients
 from .learners.by_grid_search import ByGridSearch
@@ -23,6 +24,7 @@ from .parts import Parts, build
 from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
+from .student import describe_student, learn_student
 from .vocabulary import describe_labels
 
 __all__ = ["LEARNERS", "plan", "train"]
@@ -85,7 +87,10 @@ def train(
             baseline = learner.measure_baseline(session)
             learned = learner.learn(session, baseline)
             ladder = score_ladder(session, baseline, learned)
-            result = make_result(session, learned, ladder, began=began)
+            student = None
+            if isinstance(learner, AnswersLearner):
+                student = learn_student(session, baseline, learned, ladder, learner.allocation.student)
+            result = make_result(session, learned, ladder, began=began, student=student)
     folder.write_result(result.to_json())  # last: it says that the run is finished
     return result
 
@@ -119,7 +124,11 @@ def plan(parts: Parts) -> dict[str, Any]:
         "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "parameters": learner.num_params,
         "queries": {**queries, "total": total},
-        "outlook": [*describe_labels(parts.model, parts.words), *learner.outlook()],
+        "outlook": [
+            *describe_labels(parts.model, parts.words),
+            *describe_student(parts, queries.get("student", 0)),
+            *learner.outlook(),
+        ],
         "cost": cost(total, config.search.price_per_1000),
         **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
     }

@@ -138,12 +138,12 @@ class Session(Generic[Q]):
 
     @torch.no_grad()
     def query_pages(
-        self, split: str, pages: Sequence[Page], chosen: Tensor, *, replicates: Sequence[int] | None = None
+        self, split: str | ImageSet, pages: Sequence[Page], chosen: Tensor, *, replicates: Sequence[int] | None = None
     ) -> Answered:
         """Queries the model about images of a split under each page; their canvases are made now and not stored.
 
         Args:
-            split: train, val or test.
+            split: train, val or test; or other images.
             pages: V prompts.
             chosen: Positions, (M,).
             replicates: See `outputs`.
@@ -154,7 +154,7 @@ class Session(Generic[Q]):
         Raises:
             BudgetError: The budget does not pay for them.
         """
-        images = self._images(split)
+        images = split if isinstance(split, ImageSet) else self._images(split)
         views = []
         with ThreadPoolExecutor(max(1, self.parts.config.data.workers)) as pool:
             for page in pages:

@@ -7,6 +7,7 @@ from .matrices import Labels, confusion, confusion_figure
 from .preview import Preview, preview_figure
 from .prompts import amplified, color_key, on_checkers
 from .scatter import PointPanel, points_figure
+from .student import student_figure
 from .style import Pixels, save_png, to_svg
 
 __all__ = [
@@ -30,5 +31,6 @@ __all__ = [
     "queries_of",
     "save_png",
     "spending_figure",
+    "student_figure",
     "to_svg",
 ]

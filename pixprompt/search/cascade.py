@@ -10,7 +10,7 @@ from torch import Tensor
 
 from .bill import Price
 
-__all__ = ["Cascade", "cascade_curve", "choose_cascade"]
+__all__ = ["Cascade", "cascade_curve", "choose_cascade", "margins"]
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def blank(draw: Callable[..., Any]) -> Callable[..., Blank]:
     return drawn
 
 
-BLANKS = {name: blank(getattr(plots, name)) for name in ("curves_figure", "preview_figure")}
+BLANKS = {name: blank(getattr(plots, name)) for name in ("curves_figure", "preview_figure", "student_figure")}
 
 
 def leave_blank(request: pytest.FixtureRequest, patch: pytest.MonkeyPatch) -> None:

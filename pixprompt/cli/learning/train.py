@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,8 @@ __all__ = ["format_ladder", "train"]
 _WRITTEN = (
     ("prompt", "prompt.png"),
     ("adapter", "adapter.safetensors"),
+    ("student", "student.safetensors"),
+    ("student", "student.png"),
     ("preview", "preview.png"),
     ("result", "result.json"),
 )
@@ -143,12 +146,26 @@ def format_ladder(result: Result) -> str:
             title = "no prompt kept"
         price = "" if score is None else f"{several:.3g}" if rung.startswith("prompt") else "1"
         lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {price:>7}   {output}".rstrip())
-    lines += ["", *result.notes]
+    lines += [*_student_lines(result), "", *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
     paid = "" if result.queries["cost"] is None else f" (cost {result.queries['cost']})"
     lines.append(f"{result.queries['images']} queries{paid}, {result.seconds:.0f} s.")
     return "\n".join(lines)
+
+
+def _student_lines(result: Result) -> Iterator[str]:
+    """Yields the rows of the local student: alone, which costs no query, and in front of the paid model."""
+    if result.student is None:
+        return
+    alone, first = result.student["accuracy"], result.student["first"]
+    interval = "" if alone["ci95"] is None else f"{alone['ci95'][0]:.3f} - {alone['ci95'][1]:.3f}"
+    rows = [("student alone", alone["val"], alone["test"], interval, 0.0, alone["output"])]
+    if first["threshold"] is not None:
+        rows.append(("student first, then the model", None, first["test"], "", first["per_prediction"], ""))
+    for title, val, test, between, price, output in rows:
+        shown = ["-" if score is None else f"{score:.3f}" for score in (val, test)]
+        yield f"{title:34}{shown[0]:>7}{shown[1]:>8}   {between:13}   {price:>7.3g}   {output}".rstrip()
 
 
 def _print_plan(planned: dict[str, Any], as_json: bool) -> None:

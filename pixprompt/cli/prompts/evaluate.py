@@ -83,6 +83,11 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
 @_cascade_option
+@click.option(
+    "--student-first",
+    is_flag=True,
+    help="Let the student of a run answer where it is sure, and ask the model the rest.",
+)
 @call_options
 @json_option
 def predict(
@@ -97,6 +102,7 @@ def predict(
     budget: int | None,
     as_json: bool,
     cascade: bool,
+    student_first: bool,
     **options: Any,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order.
@@ -115,6 +121,7 @@ def predict(
             device=device,
             calls=replace(calls, in_doubt=policy),
             cascade=cascade,
+            student_first=student_first,
         ),
         calls.in_doubt,
     )

@@ -18,6 +18,7 @@ PURPOSES = {
     "final_head": "training images under the chosen prompt, to fit the output transform again",
     "noise": "images queried once more, to see noise and drift",
     "test": "test images, once per rung",
+    "student": "unlabelled images, whose answers the student learns from",
     "probe": "images queried when the model was built, to see what it takes and answers",
     "reserve": "for answers of a remote model that are lost on the way, and have to be queried again",
 }
@@ -59,13 +60,15 @@ class Allocation:
     final_head: int = 0
     noise: int = 0
     test: int = 0
+    student: int = 0
     probe: int = 0
     reserve: int = 0
 
     @property
     def total(self) -> int:
         """All of it; never above the budget, and below it where nothing is left that pays."""
-        return self.head + self.val + self.noise + self.prompt + self.test + self.probe + self.reserve
+        asked = self.head + self.val + self.noise + self.prompt + self.test + self.student
+        return asked + self.probe + self.reserve
 
     @property
     def prompt(self) -> int:

@@ -208,6 +208,20 @@ class SearchSettings(Settings):
     predictions: int = option(
         1000, "Images that the result will be used for: weighs the price of a further view against learning.", low=0
     )
+    student: str | None = option(
+        None,
+        "of a run by answers: local model that learns the task from what the run has paid for; the result says what it "
+        "reaches alone, and in front of the paid model",
+        paths=_ENCODER,
+    )
+    student_weights: str | None = option(None, "weights file for the student", paths=("",))
+    student_images: str | None = option(
+        None,
+        "unlabelled images that the model is asked about for the student, with up to a quarter of the budget: a "
+        "folder, or what --data takes",
+        files=("",),
+        paths=("folder:",),
+    )
     search_anyway: bool = option(
         False, "of a run by answers: look for a prompt where the budget is too small for one to be found, probably"
     )

@@ -30,6 +30,7 @@ _BY_ANSWERS = (
     "vocabulary",
     "cascade",
     "search_anyway",
+    "student",
 )
 
 _OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
@@ -146,7 +147,12 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
     else:
         idle = [name for name in config.method.idle if given[name] is not None]
         reason = f"does nothing with method {config.method.name!r}"
-    for name, needs in (("surrogate_weights", "surrogate"), ("encoder_weights", "encoder")):
+    for name, needs in (
+        ("surrogate_weights", "surrogate"),
+        ("encoder_weights", "encoder"),
+        ("student_weights", "student"),
+        ("student_images", "student"),
+    ):
         if given.get(name) is not None and given[needs] is None:
             idle, reason = [name], f"goes with --{needs}"
     if idle:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...outputs import CascadeOutput
 from ...search.bill import Price
-from ...search.cascade import Cascade, cascade_curve, choose_cascade
+from ...search.cascade import Cascade, cascade_curve, choose_cascade, margins
 from ..answers import Answered
 from .cross_fit import Choice
 
@@ -29,11 +29,13 @@ class FittedCascade:
         output: Reads the answers in two stages.
         chosen: Its threshold, price and held-out accuracy.
         curve: The same of every share of SHARES.
+        held_out: Logits (N, K) of the training images, each read by transforms that have not seen it.
     """
 
     output: CascadeOutput
     chosen: Cascade
     curve: tuple[Cascade, ...]
+    held_out: Tensor
 
     def to_json(self) -> dict[str, Any]:
         """Returns what a prompt file says of it."""
@@ -82,4 +84,7 @@ def fit_cascade(
     if math.isinf(chosen.threshold):
         return None
     output = CascadeOutput(first.heads.full, full.heads.full, num_views, chosen.threshold)
-    return FittedCascade(output, chosen, tuple(curve))
+    count = len(answered.labels)
+    in_doubt = (margins(logits[0][:count]) < chosen.threshold).unsqueeze(1)
+    held_out = torch.where(in_doubt, logits[1][:count], logits[0][:count])
+    return FittedCascade(output, chosen, tuple(curve), held_out)

@@ -39,6 +39,9 @@ FEW = 400
 """Labelled answers up to which further ways to fit a linear transform compete."""
 
 _MOST_BUDGET = 10**7
+_STUDENT_SHARE = 4
+_STUDENT_VIEWS = 5
+"""Queries about an unlabelled image, as long as nothing is known about the prompt that will be kept."""
 
 B = TypeVar("B", bound="AnswersBaseline")
 
@@ -87,7 +90,14 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         """
         probed = probe_queries(self.parts.model)
         reserve = reserve_of(budget) if isinstance(self.parts.model, RemoteModel) else 0
-        return replace(self.divide(max(0, budget - probed - reserve)), probe=probed, reserve=reserve)
+        student = self._student_queries(budget)
+        plan = self.divide(max(0, budget - probed - reserve - student))
+        return replace(plan, student=student, probe=probed, reserve=reserve)
+
+    def _student_queries(self, budget: int) -> int:
+        """Returns what is set aside for unlabelled images: a quarter of the budget, or what they may take at most."""
+        images = self.parts.unlabelled
+        return 0 if images is None else min(_STUDENT_VIEWS * len(images), budget // _STUDENT_SHARE)
 
     @abstractmethod
     def divide(self, budget: int) -> Allocation:

@@ -204,7 +204,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         count = winner.num_images
         outputs = torch.cat([pool.answers(view, count) for view in winner.views], dim=1)
         answered = Answered(outputs, pool.labels[:count])
-        folds = baseline.first.folds[pool.order[:count]][answered.mask]
+        positions = pool.order[:count][answered.mask]
+        folds = baseline.first.folds[positions]
         answered, num_views = answered.complete, len(winner.views)
         choice = self._read(session, answered, folds, num_views)
         pages = tuple(self.pages[view] for view in winner.views)
@@ -220,7 +221,15 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         saved = {} if cascade is None else cascade.to_json()
         committee = Committee(pages, output=output.to_json(), cascade=saved, **origin_of(parts))
         reader = output if cascade is None else cascade.output
-        solution = Solution(canvas=pages[0].canvas, output=reader, val=val, prompt=committee, is_better=True)
+        held_out = choice.heads.logits(answered.outputs, folds) if cascade is None else cascade.held_out
+        solution = Solution(
+            canvas=pages[0].canvas,
+            output=reader,
+            val=val,
+            prompt=committee,
+            is_better=True,
+            held_out=(positions, held_out),
+        )
         return solution, cascade
 
     def _read(self, session: Session[Journal], answered: Answered, folds: Tensor, num_views: int) -> Choice:

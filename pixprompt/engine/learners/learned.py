@@ -43,6 +43,8 @@ class Solution:
         write: Writes `adapter.safetensors`; None where a PNG holds all.
         is_better: Whether it validates better than nothing; None where the answers to its file are to show that.
         name: What it is called in a result: "prompt" or "adapter".
+        held_out: Positions (N,) of training images and their logits (N, K), each read by a transform that has not seen
+            it; None where there are none.
     """
 
     canvas: Canvas
@@ -55,6 +57,7 @@ class Solution:
     write: Callable[[Path], None] | None = None
     is_better: bool | None = None
     name: str = "prompt"
+    held_out: tuple[Tensor, Tensor] | None = None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from ... import remote
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
@@ -24,6 +24,9 @@ from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
 from .prediction import Picture, Prediction, predictions
 from .saved_prompt import SavedPrompt
+
+if TYPE_CHECKING:
+    from .student import Student
 
 __all__ = ["Deployed", "deploy"]
 
@@ -73,6 +76,7 @@ class Deployed:
         model: Queries the model; a remote one has a ledger, which `close` closes.
         reader: Turns answers (N, V * S) into logits (N, K).
         device: Where a local model works.
+        student: Answers first where it is sure; None for none.
     """
 
     prompt: SavedPrompt
@@ -80,6 +84,7 @@ class Deployed:
     reader: SavedReader
     config: TrainConfig | None
     device: str
+    student: Student | None = None
     _turn: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def __enter__(self) -> Self:
@@ -162,6 +167,7 @@ def deploy(
     device: str = "auto",
     calls: Calls | None = None,
     cascade: bool = True,
+    student_first: bool = False,
 ) -> Deployed:
     """Loads a prompt and its model.
 
@@ -173,6 +179,7 @@ def deploy(
         calls: How a remote model is called; with a run directory, as the run did by default.
         cascade: Whether the further pages of a committee are only asked where the first one leaves doubt, if its file
             has a threshold for that.
+        student_first: Whether the student of the run answers where it is sure, and the model is asked about the rest.
 
     Raises:
         ConfigError: No model is named, and the prompt PNG asks for Python code, or to send images somewhere.
@@ -183,6 +190,8 @@ def deploy(
     config = run_config(path) if path.is_dir() else None
     if config is not None and not (path / "result.json").exists():
         raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
+    if student_first and (config is None or config.search.student is None):
+        raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
     if config is not None and config.method.white_box:
         return _deploy_adapter(path, config, model, weights, device)
     prompt: SavedPrompt
@@ -193,6 +202,7 @@ def deploy(
         prompt = load_per_image(path, device=pick_device(device))
     else:
         prompt = load_committee(path / "prompt.png" if config else path)
+    wanted = device
     if model is None or isinstance(model, str):
         device = _device(device, model or (config.model.name if config else prompt.model))
         if config is not None and model is None:
@@ -202,7 +212,12 @@ def deploy(
         device = _device_of(model, device)
     model = _name_labels(model, prompt.output)
     reader = _reader_of(path, prompt, model, device, cascade)
-    return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device)
+    student = None
+    if student_first:
+        from .student import Student
+
+        student = Student.load(path, config, device=_local_device(wanted))
+    return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device, student)
 
 
 def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str, cascade: bool) -> SavedReader:
@@ -253,13 +268,15 @@ def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | Te
     return TensorReader(output_from_json(output, spec=model.spec).to(device), device)
 
 
-def _device(name: str, model: str) -> str:
-    """Returns where a named model works; one behind a URL needs no torch to know."""
-    if is_remote(model):
-        return "cpu"
+def _local_device(name: str) -> str:
     from ..parts import pick_device
 
     return pick_device(name)
+
+
+def _device(name: str, model: str) -> str:
+    """Returns where a named model works; one behind a URL needs no torch to know."""
+    return "cpu" if is_remote(model) else _local_device(name)
 
 
 def _device_of(model: Model, name: str) -> str:

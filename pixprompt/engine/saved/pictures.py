@@ -12,11 +12,11 @@ import numpy.typing as npt
 
 from ...core import OutputTransform
 from ...data import CanvasSet
-from ...plots import Preview, curves_figure, preview_figure, save_png
+from ...plots import Preview, curves_figure, preview_figure, save_png, student_figure
 from ...prompt import Prompt
 from ..answers import Answered
 
-__all__ = ["Shown", "draw_run"]
+__all__ = ["Shown", "draw_run", "draw_student"]
 
 _SHOWN_IMAGES = 6
 _DPI = 100
@@ -76,3 +76,8 @@ def draw_run(
         names=names,
     )
     save_png(preview_figure(preview), folder / "preview.png", dpi=_DPI)
+
+
+def draw_student(folder: Path, facts: Mapping[str, Any], per_prediction: float, price_per_1000: float | None) -> None:
+    """Draws `student.png`; see `student_figure`."""
+    save_png(student_figure(facts, per_prediction, price_per_1000), folder / "student.png", dpi=_DPI)

@@ -57,18 +57,20 @@ def _predict_batch(
     deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
 ) -> Iterator[dict[str, Any]]:
     pages: Sequence[Page] = deployed.prompt.pages
+    students = [] if deployed.student is None else [deployed.student.canvas]
 
     def canvases(index: int) -> list[Pixels] | ImageError:
         try:
             image = images.open(index)
-            return [page.canvas.make(image) for page in pages]
+            return [canvas.make(image) for canvas in (*(page.canvas for page in pages), *students)]
         except ImageError as error:
             return error
 
     made = list(pool.map(canvases, chosen))
     good = [item for item in made if not isinstance(item, ImageError)]
     views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
-    answers = iter(probabilities(deployed, views) if good else [])
+    own = np.stack([item[-1] for item in good]) if good and students else None
+    answers = iter(probabilities(deployed, views, own) if good else [])
     for index, item in zip(chosen, made, strict=True):
         shares = str(item) if isinstance(item, ImageError) else next(answers)
         if isinstance(shares, str):

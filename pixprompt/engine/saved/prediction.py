@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,9 @@ from ...canvas import Pixels, decode, from_array, to_rgb
 from ...core import EndpointError
 from ...outputs.cascade import SavedCascade
 from .saved_prompt import Page
+
+if TYPE_CHECKING:
+    from .student import Student
 
 __all__ = ["Picture", "Prediction", "Shares", "predictions", "probabilities", "to_image"]
 
@@ -51,6 +54,11 @@ class Answering(Protocol):
         """Which images are asked under the further pages; None for all."""
         ...
 
+    @property
+    def student(self) -> Student | None:
+        """Answers first where it is sure; None for none."""
+        ...
+
     def query_each(self, canvases: Pixels, /) -> tuple[Any, dict[int, str]]:
         """Prompted canvases -> answers, and which were refused and why."""
         ...
@@ -69,16 +77,30 @@ def to_image(picture: Picture) -> Image.Image:
     return from_array(picture) if isinstance(picture, np.ndarray) else decode(picture)
 
 
-def probabilities(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shares | str]:
-    """Queries a model about images under each view.
+def probabilities(deployed: Answering, views: Sequence[Pixels], own: Pixels | None = None) -> Sequence[Shares | str]:
+    """Queries a model about images under each view, where the student leaves doubt if there is one.
 
     Args:
         deployed: What queries it and reads its answers.
         views: Of each page of the prompt, prompted canvases (N, H, W, 3).
+        own: Canvases of the student (N, H', W', 3); None where there is none.
 
     Returns:
         Of each image the probabilities of the classes, (K,), or why there are none.
     """
+    if deployed.student is None or own is None:
+        return _paid(deployed, views)
+    shares, in_doubt = deployed.student.answer(own)
+    found: list[Shares | str] = list(shares)
+    if in_doubt.any():
+        for index, answer in zip(
+            np.flatnonzero(in_doubt), _paid(deployed, [each[in_doubt] for each in views]), strict=True
+        ):
+            found[index] = answer
+    return found
+
+
+def _paid(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shares | str]:
     first, refused = deployed.query_each(views[0])
     rows = np.zeros((len(first), len(views) * first.shape[1]), np.float32)
     rows[:, : first.shape[1]] = first
@@ -112,7 +134,10 @@ def predictions(
     for start in range(0, len(pictures), chunk):
         images = [to_image(picture) for picture in pictures[start : start + chunk]]
         views = [page.overlay(np.stack([page.canvas.make(image) for image in images])) for page in pages]
-        for index, shares in enumerate(probabilities(deployed, views), start):
+        own = None
+        if deployed.student is not None:
+            own = np.stack([deployed.student.canvas.make(image) for image in images])
+        for index, shares in enumerate(probabilities(deployed, views, own), start):
             if isinstance(shares, str):
                 raise EndpointError(f"image {index} has no answer: {shares}")
             best = int(shares.argmax())
