@@ -67,7 +67,7 @@ def faults(text: str) -> list[str]:
         options = {name: option for option in command.params for name in option.opts if name.startswith("-")}
         for word, value in itertools.pairwise([*words[1:], ""]):
             name, _, inline = word.partition("=")
-            if name.startswith("-") and name not in (*options, "--help"):
+            if name.startswith("-") and name not in (*options, "--help", "-"):
                 found.append(f"{words[0]} has no option {name}")
             elif name in options:
                 found += value_faults(name, options[name].type, inline or value)

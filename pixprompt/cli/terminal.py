@@ -23,6 +23,8 @@ def echo(text: str, *, err: bool = False) -> None:
 def json_line(value: dict[str, Any]) -> str:
     """Returns one line of JSON: any script as it is, control characters as JSON's escapes."""
     text = json.dumps(value, ensure_ascii=False)
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else json.dumps(character, ensure_ascii=True)[1:-1] for character in text
     )

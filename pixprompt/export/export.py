@@ -59,7 +59,7 @@ def export_prompt(prompt: Committee, folder: Path, form: str) -> list[Path]:
 
     Returns:
         The files: `canvas.json` and those of the form for each page, and `output.json` (with "onnx", `output.onnx`
-        too) where the prompt says how answers become labels.
+        too) where the prompt says how answers become labels; of a cascade also the same called `cascade`.
 
     Raises:
         PromptError: The form cannot hold the prompt exactly, or the output transform is damaged.
@@ -69,11 +69,13 @@ def export_prompt(prompt: Committee, folder: Path, form: str) -> list[Path]:
         place = f"view-{number}/" if len(prompt.pages) > 1 else ""
         files[f"{place}canvas.json"] = _json({"size": page.canvas.size, "steps": canvas_steps(page.canvas)})
         files |= {f"{place}{name}": content for name, content in _WRITERS[form][0](page).items()}
-    if prompt.output:
-        table = OutputTable.of(prompt.output)
-        files["output.json"] = _json(table.to_json())
-        if form == "onnx":
-            files["output.onnx"] = output_model(table)
+    threshold = {"threshold": prompt.cascade["threshold"]} if prompt.cascade else {}
+    for name, values, rest in (("output", prompt.output, {}), ("cascade", prompt.cascade.get("output"), threshold)):
+        if values:
+            table = OutputTable.of(values)
+            files[f"{name}.json"] = _json({**rest, **table.to_json()})
+            if form == "onnx":
+                files[f"{name}.onnx"] = output_model(table)
     for name, content in files.items():  # only now: what cannot be written whole is not begun
         make_folder((folder / name).parent)
         write_bytes(folder / name, content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,17 @@ def test_one_table_of_numbers_reads_every_kind_of_output(path: Path, tmp_path: P
     every[:, table["present"]] = logits
     spec = ModelSpec("", (1, 1), 5, AnswerKind(table["answer"]))
     assert every == pytest.approx(SavedOutput(prompt.output, spec)(rows.astype(np.float32)), abs=1e-4)
+
+
+def test_of_a_cascade_both_stages_are_written(tmp_path: Path) -> None:
+    whole = load_committee(GOLDEN / "format/prompts/committee.png")
+    first = {"kind": "given", "classes": whole.output["classes"], "mapping": [[0], [1], [2]]}
+    first |= {"num_outputs": 5, "answer": "logits"}
+    export_prompt(replace(whole, cascade={"threshold": 0.25, "output": first}), tmp_path, "onnx")
+    found = json.loads((tmp_path / "cascade.json").read_text())
+    assert (found["threshold"], found["views"], len(found["weight"])) == (0.25, 1, 5)
+    assert json.loads((tmp_path / "output.json").read_text())["views"] == 3
+    assert (tmp_path / "cascade.onnx").exists()
 
 
 def test_the_steps_are_those_that_do_something(tmp_path: Path) -> None:

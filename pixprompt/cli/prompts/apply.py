@@ -5,6 +5,7 @@ Workers are threads: Pillow decodes, resizes and encodes outside the interpreter
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 import threading
@@ -16,17 +17,20 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
+from PIL import Image
 
 from ...canvas import MAX_PIXELS, Pixels, decode
 from ...canvas.encoding import JPEG_QUALITY, encode_jpeg, encode_png
 from ...core import ConfigError, DataError, ImageError, PromptError
 from ...files import make_folder, write_bytes
 from ...image_files import IMAGE_SUFFIXES, walk
-from ...prompt import Pages, load_committee
+from ...prompt import Page, Pages, load_committee
 from ..options import json_option, print_json
-from ..terminal import echo, printable
+from ..terminal import echo, json_line, printable
+from .pipes import PIPE, Record, read_records, reads_pipe
 
 __all__ = ["Job", "apply", "find_jobs", "put_prompt"]
 
@@ -49,8 +53,15 @@ class Failure:
 
 @click.command
 @click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
-@click.argument("inputs", nargs=-1, required=True, type=click.Path(exists=True, readable=False, path_type=Path))
-@click.option("--out", required=True, type=click.Path(file_okay=False, path_type=Path), help="Folder to write to.")
+@click.argument(
+    "inputs", nargs=-1, required=True, type=click.Path(exists=True, readable=False, allow_dash=True, path_type=Path)
+)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(file_okay=False, allow_dash=True, path_type=Path),
+    help="Folder to write to; - for stdout, where the input is stdin.",
+)
 @click.option(
     "--format",
     "file_format",
@@ -82,15 +93,21 @@ def apply(
     each, below --out/view-1, --out/view-2 and so on. An image that cannot be read is named on
     stderr and left out; the exit code is then 1. Inside folders, hidden files and other files than images are
     passed over.
+
+    With - as the only input and --out -, an image on stdin goes to stdout; or JSON lines do, each with a "path" or an
+    "image" in base64. Their results come in order, as "image" (of several views "images"), or as "error".
     """
     if quality is not None and file_format != "jpeg":
         raise click.UsageError("--quality goes with --format jpeg; a PNG keeps every pixel.")
+    piped = _is_piped(inputs, out, as_json)
     prompt = _load(prompt_file)
+    encode = encode_png if file_format == "png" else partial(encode_jpeg, quality=quality or JPEG_QUALITY)
+    if piped:
+        context.exit(_apply_to_pipe(prompt, encode, workers or _cores()))
     own = prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file
     suffix = ".png" if file_format == "png" else ".jpg"
     jobs, failures = find_jobs(inputs, out, suffix, keep=own, views=len(prompt.pages))
     make_folder(out)
-    encode = encode_png if file_format == "png" else partial(encode_jpeg, quality=quality or JPEG_QUALITY)
     start, written = time.perf_counter(), 0
     with _progress(len(jobs)) as (step, say):
         for failure in failures:
@@ -109,6 +126,70 @@ def apply(
     if failures:
         click.echo(f"{len(failures)} could not be read", err=True)
         context.exit(1)
+
+
+def _is_piped(inputs: tuple[Path, ...], out: Path, as_json: bool) -> bool:
+    """Returns whether images come on stdin and go to stdout.
+
+    Raises:
+        UsageError: Only one of the two is so, or something else is to go to stdout.
+    """
+    piped = reads_pipe(tuple(map(str, inputs)))
+    if piped != (str(out) == PIPE):
+        raise click.UsageError("stdin and stdout go together: apply PROMPT - --out -")
+    if piped and as_json:
+        raise click.UsageError("--out - fills stdout by itself; leave out --json.")
+    return piped
+
+
+def _apply_to_pipe(prompt: Pages, encode: Callable[[Pixels], bytes], workers: int) -> int:
+    """Prompts what comes on stdin, and returns the exit code.
+
+    Raises:
+        ImageError: It is no image, nor JSON lines.
+        PromptError: One image would become several.
+    """
+    failed, room, stdout = 0, PixelRoom(MAX_PIXELS), sys.stdout.buffer
+    with ThreadPoolExecutor(workers) as pool:
+        for records in read_records(4 * workers):
+            for content, whole in pool.map(partial(_work_on_record, prompt, encode, room), records):
+                failed += not whole
+                stdout.write(content)
+            stdout.flush()
+    return 1 if failed else 0
+
+
+def _work_on_record(
+    prompt: Pages, encode: Callable[[Pixels], bytes], room: PixelRoom, record: Record
+) -> tuple[bytes, bool]:
+    """Returns what goes to stdout, and whether it is an image; see `_apply_to_pipe`."""
+    try:
+        made = [encode(page.overlay(canvas)) for page, canvas in _canvases(prompt, record.open, room)]
+    except ImageError as error:
+        if record.alone:
+            raise
+        return _line(record, {"error": str(error)}), False
+    if record.alone and len(made) > 1:
+        raise PromptError(f"one image becomes {len(made)} under this prompt; pipe JSON lines instead.")
+    texts = [base64.b64encode(content).decode() for content in made]
+    return made[0] if record.alone else _line(
+        record, {"image": texts[0]} if len(texts) == 1 else {"images": texts}
+    ), True
+
+
+def _line(record: Record, result: dict[str, Any]) -> bytes:
+    return f"{json_line({**record.fields, **result})}\n".encode()
+
+
+def _canvases(prompt: Pages, opener: Callable[..., Image.Image], room: PixelRoom) -> list[tuple[Page, Pixels]]:
+    """Returns each page with its canvas of an image.
+
+    Raises:
+        ImageError: It cannot be read.
+    """
+    with ExitStack() as taken:
+        image = opener(admit=lambda pixels: taken.enter_context(room.take(pixels)))
+        return [(page, page.canvas.make(image)) for page in prompt.pages]
 
 
 def _report(out: Path, written: int, views: int, failures: list[Failure], seconds: float, *, as_json: bool) -> None:
@@ -241,12 +322,10 @@ class PixelRoom:
 
 def _work(prompt: Pages, job: Job, encode: Callable[[Pixels], bytes], room: PixelRoom) -> str | None:
     try:
-        with ExitStack() as taken:
-            image = decode(job.source, admit=lambda pixels: taken.enter_context(room.take(pixels)))
-            canvases = [page.canvas.make(image) for page in prompt.pages]
+        canvases = _canvases(prompt, partial(decode, job.source), room)
     except ImageError as error:
         return str(error).removeprefix(f"{job.source}: ")
-    for page, canvas, target in zip(prompt.pages, canvases, job.targets, strict=True):
+    for (page, canvas), target in zip(canvases, job.targets, strict=True):
         content = encode(page.overlay(canvas))
         make_folder(target.parent)
         write_bytes(target, content, durable=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +15,7 @@ from ..console import Console
 from ..learning.train import format_ladder
 from ..options import json_option, print_json
 from ..terminal import echo, json_line
+from .pipes import read_records, reads_pipe
 
 if TYPE_CHECKING:
     from ...engine import Deployed
@@ -68,7 +71,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 
 @click.command()
 @click.argument("prompt")
-@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, readable=False))
+@click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, readable=False, allow_dash=True))
 @click.option("--model", help="Model to ask.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
 @click.option(
@@ -108,9 +111,13 @@ def predict(
     """Put a prompt on images, call the model, and print one JSON line per image, in order.
 
     What a model behind a URL has answered is kept in a ledger: after an interruption the same command goes on.
+
+    With - as the only input, an image comes on stdin, or JSON lines, each with a "path" or an "image" in base64;
+    whatever else stands in a line comes back in that of its answer.
     """
     from ...engine.saved.deploy import deploy
 
+    piped = reads_pipe(images)
     keep_freed_memory()
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
     deployed = settled(
@@ -126,16 +133,30 @@ def predict(
         calls.in_doubt,
     )
     try:
-        _predict(deployed, images, top, workers, as_json)
+        lines = _predictions_of_pipe(deployed, top, workers) if piped else _predictions(deployed, images, top, workers)
+        _print(deployed, lines, as_json)
     finally:
         deployed.close()
 
 
-def _predict(deployed: Deployed, images: tuple[str, ...], top: int, workers: int, as_json: bool) -> None:
+def _predictions(deployed: Deployed, images: tuple[str, ...], top: int, workers: int) -> Iterator[dict[str, Any]]:
     from ...engine.saved.predict import predict as predict_images
 
+    yield from predict_images(deployed, list(images), top=top, workers=workers, reporter=Console())
+
+
+def _predictions_of_pipe(deployed: Deployed, top: int, workers: int) -> Iterator[dict[str, Any]]:
+    from ...engine.saved.predict import predict_each
+
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for records in read_records(deployed.model.chunk):
+            lines = predict_each(deployed, [record.open for record in records], pool, top=top)
+            yield from ({**record.fields, **line} for record, line in zip(records, lines, strict=True))
+
+
+def _print(deployed: Deployed, found: Iterator[dict[str, Any]], as_json: bool) -> None:
     lines, failed = [], 0
-    for line in predict_images(deployed, list(images), top=top, workers=workers, reporter=Console()):
+    for line in found:
         failed += "error" in line
         if as_json:
             lines.append(line)

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ...canvas import Pixels
 from ...core import ImageError
-from ...data import ImageSet, join, load_images
+from ...data import join, load_images
 from ...prompt import Page
 from ..report import Reporter, Silent
 from .deploy import Deployed
 from .prediction import probabilities
 
-__all__ = ["predict"]
+__all__ = ["predict", "predict_each"]
 
 
 def predict(
@@ -50,36 +52,46 @@ def predict(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         size = batch_size or deployed.model.chunk
         for start in range(0, len(images), size):
-            yield from _predict_batch(deployed, images, range(start, min(start + size, len(images))), top, pool)
+            chosen = range(start, min(start + size, len(images)))
+            lines = predict_each(deployed, [partial(images.open, index) for index in chosen], pool, top=top)
+            for index, line in zip(chosen, lines, strict=True):
+                yield {"path": images.names[index], **line}
 
 
-def _predict_batch(
-    deployed: Deployed, images: ImageSet, chosen: range, top: int, pool: Executor
+def predict_each(
+    deployed: Deployed, openers: Sequence[Callable[[], Image.Image]], pool: Executor, *, top: int = 5
 ) -> Iterator[dict[str, Any]]:
+    """Yields {"label", "probability", "top"} or {"error"} for each image, in order; otherwise as `predict`.
+
+    Args:
+        deployed: From `deploy`.
+        openers: Each returns an upright RGB image, or raises an ImageError.
+        pool: Opens them.
+        top: How many classes to list.
+    """
     pages: Sequence[Page] = deployed.prompt.pages
     students = [] if deployed.student is None else [deployed.student.canvas]
 
-    def canvases(index: int) -> list[Pixels] | ImageError:
+    def canvases(opener: Callable[[], Image.Image]) -> list[Pixels] | ImageError:
         try:
-            image = images.open(index)
+            image = opener()
             return [canvas.make(image) for canvas in (*(page.canvas for page in pages), *students)]
         except ImageError as error:
             return error
 
-    made = list(pool.map(canvases, chosen))
+    made = list(pool.map(canvases, openers))
     good = [item for item in made if not isinstance(item, ImageError)]
     views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
     own = np.stack([item[-1] for item in good]) if good and students else None
     answers = iter(probabilities(deployed, views, own) if good else [])
-    for index, item in zip(chosen, made, strict=True):
+    for item in made:
         shares = str(item) if isinstance(item, ImageError) else next(answers)
         if isinstance(shares, str):
-            yield {"path": images.names[index], "error": shares}
+            yield {"error": shares}
             continue
         # By share alone: the sort is stable, so a tie goes to the first class, as it does in `evaluate`.
         named = sorted(zip(shares.tolist(), deployed.classes, strict=True), key=lambda pair: -pair[0])[:top]
         yield {
-            "path": images.names[index],
             "label": named[0][1],
             "probability": round(named[0][0], 6),
             "top": [{"label": label, "probability": round(share, 6)} for share, label in named],
