@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
+import shutil
 import socket
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,6 +24,10 @@ _BUSY = [HealthCheck.too_slow]  # how long it takes says more about a busy machi
 settings.register_profile("explore", deadline=None, suppress_health_check=_BUSY)
 settings.register_profile("fixed", deadline=None, suppress_health_check=_BUSY, derandomize=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))  # the same examples on every machine
+
+_SETTINGS = tempfile.mkdtemp()
+os.environ["XDG_CONFIG_HOME"] = os.environ["APPDATA"] = _SETTINGS  # what the user allows stays out of the tests
+atexit.register(shutil.rmtree, _SETTINGS, ignore_errors=True)
 
 SHARED = Path(os.environ.get("PIXPROMPT_ASSETS", Path(__file__).parents[2] / "shared"))
 

@@ -12,6 +12,7 @@ from ..core import ConfigError, Model
 from ..ledger.budget import Budget
 from ..ledger.ledger import PRICE, Ledger
 from ..ledger.reply_ledger import ReplyLedger
+from ..remote.endpoint_file import read_endpoint
 from .config.groups import EndpointSettings
 from .config.train_config import TrainConfig
 
@@ -23,6 +24,7 @@ __all__ = [
     "QUERIES",
     "Calls",
     "endpoint_options",
+    "endpoint_url",
     "identity_of",
     "is_remote",
     "journal_of",
@@ -124,9 +126,7 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
         return models.load_model(name, weights=Path(weights) if weights else None, device=device)
     if weights:
         raise ConfigError("--weights does not go with a model behind a URL; it has its own.")
-    url, described = (None, name[len(_DESCRIBED) :]) if name.lower().startswith(_DESCRIBED) else (name, calls.endpoint)
-    if url is None and calls.endpoint is not None:
-        raise ConfigError(f"--model {name} names a description already; leave out --endpoint.")
+    url, described = _address(name, calls)
     return remote.connect(
         url,
         name=name,
@@ -139,6 +139,26 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
         timeout=calls.timeout or EndpointSettings.timeout,
         deadline=calls.deadline or EndpointSettings.deadline,
     )
+
+
+def endpoint_url(name: str, calls: Calls) -> str:
+    """Returns the URL that a name of a remote model leads to, without calling it.
+
+    Raises:
+        ConfigError: The settings do not go together.
+    """
+    url, described = _address(name, calls)
+    options = endpoint_options(calls.endpoint_options)
+    return read_endpoint(url, described, protocol=calls.protocol, options=options).url
+
+
+def _address(name: str, calls: Calls) -> tuple[str | None, str | None]:
+    """Returns the URL and the description, as `remote.connect` takes them."""
+    if not name.lower().startswith(_DESCRIBED):
+        return name, calls.endpoint
+    if calls.endpoint is not None:
+        raise ConfigError(f"--model {name} names a description already; leave out --endpoint.")
+    return None, name[len(_DESCRIBED) :]
 
 
 def endpoint_options(text: str | None) -> dict[str, Any]:

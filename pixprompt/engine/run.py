@@ -25,6 +25,7 @@ from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
 from .student import describe_student, learn_student
+from .trust import check_trusted, trust_named
 from .vocabulary import describe_labels
 
 __all__ = ["LEARNERS", "plan", "train"]
@@ -79,8 +80,12 @@ def train(
     if resume and folder.result.exists():
         reporter.note(f"{folder.path} is finished; this is its result.")
         return read_result(folder.result)
+    if resume and model is None:
+        check_trusted(config.options(), folder.path)
     with reproducible():
         parts = build(config, model=model, data=data)
+        if not resume:
+            trust_named(parts.config.options())
         learner = LEARNERS[parts.mode](parts)  # builds the rest; whatever is wrong with the settings shows here
         folder.claim(_to_save(parts, config, saved).to_json())
         with learner.open(folder, reporter) as session:

@@ -10,6 +10,7 @@ import torch
 
 from ..backbones.origin import backbone_sha256
 from ..core import PixpromptError, PromptError
+from ..engine.trust import check_trusted
 from ..models import TorchModel, load_model
 from ..tensor_file import load_state, save_state
 from ..version import __version__
@@ -89,6 +90,8 @@ def load_segmenter(
     name = model or str(values["model"])
     if net is None:
         file = weights or (values["weights"] if model is None else None)
+        if model is None:
+            check_trusted({"model": name}, path)
         net = open_vit(load_model(name, weights=file, device=device)).model
     digest = backbone_sha256(net, open_vit(net).parameters())
     if digest != values["backbone_sha256"]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.run_folder import RunFolder, identity
+from ..engine.trust import check_trusted, trust_named
 from ..files import read_json
 from ..models import TorchModel, load_model
 from ..seeds import stream
@@ -72,6 +73,7 @@ def train(
     folder, reporter, began = RunFolder.open(out, resume=resume), reporter or Silent(), time.perf_counter()
     if resume:
         config = run_config(folder.path)
+        check_trusted(asdict(config), folder.path)
         if folder.result.exists():
             reporter.note(f"{folder.path} is finished; this is its result.")
             return _result(folder.result)
@@ -81,6 +83,8 @@ def train(
     config = config.with_absolute_paths()
     with reproducible():
         parts = _build(config, reporter)
+        if not resume:
+            trust_named(asdict(config))
         folder.claim(config.to_json())
 
         def on_epoch(done: Fit) -> None:

@@ -25,6 +25,7 @@ NAMES = (
     *(
         "ledger",
         "keys",
+        "trust",
         "inspect",
         "export",
         "models",

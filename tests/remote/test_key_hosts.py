@@ -14,7 +14,8 @@ from pixprompt.core import ConfigError
 from pixprompt.ledger import Budget
 from pixprompt.remote import RemoteJournal, connect
 from pixprompt.remote.endpoint_file import read_endpoint
-from pixprompt.remote.http.key_hosts import allow, allowed, forget, key_file, origin_of
+from pixprompt.remote.http.key_hosts import allow, allowed, forget, origin_of
+from pixprompt.user_settings import settings_file
 
 from .fault_server import FaultServer
 from .toy_endpoint import answer
@@ -62,10 +63,10 @@ def test_it_is_a_file_of_the_user_alone(settings_folder: Path) -> None:
     allow("A", "http://localhost:8000/v2")
     allow("B", "https://one.example:443")
     assert allowed() == {"A": ["http://localhost:8000", "https://one.example"], "B": ["https://one.example"]}
-    assert key_file() == settings_folder / "pixprompt" / "keys.json"
-    assert os.stat(key_file()).st_mode & 0o777 == 0o600
-    assert os.stat(key_file().parent).st_mode & 0o777 == 0o700
-    os.chmod(key_file(), 0o622)
+    assert settings_file("keys") == settings_folder / "pixprompt" / "keys.json"
+    assert os.stat(settings_file("keys")).st_mode & 0o777 == 0o600
+    assert os.stat(settings_file("keys").parent).st_mode & 0o777 == 0o700
+    os.chmod(settings_file("keys"), 0o622)
     with pytest.raises(ConfigError, match=r"others may write to .*chmod 600"):
         allowed()
 
@@ -73,7 +74,7 @@ def test_it_is_a_file_of_the_user_alone(settings_folder: Path) -> None:
 @pytest.mark.parametrize("content", ["", "[]", '{"keys": 3}', "[" * 100_000])
 def test_a_damaged_file_allows_nothing(content: str, tmp_path: Path) -> None:
     allow("CLOUD_SECRET", HOST)
-    key_file().write_text(content)
+    settings_file("keys").write_text(content)
     with pytest.raises(ConfigError, match="is damaged"):
         connect(None, endpoint=described(tmp_path))
 

@@ -95,12 +95,15 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
     The epoch with the best mIoU on a part of the training images is kept. The validation images of the data set are
     scored once, at the end.
     """
+    from ...engine.trust import check_trusted
     from ...segmentation import train as run
 
     given = {name: value for name, value in options.items() if value is not None}
     if resume is not None and (given or config_file or out):
         raise ConfigError("--resume continues a run as it was configured; it takes no other option.")
     config = (_read(config_file) if config_file else SegmentConfig()).with_values(**given)
+    if config_file:
+        check_trusted(dataclasses.asdict(config), config_file, except_for=given)
     keep_freed_memory()
     folder, console = resume or out or _default_folder(config), _Progress()
     try:

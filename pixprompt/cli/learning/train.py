@@ -84,6 +84,10 @@ def train(
         )
     saved = _read(config_file) if config_file else TrainConfig()
     config = saved.with_values(**given)
+    if config_file:
+        from ...engine.trust import check_trusted
+
+        check_trusted(config.options(), config_file, except_for=given)
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:

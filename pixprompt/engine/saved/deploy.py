@@ -22,6 +22,7 @@ from ...prompt import Committee, load_committee
 from ...replies import OTHER
 from ..config.train_config import TrainConfig, run_config
 from ..opening import Calls, is_remote, names_hub, open_model, open_querier
+from ..trust import check_trusted
 from .prediction import Picture, Prediction, predictions
 from .saved_prompt import SavedPrompt
 
@@ -206,6 +207,7 @@ def deploy(
     if model is None or isinstance(model, str):
         device = _device(device, model or (config.model.name if config else prompt.model))
         if config is not None and model is None:
+            check_trusted(config.options(), path)
             calls = (calls or Calls()).over(replace(Calls.of(config), ledger=path / "ledger.sqlite"))
         model = _load_model(prompt, config, model, weights, device, calls)
     else:
@@ -327,6 +329,8 @@ def _deploy_adapter(
 
     if model is None or isinstance(model, str):
         weights = weights or (config.model.weights if model is None else None)
+        if model is None:
+            check_trusted(config.options(), path)
         model = open_model(model or config.model.name, weights=weights, device=pick_device(device))
     place, file = device_of(model, device), AdapterFile.read(path / ADAPTER_FILE)
     adapter = file.adapter(model)

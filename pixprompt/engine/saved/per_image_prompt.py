@@ -17,6 +17,7 @@ from ...core import OutputTransform, PromptError
 from ..answers import Pixels, to_images
 from ..config.train_config import run_config
 from ..parts import Parts
+from ..trust import check_trusted
 
 __all__ = ["PerImagePrompt", "load_per_image", "save_coordinator"]
 
@@ -77,6 +78,7 @@ def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
     options, file = run_config(folder).options(), AdapterFile.read(folder / ADAPTER_FILE)
     if "spec" not in file.values:
         raise PromptError(f"{file.path} holds no coordinator; its method is {file.values.get('method')!r}.")
+    check_trusted({"encoder": options["encoder"]}, folder)
     encoder, digest = load_encoder(options["encoder"], options["encoder_weights"], device=device)
     coordinator = Coordinator(encoder, CoordinatorSpec.from_json(file.values["spec"]), weights_sha256=digest)
     return PerImagePrompt(coordinator, coordinator.from_tensors(file.tensors), file.values, device=device)
