@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import atexit
 import os
-import signal
 import shutil
+import signal
 import socket
 import tempfile
 import threading

@@ -77,19 +77,23 @@ def test_the_report_says_so_and_loads_nothing(foreign: Path, tmp_path: Path) -> 
     assert not (tmp_path / "trace").exists()
 
 
-def test_a_model_of_the_user_s_own_opens_the_folder(foreign: Path, toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_the_user_s_own_opens_the_folder(
+    foreign: Path, toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
     image = str(toy.images("test")[0])
     assert main(["predict", str(foreign), "--model", toy.model(), image]) == 0
     assert main(["predict", str(foreign), image]) == 2  # that was about one call
 
 
-def test_the_word_is_about_the_code_and_not_about_its_name(foreign: Path, toy: Toy, tmp_path: Path) -> None:
+def test_the_word_is_about_the_code_and_not_about_its_name(
+    foreign: Path, toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trust(toy.model())
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     shutil.copy(tmp_path / f"{toy.module}.py", elsewhere)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(ConfigError, match=r"elsewhere.*code to run"):
-        patch.chdir(elsewhere)
+    monkeypatch.chdir(elsewhere)
+    with pytest.raises(ConfigError, match=r"elsewhere.*code to run"):
         check_trusted({"model": toy.model()}, foreign)
 
 
