@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,8 @@ def train(
             "--resume continues a run as it was configured; only what it may cost can change: "
             f"{', '.join('--' + name.replace('_', '-') for name in FREE)}."
         )
-    saved = _read(config_file) if config_file else TrainConfig()
+    saved = _read(config_file, given) if config_file else TrainConfig()
     config = saved.with_values(**given)
-    if config_file:
-        from ...engine.trust import check_trusted
-
-        check_trusted(config.options(), config_file, except_for=given)
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
@@ -129,8 +125,13 @@ def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any],
     return settled(work, given.get("in_doubt") if resume else None)
 
 
-def _read(path: Path) -> TrainConfig:
-    return TrainConfig.from_json(read_settings(path), source=path)
+def _read(path: Path, given: Mapping[str, Any]) -> TrainConfig:
+    """Reads a saved configuration, whose models need the user's word unless the command line names others."""
+    from ...engine.trust import check_trusted
+
+    saved = TrainConfig.from_json(read_settings(path), source=path)
+    check_trusted(saved.options(), path, except_for=given)
+    return saved
 
 
 def format_ladder(result: Result) -> str:
