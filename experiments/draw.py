@@ -79,7 +79,8 @@ def inside(folder: str) -> Figure:
         axes.set_yticks(range(len(order)), order)
         axes.set_ylim(len(order) - 0.5, -0.5)
         axes.set_title(data)
-        clean(axes, "test accuracy: mean, and each seed")
+        clean(axes, "test accuracy")
+    figure.suptitle("Means, and each seed; VPT by SGD unless it says AdamW", fontsize=10)
     return figure
 
 
