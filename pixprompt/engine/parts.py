@@ -9,39 +9,31 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..backbones.local_features import LocalFeatures
 from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
-from ..data import CanvasSet, Data, ImageSet, load_data, load_images, make_canvases
+from ..data import CanvasSet, Data, ImageSet, load_images, make_canvases
 from ..files import file_sha256
-from ..ledger import max_labels
 from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
 from ..outputs import OUTPUTS, make_output, texts_for, words_for
 from ..seeds import stream
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
-from .config.presets import learns_from_answers, resolve, uses_model_units
-from .config.rules import check_settings
+from .config.presets import uses_model_units
 from .config.train_config import TrainConfig
-from .opening import Calls, open_model
+from .devices import pick_device
 from .report import Reporter
-from .vocabulary import name_labels
+from .run_inputs import open_inputs
 
 __all__ = [
     "Parts",
     "build",
     "canvases_of",
-    "device_of",
     "model_output",
-    "pick_autocast",
-    "pick_device",
     "prompt_canvas",
     "template_of",
 ]
-
-_DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @dataclass(frozen=True)
@@ -57,11 +49,10 @@ class Parts:
     device: str
     weights_sha256: str
     mode: str = "gradients"
-    """How the run learns: "gradients", "answers" or "views" (within a budget), or by a "grid search"."""
+    """See `RunInputs`, as for `words`."""
     floor: float | None = None
     """What a probability of 0 stands for, where the answers have shown how they are rounded."""
     words: tuple[str, ...] = ()
-    """What a zero-shot model is asked about besides the classes."""
     student: LocalFeatures | None = None
     """The local model that learns from what the run pays for."""
     unlabelled: ImageSet | None = None
@@ -74,12 +65,12 @@ class Parts:
 
     @cached_property
     def template(self) -> PixelTemplate:
-        """Of a pixel prompt; methods that reach into the model have none, and never ask for it."""
+        """Of a pixel prompt; white-box methods have none."""
         return template_of(self.config, self.model)
 
     @property
     def starts_plain(self) -> bool:
-        """Whether the first prompt changes nothing, so that the plain answers are the first prompted ones as well."""
+        """Whether the first prompt changes nothing, so that its outputs are the baseline ones."""
         return self.canvas == self.plain and self.template.blend.starts_blank
 
     def facts(self) -> dict[str, Any]:
@@ -109,7 +100,7 @@ class Parts:
 
     @cached_property
     def _encode_text(self) -> Callable[[Sequence[str]], Tensor] | None:
-        """The text side of the encoder that was asked for, or of the model itself; None where there is none."""
+        """The text side of `--text-encoder`, or of the model itself; None where there is none."""
         encoder = (
             load_model(self.config.output.text_encoder, device=self.device)
             if self.config.output.text_encoder
@@ -136,48 +127,23 @@ def build(config: TrainConfig, *, model: Model | None = None, data: Data | None 
         AccessError: The model does not give the gradients that the method needs.
         ConfigError: The settings do not go together.
     """
-    config = config.with_absolute_paths()
-    if config.output.text_encoder and config.output.kind != "semantic":
-        raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
-    if model is None:
-        device = pick_device(config.model.device)
-        model = open_model(config.model.name, weights=config.model.weights, device=device, calls=Calls.of(config))
-    else:
-        if not isinstance(model, Model):
-            raise ConfigError(
-                f"expected a model, got {type(model).__name__}: pixprompt.as_model(it, image_size=...) makes one of a "
-                "net or a function."
-            )
-        device, config = device_of(model, config.model.device), config.with_values(model=model.spec.name, weights=None)
-    by_answers = learns_from_answers(config, model)
-    config = resolve(config, model.spec, by_answers=by_answers)
-    check_settings(config, model, by_answers)
-    if config.search.vocabulary is None and max_labels(model):
-        config = config.with_values(vocabulary="auto")
-    if data is None:
-        data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
-    else:
-        config = config.with_values(data=data.name)
-        if data.seed not in (None, config.seed):
-            raise ConfigError(
-                f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
-                "later evaluation would draw other splits and test on images that were trained on."
-            )
-    model, words = name_labels(model, config.search.vocabulary, data_name=data.name, classes=data.classes)
-    plain, frame = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect), 0
-    if not config.method.white_box and _mode(config, by_answers) != "views":
+    inputs = open_inputs(config, model=model, data=data)
+    config, model, frame = inputs.config, inputs.model, 0
+    device = inputs.device or pick_device(config.model.device)
+    if not config.method.white_box and inputs.mode != "views":
         frame = _frame(config, template_of(config, model))
+    plain = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect)
     return Parts(
         config=config,
         model=model,
         counted=DirectQuerier(model),
-        data=data,
+        data=inputs.data,
         plain=plain,
         canvas=prompt_canvas(plain, frame),
         device=device,
         weights_sha256=file_sha256(config.model.weights) if config.model.weights else "",
-        mode=_mode(config, by_answers),
-        words=words,
+        mode=inputs.mode,
+        words=inputs.words,
         student=_student(config, device),
         unlabelled=load_images(config.search.student_images) if config.search.student_images else None,
     )
@@ -188,12 +154,6 @@ def _student(config: TrainConfig, device: str) -> LocalFeatures | None:
     if search.student is None:
         return None
     return LocalFeatures(load_model(search.student, weights=search.student_weights, device=device))
-
-
-def _mode(config: TrainConfig, by_answers: bool) -> str:
-    if by_answers:
-        return "answers" if config.search.views in (None, "none") else "views"
-    return "grid search" if config.fit.grid_search else "gradients"
 
 
 def model_output(
@@ -273,44 +233,6 @@ def canvases_of(images: ImageSet, canvas: Canvas, workers: int, reporter: Report
     """Makes canvases as a stage of its own, from the cache where it has them."""
     reporter.stage(stage, len(images))
     return make_canvases(images, canvas, workers=workers, on_image=reporter.advance)
-
-
-def pick_device(name: str) -> str:
-    """Resolves "auto", and checks that the device is there.
-
-    Raises:
-        ConfigError: torch does not know or have the device, or it cannot compute.
-    """
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        if torch.device(name).type not in _DEVICES:
-            raise RuntimeError(f"expected one of {', '.join(_DEVICES)}")
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"device {name!r} is not available ({error}). Use --device cpu or auto.") from error
-    return name
-
-
-def device_of(model: Model, wanted: str) -> str:
-    """Returns where a model that a caller brought is; it is not moved.
-
-    Raises:
-        ConfigError: Another device is wanted.
-    """
-    place = model.mean.device if isinstance(model, TorchModel) else torch.device("cpu")
-    if wanted != "auto" and torch.device(pick_device(wanted)).type != place.type:
-        raise ConfigError(f"the model is on {place}, but device {wanted!r} is asked for; move the model first.")
-    return str(place)
-
-
-def pick_autocast(precision: str, device: str) -> torch.dtype | None:
-    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 on GPUs that have it.
-
-    On a CPU float32 is the faster one as soon as freed memory is kept (experiments/benchmarks/train_step.py).
-    """
-    fast_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_gpu) else None
 
 
 def _checked_blend(config: TrainConfig, model: Model) -> Blend:

@@ -9,9 +9,7 @@ from typing import Any
 
 from ..core import ConfigError, Model
 from ..data import Data
-from ..remote import RemoteModel
 from .answers import reproducible
-from .budget.counts import cost
 from .config.train_config import TrainConfig, default_folder, run_config
 from .ladder import make_result, score_ladder
 from .learners.answers_learner import AnswersLearner
@@ -24,6 +22,7 @@ from .parts import Parts, build
 from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
+from .run_inputs import outline
 from .student import describe_student, learn_student
 from .trust import check_trusted, trust_named
 from .vocabulary import describe_labels
@@ -121,12 +120,11 @@ def plan(parts: Parts) -> dict[str, Any]:
         AccessError: The model gives less than the method needs.
         ConfigError: What `train` would refuse.
     """
-    config, data, learner = parts.config, parts.data, LEARNERS[parts.mode](parts)
+    learner = LEARNERS[parts.mode](parts)
     queries = learner.queries()
     total = queries.pop("total", None) or sum(queries.values())
     return {
-        "config": config.to_json(),
-        "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        **outline(parts.config, parts.model, parts.data, total),
         "parameters": learner.num_params,
         "queries": {**queries, "total": total},
         "outlook": [
@@ -134,17 +132,4 @@ def plan(parts: Parts) -> dict[str, Any]:
             *describe_student(parts, queries.get("student", 0)),
             *learner.outlook(),
         ],
-        "cost": cost(total, config.search.price_per_1000),
-        **({"calls": _calls(parts.model, total, config)} if isinstance(parts.model, RemoteModel) else {}),
-    }
-
-
-def _calls(model: RemoteModel, total: int, config: TrainConfig) -> dict[str, Any]:
-    """Returns how a remote model will be called; requests are at least so many, since the last of a step are fewer."""
-    rest = -(-max(0, total - 1) // model.max_batch)
-    return {
-        "first": "one image alone",
-        "max_batch": model.max_batch,
-        "requests": min(total, 1) + rest,
-        "seconds": None if not config.endpoint.rate else round(total / config.endpoint.rate, 1),
     }

@@ -6,7 +6,7 @@ from ..lazy import lazy_names
 from .catalogue import OUTPUTS as OUTPUTS
 
 if TYPE_CHECKING:
-    from .base import Transform as Transform, pretty as pretty
+    from .base import Transform as Transform
     from .cascade import CascadeOutput as CascadeOutput, SavedCascade as SavedCascade
     from .direct import Direct as Direct
     from .linear.folds import stratified_folds as stratified_folds
@@ -14,6 +14,6 @@ if TYPE_CHECKING:
     from .registry import candidates as candidates, make_output as make_output, output_from_json as output_from_json
     from .saved import SavedOutput as SavedOutput
     from .scores import decimals_of as decimals_of, floor_of as floor_of, to_scores as to_scores
-    from .templates import texts_for as texts_for, words_for as words_for
+    from .templates import pretty as pretty, texts_for as texts_for, words_for as words_for
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

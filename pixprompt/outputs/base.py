@@ -17,7 +17,7 @@ from ..core import AnswerKind, ConfigError, ModelSpec, RangeError, ShapeError
 from .saved import array_from_json
 from .scores import to_scores
 
-__all__ = ["CLASSIFIER", "Setup", "Transform", "pretty", "tensor_from_json", "tensor_to_json"]
+__all__ = ["CLASSIFIER", "Setup", "Transform", "tensor_from_json", "tensor_to_json"]
 
 CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL})
 
@@ -172,11 +172,6 @@ class Transform(ABC):
             raise ConfigError(
                 f"the output transform {self.kind!r} learns from labelled answers; call refit(outputs, labels) first."
             )
-
-
-def pretty(name: str) -> str:
-    """Returns a class name as it reads in a text: lower-case, with spaces for `_` and `-`."""
-    return name.lower().replace("_", " ").replace("-", " ").strip()
 
 
 def tensor_to_json(tensor: Tensor) -> dict[str, Any]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ..core import ConfigError
-from .base import Setup, pretty
+from .base import Setup
 from .mapping import Mapping, match_greedily
 from .sources import SourceNames
-from .templates import DEFAULT, check_templates
+from .templates import DEFAULT, check_templates, pretty
 from .text import encode_words
 
 __all__ = ["NamesMapping", "SemanticMapping"]

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..core import ConfigError, ModelSpec
 from ..registry import suggest
-from .base import pretty
+from .templates import pretty
 
 __all__ = ["SourceNames", "read_mapping"]
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from ..core import ConfigError
 from ..registry import suggest
-from .base import pretty
 
-__all__ = ["DEFAULT", "ENSEMBLE", "check_templates", "fill", "texts_for", "words_for"]
+__all__ = ["DEFAULT", "ENSEMBLE", "check_templates", "fill", "pretty", "texts_for", "words_for"]
 
 DEFAULT = ("This is a photo of a {}",)
 ENSEMBLE = (
@@ -109,3 +108,8 @@ def _number(name: str) -> str:
     digits = re.search(r"\d+", name)
     known = digits is not None and int(digits[0]) < len(_NUMBERS)
     return _NUMBERS[int(digits[0])] if digits is not None and known else pretty(name)
+
+
+def pretty(name: str) -> str:
+    """Returns a class name as it reads in a text: lower-case, with spaces for `_` and `-`."""
+    return name.lower().replace("_", " ").replace("-", " ").strip()

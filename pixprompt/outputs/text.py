@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from ..core import AnswerKind, ConfigError, ModelError, ShapeError
-from .base import Setup, Transform, pretty
-from .templates import DEFAULT, check_templates, fill
+from .base import Setup, Transform
+from .templates import DEFAULT, check_templates, fill, pretty
 
 __all__ = ["TextPrompts", "encode_words"]
 

@@ -10,8 +10,8 @@ from typing import Any
 from ..backbones.origin import backbone_sha256
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
+from ..engine.devices import pick_autocast, pick_device
 from ..engine.fit.gradient import Best, Fit, fit
-from ..engine.parts import pick_autocast, pick_device
 from ..engine.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.run_folder import RunFolder, identity

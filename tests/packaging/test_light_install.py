@@ -134,5 +134,14 @@ def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_fu
                 found.pop("peak_memory_mb", None)
             assert theirs == ours
             assert ours["queries"]
+        plan = ("train", "--dry-run", "--json", "--data", toy.data, "--model", served.url, "--budget", "300")
+        done = light.run(*plan, "--price-per-1000", "2", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert main([*plan, "--price-per-1000", "2"]) == 0
+        ours, theirs = json.loads(capsys.readouterr().out), json.loads(done.stdout)
+        assert (theirs["config"], theirs["counts"]) == (ours["config"], ours["counts"])
+        assert (theirs["queries"], theirs["cost"], theirs["parameters"]) == ({"total": 300}, 0.6, None)
+        assert theirs["calls"]["requests"] >= ours["calls"]["requests"]
+        assert "this needs the package torch" in theirs["outlook"][0]
         again = light.run("ledger", "light-predict.sqlite", "--json", cwd=tmp_path)
         assert json.loads(again.stdout)["answers"] == len(toy.images("test"))

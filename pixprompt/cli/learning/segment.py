@@ -184,7 +184,7 @@ def predict(
     NAME-overlay.png, the image with the labels' colours. An image that cannot be read is named and left out; the exit
     code is then 1.
     """
-    from ...engine.parts import pick_device
+    from ...engine.devices import pick_device
     from ...segmentation import load_segmenter, make_windows
     from ...segmentation.pictures import label_picture, overlay
 

@@ -17,6 +17,7 @@ from ...engine.config.train_config import FREE, TrainConfig, default_folder
 from ...engine.report import Reporter
 from ...engine.result import RUNGS, Result
 from ...engine.trackers import Tracked
+from ...requirements import missing_package
 from ..allocator import keep_freed_memory
 from ..calls import settled
 from ..console import Console
@@ -87,10 +88,7 @@ def train(
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
-        from ...engine.parts import build
-        from ...engine.run import plan
-
-        _print_plan(plan(build(config)), as_json)
+        _print_plan(_plan(config), as_json)
         return
     keep_freed_memory()
     folder = resume or out or default_folder(config)
@@ -112,6 +110,29 @@ def train(
         return
     click.echo(format_ladder(result))
     click.echo("\n".join(f"{name:8} {folder / file}" for name, file in _WRITTEN if (folder / file).exists()))
+
+
+def _plan(config: TrainConfig) -> dict[str, Any]:
+    """Returns the plan of a run; where torch is missing, what is known of one with a remote model."""
+    try:
+        from ...engine.parts import build
+        from ...engine.run import plan
+    except ModuleNotFoundError as error:
+        missing = missing_package(error)
+        if missing is None:
+            raise
+    else:
+        return plan(build(config))
+    from ...engine.run_inputs import open_inputs, outline
+
+    inputs = open_inputs(config)  # a local model ends here, for want of the same package
+    budget = inputs.config.search.budget or 0
+    return {
+        **outline(inputs.config, inputs.model, inputs.data, budget),
+        "parameters": None,
+        "queries": {"total": budget},
+        "outlook": [f"The run takes these queries at most. What they are spent on is not known here: {missing}"],
+    }
 
 
 def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], reporter: Reporter) -> Result:
@@ -179,7 +200,8 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
         return
     counts, queries = planned["counts"], planned["queries"]
     click.echo("images      " + ", ".join(f"{name} {count}" for name, count in counts.items()))
-    click.echo(f"parameters  {planned['parameters']}")
+    if planned["parameters"] is not None:
+        click.echo(f"parameters  {planned['parameters']}")
     for name, count in queries.items():
         what = f"  {PURPOSES[name]}" if name in PURPOSES and "head" in queries else ""
         click.echo(f"queries     {name.replace('_', ' '):14}{count:>10}{what}")

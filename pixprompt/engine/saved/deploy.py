@@ -197,7 +197,7 @@ def deploy(
         return _deploy_adapter(path, config, model, weights, device)
     prompt: SavedPrompt
     if config is not None and config.method.per_image:
-        from ..parts import pick_device
+        from ..devices import pick_device
         from .per_image_prompt import load_per_image
 
         prompt = load_per_image(path, device=pick_device(device))
@@ -271,7 +271,7 @@ def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | Te
 
 
 def _local_device(name: str) -> str:
-    from ..parts import pick_device
+    from ..devices import pick_device
 
     return pick_device(name)
 
@@ -284,7 +284,7 @@ def _device(name: str, model: str) -> str:
 def _device_of(model: Model, name: str) -> str:
     if isinstance(model, remote.RemoteModel):
         return "cpu"
-    from ..parts import device_of
+    from ..devices import device_of
 
     return device_of(model, name)
 
@@ -324,7 +324,7 @@ def _deploy_adapter(
     """Loads an adapter onto the backbone that it was learned in."""
     from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
     from ...models import DirectQuerier
-    from ..parts import device_of, pick_device
+    from ..devices import device_of, pick_device
     from .adapted_model import AdaptedModel, NoPrompt
 
     if model is None or isinstance(model, str):

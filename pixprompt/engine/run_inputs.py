@@ -1,0 +1,122 @@
+"""What a run starts from, checked: its configuration, its model and its data; of a remote model without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from ..core import ConfigError, Model
+from ..data import Data, load_data
+from ..ledger import max_labels
+from ..remote import RemoteModel
+from .budget.counts import cost
+from .config.presets import learns_from_answers, resolve
+from .config.rules import check_settings
+from .config.train_config import TrainConfig
+from .opening import Calls, is_remote, open_model
+from .vocabulary import name_labels
+
+__all__ = ["RunInputs", "open_inputs", "outline"]
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """A configuration with every None filled in that the preset decides, and what it names.
+
+    Attributes:
+        device: Where a local model works; None for a remote one.
+        words: What a zero-shot model is asked about besides the classes.
+        mode: How the run learns: "gradients", "answers" or "views" (within a budget), or by a "grid search".
+    """
+
+    config: TrainConfig
+    model: Model
+    data: Data
+    device: str | None
+    words: tuple[str, ...]
+    mode: str
+
+
+def open_inputs(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> RunInputs:
+    """Opens the model and the data of a run, and checks its settings.
+
+    Args:
+        config: What to open.
+        model: Used instead of `config.model.name`.
+        data: Used instead of `config.data.name`.
+
+    Raises:
+        AccessError: The model does not give what the method needs.
+        ConfigError: The settings do not go together.
+    """
+    config = config.with_absolute_paths()
+    if config.output.text_encoder and config.output.kind != "semantic":
+        raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
+    if model is None:
+        model, device = _open_named(config)
+    else:
+        device = _device_of(model, config)
+        config = config.with_values(model=model.spec.name, weights=None)
+    by_answers = learns_from_answers(config, model)
+    config = resolve(config, model.spec, by_answers=by_answers)
+    check_settings(config, model, by_answers)
+    if config.search.vocabulary is None and max_labels(model):
+        config = config.with_values(vocabulary="auto")
+    if data is None:
+        data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
+    else:
+        config = config.with_values(data=data.name)
+        if data.seed not in (None, config.seed):
+            raise ConfigError(
+                f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
+                "later evaluation would draw other splits and test on images that were trained on."
+            )
+    model, words = name_labels(model, config.search.vocabulary, data_name=data.name, classes=data.classes)
+    return RunInputs(config, model, data, device, words, _mode(config, by_answers))
+
+
+def outline(config: TrainConfig, model: Model, data: Data, num_queries: int) -> dict[str, Any]:
+    """Returns the configuration, the numbers of images, the cost of so many queries, and how a remote model is called.
+
+    A remote model gets at least so many requests, since the last of a step are fewer.
+    """
+    facts = {
+        "config": config.to_json(),
+        "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        "cost": cost(num_queries, config.search.price_per_1000),
+    }
+    if isinstance(model, RemoteModel):
+        facts["calls"] = {
+            "first": "one image alone",
+            "max_batch": model.max_batch,
+            "requests": min(num_queries, 1) + -(-max(0, num_queries - 1) // model.max_batch),
+            "seconds": None if not config.endpoint.rate else round(num_queries / config.endpoint.rate, 1),
+        }
+    return facts
+
+
+def _open_named(config: TrainConfig) -> tuple[Model, str | None]:
+    device = None
+    if not is_remote(config.model.name):
+        from .devices import pick_device
+
+        device = pick_device(config.model.device)
+    calls, weights = Calls.of(config), config.model.weights
+    return open_model(config.model.name, weights=weights, device=device or "cpu", calls=calls), device
+
+
+def _device_of(model: object, config: TrainConfig) -> str:
+    from .devices import device_of
+
+    if not isinstance(model, Model):
+        raise ConfigError(
+            f"expected a model, got {type(model).__name__}: pixprompt.as_model(it, image_size=...) makes one of a "
+            "net or a function."
+        )
+    return device_of(model, config.model.device)
+
+
+def _mode(config: TrainConfig, by_answers: bool) -> str:
+    if by_answers:
+        return "answers" if config.search.views in (None, "none") else "views"
+    return "grid search" if config.fit.grid_search else "gradients"
