@@ -49,7 +49,7 @@ def _noise(path: Path) -> None:
     path.write_bytes(bytes(range(256)) * 8)
 
 
-_VIT = """
+VIT = """
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
@@ -106,7 +106,7 @@ def test_a_damaged_checkpoint(run: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 def test_a_damaged_adapter(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     with open(f"{toy.module}.py", "a") as file:
-        file.write(_VIT)
+        file.write(VIT)
     run = Path("whole")
     assert main(["train", "--model", toy.model("vit"), "--data", toy.data, "--method", "linear", "--epochs", "1",
                  "--out", "whole"]) == 0  # fmt: skip

@@ -21,6 +21,7 @@ from pixprompt.outputs import OUTPUTS
 from pixprompt.registry import Registry
 from pixprompt.templates import TEMPLATES
 
+from .test_damaged_files import VIT
 from .toy import Toy
 
 CODE = '''
@@ -29,6 +30,7 @@ from dataclasses import dataclass
 import torch
 
 from pixprompt.adapters import BarPrompter, Learning, Method, MethodSettings
+from pixprompt.adapters.method import RECIPE
 from pixprompt.outputs.mapping import FirstK
 from pixprompt.settings import option
 
@@ -90,6 +92,7 @@ TINT = Method(
     file="prompt.png",
     answer_defaults={"optimizer": "spsa", "blend": "over", "fit": "shrink", "output": "blm", "loss": "focal"},
 )
+PROBE = Method("probe", "a linear probe", make="pixprompt.adapters.baselines.probes:LinearProbe", defaults=RECIPE)
 number = 3
 '''
 
@@ -164,6 +167,36 @@ def test_a_method_of_ones_own_brings_its_settings(toy: Toy, code: str, capsys: p
     assert Path("run/prompt.png").exists()
     capsys.readouterr()
     assert main(["--load", f"{code}:TINT", "evaluate", "run", "--json"]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "model", "options"),
+    [
+        ("TINT", "scores", ["--size", "4", "--budget", "900", "--strength", "2", "--test-images", "10"]),
+        ("PROBE", "vit", ["--epochs", "2"]),
+    ],
+)
+def test_a_run_of_a_method_of_ones_own_is_resumed_where_the_user_names_it(
+    toy: Toy, code: str, name: str, model: str, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open(f"{toy.module}.py", "a") as file:
+        file.write(VIT)
+    run, method = Path("run"), f"{code}:{name}"
+    with patch.dict(vars(METHODS)):
+        command = ["train", "--model", toy.model(model), "--data", toy.data, "--method", method]
+        assert main([*command, *options, "--out", "run"]) == 0
+    whole = result_of(run)
+    files = {path.name: path.read_bytes() for path in run.iterdir() if path.suffix in (".png", ".safetensors")}
+    (run / "result.json").unlink()  # as a run that was killed just before its end
+    assert main(["train", "--resume", "run"]) == 2
+    assert f"--load {method}" in last_line(capsys)
+    assert main(["--load", method, "train", "--resume", "run"]) == 0
+    again = result_of(run)
+    assert (again["method"], again["accuracy"], again["parameters"]) == (method, whole["accuracy"], whole["parameters"])
+    for file_name in ("prompt.png", "adapter.safetensors"):
+        assert file_name not in files or (run / file_name).read_bytes() == files[file_name]
+    assert main(["--load", method, "evaluate", "run", "--json"]) == 0
 
 
 @pytest.mark.parametrize(
