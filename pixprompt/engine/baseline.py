@@ -1,4 +1,4 @@
-"""What a model is worth before anything is learned: its answers to labelled images, read by output transforms."""
+"""The accuracy before anything is learned: answers to labelled images, read by output transforms."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ class Baseline:
     Attributes:
         train: Outputs of training images, on the canvas of the model's own setting.
         val: Outputs of validation images, on the same canvas.
-        output: The plain reading, of the first rung.
-        best: The reading that validates best, of the second rung.
-        fallback: What reads the answers where no prompt is kept.
+        output: The output transform of the first rung.
+        best: The output transform that validates best, of the second rung.
+        fallback: The output transform that is saved where no prompt is.
         val_positions: Positions of the validation images, (V,); None for all.
         repeats: How often each labelled image was queried, where answers to the same image differ.
     """

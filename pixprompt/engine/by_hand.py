@@ -24,10 +24,10 @@ from .report import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
 
-__all__ = ["Labelled", "evaluate", "fit"]
+__all__ = ["Labeled", "evaluate", "fit"]
 
 Labels: TypeAlias = "npt.NDArray[Any] | Tensor | list[int]"
-Labelled: TypeAlias = "CanvasDataset | CanvasSet | tuple[npt.NDArray[Any] | Tensor, Labels]"
+Labeled: TypeAlias = "CanvasDataset | CanvasSet | tuple[npt.NDArray[Any] | Tensor, Labels]"
 """A `CanvasDataset`, canvases with labels, or a pair of images and labels (N,).
 
 Images are canvases (N, H, W, 3) uint8, or tensors (N, 3, H, W) in [0, 1], which are rounded to 8 bits.
@@ -36,8 +36,8 @@ Images are canvases (N, H, W, 3) uint8, or tensors (N, 3, H, W) in [0, 1], which
 
 def fit(
     adapter: PixelPrompt | WhiteBox,
-    train: Labelled,
-    val: Labelled | None = None,
+    train: Labeled,
+    val: Labeled | None = None,
     *,
     epochs: int,
     optimizer: str | torch.optim.Optimizer = "adamw",
@@ -131,7 +131,7 @@ def evaluate(source: Any, images: Any = None, labels: Any = None, /, **options: 
     return accuracy(source.output.to("cpu")(answered.outputs), answered.labels)
 
 
-def canvases_of(split: Labelled) -> CanvasSet:
+def canvases_of(split: Labeled) -> CanvasSet:
     """Returns images and labels in one form.
 
     Raises:
@@ -146,11 +146,11 @@ def canvases_of(split: Labelled) -> CanvasSet:
     if isinstance(images, Tensor) and images.is_floating_point():
         check_images(images, (images.shape[-2], images.shape[-1]))
         images = (images.detach() * 255).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-    pixels, numbers = np.asarray(images), np.asarray(labels, dtype=np.int64)
-    if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8 or numbers.shape != (len(pixels),):
+    pixels, targets = np.asarray(images), np.asarray(labels, dtype=np.int64)
+    if pixels.ndim != 4 or pixels.shape[3] != 3 or pixels.dtype != np.uint8 or targets.shape != (len(pixels),):
         raise ShapeError(
-            f"expected canvases (N, H, W, 3) uint8 and N labels, got {pixels.dtype} {pixels.shape} and {numbers.shape}."
+            f"expected canvases (N, H, W, 3) uint8 and N labels, got {pixels.dtype} {pixels.shape} and {targets.shape}."
         )
-    places = np.stack([np.zeros_like(numbers), np.arange(len(numbers))], 1)
+    places = np.stack([np.zeros_like(targets), np.arange(len(targets))], 1)
     rows = CanvasRows([pixels], places, (pixels.shape[1], pixels.shape[2], 3))
-    return CanvasSet(rows, numbers, tuple(map(str, range(len(pixels)))), ())
+    return CanvasSet(rows, targets, tuple(map(str, range(len(pixels)))), ())

@@ -29,15 +29,15 @@ def pick_device(name: str) -> str:
     return name
 
 
-def device_of(model: Model, wanted: str) -> str:
+def device_of(model: Model, name: str) -> str:
     """Returns where a model that a caller brought is; it is not moved.
 
     Raises:
         ConfigError: Another device is wanted.
     """
     place = model.mean.device if isinstance(model, TorchModel) else torch.device("cpu")
-    if wanted != "auto" and torch.device(pick_device(wanted)).type != place.type:
-        raise ConfigError(f"the model is on {place}, but device {wanted!r} is asked for; move the model first.")
+    if name != "auto" and torch.device(pick_device(name)).type != place.type:
+        raise ConfigError(f"the model is on {place}, but device {name!r} is asked for; move the model first.")
     return str(place)
 
 

@@ -1,4 +1,4 @@
-"""The ladder of a run: the test images scored once per rung, whatever was learned, and the result that tells of it."""
+"""The ladder of a run: the test images scored once per rung, whatever was learned, and the result object."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .baseline import Baseline
 from .budget.counts import query_counts
 from .learners.learned import Learned, Solution
 from .result import RUNGS, Result, Score, peak_memory_mb
-from .saved.pictures import Shown, draw_run
-from .saved.prompt_png import empty_prompt, metrics_of
+from .saved.pictures import PreviewSplit, draw_run
+from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
 from .vocabulary import describe_labels
 
-__all__ = ["Kept", "Ladder", "make_result", "score_ladder"]
+__all__ = ["Ladder", "SavedSolution", "make_result", "score_ladder"]
 
 
 @dataclass
@@ -36,12 +36,12 @@ class Ladder:
 
     Attributes:
         rungs: A score for each of `RUNGS`, or None.
-        best: What the run keeps: "prompt", "adapter" or "none".
+        best: What the run saves: "prompt", "adapter" or "none".
         num_test: Test images that were answered without a prompt.
         max_pixel_error: Largest difference in 8-bit steps between images prompted in memory and by the file; None
             where there is nothing to compare.
         notes: What the user should know.
-        kept: What reads the answers from now on, and those that it has read.
+        saved: What the run saves, and the answers that it has read.
     """
 
     rungs: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(RUNGS))
@@ -49,11 +49,11 @@ class Ladder:
     num_test: int = 0
     max_pixel_error: int | None = None
     notes: list[str] = field(default_factory=list)
-    kept: Kept | None = None
+    saved: SavedSolution | None = None
 
 
 @dataclass(frozen=True)
-class Kept:
+class SavedSolution:
     """A prompt file, or the adapter, with its answers to the images of both splits.
 
     Attributes:
@@ -68,105 +68,113 @@ class Kept:
 
 def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned) -> Ladder:
     """Scores the rungs as far as the budget pays for them, and writes the prompt, or the adapter, and the pictures."""
-    ladder, parts, found = Ladder(), session.parts, learned.solution
+    ladder, parts, solution = Ladder(), session.parts, learned.solution
     total = len(parts.data.test) if learned.test_images is None else learned.test_images
     if total:  # an image that cannot be read has no canvas
         total = min(total, len(session.canvases("test", parts.plain).labels))
-    session.reporter.stage("score", total * (1 if found is None or found.is_better is False else 2))
+    session.reporter.stage("score", total * (1 if solution is None or solution.is_better is False else 2))
     plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
     if len(plain.labels) < total:
         ladder.notes.append(f"The budget paid for {len(plain.labels)} of {total} test images.")
     ladder.num_test = int(plain.mask.sum())
     ladder.rungs["no_prompt"] = _score(baseline.output, baseline.val, plain)
     ladder.rungs["output_only"] = _score(baseline.best, baseline.val, plain)
-    kept = None
-    if found is not None:
-        test = _in_memory(session, found, plain)
-        ladder.rungs["prompt_float"] = _score(found.output, found.val, test)
-        kept = _scored(session, baseline, found, test, ladder) if test is not None else None
-    if kept is not None and found is not None:
-        ladder.best = found.name
+    scored = None
+    if solution is not None:
+        test = _in_memory(session, solution, plain)
+        ladder.rungs["prompt_float"] = _score(solution.output, solution.val, test)
+        scored = _score_file(session, baseline, solution, test, ladder) if test is not None else None
+    if scored is not None and solution is not None:
+        ladder.best = solution.name
     else:
-        kept = Kept(empty_prompt(parts, baseline.fallback), baseline.fallback, baseline.val, plain)
-    if kept.prompt is not None:
-        ladder.rungs["prompt_png"] = _score(kept.output, kept.val, kept.test)
-        replace(kept.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
-    elif found is not None and found.write is not None:
-        found.write(session.folder.path / ADAPTER_FILE)
-    ladder.notes += _notes(ladder, found)
-    ladder.kept = kept
-    _draw(session, baseline, learned, ladder, plain, kept)
+        scored = SavedSolution(
+            empty_prompt(parts.plain, baseline.fallback, **origin_of(parts)), baseline.fallback, baseline.val, plain
+        )
+    if scored.prompt is not None:
+        ladder.rungs["prompt_png"] = _score(scored.output, scored.val, scored.test)
+        replace(scored.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
+    elif solution is not None and solution.write is not None:
+        solution.write(session.folder.path / ADAPTER_FILE)
+    ladder.notes += _notes(ladder, solution)
+    ladder.saved = scored
+    _draw(session, baseline, learned, ladder, plain, scored)
     return ladder
 
 
-def _in_memory(session: Session[Querier], found: Solution, plain: Answered) -> Answered | None:
+def _in_memory(session: Session[Querier], solution: Solution, plain: Answered) -> Answered | None:
     """Returns the answers to the test images as learned; None for what is not worth their price."""
-    if found.is_better is False:
+    if solution.is_better is False:
         return None
     chosen = torch.arange(len(plain.labels))
-    if isinstance(found.prompt, Committee):
-        return session.query_pages("test", found.prompt.pages, chosen, replicates=(0,))
-    return found.test or session.query(
-        "test", found.canvas, chosen, prompt=found.prompted, outputs=found.outputs, replicates=(0,), partly=True
+    if isinstance(solution.prompt, Committee):
+        return session.query_pages("test", solution.prompt.pages, chosen, replicates=(0,))
+    return solution.test or session.query(
+        "test",
+        solution.canvas,
+        chosen,
+        prompt=solution.prompted,
+        outputs=solution.outputs,
+        replicates=(0,),
+        partly=True,
     )
 
 
-def _scored(
-    session: Session[Querier], baseline: Baseline, found: Solution, test: Answered, ladder: Ladder
-) -> Kept | None:
+def _score_file(
+    session: Session[Querier], baseline: Baseline, solution: Solution, test: Answered, ladder: Ladder
+) -> SavedSolution | None:
     """Returns what was learned as its file answers; None if that does not validate better than nothing."""
-    if found.prompt is None:
-        return Kept(None, found.output, found.val, test)
-    decided = found.is_better is not None
+    if solution.prompt is None:
+        return SavedSolution(None, solution.output, solution.val, test)
+    decided = solution.is_better is not None
     # Not under its final name while undecided: an interrupted run must not leave a prompt there that was not chosen.
     path = session.folder.path / "prompt.png" if decided else session.folder.checkpoint("candidate.png")
     path.parent.mkdir(exist_ok=True)
-    found.prompt.save(path)
-    if isinstance(found.prompt, Committee):
+    solution.prompt.save(path)
+    if isinstance(solution.prompt, Committee):
         pages = load_committee(path).pages
         answered = session.query_pages("test", pages, torch.arange(len(test.labels)), replicates=(0,))
-        if isinstance(found.output, CascadeOutput) and len(test.labels):
-            full = _score(found.output.full, found.val, answered)
+        if isinstance(solution.output, CascadeOutput) and len(test.labels):
+            full = _score(solution.output.full, solution.val, answered)
             ladder.notes.append(
                 f"Further views are asked only where the first answer leaves doubt. Asked under all {len(pages)} for "
                 f"every image, the test accuracy is {full.test or 0:.3f}."
             )
-        return Kept(found.prompt, found.output, found.val, answered)
+        return SavedSolution(solution.prompt, solution.output, solution.val, answered)
     reread = load(path)
     positions = baseline.val_positions
-    val = session.query("val", found.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
-    is_better = found.is_better
+    val = session.query("val", solution.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
+    is_better = solution.is_better
     if is_better is None:
-        own, none = _score(found.output, val, None), _score(baseline.fallback, baseline.val, None)
+        own, none = _score(solution.output, val, None), _score(baseline.fallback, baseline.val, None)
         is_better = (own.val or 0.0) > (none.val or 0.0)
-    if not is_better and found.prompted is not None:
+    if not is_better and solution.prompted is not None:
         return None
     chosen = torch.arange(len(test.labels))
-    answered = session.query("test", found.canvas, chosen, overlay=reread.overlay, replicates=(0,))
-    if found.prompted is None:
-        trained = _score(found.output, found.val, test)
-        exported = _score(found.output, val, answered)
+    answered = session.query("test", solution.canvas, chosen, overlay=reread.overlay, replicates=(0,))
+    if solution.prompted is None:
+        trained = _score(solution.output, solution.val, test)
+        exported = _score(solution.output, val, answered)
         ladder.notes.append(
             f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, saved as a PNG {exported.test:.3f}."
         )
     elif is_better:
-        ladder.max_pixel_error = _max_pixel_error(session, found, reread, positions, chosen)
-    return Kept(found.prompt, found.output, val, answered) if is_better else None
+        ladder.max_pixel_error = _max_pixel_error(session, solution, reread, positions, chosen)
+    return SavedSolution(solution.prompt, solution.output, val, answered) if is_better else None
 
 
 @torch.no_grad()
 def _max_pixel_error(
-    session: Session[Querier], found: Solution, prompt: Prompt, val: Tensor | None, test: Tensor
+    session: Session[Querier], solution: Solution, prompt: Prompt, val: Tensor | None, test: Tensor
 ) -> int:
     """Returns the largest difference, in 8-bit steps, between images prompted in memory and by the file."""
     largest = 0
     for name, chosen in (("val", val), ("test", test)):
-        pixels = session.canvases(name, found.canvas).pixels
+        pixels = session.canvases(name, solution.canvas).pixels
         positions = np.arange(len(pixels)) if chosen is None else chosen.numpy()
         for part in batches(len(positions)):
             block = np.asarray(pixels[positions[part]])
-            if found.prompted is not None:
-                memory = found.prompted(to_images(block, session.parts.device)).permute(0, 2, 3, 1)
+            if solution.prompted is not None:
+                memory = solution.prompted(to_images(block, session.parts.device)).permute(0, 2, 3, 1)
                 steps = (memory * 255).round().to(torch.int16).cpu()
                 largest = max(largest, int((steps - torch.from_numpy(prompt.overlay(block)).short()).abs().max()))
     return largest
@@ -176,14 +184,14 @@ def _score(output: OutputTransform, val: Answered | None, test: Answered | None)
     return score(output, *(each if each is not None and len(each.labels) else None for each in (val, test)))
 
 
-def _notes(ladder: Ladder, found: Solution | None) -> list[str]:
+def _notes(ladder: Ladder, solution: Solution | None) -> list[str]:
     notes, rungs = [], ladder.rungs
-    if found is not None and ladder.best == "none":
-        how = "better" if found.is_better is None else "clearly better"
+    if solution is not None and ladder.best == "none":
+        how = "better" if solution.is_better is None else "clearly better"
         notes.append(f"No prompt kept: none validates {how} than the images as they are. The saved prompt is empty.")
     only, last = rungs["output_only"], rungs["prompt_png"] or rungs["prompt_float"]
     if only and last and only.val is not None and last.val is not None and only.val > last.val:
-        what = found.name if found is not None else "prompt"
+        what = solution.name if solution is not None else "prompt"
         notes.append(
             f"Without any {what}, output '{only.output}' validates better ({only.val:.3f} against {last.val:.3f}). "
             "It needs all numbers of the model's answers."
@@ -192,35 +200,40 @@ def _notes(ladder: Ladder, found: Solution | None) -> list[str]:
 
 
 def _draw(
-    session: Session[Querier], baseline: Baseline, learned: Learned, ladder: Ladder, plain: Answered, kept: Kept
+    session: Session[Querier],
+    baseline: Baseline,
+    learned: Learned,
+    ladder: Ladder,
+    plain: Answered,
+    scored: SavedSolution,
 ) -> None:
     """Draws the curves, and before and after, on the images that were answered both times."""
-    parts, found, both = session.parts, learned.solution, None
-    shown = None if kept.prompt is None else _shown_page(kept.prompt)
-    if len(plain.labels) == len(kept.test.labels):
-        both = plain.mask & kept.test.mask
+    parts, solution, both = session.parts, learned.solution, None
+    page = None if scored.prompt is None else _first_changed_page(scored.prompt)
+    if len(plain.labels) == len(scored.test.labels):
+        both = plain.mask & scored.test.mask
     before = after = None
     if both is not None and bool(both.any()):
-        canvas = parts.plain if ladder.best == "none" or found is None else found.canvas
-        canvas = shown.canvas if shown is not None else canvas
-        before = Shown(_only(session.canvases("test", parts.plain), both), plain.only(both), baseline.output)
-        after = Shown(_only(session.canvases("test", canvas), both), kept.test.only(both), kept.output)
+        canvas = parts.plain if ladder.best == "none" or solution is None else solution.canvas
+        canvas = page.canvas if page is not None else canvas
+        before = PreviewSplit(_only(session.canvases("test", parts.plain), both), plain.only(both), baseline.output)
+        after = PreviewSplit(_only(session.canvases("test", canvas), both), scored.test.only(both), scored.output)
     names = ("without prompt", "with prompt")
-    if kept.prompt is None:
+    if scored.prompt is None:
         names = (f"without, {baseline.output.kind}", parts.config.method.name)
     draw_run(
         session.folder.path,
         parts.data.classes,
         learned.history,
         metrics_of(ladder.rungs),
-        shown,
+        page,
         names,
         before,
         after,
     )
 
 
-def _shown_page(prompt: Prompt | Committee) -> Prompt:
+def _first_changed_page(prompt: Prompt | Committee) -> Prompt:
     """Returns the first page that changes something."""
     return next((page for page in prompt.pages if not is_plain(page)), prompt.pages[0])
 

@@ -1,4 +1,4 @@
-"""Opening a model by its name or its URL, and the journal through which it is asked."""
+"""Opening a model by its name or its URL, and the journal through which it is queried."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ LEDGER = Path("pixprompt-ledger.sqlite")
 """Where queries are written that belong to no run."""
 _DESCRIBED = "endpoint:"
 QUERIES = 2000
-"""What may be asked of a model behind a URL where nothing is said."""
+"""Of a model behind a URL, where no budget is given."""
 
 
 @dataclass(frozen=True)
 class Calls:
-    """How a model behind a URL is called; None where nothing is said. See `TrainConfig` for each.
+    """How a model behind a URL is called; None for a default. See `TrainConfig` for each.
 
     Attributes:
         ledger: Where queries are written that belong to no run; None for LEDGER in the current folder.
-        budget: Queries that this call may ask, where there is no run.
-        max_requests: Requests that this call may send, likewise.
+        budget: Queries that this call may take, where there is no run.
+        max_requests: Requests that this call may send, where there is no run.
     """
 
     protocol: str | None = None
@@ -73,8 +73,8 @@ class Calls:
         return cls(**{name: config.options()[name] for name in names})
 
     def over(self, other: Calls) -> Calls:
-        """Returns the other one's settings where this one says nothing."""
-        return replace(other, **{name: value for name, value in self._said().items()})
+        """Returns the settings of this one, and the other's where this one has None."""
+        return replace(other, **{name: value for name, value in self._set_values().items()})
 
     def check_idle(self, name: str) -> None:
         """Refuses settings that do nothing for a local model.
@@ -87,7 +87,7 @@ class Calls:
                 option = setting.replace("_", "-")
                 raise ConfigError(f"--{option} goes with a model behind a URL, and {name!r} is none; leave it out.")
 
-    def _said(self) -> dict[str, Any]:
+    def _set_values(self) -> dict[str, Any]:
         values = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: value for name, value in values.items() if value is not None}
 
@@ -106,7 +106,7 @@ def names_hub(name: str) -> bool:
 
 
 def open_model(name: str, *, weights: str | None = None, device: str = "cpu", calls: Calls | None = None) -> Model:
-    """Builds a model from its name, or finds out what a URL says about the model behind it; nothing that costs.
+    """Builds a model from its name, or reads what an endpoint says of the model behind it, which costs nothing.
 
     Args:
         name: As for `load_model`, or http(s)://..., or endpoint:DESCRIPTION for the URL of a description.
@@ -165,8 +165,8 @@ def endpoint_options(text: str | None) -> dict[str, Any]:
     """Reads "name=value,...": whole numbers, true and false, everything else is text, in JSON's quotes or not."""
     options: dict[str, Any] = {}
     for pair in (text or "").split(",") if text else []:
-        name, found, value = pair.partition("=")
-        if not found or not name.strip():
+        name, separator, value = pair.partition("=")
+        if not separator or not name.strip():
             raise ConfigError(f"expected --endpoint-options as name=value,name=value, got {pair.strip()!r} in it.")
         options[name.strip()] = _value(value.strip())
     return options
@@ -203,7 +203,7 @@ def journal_of(
     identity: str = "",
     session_only: bool = False,
 ) -> Journal:
-    """Returns what asks a model, writes every query down and keeps the budget.
+    """Returns what queries a model, writes every query down and keeps to the budget.
 
     Args:
         model: Any.

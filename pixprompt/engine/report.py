@@ -1,4 +1,4 @@
-"""How a run tells what it is doing; the library itself never prints."""
+"""The progress of a run, for whoever wants to show it; the library itself never prints."""
 
 from __future__ import annotations
 

@@ -42,11 +42,11 @@ class Result:
     """The result object of interface.md; `to_json` gives it in that form.
 
     Attributes:
-        best: What the saved PNG holds: "prompt", or "none" where no prompt validated as well or better; "adapter" where
-            a method reached into the model, and no PNG was written.
+        best: What the saved PNG holds: "prompt", or "none" where no prompt validated as well or better; "adapter" of a
+            white-box method, for which no PNG is written.
         max_pixel_difference: Largest difference, in 8-bit steps, between the test images as prompted in memory and
             through the re-read PNG; None where the prompt in memory is not an 8-bit one.
-        adapter: Of such a method: numbers tuned, stored and of the backbone, and the share of the first in the last.
+        adapter: Of a white-box method: parameters tuned, stored and of the backbone, and the first over the last.
         search: Of `--search`: trials, choice and seeds.
         views: Of a race of views: those that were chosen, the evidence for them, and the rungs of the race.
         student: Of `--student`: what the local model learned from, what it reaches alone and in front of the paid one.
@@ -75,13 +75,13 @@ class Result:
     def _repr_html_(self) -> str:
         """Returns the ladder as the table that a notebook shows."""
         rows = "".join(
-            f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{_shown(rung.val)}</td><td>{_shown(rung.test)}</td>"
+            f"<tr><td>{escape(name.replace('_', ' '))}</td><td>{_format(rung.val)}</td><td>{_format(rung.test)}</td>"
             f"<td>{escape(rung.output)}</td></tr>"
             for name, rung in self.accuracy.items()
             if rung is not None
         )
         head = "<tr><th>accuracy</th><th>val</th><th>test</th><th>output</th></tr>"
-        title = f"{self.method} on {self.model}, {self.data}: {self.parameters} numbers"
+        title = f"{self.method} on {self.model}, {self.data}: {self.parameters} parameters"
         return f"<table><caption>{escape(title)}</caption>{head}{rows}</table>"
 
     def to_json(self) -> dict[str, Any]:
@@ -90,7 +90,7 @@ class Result:
         return {"schema": 1, "pixprompt_version": __version__, **values}
 
 
-def _shown(share: float | None) -> str:
+def _format(share: float | None) -> str:
     return "" if share is None else f"{share:.3f}"
 
 
@@ -106,10 +106,10 @@ def read_result(path: Path) -> Result:
             raise PixpromptError(f"{path} has another schema; this version reads schema 1. Update pixprompt.")
         values.pop("pixprompt_version")
         values["classes"] = tuple(values["classes"])
-        for rung, found in values["accuracy"].items():
-            if found is not None:
-                found["ci95"] = found["ci95"] and tuple(found["ci95"])
-                values["accuracy"][rung] = Score(**found)
+        for rung, score in values["accuracy"].items():
+            if score is not None:
+                score["ci95"] = score["ci95"] and tuple(score["ci95"])
+                values["accuracy"][rung] = Score(**score)
         return Result(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PixpromptError(f"{path} is damaged ({error}). Delete it to score the run again.") from error

@@ -82,7 +82,7 @@ class RunFolder:
             temporary.unlink(missing_ok=True)
 
     def check_identity(self, stored: str | None, own: str) -> None:
-        """Makes sure that what an earlier session has left belongs to this run; None is nothing.
+        """Makes sure that what an earlier session wrote belongs to this run; None stands for nothing.
 
         Raises:
             ConfigError: It belongs to another run.

@@ -1,4 +1,4 @@
-"""A run in progress: its parts, its folder, who is queried, and the canvases made so far."""
+"""A run in progress: its parts, its folder, what queries its model, and the canvases made so far."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Session(Generic[Q]):
         parts: Of the run; its test images are those that the budget pays for.
         folder: Where the run is written.
         reporter: Receives the progress.
-        querier: Counts every query, remembers answers where there is a ledger, and keeps the budget.
+        querier: Counts every query, stores the answers where there is a ledger, and keeps to the budget.
         repeats: How often each labelled image is queried; its answers are averaged.
     """
 
@@ -131,7 +131,7 @@ class Session(Generic[Q]):
             batch_size=self.querier.chunk,
             overlay=overlay,
             partly=partly,
-            reporter=self.reporter if outputs else None,  # of its own queries it reports itself
+            reporter=self.reporter if outputs else None,  # `self.outputs` reports its own queries
         )
         self._report_unanswered(canvases, answered, chosen)
         return answered
@@ -172,11 +172,11 @@ class Session(Generic[Q]):
             except ImageError:
                 return None
 
-        made = list(pool.map(make, chosen))
-        readable = [row for row, canvas in enumerate(made) if canvas is not None]
+        canvases = list(pool.map(make, chosen))
+        readable = [row for row, canvas in enumerate(canvases) if canvas is not None]
         rows = torch.full((len(chosen), self.parts.spec.num_outputs), torch.nan)
         if readable:
-            block = page.overlay(np.stack([canvas for canvas in made if canvas is not None]))
+            block = page.overlay(np.stack([canvas for canvas in canvases if canvas is not None]))
             rows[readable] = self.outputs(to_images(block, self.parts.device), replicates=replicates)
         return rows
 

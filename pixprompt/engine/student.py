@@ -31,7 +31,7 @@ def learn_student(
     """Fits the student, writes `student.safetensors` and `student.png`, and returns what the result says of it.
 
     It learns from all labelled training images, whose labels cost nothing, and from the classes that the paid model,
-    under the kept prompt, reads in unlabelled ones.
+    under the saved prompt, reads in unlabelled ones.
 
     Args:
         session: The run in progress.
@@ -44,7 +44,7 @@ def learn_student(
         BudgetError: Those queries are not there any more.
     """
     parts = session.parts
-    if parts.student is None or ladder.kept is None:
+    if parts.student is None or ladder.saved is None:
         return None
     train = _features(session, "train")
     labels = torch.from_numpy(parts.data.train.labels.copy())
@@ -101,14 +101,14 @@ def _features(session: Session[Querier], split: str, chosen: Tensor | None = Non
 
 def _answers(session: Session[Querier], ladder: Ladder, num_queries: int) -> tuple[Tensor, Tensor] | None:
     """Returns features (M, D) of unlabelled images, and the classes (M,) that the paid model reads in them."""
-    parts, kept = session.parts, ladder.kept
-    if parts.unlabelled is None or parts.student is None or kept is None or kept.prompt is None:
+    parts, saved = session.parts, ladder.saved
+    if parts.unlabelled is None or parts.student is None or saved is None or saved.prompt is None:
         return None
     order = torch.randperm(len(parts.unlabelled), generator=stream(parts.config.seed, "student"))
-    chosen = order[: num_queries // len(kept.prompt.pages)]
+    chosen = order[: num_queries // len(saved.prompt.pages)]
     images: ImageSet = parts.unlabelled.subset(chosen.tolist())
     session.reporter.stage("unlabelled", num_queries)
-    paid = session.query_pages(images, kept.prompt.pages, torch.arange(len(images)))
+    paid = session.query_pages(images, saved.prompt.pages, torch.arange(len(images)))
     canvases = canvases_of(
         images, parts.student.canvas, parts.config.data.workers, session.reporter, "student, unlabelled"
     )
@@ -120,22 +120,22 @@ def _answers(session: Session[Querier], ladder: Ladder, num_queries: int) -> tup
     )
     answered = paid.mask[readable]
     outputs = paid.outputs[readable][answered]
-    return features[answered], kept.output.to("cpu")(outputs).argmax(1)
+    return features[answered], saved.output.to("cpu")(outputs).argmax(1)
 
 
 def _evidence(
     session: Session[Querier], ladder: Ladder, output: Any, split: str, positions: Tensor | None
 ) -> Evidence | None:
     """Returns what the student and the paid model make of a split; None where it was not asked about."""
-    kept = ladder.kept
-    answered = None if kept is None else kept.val if split == "val" else kept.test
-    if kept is None or answered is None or not len(answered.labels):
+    saved = ladder.saved
+    answered = None if saved is None else saved.val if split == "val" else saved.test
+    if saved is None or answered is None or not len(answered.labels):
         return None
     chosen = torch.arange(len(answered.labels)) if split == "test" or positions is None else positions
     if len(chosen) != len(answered.labels) or not bool(answered.mask.any()):
         return None
     features, mask = _features(session, split, chosen), answered.mask
-    return Evidence(output(features)[mask], kept.output.to("cpu")(answered.outputs[mask]), answered.labels[mask])
+    return Evidence(output(features)[mask], saved.output.to("cpu")(answered.outputs[mask]), answered.labels[mask])
 
 
 def _held_out(baseline: AnswersBaseline, learned: Learned, ladder: Ladder) -> tuple[Tensor, Tensor]:

@@ -84,7 +84,7 @@ def test_noise_is_measured_on_what_is_made_of_answers() -> None:
     ],
 )
 def test_repeats(within: float, between: float, images: int, left: int | None, expected: int) -> None:
-    found = repeats(Noise(1.0, within, between), images=images, left=left)
+    found = repeats(Noise(1.0, within, between), images=images, num_left=left)
     assert found == expected
     if within and between:
         brought_down = within / found / (within / found + between)
@@ -92,9 +92,9 @@ def test_repeats(within: float, between: float, images: int, left: int | None, e
 
 
 def test_repeats_refuses_nonsense() -> None:
-    assert repeats(Noise(1.0, 9.0, 1.0), images=10, left=None, most=7) == 7
+    assert repeats(Noise(1.0, 9.0, 1.0), images=10, num_left=None, most=7) == 7
     with pytest.raises(RangeError, match="most must be at least 1"):
-        repeats(Noise(0, 0, 0), images=1, left=None, most=0)
+        repeats(Noise(0, 0, 0), images=1, num_left=None, most=0)
 
 
 # Drift ---------------------------------------------------------------------------------------------------------------
@@ -184,9 +184,9 @@ def test_the_same_seed_gives_the_same_verdict() -> None:
 
 def test_shapes_are_checked() -> None:
     good, short, single = torch.rand(2, 4, 3), torch.rand(3, 3), torch.rand(1, 3)
-    with pytest.raises(ShapeError, match="two askings"):
+    with pytest.raises(ShapeError, match="two answers"):
         measure_noise(good[0], short)
-    with pytest.raises(ShapeError, match="two askings"):
+    with pytest.raises(ShapeError, match="two answers"):
         measure_noise(single, single)
-    with pytest.raises(ShapeError, match="two askings"):
+    with pytest.raises(ShapeError, match="two answers"):
         drifted(good[0], good[1], short, generator=seeded(0))

@@ -35,7 +35,7 @@ _VAL_MOST = 500
 """Validation images beyond a fifth of the labelled ones are queried up to this many: standard error 0.02."""
 _PROMPT_LEAST = 500
 _RIVAL_LEAST = 2000
-"""Prompts learn nothing useful in fewer queries, so less is not taken from labelled images that are still unasked."""
+"""Prompts learn nothing useful in fewer queries, so less is not taken from labelled images that are not queried yet."""
 _ANYWAY_LEAST = 100
 _ENOUGH = 1500
 _ENOUGH_PER_CLASS = 50
@@ -45,7 +45,7 @@ _RESERVE_SHARE = 20
 _RESERVE_LEAST = 8
 _START_MOST = 100
 START_LEAST = 30
-"""Fewer images than this cannot tell two starts apart."""
+"""Images per start; on fewer the accuracies of two starts do not differ beyond chance."""
 
 
 @dataclass(frozen=True)
@@ -167,14 +167,12 @@ def allocate(
             prompt = max(prompt, (budget - test - noise) // 2)
             val_pool = min(val_pool, prompt // 4)
         if prompt >= max(1, 4 * val_pool):  # or validation would eat what the search needs
-            head, val = _labelled(
-                budget - test - noise - prompt, num_train, val_pool, 1 if search_anyway else _VAL_FROM
-            )
+            head, val = _labeled(budget - test - noise - prompt, num_train, val_pool, 1 if search_anyway else _VAL_FROM)
             return _with_prompt(Allocation(head, val, noise=noise, test=test - test % 2), prompt, num_starts)
     val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
     test = _test(budget, num_test, test_images, rungs=1)
     noise = _noise(budget - test, num_train)
-    head, val = _labelled(budget - test - noise, num_train, val_pool)
+    head, val = _labeled(budget - test - noise, num_train, val_pool)
     return Allocation(head, val, noise=noise if noise <= head else 0, test=test)
 
 
@@ -185,31 +183,31 @@ def _test(budget: int, num_test: int, test_images: int | None, *, rungs: int) ->
     return share if share // rungs >= min(_TEST_LEAST, num_test) else 0
 
 
-def _noise(left: int, num_train: int) -> int:
-    found = 0 if left < _VAL_FROM else min(_NOISE_MOST, left // _NOISE_SHARE, num_train)
-    return found if found > 1 else 0  # of one image there is nothing to compare with
+def _noise(remaining: int, num_train: int) -> int:
+    images = 0 if remaining < _VAL_FROM else min(_NOISE_MOST, remaining // _NOISE_SHARE, num_train)
+    return images if images > 1 else 0  # of one image there is nothing to compare with
 
 
-def _labelled(left: int, num_train: int, val_pool: int, val_from: int = _VAL_FROM) -> tuple[int, int]:
+def _labeled(remaining: int, num_train: int, val_pool: int, val_from: int = _VAL_FROM) -> tuple[int, int]:
     """Returns head and val: what of the labelled images is answered without a prompt."""
-    labelled = min(left, num_train + val_pool)
-    share = labelled // _VAL_SHARE if labelled >= val_from else 0
-    val = min(val_pool, max(share, labelled - num_train))
-    return labelled - val, val
+    labeled = min(remaining, num_train + val_pool)
+    share = labeled // _VAL_SHARE if labeled >= val_from else 0
+    val = min(val_pool, max(share, labeled - num_train))
+    return labeled - val, val
 
 
-def _prompt(left: int, num_labelled: int, enough: int) -> int:
-    beyond = left - num_labelled
-    if beyond < _PROMPT_LEAST:
-        beyond = 0
-    rival = left - max(enough, 2 * left // 5)
-    return max(beyond, rival if rival >= _RIVAL_LEAST else 0)
+def _prompt(remaining: int, num_labeled: int, enough: int) -> int:
+    after_labels = remaining - num_labeled
+    if after_labels < _PROMPT_LEAST:
+        after_labels = 0
+    rival = remaining - max(enough, 2 * remaining // 5)
+    return max(after_labels, rival if rival >= _RIVAL_LEAST else 0)
 
 
 def _with_prompt(plain: Allocation, prompt: int, num_starts: int) -> Allocation:
     per_start = min(plain.head, _START_MOST, prompt // 5 // max(num_starts, 1))
     start = num_starts * per_start if per_start >= min(START_LEAST, plain.head) else 0
     selection = max(prompt // 4, 2 * plain.val)
-    left = prompt - start - selection
-    final_head = min(plain.head, prompt // 4, left - prompt // 4)
-    return replace(plain, start=start, search=left - final_head, selection=selection, final_head=final_head)
+    remaining = prompt - start - selection
+    final_head = min(plain.head, prompt // 4, remaining - prompt // 4)
+    return replace(plain, start=start, search=remaining - final_head, selection=selection, final_head=final_head)

@@ -55,21 +55,21 @@ def measure_noise(
     differing = float(_differ(first, second).double().mean())
     one, two = (transform(outputs).reshape(len(outputs), -1).double() for outputs in (first, second))
     within = float((one - two).square().sum()) / 2 / len(one)
-    means_apart = float(((one + two) / 2).var(dim=0).sum())  # expected: between + within / 2
-    return Noise(differing, within if differing else 0.0, max(0.0, means_apart - within / 2))
+    variance_of_means = float(((one + two) / 2).var(dim=0).sum())  # expected: between + within / 2
+    return Noise(differing, within if differing else 0.0, max(0.0, variance_of_means - within / 2))
 
 
-def repeats(noise: Noise, *, images: int, left: int | None, most: int = 4) -> int:
+def repeats(noise: Noise, *, images: int, num_left: int | None, most: int = 4) -> int:
     """Returns how often to query each labelled image, averaging the answers.
 
-    Asking N images k times gives a mean of variance (between + within / k) / N, so for N k queries fresh images always
+    N images queried k times give a mean of variance (between + within / k) / N, so for N k queries fresh images always
     beat repeats: a search draws fresh images and never repeats. Repeats pay for the head and for validation when all
     labelled images are queried and queries are left: as many as bring the noise down to a tenth of the variance.
 
     Args:
         noise: Of the answers.
         images: How many images would be queried again.
-        left: Queries left for that; None for no limit.
+        num_left: Queries left for that; None for no limit.
         most: The answer is never larger.
 
     Returns:
@@ -81,9 +81,9 @@ def repeats(noise: Noise, *, images: int, left: int | None, most: int = 4) -> in
     if most < 1:
         raise RangeError(f"most must be at least 1, got {most}.")
     bound = noise.between * _TOLERABLE / (1 - _TOLERABLE)  # for within / k
-    wanted = next((k for k in range(1, most + 1) if noise.within <= bound * k), most)
-    affordable = most if left is None or images == 0 else 1 + max(0, left) // images
-    return min(wanted, affordable)
+    repeats_wanted = next((k for k in range(1, most + 1) if noise.within <= bound * k), most)
+    affordable = most if num_left is None or images == 0 else 1 + max(0, num_left) // images
+    return min(repeats_wanted, affordable)
 
 
 def drifted(first: Tensor, second: Tensor, after: Tensor, *, generator: Generator, level: float = 0.05) -> bool:
@@ -140,6 +140,6 @@ def _differ(first: Tensor, second: Tensor) -> Tensor:
 def _check(first: Tensor, second: Tensor) -> None:
     if first.shape != second.shape or first.ndim != 2 or len(first) < 2:
         raise ShapeError(
-            f"expected two askings (N, S) of the same images, N at least 2, got {tuple(first.shape)} and "
+            f"expected two answers (N, S) of the same images, N at least 2, got {tuple(first.shape)} and "
             f"{tuple(second.shape)}."
         )

@@ -33,8 +33,8 @@ def allocate_views(
     """Divides a budget, the output transform on plain answers first.
 
     The test gets a fifth of the budget where that pays for 50 images, or the whole split, without a prompt and under
-    every view of a committee of the usual size. A few images are asked twice (at most 16) to see noise and drift. The
-    first labelled images are asked without a prompt; the race spends the rest, where it is enough for one.
+    every view of a committee of the usual size. A few images are queried twice (at most 16) to see noise and drift. The
+    first labelled images are queried without a prompt; the race spends the rest, where it is enough for one.
 
     Args:
         budget: Queries, at least 0.
@@ -62,8 +62,8 @@ def allocate_views(
         )
     noise = min(_NOISE_MOST, (budget - test) // _NOISE_SHARE, num_train)
     noise = 2 * noise if noise > 1 else 0
-    left = max(0, budget - test - noise)
-    first = min(num_train, _FIRST_PER_CLASS * max(1, num_classes), left)
-    if not opens(left - first, num_train):
-        return Allocation(head=min(num_train, left), noise=noise // 2, test=min(test, num_test))
-    return Allocation(head=first, search=left - first, noise=noise, test=test)
+    remaining = max(0, budget - test - noise)
+    first = min(num_train, _FIRST_PER_CLASS * max(1, num_classes), remaining)
+    if not opens(remaining - first, num_train):
+        return Allocation(head=min(num_train, remaining), noise=noise // 2, test=min(test, num_test))
+    return Allocation(head=first, search=remaining - first, noise=noise, test=test)

@@ -31,21 +31,21 @@ def grids(config: TrainConfig) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """
     fit = config.fit
     if fit.lr_grid is not None:
-        rates = _numbers("lr_grid", fit.lr_grid)
+        rates = _parse("lr_grid", fit.lr_grid)
     elif scales(config):
         scale = (fit.batch_size or 0) / _REFERENCE_BATCH
         rates = tuple(rate * scale for rate in (_PROMPT_RATES if fit.optimizer == "sgd" else _WEIGHT_RATES))
     else:
         rates = config.method.grid.rates or ()
-    decays = _DECAYS if fit.weight_decay_grid is None else _numbers("weight_decay_grid", fit.weight_decay_grid)
+    decays = _DECAYS if fit.weight_decay_grid is None else _parse("weight_decay_grid", fit.weight_decay_grid)
     return tuple(sorted(rates)), tuple(sorted(decays))
 
 
-def _numbers(name: str, text: str) -> tuple[float, ...]:
+def _parse(name: str, text: str) -> tuple[float, ...]:
     try:
-        numbers = tuple(dict.fromkeys(float(part) for part in text.split(",")))
+        values = tuple(dict.fromkeys(float(part) for part in text.split(",")))
     except ValueError as error:
         raise ConfigError(f"{flag(name)} is numbers joined by commas, got {text!r}.") from error
-    if any(not 0 <= number < float("inf") for number in numbers):
+    if any(not 0 <= value < float("inf") for value in values):
         raise ConfigError(f"{flag(name)}: numbers must be at least 0, got {text!r}.")
-    return numbers
+    return values

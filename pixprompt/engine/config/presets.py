@@ -38,8 +38,8 @@ def learns_from_answers(config: TrainConfig, model: Model) -> bool:
         raise UnknownName(f"unknown optimizer {optimizer!r}.{close} Known: {', '.join(known)}.")
     if optimizer in OPTIMIZERS or config.method.white_box:
         return False
-    asked = optimizer is not None or config.search.budget is not None or config.search.max_cost is not None
-    return asked or config.method.learning is Learning.ANSWERS or model.access < Access.GRADIENTS
+    is_chosen = optimizer is not None or config.search.budget is not None or config.search.max_cost is not None
+    return is_chosen or config.method.learning is Learning.ANSWERS or model.access < Access.GRADIENTS
 
 
 def query_budget(config: TrainConfig) -> int:
@@ -73,17 +73,21 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
     Raises:
         ConfigError: The preset is of another method, or a setting is given twice.
     """
-    given = config.options()
+    options = config.options()
     if by_answers:
         values = {**_ANSWERS, **_answer_defaults(config, spec), "budget": query_budget(config)}
         values["views"] = "auto" if _leaves_views_open(config) else "none"
-        return config.with_values(**{name: value for name, value in values.items() if _is_open(given, name)})
+        return config.with_values(**{name: value for name, value in values.items() if _is_open(options, name)})
     values = _gradient_defaults(config, spec)
-    warmups = [name for name in _WARMUPS if given[name] is not None]
+    warmups = [name for name in _WARMUPS if options[name] is not None]
     if len(warmups) > 1:
         raise ConfigError("--warmup and --warmup-epochs say the same in steps and in epochs; give one of them.")
     return config.with_values(
-        **{name: value for name, value in values.items() if given[name] is None and not (warmups and name in _WARMUPS)}
+        **{
+            name: value
+            for name, value in values.items()
+            if options[name] is None and not (warmups and name in _WARMUPS)
+        }
     )
 
 
@@ -94,9 +98,9 @@ def _leaves_views_open(config: TrainConfig) -> bool:
     return config.method.name == "pixel" and config.prompt == PromptSettings() and all(each is None for each in named)
 
 
-def _is_open(given: dict[str, Any], name: str) -> bool:
+def _is_open(options: dict[str, Any], name: str) -> bool:
     """Whether a value is still to be decided; the budget is cut to what money pays for, whatever was given."""
-    return name == "budget" or given[name] is None
+    return name == "budget" or options[name] is None
 
 
 def _answer_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:

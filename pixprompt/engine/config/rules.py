@@ -138,14 +138,14 @@ def _check_search(config: TrainConfig) -> None:
 
 def _check_idle(config: TrainConfig, by_answers: bool) -> None:
     """Refuses settings that would do nothing: whoever gives them believes that they do something."""
-    given, idle, reason = config.options(), [], ""
+    options, idle, reason = config.options(), [], ""
     if not by_answers:
-        idle = [name for name in _BY_ANSWERS if given[name] not in (None, False)]
+        idle = [name for name in _BY_ANSWERS if options[name] not in (None, False)]
         reason = "serves runs that learn from answers alone (--budget)"
     elif config.preset != "default":
         idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"
     else:
-        idle = [name for name in config.method.idle if given[name] is not None]
+        idle = [name for name in config.method.idle if options[name] is not None]
         reason = f"does nothing with method {config.method.name!r}"
     for name, needs in (
         ("surrogate_weights", "surrogate"),
@@ -153,7 +153,7 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
         ("student_weights", "student"),
         ("student_images", "student"),
     ):
-        if given.get(name) is not None and given[needs] is None:
+        if options.get(name) is not None and options[needs] is None:
             idle, reason = [name], f"goes with --{needs}"
     if idle:
         raise ConfigError(f"{flag(idle[0])} {reason}; leave it out.")

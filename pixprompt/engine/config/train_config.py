@@ -123,8 +123,8 @@ class TrainConfig:
             raise ConfigError(f"unknown preset {run.preset!r}.{close} Known: {', '.join(presets())}.")
         for name, value in {"method": method, "preset": run.preset, "seed": run.seed}.items():
             object.__setattr__(self, name, value)
-        for group, given in values.items():
-            object.__setattr__(self, group, classes[group](**given))
+        for group, group_values in values.items():
+            object.__setattr__(self, group, classes[group](**group_values))
 
     def groups(self) -> dict[str, Settings]:
         """Returns the groups, the method's own settings last."""
@@ -181,10 +181,10 @@ def _classes(method: Method) -> dict[str, type[Settings]]:
 
 def _check_foreign(name: str, value: Any, method: Method, known: Iterable[str]) -> None:
     """Refuses an option that the method does not have; the default of another method's option says nothing."""
-    others = {other: METHODS[other].settings.options() for other in METHODS.builtin()}
-    having = [options[name] for options in others.values() if name in options]
+    other_options = {other: METHODS[other].settings.options() for other in METHODS.builtin()}
+    having = [options[name] for options in other_options.values() if name in options]
     if not having:
-        names = {*known, *(each for options in others.values() for each in options)}
+        names = {*known, *(each for options in other_options.values() for each in options)}
         raise ConfigError(f"unknown setting {name!r}.{suggest(name, names)}")
     if value != having[0].default:
         raise idle_option(name, method)

@@ -1,4 +1,4 @@
-"""Making and fitting an adapter within a run: what a plain run and every trial of a grid search share."""
+"""Making and fitting an adapter within a run, once or in each trial of a grid search."""
 
 from __future__ import annotations
 

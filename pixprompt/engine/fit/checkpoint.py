@@ -12,21 +12,21 @@ __all__ = ["pack_optimizer", "unpack_optimizer"]
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Splits an optimiser's state into tensors ("optimizer/<parameter>/<name>") and plain numbers."""
-    tensors, numbers = {}, {}
+    tensors, scalars = {}, {}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
             key = f"optimizer/{index}/{name}"
             if isinstance(value, Tensor):
                 tensors[key] = value.clone()  # the optimiser goes on writing to its own
             else:
-                numbers[key] = value
-    return tensors, numbers
+                scalars[key] = value
+    return tensors, scalars
 
 
-def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
+def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
     """Restores what `pack_optimizer` took; the settings of the groups stay those of `optimizer`."""
     state: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *numbers.items()]:
+    for key, value in [*tensors.items(), *scalars.items()]:
         if key.startswith("optimizer/"):
             _, index, name = key.split("/")
             state.setdefault(int(index), {})[name] = value

@@ -1,4 +1,4 @@
-"""Output transforms from answers: which kind serves best, and one that never saw the image that it judges."""
+"""Output transforms from answers: which kind serves best, and one per fold that was fitted without its images."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ def stratified_order(labels: Tensor, seed: int, name: str) -> Tensor:
 class CrossFit:
     """A fitted transform, with one more per fold that was fitted without the images of that fold.
 
-    A head remembers the answers that it was fitted on, so its loss on those images says nothing about a prompt. Every
-    image is judged by the transform of its own fold instead.
+    A head fits the answers that it has seen, so its loss on those images says nothing about a prompt. Every image is
+    read by the transform of its own fold instead.
 
     Attributes:
-        full: Fitted on all answers; what is kept.
+        full: Fitted on all answers; the one that is saved.
         held_out: One transform per fold; empty where the transform learns nothing.
     """
 
@@ -53,16 +53,18 @@ class CrossFit:
         return cls._around(output.refit(answered.outputs, answered.labels), answered, folds, _refit)
 
     def refit(self, answered: Answered, folds: Tensor) -> CrossFit:
-        """Fits on other answers, in a hurry: a head keeps the strength of its penalty."""
-        return self._around(_refit_alike(self.full, answered.outputs, answered.labels), answered, folds, _refit_alike)
+        """Fits on other answers, quickly: a head keeps the strength of its penalty."""
+        return self._around(
+            _refit_quickly(self.full, answered.outputs, answered.labels), answered, folds, _refit_quickly
+        )
 
     @classmethod
     def _around(cls, full: OutputTransform, answered: Answered, folds: Tensor, refit: _Refit) -> CrossFit:
         parts = []
         for fold in range(int(folds.max()) + 1):
             rest = folds != fold
-            seen = bool(rest.any())
-            parts.append(refit(full, answered.outputs[rest], answered.labels[rest]) if seen else full)
+            has_rest = bool(rest.any())
+            parts.append(refit(full, answered.outputs[rest], answered.labels[rest]) if has_rest else full)
         return cls(full, tuple(parts))
 
     def logits(self, outputs: Tensor, folds: Tensor) -> Tensor:
@@ -81,7 +83,7 @@ def _refit(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTr
     return output.refit(outputs, labels)
 
 
-def _refit_alike(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTransform:
+def _refit_quickly(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTransform:
     return output.refit_alike(outputs, labels) if isinstance(output, LinearHead) else output.refit(outputs, labels)
 
 
@@ -91,7 +93,7 @@ class Choice:
 
     Attributes:
         heads: Fitted, cross-fitted.
-        accuracy: On images that the judging transform had not seen.
+        accuracy: On images that the transform was not fitted on.
         loss: Mean cross-entropy there.
     """
 
@@ -107,7 +109,7 @@ def choose(
 
     Args:
         make: Kind -> a transform that is not fitted yet.
-        kinds: To try; of two alike the earlier wins.
+        kinds: To try; of two that are as good the earlier wins.
         answered: Labelled answers, (N, S); images without an answer do not count.
         folds: (N,), see `outputs.stratified_folds`.
 

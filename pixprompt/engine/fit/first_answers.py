@@ -1,4 +1,4 @@
-"""The first queries of a run by answers: labelled images without a prompt, and what they tell about the model."""
+"""The first queries of a run by answers: labelled images without a prompt, and checks of the model on them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ __all__ = ["FirstAnswers", "NoiseCheck", "check_drift", "check_noise", "query_fi
 
 _COMPARED = 2
 """Images that must be queried twice to tell noise."""
-_MANY_OTHERS = 0.2
+_MOST_OTHERS = 0.2
 _LEAST_SHARE = 1e-3
 """Of the smallest probabilities even the last bits differ in their logarithms; they do not decide what is noise."""
-_LATE = 99
+_LAST_REPLICATE = 99
 """The replicate of the answers at the end; repeats have small numbers."""
 
 
@@ -96,17 +96,17 @@ def query_first(session: Session[Journal], count: int) -> FirstAnswers:
     # Images that are left without an answer take no further part.
     order = torch.cat([chosen[answered.mask], order[len(chosen) :]])
     answered = answered.complete
-    notes = _other_labels(answered, parts.spec.labels or ()) if vocabulary else ()
+    notes = _note_unknown_labels(answered, parts.spec.labels or ()) if vocabulary else ()
     rounded = len(answered.labels) and parts.spec.answer in (AnswerKind.PROBABILITIES, AnswerKind.TOP_K)
     return FirstAnswers(order, folds, answered, floor_of(answered.outputs) if rounded else None, notes)
 
 
-def _other_labels(answered: Answered, labels: tuple[str, ...]) -> tuple[str, ...]:
+def _note_unknown_labels(answered: Answered, labels: tuple[str, ...]) -> tuple[str, ...]:
     """Returns a note where the answers name labels that are not known: nothing can be learned from those."""
     if OTHER not in labels or not len(answered.labels):
         return ()
     share = float((answered.outputs.argmax(1) == labels.index(OTHER)).double().mean())
-    if share <= _MANY_OTHERS:
+    if share <= _MOST_OTHERS:
         return ()
     return (
         f"{share:.0%} of the answers name none of the {len(labels) - 1} known labels. Say which labels the model "
@@ -115,7 +115,7 @@ def _other_labels(answered: Answered, labels: tuple[str, ...]) -> tuple[str, ...
 
 
 def check_noise(
-    session: Session[Journal], first: FirstAnswers, *, count: int, num_labelled: int, left: int
+    session: Session[Journal], first: FirstAnswers, *, count: int, num_labeled: int, num_left: int
 ) -> NoiseCheck | None:
     """Queries a few images twice; None where too few were answered to tell.
 
@@ -123,8 +123,8 @@ def check_noise(
         session: The run in progress.
         first: Its first answers.
         count: Images to query again.
-        num_labelled: Images whose queries would be repeated.
-        left: Queries left for that.
+        num_labeled: Images whose queries would be repeated.
+        num_left: Queries left for that.
     """
     chosen = first.positions[:count]
     again = session.query("train", session.parts.plain, chosen, replicates=(1,), partly=True)
@@ -133,7 +133,7 @@ def check_noise(
         return None
     before = first.answered.outputs[: len(mask)][mask]
     noise = measure_noise(before, again.complete.outputs, transform=_logarithms(session.parts.spec))
-    times = repeats(noise, images=num_labelled, left=left)
+    times = repeats(noise, images=num_labeled, num_left=num_left)
     return NoiseCheck(chosen[: len(mask)][mask], before, again.complete.outputs, times)
 
 
@@ -146,7 +146,7 @@ def _logarithms(spec: ModelSpec) -> Callable[[Tensor], Tensor]:
 
 def check_drift(session: Session[Journal], noise: NoiseCheck) -> bool:
     """Queries once more what was queried twice: a model that changed meanwhile spoils what was learned."""
-    after = session.query("train", session.parts.plain, noise.positions, replicates=(_LATE,), partly=True)
+    after = session.query("train", session.parts.plain, noise.positions, replicates=(_LAST_REPLICATE,), partly=True)
     mask = after.mask
     if len(after.labels) < len(noise.positions) or int(mask.sum()) < _COMPARED:
         return False

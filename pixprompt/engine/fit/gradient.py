@@ -53,11 +53,11 @@ class Best:
 
 @dataclass
 class Fit:
-    """Where a fit stands; what is written to and read from a checkpoint.
+    """The state of a fit, as a checkpoint holds it.
 
     Attributes:
         epoch: Epochs that are done.
-        best: The one that is kept.
+        best: The best of them.
         history: A line per epoch.
         train_seconds: Seconds of training, without validation.
         seconds: Seconds of both, over all sessions.
@@ -108,7 +108,7 @@ class Work(Protocol):
 
 @dataclass
 class GradientFit:
-    """An adapter, its images and its recipe: the `Work` of `fit`.
+    """An adapter, its images and how it is fitted: the `Work` of `fit`.
 
     Attributes:
         module: The adapter.
@@ -155,7 +155,7 @@ class GradientFit:
         device: str,
         autocast: torch.dtype | None = None,
     ) -> GradientFit:
-        """Takes the recipe of a configuration; see the attributes for the rest."""
+        """Takes the settings of a configuration; see the attributes for the rest."""
         optimizer = OPTIMIZERS[config.fit.optimizer or "adam"](
             adapter.parameters(),
             lr=config.fit.lr or 0.0,
@@ -187,7 +187,7 @@ class GradientFit:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
         order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
         places = stream(self.seed, "places", epoch)
-        seen: list[tuple[Tensor, Tensor]] = []
+        batches: list[tuple[Tensor, Tensor]] = []
         self.module.train()
         losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
         for step, chosen in enumerate(self._batches(order), epoch * self.steps):
@@ -197,11 +197,11 @@ class GradientFit:
             outputs, logits, loss = self._step(chosen, labels, places)
             losses, hits = losses + loss * len(chosen), hits + (logits.argmax(1) == labels).sum()
             if self.module.output.refits_in_training:
-                seen.append((outputs, labels))
+                batches.append((outputs, labels))
             self.reporter.advance(len(chosen))
         check_finite(losses, epoch, max(self.rates))
-        if seen:
-            outputs, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+        if batches:
+            outputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
             self.module.output = self.module.output.refit(outputs, labels)
         count = len(self.train.labels)
         return {"train_loss": float(losses) / count, "train_accuracy": float(hits) / count}
@@ -219,13 +219,13 @@ class GradientFit:
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             supervised = self.train.supervised(chosen, places)
-        read = [(share, self.module.output(outputs.float())) for share, outputs in supervised]
-        loss = torch.stack([share * loss_of(self.loss, logits, labels) for share, logits in read]).sum()
+        logits_by_share = [(share, self.module.output(outputs.float())) for share, outputs in supervised]
+        loss = torch.stack([share * loss_of(self.loss, logits, labels) for share, logits in logits_by_share]).sum()
         self.optimizer.zero_grad()
         torch.autograd.backward(loss)
         self.optimizer.step()
         self.module.constrain()
-        return supervised[0][1].detach().float(), read[0][1].detach(), loss.detach()
+        return supervised[0][1].detach().float(), logits_by_share[0][1].detach(), loss.detach()
 
     def validate(self) -> Validated | None:
         """Ranks by accuracy, then by loss, of the 8-bit prompt and in float32."""

@@ -1,4 +1,4 @@
-"""Where a search by answers may start: how the image meets the frame, and in which colour the frame begins."""
+"""Where a search by answers may start: the image shrunk or not, and the colour of the frame."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["SURROGATE_SHARES", "Start", "num_starts", "starts_of"]
 
 SURROGATE_SHARES = (1.0, 0.5)
 """Of a prompt learned on a surrogate that are tried: elsewhere it is often right in direction, but too strong."""
-_COLOURS = {"black": 0.0, "grey": 0.5, "white": 1.0}
+_COLORS = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ def starts_of(parts: Parts) -> list[Start]:
     starts = [Start("normal" if config.prompt.start == "normal" else "flat", own, fits[0], blank)]
     if config.prompt.start is None:
         starts += [
-            Start(f"{colour}{', shrunk' if shrink else ''}", _filled(template, value, shrink), shrink)
+            Start(f"{color}{', shrunk' if shrink else ''}", _filled(template, value, shrink), shrink)
             for shrink in fits
-            for colour, value in _COLOURS.items()
+            for color, value in _COLORS.items()
         ]
     distinct: dict[tuple[bool, bytes], Start] = {}
     for start in starts:

@@ -1,4 +1,4 @@
-"""Where a fit gets an adapter's outputs from: the images of a split, or cached features of the frozen part."""
+"""The inputs of a fit: the images of a split, or cached features of an adapter's frozen part."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOST_BYTES = 2**31
 
 
 class TrainInputs(Protocol):
-    """One split, as a fit sees it."""
+    """One split as the inputs of a fit."""
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -110,11 +110,11 @@ class CachedFeatures:
     @torch.no_grad()
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
-        found = []
+        rows = []
         for place in batches(len(self.labels)):
-            found.append(self.adapter.tuned(tuple(part[place].to(self.device) for part in self.parts)).float().cpu())
-            reporter.advance(len(found[-1]))
-        return Answered(torch.cat(found), torch.from_numpy(np.array(self.labels)))
+            rows.append(self.adapter.tuned(tuple(part[place].to(self.device) for part in self.parts)).float().cpu())
+            reporter.advance(len(rows[-1]))
+        return Answered(torch.cat(rows), torch.from_numpy(np.array(self.labels)))
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
         """See `TrainInputs`."""

@@ -1,4 +1,4 @@
-"""What a prompt is learned to minimise."""
+"""Losses."""
 
 from __future__ import annotations
 

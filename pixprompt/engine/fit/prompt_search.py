@@ -1,4 +1,4 @@
-"""Searching for a prompt by answers alone: where to start, and the search from there."""
+"""The search for a prompt by answers alone: where to start, and the search from there."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class SearchTask:
 
     @property
     def search_queries(self) -> int:
-        """What is left for trials; repeats of labelled images are paid from it."""
+        """Queries for trials: repeats of labelled images are paid from the same share."""
         plan = self.allocation
         return plan.search - (self.session.repeats - 1) * (plan.head + plan.val)
 
@@ -65,7 +65,7 @@ class SearchOutcome:
     """What a search ends with.
 
     Attributes:
-        candidate: The prompt that validated best; None where none was looked for, or found.
+        candidate: The prompt that validated best; None without a search, or where none beat its start.
         history: A line per validation.
         notes: What the user should know.
     """
@@ -76,8 +76,8 @@ class SearchOutcome:
 
 
 @dataclass(frozen=True)
-class _TriedStart:
-    """A start with the answers under it, and what a transform fitted on those reads right."""
+class _StartTrial:
+    """A start with the answers under it, and the transform fitted on those."""
 
     start: Start
     prompter: Prompter
@@ -111,49 +111,49 @@ class PromptSearch:
                 None, notes=["No prompt was looked for: every validation image is read right without one."]
             )
         plan, querier = task.allocation, task.session.querier
-        budget, late, notes = querier.budget, plan.test + plan.noise // 2, list[str]()
-        budget.keep = late + plan.final_head
+        budget, reserved, notes = querier.budget, plan.test + plan.noise // 2, list[str]()
+        budget.keep = reserved + plan.final_head
         best, history, validated = None, list[dict[str, float]](), 1
         try:
             begin = querier.distinct
-            tried = self._start(task)
-            notes.append(f"The search started from: {tried.start.name}.")
-            beyond = max(0, querier.distinct - begin - plan.start)
-            search = _search(task, tried, task.search_queries - beyond)
+            trial = self._start(task)
+            notes.append(f"The search started from: {trial.start.name}.")
+            overdrawn = max(0, querier.distinct - begin - plan.start)
+            search = _search(task, trial, task.search_queries - overdrawn)
             history = search.history
-            if not tried.start.blank:
+            if not trial.start.blank:
                 validated += 1
                 task.session.reporter.stage("start", len(task.val_positions))
-                search.best = search.candidate(tried.start.name, tried.x)
+                search.best = search.candidate(trial.start.name, trial.x)
             best = search.best
             notes.append(_run(task, search, validated - 1))
-            budget.keep = late
+            budget.keep = reserved
             best = search.with_final_head(plan.final_head // task.session.repeats)
         except BudgetError as error:
             notes.append(f"The search for a prompt was cut short: {error}")
-        budget.keep = late
+        budget.keep = reserved
         if best is None or best.x is None:
             return SearchOutcome(None, history, notes)
         return SearchOutcome(replace(best, num_validated=len(history) + validated), history, notes)
 
-    def _start(self, task: SearchTask) -> _TriedStart:
+    def _start(self, task: SearchTask) -> _StartTrial:
         """Chooses the start by what a transform fitted under it reads right; a blank one needs no queries."""
         parts, plan, reporter = task.session.parts, task.allocation, task.session.reporter
         several = parts.config.method.learning is Learning.GRADIENTS
         starts = starts_of(parts) if several else [_first_start(parts)]
-        learned = self.surrogate.starts(task.session, task.first, task.choice) if self.surrogate else []
-        starts += learned
+        surrogate_starts = self.surrogate.starts(task.session, task.first, task.choice) if self.surrogate else []
+        starts += surrogate_starts
         each = plan.start // max(1, sum(not start.blank for start in starts))
         if each == 0:  # no answers to choose by
-            return self._try(task, (learned or starts)[0], 0)
+            return self._try(task, (surrogate_starts or starts)[0], 0)
         reporter.stage("starts", plan.start)
-        tried = [self._try(task, start, each) for start in starts]
-        for item in tried:
+        trials = [self._try(task, start, each) for start in starts]
+        for item in trials:
             accuracy, loss = item.choice.accuracy, item.choice.loss
             reporter.note(f"start {item.start.name}: accuracy {accuracy:.3f}, loss {loss:.3f} on {each} answers")
-        return max(tried, key=lambda item: (item.choice.accuracy, -item.choice.loss))
+        return max(trials, key=lambda item: (item.choice.accuracy, -item.choice.loss))
 
-    def _try(self, task: SearchTask, start: Start, each: int) -> _TriedStart:
+    def _try(self, task: SearchTask, start: Start, each: int) -> _StartTrial:
         """Queries the model about `each` images under a start; with 0 the answers without a prompt have to serve."""
         session, first = task.session, task.first
         prompter = self.prompter(start)
@@ -166,11 +166,11 @@ class PromptSearch:
             answered = session.query("train", canvas, first.order[:each], prompt=lambda images: prompter(images, x))
         folds = first.folds[first.order[: len(answered.labels)]]
         (choice,) = choose(session.parts.output, (task.kind,), answered, folds).values()
-        return _TriedStart(start, prompter, x, answered, choice)
+        return _StartTrial(start, prompter, x, answered, choice)
 
 
 def _run(task: SearchTask, search: QuerySearch, validated: int) -> str:
-    """Runs the search, `validated` of whose validations are done already, and returns what it came to."""
+    """Runs the search, some of whose validations are done already, and returns a note on how it ended."""
     if search.generations < 1:
         return "No search: what the budget leaves for it does not pay for one step."
     session = task.session
@@ -203,14 +203,14 @@ def _prompters(parts: Parts) -> Callable[[Start], Prompter]:
     return lambda start: InBasis(template, basis, start.theta)
 
 
-def _search(task: SearchTask, tried: _TriedStart, queries: int) -> QuerySearch:
-    session, first, start = task.session, task.first, tried.start
+def _search(task: SearchTask, trial: _StartTrial, queries: int) -> QuerySearch:
+    session, first, start = task.session, task.first, trial.start
     config = session.parts.config
     # Where nothing changes, the first answers are answers under the start as well, and there are more of them.
-    answered, choice = (first.answered, task.choice) if start.blank else (tried.answered, tried.choice)
+    answered, choice = (first.answered, task.choice) if start.blank else (trial.answered, trial.choice)
     chosen = first.order[: len(answered.labels)]
     refits = choice.heads.full.refits_in_training or config.output.kind == "auto"
-    candidates = _optimizer(config, tried.x, 1).num_candidates
+    candidates = _optimizer(config, trial.x, 1).num_candidates
     batch = min(config.fit.batch_size or max(1, _STEP // candidates), len(first.order))
     generations = queries // (batch * candidates)
     return QuerySearch(
@@ -218,8 +218,8 @@ def _search(task: SearchTask, tried: _TriedStart, queries: int) -> QuerySearch:
         canvas=session.parts.fitted(start.shrink),
         order=first.order,
         val_positions=task.val_positions,
-        prompter=tried.prompter,
-        optimizer=_optimizer(config, tried.x, max(1, generations)),
+        prompter=trial.prompter,
+        optimizer=_optimizer(config, trial.x, max(1, generations)),
         generations=generations,
         readout=OnlineReadout(choice.heads, answered, chosen, first.folds, refits=refits),
         start=task.none,

@@ -1,4 +1,4 @@
-"""When a prompt search should stop before its budget does."""
+"""When a prompt search should stop before its budget is used up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def worth_going_on(
 
     A least-squares line of the loss over the logarithm of the queries, through the later half of the validations, is
     followed to the end of the budget: stochastic search gains about as much from each doubling of its queries. The
-    line is given the benefit of the doubt, `optimism` standard errors of its slope. What it then gains, relative to the
+    slope is taken `optimism` standard errors steeper. What the line then gains, relative to the
     present loss (its value at the last validation), must reach `min_gain`; if fewer queries remain than were spent, the
     same part of it.
 
@@ -39,13 +39,13 @@ def worth_going_on(
     """
     if remaining <= 0:
         return False
-    known = [(queries, loss) for queries, loss in points if math.isfinite(loss) and queries > 0]
-    if len(known) < max(min_points, 3) or known[-1][0] < min_queries:
+    points_so_far = [(queries, loss) for queries, loss in points if math.isfinite(loss) and queries > 0]
+    if len(points_so_far) < max(min_points, 3) or points_so_far[-1][0] < min_queries:
         return True
-    late = known[-max(min_points, 3, math.ceil(len(known) / 2)) :]
-    times = [math.log(queries) for queries, _ in late]
-    present, slope, error = _line(times, [loss for _, loss in late])
-    ratio = remaining / late[-1][0]
+    later = points_so_far[-max(min_points, 3, math.ceil(len(points_so_far) / 2)) :]
+    times = [math.log(queries) for queries, _ in later]
+    present, slope, error = _line(times, [loss for _, loss in later])
+    ratio = remaining / later[-1][0]
     gain = (optimism * error - slope) * math.log1p(ratio)
     return gain >= min_gain * min(ratio, 1.0) * abs(present)
 

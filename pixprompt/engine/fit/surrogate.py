@@ -1,4 +1,4 @@
-"""A prompt learned by gradients on a local model, as a start for the opaque one: local work costs no query."""
+"""A prompt learned by gradients on a local model, as a start for the model that is queried: this costs no query."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Resized:
 
     Args:
         model: Local, with gradients.
-        image_size: (height, width) of the images that come.
+        image_size: (height, width) of the images.
     """
 
     def __init__(self, model: Model, image_size: tuple[int, int]) -> None:
@@ -55,7 +55,7 @@ class Resized:
 
 
 class Mimic:
-    """A local model with a linear head that answers with the target logits that the opaque model was read to give.
+    """A local model with a linear head fitted to the target logits of the queried model.
 
     Args:
         model: Local, with gradients.
@@ -99,14 +99,14 @@ class Surrogate:
         self.model = Resized(model, parts.spec.image_size)
 
     def starts(self, session: Session[Journal], first: FirstAnswers, plain: Choice) -> list[Start]:
-        """Learns a prompt here, and returns it in the strengths that are worth a try on the opaque model.
+        """Learns a prompt locally, and returns it in the strengths that are worth a try on the queried model.
 
         The surrogate reads the images by their labels, with a linear head of its own (`--mimic labels`), or by a linear
-        head that was fitted to the opaque model's answers (`--mimic answers`, as AReS does).
+        head that was fitted to the queried model's answers (`--mimic answers`, as AReS does).
 
         Args:
             session: The run in progress.
-            first: The opaque model's answers without a prompt.
+            first: The queried model's answers without a prompt.
             plain: The output transform that reads them.
         """
         parts, config = session.parts, session.parts.config
@@ -121,7 +121,7 @@ class Surrogate:
     def _learned(self, session: Session[Journal], first: FirstAnswers, plain: Choice, canvas: Canvas) -> Tensor:
         """Runs the gradient engine on the surrogate and returns the last theta, (P,).
 
-        The validation images stay unseen: on them the opaque model will show whether this prompt is worth having.
+        The validation images stay unseen: the queried model is to show on them whether this prompt helps.
         """
         own, defaults = session.parts.config, METHODS["pixel"].defaults
         recipe = {name: defaults[name] for name in ("optimizer", "lr", "warmup", "batch_size")}
@@ -158,19 +158,19 @@ def ridge(features: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     Returns:
         Weight (F, K) and bias (K,), float32.
     """
-    inputs, wanted = features.double(), targets.double()
-    center, mean = inputs.mean(0), wanted.mean(0)
+    inputs, logits = features.double(), targets.double()
+    center, mean = inputs.mean(0), logits.mean(0)
     scale = inputs.std(0).clamp_min(1e-6)
-    inputs, wanted = (inputs - center) / scale, wanted - mean
-    left, values, right = torch.linalg.svd(inputs, full_matrices=False)
+    inputs, logits = (inputs - center) / scale, logits - mean
+    u, values, vh = torch.linalg.svd(inputs, full_matrices=False)
     best, least = _PENALTIES[0], float("inf")
     for penalty in _PENALTIES:
         shrinkage = values**2 / (values**2 + penalty * len(inputs))
-        fitted = (left * shrinkage) @ (left.T @ wanted)
-        leverage = (left**2 @ shrinkage + 1 / len(inputs)).clamp_max(1 - 1e-9)
-        error = float((((wanted - fitted) / (1 - leverage).unsqueeze(1)) ** 2).mean())
+        fitted = (u * shrinkage) @ (u.T @ logits)
+        leverage = (u**2 @ shrinkage + 1 / len(inputs)).clamp_max(1 - 1e-9)
+        error = float((((logits - fitted) / (1 - leverage).unsqueeze(1)) ** 2).mean())
         if error < least:
             best, least = penalty, error
-    solved = right.T @ ((values / (values**2 + best * len(inputs))).unsqueeze(1) * (left.T @ wanted))
+    solved = vh.T @ ((values / (values**2 + best * len(inputs))).unsqueeze(1) * (u.T @ logits))
     weight = solved / scale.unsqueeze(1)
     return weight.float(), (mean - center @ weight).float()

@@ -199,6 +199,6 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             )
             return {fixed: Choice(CrossFit(parts.output(fixed).to("cpu")), 0.0, 0.0)}, notes
         choices = choose(parts.output, kinds, answered, first.folds[first.positions])
-        tried = ", ".join(f"{kind} {choice.accuracy:.3f}" for kind, choice in choices.items())
-        session.reporter.note(f"output transforms, cross-validated on {len(answered.labels)} answers: {tried}")
+        accuracies = ", ".join(f"{kind} {choice.accuracy:.3f}" for kind, choice in choices.items())
+        session.reporter.note(f"output transforms, cross-validated on {len(answered.labels)} answers: {accuracies}")
         return choices, ()

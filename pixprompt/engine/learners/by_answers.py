@@ -24,7 +24,7 @@ from .learned import Learned, Solution
 
 __all__ = ["ByAnswers"]
 
-_NOT_LOOKED = "none {} looked for, since fewer queries than a search needs are left when the output transform has its"
+_NO_SEARCH = "none {} looked for, since fewer queries than a search needs are left when the output transform has its"
 
 
 class ByAnswers(AnswersLearner[AnswersBaseline]):
@@ -65,7 +65,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
     def _why_not(self, verb: str) -> str:
         least = self.least_budget
         enough = "no budget pays for one" if least is None else f"a budget of {least} would pay for one"
-        return f"{_NOT_LOOKED.format(verb)}; {enough}, --search-anyway looks for one now."
+        return f"{_NO_SEARCH.format(verb)}; {enough}, --search-anyway looks for one now."
 
     def measure_baseline(self, session: Session[Journal]) -> AnswersBaseline:
         """See `Learner`; fits the output transforms that may serve, and chooses by cross-validation.
@@ -80,7 +80,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
         if noise and noise.repeats > 1:
             session = replace(session, repeats=noise.repeats)
             first = replace(first, answered=session.query("train", plain, first.positions))
-        choices, more = self._choices(session, first)
+        choices, choice_notes = self._choices(session, first)
         kind, choice = next(iter(choices.items()))
         session.reporter.stage("validate", plan.val)
         labels = torch.from_numpy(self.parts.data.val.labels.copy())
@@ -101,7 +101,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             noise=noise,
             choice=choice,
             kind=kind,
-            notes=(*first.notes, *notes, *more),
+            notes=(*first.notes, *notes, *choice_notes),
             began=began,
         )
 
@@ -111,8 +111,8 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             session,
             first,
             count=plan.noise // (2 if plan.prompt else 1),
-            num_labelled=plan.head + plan.val,
-            left=plan.search // 2,
+            num_labeled=plan.head + plan.val,
+            num_left=plan.search // 2,
         )
         if noise is None or noise.repeats == 1:
             return noise, ()
@@ -123,26 +123,26 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
         plan, querier = self.allocation, session.querier
         parts = replace(session.parts, floor=baseline.first.floor)
         session = replace(session, parts=parts, repeats=baseline.repeats)
-        found = SearchOutcome(None)
+        outcome = SearchOutcome(None)
         if self.search and len(baseline.val.labels):
             task = SearchTask(
                 session, plan, baseline.first, baseline.choice, baseline.kind, baseline.none, baseline.val_positions
             )
-            found = self.search.run(task)
-        notes = [*baseline.notes, *found.notes]
+            outcome = self.search.run(task)
+        notes = [*baseline.notes, *outcome.notes]
         if baseline.noise is not None and plan.prompt:
             querier.budget.keep = plan.test
             if check_drift(session, baseline.noise):
                 notes.append(DRIFT)
         querier.budget.keep = 0
-        best = found.candidate
+        best = outcome.candidate
         solution = self._solution(session, best, best.beats(baseline.none)) if best else None
         return Learned(
             solution=solution,
             num_params=best.prompter.num_params if best and best.prompter else 0,
             num_train=len(baseline.train.labels),
             num_val=len(baseline.val_positions),
-            history=found.history,
+            history=outcome.history,
             notes=[*notes, *self._notes(baseline)],
             images_per_second=querier.queries / max(time.perf_counter() - baseline.began, 1e-9),
             queries={"budget": parts.config.search.budget, "plan": plan.to_json()},

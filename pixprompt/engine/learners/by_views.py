@@ -130,7 +130,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         plan, budget, began = self.allocation, session.querier.budget, time.perf_counter()
         first = query_first(session, plan.head)
         session = replace(session, parts=replace(session.parts, floor=first.floor))
-        noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labelled=0, left=0)
+        noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labeled=0, num_left=0)
         budget.keep = plan.test + plan.noise // 2
         spec, order = session.parts.spec, first.order[: self.num_train]
         pool = AnswerPool(
@@ -241,11 +241,11 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         choices = choose(lambda kind: parts.output(kind, views=num_views), kinds, answered, folds)
         return next(iter(choices.values()))
 
-    def _validated(self, session: Session[Journal], winner: Winner, left: int) -> Tensor:
+    def _validated(self, session: Session[Journal], winner: Winner, num_left: int) -> Tensor:
         """Returns positions of the validation images that what is left pays for, without a prompt and with it."""
         labels = torch.from_numpy(session.parts.data.val.labels.copy())
         price = len({PLAIN, *winner.views})
-        count = min(len(labels), _MOST_VALIDATED, left // price)
+        count = min(len(labels), _MOST_VALIDATED, num_left // price)
         if count < min(_LEAST_VALIDATED, len(labels)):
             count = 0
         return stratified_order(labels, session.parts.config.seed, "val")[:count]

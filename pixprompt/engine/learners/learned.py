@@ -1,4 +1,4 @@
-"""What a run has learned, whatever way it learned it: the border between learning and scoring."""
+"""What a run has learned, by whatever learner: the border between learning and scoring."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class Learner(ABC, Generic[Q, B]):
         """Returns the most queries that a run takes, by purpose."""
 
     def outlook(self) -> list[str]:
-        """Returns what will be looked for with this budget, and what would need another one."""
+        """Returns what this budget pays for, and what would need another one, in sentences."""
         return []
 
     @abstractmethod
@@ -123,7 +123,7 @@ class Learner(ABC, Generic[Q, B]):
         """Opens the run in a folder that is claimed.
 
         Raises:
-            ConfigError: What an earlier session has left there belongs to another run.
+            ConfigError: The folder holds another run.
         """
 
     @abstractmethod

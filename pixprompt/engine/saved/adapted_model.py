@@ -1,9 +1,8 @@
-"""A white-box adapter as a run saved it: a model that answers with target logits, and nothing on the image."""
+"""A white-box adapter as a run saved it: a model that answers with target logits, and an empty prompt."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,9 +10,11 @@ from torch import Tensor
 from ...adapters import AdapterFile, WhiteBox
 from ...canvas import Canvas
 from ...core import Access, AnswerKind, ModelSpec, PromptError
-from ..answers import Pixels
+from ...outputs import Direct
+from ...prompt import Prompt
+from .prompt_png import empty_prompt
 
-__all__ = ["AdaptedModel", "NoPrompt"]
+__all__ = ["AdaptedModel", "prompt_of"]
 
 
 class AdaptedModel:
@@ -38,8 +39,8 @@ class AdaptedModel:
         return self.adapter(images).float()  # type: ignore[no-any-return]
 
 
-class NoPrompt:
-    """The `SavedPrompt` of a white-box adapter: nothing on the image, and what the adapter's file says of itself.
+def prompt_of(file: AdapterFile, num_params: int) -> Prompt:
+    """Returns the prompt beside a white-box adapter: nothing on the image, and what the adapter's file says of itself.
 
     Args:
         file: Of a run.
@@ -48,25 +49,12 @@ class NoPrompt:
     Raises:
         PromptError: The file was saved outside a run, so that it does not say how images become canvases.
     """
-
-    is_empty = True
-
-    def __init__(self, file: AdapterFile, num_params: int) -> None:
-        values = file.values
-        if "canvas" not in values:
-            raise PromptError(f"{file.path} was saved outside a run; load it with pixprompt.load_adapter.")
-        self.canvas = Canvas.from_json(values["canvas"])
-        self.model: str = values["model"]
-        self.weights_sha256: str = values["weights_sha256"]
-        self.seed: int = values["seed"]
-        self.output: dict[str, Any] = {"kind": "head", "classes": values["classes"]}
-        self.num_params = num_params
-
-    @property
-    def pages(self) -> tuple[NoPrompt, ...]:
-        """Itself alone: a committee has several."""
-        return (self,)
-
-    def overlay(self, pixels: Pixels) -> Pixels:
-        """Returns canvases as they are."""
-        return pixels
+    values = file.values
+    if "canvas" not in values:
+        raise PromptError(f"{file.path} was saved outside a run; load it with pixprompt.load_adapter.")
+    return empty_prompt(
+        Canvas.from_json(values["canvas"]),
+        Direct(tuple(values["classes"])),
+        num_params=num_params,
+        **{name: values[name] for name in ("model", "weights_sha256", "seed", "version")},
+    )

@@ -325,7 +325,7 @@ def _deploy_adapter(
     from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
     from ...models import DirectQuerier
     from ..devices import device_of, pick_device
-    from .adapted_model import AdaptedModel, NoPrompt
+    from .adapted_model import AdaptedModel, prompt_of
 
     if model is None or isinstance(model, str):
         weights = weights or (config.model.weights if model is None else None)
@@ -336,7 +336,7 @@ def _deploy_adapter(
     adapter = file.adapter(model)
     if not isinstance(adapter, WhiteBox):
         raise PromptError(f"{file.path} holds a pixel prompt, but the run is of method {config.method.name!r}.")
-    prompt, reader = NoPrompt(file, adapter.num_tuned), TensorReader(adapter.output, place)
+    prompt, reader = prompt_of(file, adapter.num_tuned), TensorReader(adapter.output, place)
     return Deployed(prompt, DirectQuerier(AdaptedModel(adapter)), reader, config, place)
 
 
@@ -351,21 +351,8 @@ def _load_model(
     own = name is None
     if own and config is not None:
         name, weights = config.model.name, weights or config.model.weights
-    if own and config is None and prompt.model.startswith("python:"):
-        raise ConfigError(
-            f"the prompt was learned for {prompt.model}, which is code to run, and a picture must not decide that. "
-            f"If you trust it: --model {shlex.quote(prompt.model)}"
-        )
-    if own and config is None and names_hub(prompt.model):
-        raise ConfigError(
-            f"the prompt was learned for {prompt.model}, a model from a hub, and a picture must not decide what is "
-            f"downloaded. If you trust it: --model {shlex.quote(prompt.model)}"
-        )
-    if own and config is None and is_remote(prompt.model):
-        raise ConfigError(
-            f"the prompt was learned for {prompt.model}, and a picture must not decide where images are sent. "
-            f"If you want to send them there: --model {shlex.quote(prompt.model)}"
-        )
+    if own and config is None:
+        _check_trust(prompt.model)
     if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
         raise ConfigError(
             f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
@@ -376,3 +363,16 @@ def _load_model(
     except UnknownName as error:
         hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
         raise ConfigError(f"{error}{hint}") from error
+
+
+def _check_trust(model: str) -> None:
+    """Refuses a model that only a prompt file names where to open it runs code, downloads something or sends images."""
+    reason = ""
+    if model.startswith("python:"):
+        reason = "which is code to run, and a picture must not decide that. If you trust it"
+    elif names_hub(model):
+        reason = "a model from a hub, and a picture must not decide what is downloaded. If you trust it"
+    elif is_remote(model):
+        reason = "and a picture must not decide where images are sent. If you want to send them there"
+    if reason:
+        raise ConfigError(f"the prompt was learned for {model}, {reason}: --model {shlex.quote(model)}")

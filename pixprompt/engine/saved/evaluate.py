@@ -159,12 +159,12 @@ def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, a
     )
     if pages[0].canvas.fit == "resize" and pages[0].canvas.is_basic:
         plain = pages[0].canvas
-    wanted: list[tuple[str, Canvas, Callable[[Pixels], Pixels] | None]] = []
+    rungs_to_score: list[tuple[str, Canvas, Callable[[Pixels], Pixels] | None]] = []
     if alone and len(pages) == 1:
-        wanted.append(("no_prompt", plain, None))
-    wanted += [("prompt_png", page.canvas, page.overlay) for page in pages]
+        rungs_to_score.append(("no_prompt", plain, None))
+    rungs_to_score += [("prompt_png", page.canvas, page.overlay) for page in pages]
     jobs = []
-    for rung, canvas, overlay in wanted:
+    for rung, canvas, overlay in rungs_to_score:
         for name, images in (("val", data.val), ("test", data.test)):
             reporter.stage(f"read {name}", len(images))
             canvases = make_canvases(images, canvas, workers=workers, on_image=reporter.advance)

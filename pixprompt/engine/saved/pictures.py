@@ -16,14 +16,14 @@ from ...plots import Preview, curves_figure, preview_figure, save_png, student_f
 from ...prompt import Prompt
 from ..answers import Answered
 
-__all__ = ["Shown", "draw_run", "draw_student"]
+__all__ = ["PreviewSplit", "draw_run", "draw_student"]
 
-_SHOWN_IMAGES = 6
+_NUM_IMAGES = 6
 _DPI = 100
 
 
 @dataclass(frozen=True)
-class Shown:
+class PreviewSplit:
     """A split as the preview shows it: canvases, their answers, and how those are read."""
 
     canvases: CanvasSet
@@ -43,8 +43,8 @@ def draw_run(
     metrics: Mapping[str, Any],
     prompt: Prompt | None,
     names: tuple[str, str],
-    before: Shown | None,
-    after: Shown | None,
+    before: PreviewSplit | None,
+    after: PreviewSplit | None,
 ) -> None:
     """Draws `curves.png`, and `preview.png` where there is something to show.
 
@@ -63,7 +63,7 @@ def draw_run(
     if before is None or after is None:
         return
     labels = before.answered.labels
-    chosen = np.unique(np.linspace(0, len(labels) - 1, _SHOWN_IMAGES).astype(int))
+    chosen = np.unique(np.linspace(0, len(labels) - 1, _NUM_IMAGES).astype(int))
     preview = Preview(
         prompt=prompt,
         classes=classes,

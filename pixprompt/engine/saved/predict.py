@@ -33,18 +33,18 @@ def predict(
     """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
 
     Each image is a query under every page of the prompt. What a remote model has answered is in its ledger: a second
-    call yields it without asking. An image that it refuses has an error, the others go on.
+    call yields it without a query. An image that it refuses has an error, the others go on.
 
     Args:
         deployed: From `deploy`.
-        inputs: Image files and folders; all are found before the model is asked anything.
+        inputs: Image files and folders; all are listed before the model is queried.
         top: How many classes to list.
         batch_size: Images per call; None for what suits the model.
         workers: Threads that decode images.
-        reporter: Hears who is asked.
+        reporter: Receives which model is queried.
 
     Raises:
-        BudgetError: A remote model would have to be asked more than the budget allows.
+        BudgetError: A remote model would have to be queried more than the budget allows.
         EndpointError: It refuses several images in a row, or does not answer.
     """
     images = join([load_images(name) for name in inputs])
@@ -79,12 +79,14 @@ def predict_each(
         except ImageError as error:
             return error
 
-    made = list(pool.map(canvases, openers))
-    good = [item for item in made if not isinstance(item, ImageError)]
-    views = [page.overlay(np.stack([item[number] for item in good])) for number, page in enumerate(pages) if good]
-    own = np.stack([item[-1] for item in good]) if good and students else None
-    answers = iter(probabilities(deployed, views, own) if good else [])
-    for item in made:
+    canvas_lists = list(pool.map(canvases, openers))
+    readable = [item for item in canvas_lists if not isinstance(item, ImageError)]
+    views = [
+        page.overlay(np.stack([item[number] for item in readable])) for number, page in enumerate(pages) if readable
+    ]
+    local = np.stack([item[-1] for item in readable]) if readable and students else None
+    answers = iter(probabilities(deployed, views, local) if readable else [])
+    for item in canvas_lists:
         shares = str(item) if isinstance(item, ImageError) else next(answers)
         if isinstance(shares, str):
             yield {"error": shares}

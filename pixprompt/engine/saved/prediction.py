@@ -130,7 +130,7 @@ def predictions(
         EndpointError: The model refused an image; what it answered before is in its ledger.
         ImageError: An image cannot be read; the model was asked about none of its chunk.
     """
-    found = []
+    results = []
     for start in range(0, len(pictures), chunk):
         images = [to_image(picture) for picture in pictures[start : start + chunk]]
         views = [page.overlay(np.stack([page.canvas.make(image) for image in images])) for page in pages]
@@ -142,5 +142,5 @@ def predictions(
                 raise EndpointError(f"image {index} has no answer: {shares}")
             best = int(shares.argmax())
             named = dict(zip(classes, shares.tolist(), strict=True))
-            found.append(Prediction(classes[best], float(shares[best]), named))
-    return found
+            results.append(Prediction(classes[best], float(shares[best]), named))
+    return results

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from ...canvas import Canvas
 from ...core import OutputTransform
 from ...prompt import Prompt
 from ...version import __version__
@@ -31,16 +32,16 @@ def trained_prompt(parts: Parts, theta: Tensor, output: OutputTransform) -> Prom
     )
 
 
-def empty_prompt(parts: Parts, output: OutputTransform) -> Prompt:
-    """Returns the prompt that changes nothing, with an output transform of its own."""
+def empty_prompt(canvas: Canvas, output: OutputTransform, *, num_params: int = 0, **origin: Any) -> Prompt:
+    """Returns the prompt that changes nothing, with an output transform of its own; see `origin_of` for the origin."""
     return Prompt(
-        rgba=np.zeros((*parts.plain.size, 4), np.uint8),
-        canvas=parts.plain,
+        rgba=np.zeros((*canvas.size, 4), np.uint8),
+        canvas=canvas,
         blend="over",
         delta_scale=None,
-        template={"name": "none", "params": {}, "num_params": 0},
+        template={"name": "none", "params": {}, "num_params": num_params},
         output=output.to_json(),
-        **origin_of(parts),
+        **origin,
     )
 
 

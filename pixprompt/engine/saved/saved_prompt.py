@@ -24,7 +24,7 @@ class Page(Protocol):
 
 
 class SavedPrompt(Protocol):
-    """A prompt as it was saved: `Committee`, `PerImagePrompt`, or `NoPrompt` of a white-box adapter."""
+    """A prompt as it was saved: `Committee`, `PerImagePrompt`, or the empty `Prompt` of a white-box adapter."""
 
     @property
     def pages(self) -> Sequence[Page]:
