@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from ..core import ConfigError, RangeError, ShapeError
 
-__all__ = ["ClassifierHead", "drop", "kaiming", "normal"]
+__all__ = ["ClassifierHead", "drop", "drop_per_image", "kaiming", "normal"]
 
 _DROPOUT = 0.1
 _LAST_DEVIATION = 0.01
@@ -101,3 +101,8 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
         generator = Generator(device=values.device).manual_seed(seed)
     mask = torch.rand(values.shape, generator=generator, device=generator.device) >= rate
     return values * mask.to(values) / (1 - rate)
+
+
+def drop_per_image(prompts: Tensor, num_images: int, rate: float, *, generator: Generator | None) -> Tensor:
+    """Prompts (1, R, D) -> the same, or at a rate above 0 with a mask of its own for each image, (N, R, D)."""
+    return drop(prompts.expand(num_images if rate else 1, -1, -1), rate, generator=generator)

@@ -210,7 +210,7 @@ def journal_of(
         ledger: From `open_ledger`.
         budget: Of the run, or of this call.
         calls: How a remote model is called.
-        identity: What, besides its name, tells a local model from others.
+        identity: What, besides its name, distinguishes a local model from others.
         session_only: Whether a remote model counts, and spends of the budget, what this call queries alone.
 
     Raises:

@@ -54,7 +54,7 @@ def train(
     Args:
         config: What to do.
         out: The run directory; new or empty, unless resuming. See `default_folder`.
-        resume: Continue the run in `out` with the configuration saved there, to the numbers of a run never stopped.
+        resume: Continue the run in `out` with the configuration saved there, to the results of a run never stopped.
         changes: Settings of FREE that are other ones now, when resuming.
         reporter: Receives the progress.
         progress: Show it on stderr or in a notebook where there is no reporter.

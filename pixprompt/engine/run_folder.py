@@ -20,7 +20,7 @@ _TEMPORARY = ".*.tmp"
 
 
 def identity(**facts: Any) -> str:
-    """Returns a digest of what the numbers of a run depend on, facts in JSON."""
+    """Returns a digest of what the results of a run depend on, facts in JSON."""
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -22,7 +22,7 @@ _DEFAULTS: dict[str, Any] = {
     "batch_size": 32,
 }
 _SEARCH: dict[str, Any] = {"optimizer": "spsa", "population": 2, "sigma": 0.02, "lr": 0.02}
-"""One pair of trials on many images tells more than many trials on few: a transform that is fitted along needs
+"""One pair of trials on many images is worth more than many trials on few: a transform that is fitted along needs
 answers to many different images, and small trials stay where it can read them."""
 _VP: dict[str, Any] = {
     "blend": "add",

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from ...backbones import ViT
 from ...core import ConfigError
 from ...models import TorchModel
-from ..heads import ClassifierHead, drop
+from ..heads import ClassifierHead, drop, drop_per_image
 from ..whitebox import Parts
 from .attention import aligned_attention
 from .layers import LayerTokens, finish, start
@@ -96,7 +96,7 @@ class ViTSA2VP(SA2VP):
     def _first_prompts(self, num_images: int, generator: Generator | None) -> Tensor:
         """The first map with its position embedding, (1, T', D); (N, T', D) where dropout makes it differ."""
         placed = self.view.norm_pre(_positioned(self.maps[0](), self.view, self.grid))
-        return drop(placed.expand(num_images if self.dropout else 1, -1, -1), self.dropout, generator=generator)
+        return drop_per_image(placed, num_images, self.dropout, generator=generator)
 
     def _run_layer(self, index: int, images: Tensor, prompts: Tensor, generator: Generator | None) -> _Pair:
         layer = self.view.layers[index]

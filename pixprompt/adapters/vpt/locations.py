@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from ...backbones import ViT
 from ...core import ConfigError
-from ..heads import drop
+from ..heads import drop_per_image
 from .layers import insert, run_layers, step
 from .options import VPTOptions
 from .prompts import PromptSets, prompt_bound, uniform
@@ -49,7 +49,7 @@ class Location(nn.Module, ABC):
     def dropped(self, prompts: Tensor, num_images: int, generator: Generator | None) -> Tensor:
         """Prompts (1, R, D) -> the same, or in training mode with dropout one for each image, (N, R, D)."""
         rate = self.options.dropout if self.training else 0.0
-        return drop(prompts.expand(num_images if rate else 1, -1, -1), rate, generator=generator)
+        return drop_per_image(prompts, num_images, rate, generator=generator)
 
 
 class _Nothing(Location):

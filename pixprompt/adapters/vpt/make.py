@@ -39,19 +39,9 @@ def make_vpt(
         classes: K target class names.
         deep: Prompts at every layer, or at `depth` of them; False for the input alone.
         generator: Draws all first parameters; by default one that is seeded with 0.
-        options: None stands for the default.
-            tokens: Prompts per layer, 10 by default; for a ConvNet the pixels on each side, 5 by default, or the
-            channels beneath the image, 1 by default.
-            depth: With `deep`, how many layers have prompts of their own; all by default.
-            depth_from: "bottom" (the default) or "top": where these layers are.
-            shared: The same prompts at all of them.
-            location: Of LOCATIONS, "prepend" by default; "padding" (the default) or "concat-channel" for a ConvNet.
-            pool: What the head reads, of POOLS: CLS of a ViT and image tokens of a Swin by default. (The paper's
-            public code reads "image-and-prompt" of a Swin; see `SwinVPT`.)
-            dropout: Of prompts, in [0, 1); 0.1 for deep and 0 for shallow ones by default.
-            projection: Width of prompts before a learned linear layer; none by default.
-            layout: Of a Swin: "image" by default; "legacy" reproduces a defect of the public code, see
-            `prompted_block`.
+        options: See `VPTOptions` for a ViT and `SwinVPT` for a Swin; None stands for the default. There are 10 tokens
+            per layer, and deep prompts have a dropout of 0.1. For a ConvNet `location` is "padding", with `tokens`
+            pixels on each side (5), or "concat-channel", with `tokens` channels beneath the image (1).
 
     Raises:
         ConfigError: The options do not fit the model, or each other.

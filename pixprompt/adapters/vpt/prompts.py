@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Generator, Tensor, nn
 
-from ..heads import drop, kaiming
+from ..heads import drop_per_image, kaiming
 
 __all__ = ["PromptSets", "prompt_bound", "uniform"]
 
@@ -57,4 +57,4 @@ class PromptSets(nn.Module):
         """Returns the set of a prompted layer, (1, p, D); with dropout one for each image, (N, p, D)."""
         prompts: Tensor = self.projection(self.tokens[index if len(self.tokens) > 1 else 0]).unsqueeze(0)
         rate = self.dropout if self.training else 0.0
-        return drop(prompts.expand(num_images if rate else 1, -1, -1), rate, generator=generator)
+        return drop_per_image(prompts, num_images, rate, generator=generator)

@@ -10,7 +10,7 @@ from torch import Generator, Tensor, nn
 from ...backbones.swin import Swin
 from ...core import ConfigError, RangeError
 from ...models import TorchModel
-from ..heads import ClassifierHead, drop, kaiming
+from ..heads import ClassifierHead, drop_per_image, kaiming
 from ..whitebox import Parts, WhiteBox
 from .prompts import prompt_bound, uniform
 from .swin_block import LAYOUTS, prompted_block
@@ -116,7 +116,7 @@ class SwinVPT(WhiteBox):
         if len(self.projections):
             prompts = self.projections[stage](prompts)
         rate = self.dropout if self.training else 0.0
-        return drop(prompts.expand(num_images if rate else 1, -1, -1), rate, generator=generator)
+        return drop_per_image(prompts, num_images, rate, generator=generator)
 
 
 def _num_sets(view: Swin, deep: bool, depth: int | None) -> int:
@@ -140,7 +140,7 @@ def _check(view: Swin, tokens: int, projection: int | None, pool: str, layout: s
             f"{tokens}."
         )
     if projection is not None and projection < 1:
-        raise ConfigError(f"projection must be 1 or more numbers wide, got {projection}.")
+        raise ConfigError(f"projection must be 1 or more wide, got {projection}.")
     if pool not in SWIN_POOLS:
         raise ConfigError(f"pool of a Swin must be one of {', '.join(SWIN_POOLS)}, got {pool!r}; it has no CLS token.")
     if pool == "prompt" and tokens == 0:

@@ -67,8 +67,8 @@ class Allocation:
     @property
     def total(self) -> int:
         """All of it; never above the budget, and below it where nothing is left that pays."""
-        asked = self.head + self.val + self.noise + self.prompt + self.test + self.student
-        return asked + self.probe + self.reserve
+        parts = (self.head, self.val, self.noise, self.prompt, self.test, self.student, self.probe, self.reserve)
+        return sum(parts)
 
     @property
     def prompt(self) -> int:

@@ -27,7 +27,7 @@ _VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
 
 
 def learns_from_answers(config: TrainConfig, model: Model) -> bool:
-    """Whether the run searches by answers alone: asked for, or all that the model allows.
+    """Whether the run searches by answers alone: by the user's choice, or since the model allows no more.
 
     Raises:
         UnknownName: There is no such optimizer.
@@ -43,7 +43,7 @@ def learns_from_answers(config: TrainConfig, model: Model) -> bool:
 
 
 def query_budget(config: TrainConfig) -> int:
-    """Returns the number of queries that a search by answers may ask.
+    """Returns the number of queries that a search by answers may take.
 
     Raises:
         ConfigError: Money is limited, but a query has no price.

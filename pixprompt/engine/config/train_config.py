@@ -86,7 +86,7 @@ class TrainConfig:
     Attributes:
         method: What is learned.
         preset: What decides where nothing is said.
-        seed: Of splits, order and first numbers.
+        seed: Of splits, order and first parameters.
         adapter: The method's own settings.
 
     Raises:

@@ -11,7 +11,7 @@ __all__ = ["pack_optimizer", "unpack_optimizer"]
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Splits an optimiser's state into tensors ("optimizer/<parameter>/<name>") and plain numbers."""
+    """Splits an optimiser's state into tensors ("optimizer/<parameter>/<name>") and scalars."""
     tensors, scalars = {}, {}
     for index, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():

@@ -138,7 +138,7 @@ def check_noise(
 
 
 def _logarithms(spec: ModelSpec) -> Callable[[Tensor], Tensor]:
-    """Returns what makes outputs the numbers that an output transform reads: logarithms of probabilities."""
+    """Returns what an output transform applies first: the logarithm of probabilities."""
     if spec.answer in (AnswerKind.PROBABILITIES, AnswerKind.TOP_K):
         return lambda outputs: outputs.clamp_min(_LEAST_SHARE).log()
     return lambda outputs: outputs

@@ -38,7 +38,7 @@ class Best:
 
     Attributes:
         epoch: From 1.
-        rank: Its rank; () where nothing is validated, and the last epoch is kept.
+        rank: Its rank; () where nothing is validated, and the last epoch counts.
         scores: What it validated, by the names in the history.
         state: The learned tensors.
         output: The output transform that was learned with them; None where there is none.
@@ -263,7 +263,7 @@ def fit(
         work: What is fitted, on what; its module ends as it was after the last epoch.
         epochs: In all.
         checkpoint: File to resume from and to write after every epoch; None keeps no state on disk.
-        identity: Digest of what the numbers depend on; a checkpoint of another one is refused.
+        identity: Digest of what the results depend on; a checkpoint of another one is refused.
         counted: The counting model of the adapter; its counts are saved and restored with the state.
         on_epoch: Called after every checkpoint.
 
@@ -313,11 +313,11 @@ def _output_of(module: nn.Module) -> OutputTransform | None:
 
 
 def _save(work: Work, state: Fit, path: Path, identity: str) -> None:
-    tensors, numbers = pack_optimizer(work.optimizer)
+    tensors, scalars = pack_optimizer(work.optimizer)
     tensors |= {f"now/{name}": value for name, value in work.module.state_dict().items()}
     values = {name: getattr(state, name) for name in ("epoch", "history", *_COUNTS)}
     output, best = _output_of(work.module), state.best
-    values |= {"identity": identity, "optimizer": numbers, "output": output and output.to_json()}
+    values |= {"identity": identity, "optimizer": scalars, "output": output and output.to_json()}
     if best is not None:
         tensors |= {f"best/{name}": value for name, value in best.state.items()}
         values["best"] = {

@@ -86,7 +86,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         """Divides a budget, the queries included that the model took while it was built.
 
         Raises:
-            ConfigError: It is too small for what is asked.
+            ConfigError: It is too small for the settings.
         """
         probed = probe_queries(self.parts.model)
         reserve = reserve_of(budget) if isinstance(self.parts.model, RemoteModel) else 0

@@ -29,7 +29,7 @@ __all__ = ["ByGradients", "white_box_solution"]
 
 
 class ByGradients(Learner[DirectQuerier, Baseline]):
-    """Epochs over the training images; the one that validates best is kept."""
+    """Epochs over the training images, of which the one that validates best counts."""
 
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ...adapters import WhiteBox
 from ...core import ConfigError, ModelError, PixpromptError
-from ...data import CanvasSet, join
+from ...data import join
 from ...files import make_folder, read_json, write_json
 from ...models import DirectQuerier
 from ..answers import Answered, score
@@ -144,7 +144,7 @@ class ByGridSearch(ByGradients):
     def _train_chosen(
         self, session: Session[DirectQuerier], chosen: dict[str, Any]
     ) -> tuple[Fit, list[Answered], float]:
-        """Trains on train and val for every seed, and keeps the adapter of the first.
+        """Trains on train and val for every seed; `self.adapter` is that of the first.
 
         Returns:
             The fit of the first seed, the test answers by seed, seconds of earlier sessions.
@@ -154,9 +154,9 @@ class ByGridSearch(ByGradients):
             join([data.train, data.val]), parts.plain, config.data.workers, reporter, "read train and val"
         )
         first, state, tests, earlier = self._white_box(), Fit(), list[Answered](), 0.0
-        inputs = self._cached(session, both)
+        inputs = inputs_of(first, both, parts.device, on_images=parts.counted.count, reporter=session.reporter)
         for seed in range(config.seed, config.seed + config.fit.seeds):
-            adapter = new_adapter(parts, seed) if tests else first  # as large as the model, perhaps: only one is kept
+            adapter = new_adapter(parts, seed) if tests else first  # it may be as large as the model
             own = config.with_values(seed=seed, lr=chosen["lr"], weight_decay=chosen["weight_decay"])
             path = session.folder.checkpoint(f"seed-{seed}.safetensors")
             folder, began = None if tests else session.folder, time.perf_counter()
@@ -169,12 +169,6 @@ class ByGridSearch(ByGradients):
             solution = white_box_solution(parts, adapter, None)
             tests.append(session.query("test", parts.plain, outputs=solution.outputs))
         return state, tests, earlier
-
-    def _cached(self, session: Session[DirectQuerier], canvases: CanvasSet) -> TrainInputs:
-        parts = self.parts
-        return inputs_of(
-            self._white_box(), canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter
-        )
 
 
 def _note(search: dict[str, Any]) -> str:

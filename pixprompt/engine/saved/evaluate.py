@@ -57,11 +57,11 @@ def evaluate(
         workers: Threads that decode images.
         price_per_1000: To report the cost.
         reporter: Receives the progress.
-        calls: See `deploy`; of a remote model, what the ledger holds is not asked again.
+        calls: See `deploy`; of a remote model, what the ledger holds is not queried again.
         cascade: See `deploy`.
 
     Raises:
-        BudgetError: A remote model would have to be asked more than the budget allows; what was answered is kept.
+        BudgetError: A remote model would have to be queried more than the budget allows; its answers are in the ledger.
         ConfigError: No data set is named, or its classes are not those of the prompt.
     """
     began, reporter = time.perf_counter(), reporter or Silent()
@@ -173,7 +173,7 @@ def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, a
 
 
 def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> None:
-    """Makes sure, of a remote model, that all of it can be asked, before anything is; says how much that is."""
+    """Makes sure, of a remote model, that the budget pays for all of it, before the first query; reports how much."""
     model = deployed.model
 
     def prompted() -> Iterator[Pixels]:

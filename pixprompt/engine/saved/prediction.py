@@ -128,7 +128,7 @@ def predictions(
 
     Raises:
         EndpointError: The model refused an image; what it answered before is in its ledger.
-        ImageError: An image cannot be read; the model was asked about none of its chunk.
+        ImageError: An image cannot be read; the model was queried about none of its chunk.
     """
     results = []
     for start in range(0, len(pictures), chunk):

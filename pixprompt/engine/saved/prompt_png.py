@@ -56,5 +56,5 @@ def origin_of(parts: Parts) -> dict[str, Any]:
 
 
 def metrics_of(rungs: Mapping[str, Score | None]) -> dict[str, Any]:
-    """Returns the accuracies of the ladder, as the prompt file tells them."""
+    """Returns the accuracies of the ladder, as the prompt file holds them."""
     return {name: {"val": rung.val, "test": rung.test} for name, rung in rungs.items() if rung is not None}
