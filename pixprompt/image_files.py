@@ -25,13 +25,13 @@ def walk(folder: Path, *, on_error: Callable[[OSError], None], skip: Path | None
 
     Args:
         folder: Where to begin; links to folders are followed, each folder is visited once.
-        on_error: Told of every folder that cannot be listed.
+        on_error: Called with the error of every folder that cannot be listed.
         skip: A folder to leave out.
     """
-    seen = {os.path.realpath(folder)} | ({os.path.realpath(skip)} if skip else set())
+    visited = {os.path.realpath(folder)} | ({os.path.realpath(skip)} if skip else set())
     for here, folders, files in os.walk(folder, onerror=on_error, followlinks=True):
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and name != "__MACOSX"]
         real = {name: os.path.realpath(os.path.join(here, name)) for name in folders}
-        folders[:] = [name for name in folders if real[name] not in seen]
-        seen.update(real.values())
+        folders[:] = [name for name in folders if real[name] not in visited]
+        visited.update(real.values())
         yield from (Path(here, name) for name in sorted(files) if is_image_name(name))

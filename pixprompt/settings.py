@@ -41,8 +41,16 @@ def option(
         paths: Prefixes behind which a value is a path; "" where all of it is one.
         files: Prefixes behind which a value is a path where there is such a file, and a name elsewhere.
     """
-    known = {"help": text, "choices": choices, "low": low, "below": below, "name": name, "paths": paths, "files": files}
-    return field(default=default, metadata=known)
+    metadata = {
+        "help": text,
+        "choices": choices,
+        "low": low,
+        "below": below,
+        "name": name,
+        "paths": paths,
+        "files": files,
+    }
+    return field(default=default, metadata=metadata)
 
 
 def flag(name: str) -> str:
@@ -79,10 +87,10 @@ class Settings:
         Raises:
             ConfigError: A name is not a setting.
         """
-        known = {item.name for item in fields(self)}
+        names = {item.name for item in fields(self)}
         for name in values:
-            if name not in known:
-                raise ConfigError(f"unknown setting {name!r}.{suggest(name, known)}")
+            if name not in names:
+                raise ConfigError(f"unknown setting {name!r}.{suggest(name, names)}")
         return replace(self, **values)
 
     def with_absolute_paths(self) -> Self:
@@ -117,14 +125,14 @@ class Settings:
             raise ConfigError(f"{source}: {error}") from error
 
 
-def _check(name: str, value: Any, kind: str, known: Mapping[str, Any]) -> None:
+def _check(name: str, value: Any, kind: str, metadata: Mapping[str, Any]) -> None:
     if not isinstance(value, _TYPES[kind]) or isinstance(value, bool) != (kind == "bool"):
         raise ConfigError(f"{name} must be {_WORDS[kind]}, got {value!r}.")
-    if known["choices"] and value not in known["choices"]:
+    if metadata["choices"] and value not in metadata["choices"]:
         raise ConfigError(
-            f"unknown {name} {value!r}.{suggest(value, known['choices'])} Known: {', '.join(known['choices'])}."
+            f"unknown {name} {value!r}.{suggest(value, metadata['choices'])} Known: {', '.join(metadata['choices'])}."
         )
-    low, below = known["low"], known["below"]
+    low, below = metadata["low"], metadata["below"]
     if low is not None and not low <= value < (math.inf if below is None else below):
         least = f"at least {low}" if below is None else f"at least {low} and below {below}"
         raise ConfigError(f"{name} must be {least}, got {value}.")

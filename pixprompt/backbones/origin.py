@@ -13,7 +13,7 @@ __all__ = ["backbone_sha256", "comes_from"]
 
 
 def comes_from(net: nn.Module, library: str) -> bool:
-    """Whether a net's class, or one above it, belongs to a library; told by its name, so that nothing is imported."""
+    """Whether a net's class, or one above it, belongs to a library, by the name alone: nothing is imported."""
     return any(kind.__module__.partition(".")[0] == library for kind in type(net).__mro__)
 
 
@@ -28,7 +28,7 @@ def backbone_sha256(model: TorchModel, parameters: Iterable[nn.Parameter]) -> st
     """
     counted = {id(parameter) for parameter in parameters}
     others = {id(parameter) for parameter in model.net.parameters()} - counted
-    state = model.net.state_dict(keep_vars=True).items()
-    named = {name: value for name, value in state if isinstance(value, Tensor) and id(value) not in others}
-    named |= {"normalisation mean": model.mean, "normalisation std": model.std}
-    return tensors_sha256({name: value.float() for name, value in named.items()})
+    tensors = model.net.state_dict(keep_vars=True).items()
+    state = {name: value for name, value in tensors if isinstance(value, Tensor) and id(value) not in others}
+    state |= {"normalisation mean": model.mean, "normalisation std": model.std}
+    return tensors_sha256({name: value.float() for name, value in state.items()})

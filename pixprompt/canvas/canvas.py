@@ -52,7 +52,7 @@ class Canvas:
         frame: Width in pixels of the frame that "shrink" leaves free; 0 otherwise.
         resample: A name of FILTERS.
         crop_pct: Share of the resized image that the centre crop keeps, in (0, 1].
-        aspect: "crop" (shorter side fits, centre is kept), "squash" (stretched) or "letterbox" (all is kept).
+        aspect: "crop" (shorter side fits, the center remains), "squash" (stretched) or "letterbox" (all remains).
         fill: RGB of the free frame, of letterbox bars and of the corners that a rotation frees, each 0..255.
         box: (top, left, height, width) in pixels with "place"; what lies outside the canvas is cut off.
         flip: Whether left and right change places, before the rotation.
@@ -79,13 +79,13 @@ class Canvas:
         return cls(spec.image_size, resample=spec.resample, crop_pct=crop_pct, aspect=aspect or spec.aspect)
 
     def __post_init__(self) -> None:
-        for value, known, what in (
+        for value, choices, what in (
             (self.fit, (*FITS, _PLACED), "fit"),
             (self.resample, tuple(FILTERS), "resize filter"),
             (self.aspect, ASPECTS, "aspect"),
         ):
-            if value not in known:
-                raise ConfigError(f"unknown {what} {value!r}.{suggest(value, known)} Known: {', '.join(known)}.")
+            if value not in choices:
+                raise ConfigError(f"unknown {what} {value!r}.{suggest(value, choices)} Known: {', '.join(choices)}.")
         if min(self.size) < 1:
             raise ConfigError(f"a canvas needs at least 1x1 pixels, got {self.size[0]}x{self.size[1]}.")
         if not 0 < self.crop_pct <= 1:
@@ -174,7 +174,7 @@ class Canvas:
     def make(self, image: Image.Image) -> Pixels:
         """Returns the canvas of an RGB image, (H, W, 3) uint8."""
         top, left, height, width = self.image_box
-        inside = self._fitted(_turned(image, self.flip, self.quarter_turns), height, width)
+        inside = self._fit(_flip_and_turn(image, self.flip, self.quarter_turns), height, width)
         if self.oblique_rotation:
             inside = inside.rotate(self.oblique_rotation, FILTERS[self.rotation_filter], fillcolor=self.fill)
         if inside.size == (self.size[1], self.size[0]) and (top, left) == (0, 0):
@@ -183,12 +183,12 @@ class Canvas:
         canvas.paste(inside, (left, top))
         return np.array(canvas)
 
-    def _fitted(self, image: Image.Image, height: int, width: int) -> Image.Image:
+    def _fit(self, image: Image.Image, height: int, width: int) -> Image.Image:
         resample = FILTERS[self.resample]
         # The rounding of torchvision's and timm's Resize and CenterCrop, so that canvases equal theirs to the byte.
         target_height, target_width = self.uncropped(height, width)
         if self.aspect == "squash":
-            return self.tone.apply(_centre(_resized(image, target_width, target_height, resample), height, width))
+            return self.tone.apply(_center_crop(_resized(image, target_width, target_height, resample), height, width))
         if self.aspect == "letterbox":
             scale = min(height / image.height, width / image.width)
             tall, wide = max(1, round(image.height * scale)), max(1, round(image.width * scale))
@@ -196,12 +196,12 @@ class Canvas:
             inside = self.tone.apply(_resized(image, wide, tall, resample))
             boxed.paste(inside, ((width - wide) // 2, (height - tall) // 2))
             return boxed
-        image = _tamed(image, height / width)
+        image = _cut_panorama(image, height / width)
         if image.width * target_height <= image.height * target_width:
             wide, tall = target_width, int(target_width * image.height / image.width)
         else:
             wide, tall = int(target_height * image.width / image.height), target_height
-        return self.tone.apply(_centre(_resized(image, wide, tall, resample), height, width))
+        return self.tone.apply(_center_crop(_resized(image, wide, tall, resample), height, width))
 
     def to_json(self) -> dict[str, Any]:
         """Returns the `canvas` object of a prompt file; boxes, turns and tones only where there are any."""
@@ -223,27 +223,27 @@ class Canvas:
             PromptError: A field is missing, unknown or out of range.
         """
         try:
-            known = dict(values)
-            if known.pop("orientation") != "exif":
+            fields = dict(values)
+            if fields.pop("orientation") != "exif":
                 raise PromptError(f"orientation must be 'exif', got {values['orientation']!r}.")
-            known["resample"] = known.pop("filter")
-            known["size"], known["fill"] = tuple(known["size"]), tuple(known["fill"])
-            if [type(value) for value in (*known["size"], *known["fill"], known["frame"])] != 6 * [int]:
+            fields["resample"] = fields.pop("filter")
+            fields["size"], fields["fill"] = tuple(fields["size"]), tuple(fields["fill"])
+            if [type(value) for value in (*fields["size"], *fields["fill"], fields["frame"])] != 6 * [int]:
                 raise PromptError("size, fill and frame must be 2, 3 and 1 whole numbers.")
-            if "box" in known:
-                known["box"] = tuple(known["box"])
-                if [type(value) for value in known["box"]] != 4 * [int]:
+            if "box" in fields:
+                fields["box"] = tuple(fields["box"])
+                if [type(value) for value in fields["box"]] != 4 * [int]:
                     raise PromptError("a box must be 4 whole numbers.")
-            if type(known.get("flip", False)) is not bool:
-                raise PromptError(f"flip must be true or false, got {known['flip']!r}.")
-            if "tone" in known:
-                known["tone"] = Tone.from_json(known["tone"])
-            return cls(**known)
+            if type(fields.get("flip", False)) is not bool:
+                raise PromptError(f"flip must be true or false, got {fields['flip']!r}.")
+            if "tone" in fields:
+                fields["tone"] = Tone.from_json(fields["tone"])
+            return cls(**fields)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise PromptError(f"the prompt file describes no usable canvas: {error}") from error
 
 
-def _turned(image: Image.Image, flip: bool, quarters: int) -> Image.Image:
+def _flip_and_turn(image: Image.Image, flip: bool, quarters: int) -> Image.Image:
     if flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     turn = _QUARTER[quarters]
@@ -260,14 +260,14 @@ def _resized(image: Image.Image, width: int, height: int, resample: Image.Resamp
     return image if (width, height) == image.size else image.resize((width, height), resample)
 
 
-def _centre(image: Image.Image, height: int, width: int) -> Image.Image:
+def _center_crop(image: Image.Image, height: int, width: int) -> Image.Image:
     top, left = round((image.height - height) / 2), round((image.width - width) / 2)
     return image.crop((left, top, left + width, top + height))
 
 
-def _tamed(image: Image.Image, aspect: float) -> Image.Image:
+def _cut_panorama(image: Image.Image, aspect: float) -> Image.Image:
     """Cuts a panorama before the resize, which would otherwise build a giant image to throw most of it away."""
     limit_tall = round(image.width * aspect * MOST_ASPECT)
     limit_wide = round(image.height / aspect * MOST_ASPECT)
     height, width = min(image.height, max(1, limit_tall)), min(image.width, max(1, limit_wide))
-    return image if (width, height) == image.size else _centre(image, height, width)
+    return image if (width, height) == image.size else _center_crop(image, height, width)

@@ -104,8 +104,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         # Pillow's own conversion clips 16-bit grey at 255 instead of scaling it.
-        grey = np.asarray(image).astype(np.int64).clip(0, 65535)
-        image = Image.fromarray(((grey * 255 + 32767) // 65535).astype(np.uint8))
+        gray = np.asarray(image).astype(np.int64).clip(0, 65535)
+        image = Image.fromarray(((gray * 255 + 32767) // 65535).astype(np.uint8))
     if image.mode == "F":
         raise ImageError("a floating-point image has no known range; save it with 8 or 16 bits.")
     if image.has_transparency_data:

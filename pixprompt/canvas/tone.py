@@ -19,7 +19,7 @@ _CONTRAST = (0.05, 20.0)
 
 @dataclass(frozen=True)
 class Tone:
-    """A tone curve, `c * (x ** gamma - 0.5) + 0.5` of a pixel value x in [0, 1], clamped, then inverted if asked for.
+    """A tone curve, `c * (x ** gamma - 0.5) + 0.5` of a pixel value x in [0, 1], clamped, then perhaps inverted.
 
     Attributes:
         gamma: 0.1 to 10; below 1 brightens.

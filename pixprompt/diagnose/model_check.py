@@ -37,7 +37,7 @@ class ModelCheck:
     """What the model's answers to a few labelled images say; accuracies by cross-validation.
 
     Attributes:
-        asked: Queries spent, including those that probed the form of the answers.
+        queries: Images that the model was queried about, including those that probed the form of the answers.
         images: That could be read; all others are shares of these.
         classes: K.
         accuracy: Without a prompt, with the best output transform that is no head; None where there is no such one.
@@ -46,13 +46,13 @@ class ModelCheck:
         head: With a linear head on the same answers.
         head_ci95: Wilson interval of it.
         known_names: Share of the classes whose name the model knows; None where it has neither labels nor texts.
-        names_by: How that was found out.
+        names_by: How that was measured.
         gradients: Whether a prompt can be learned with gradients.
         train: Labelled images to learn from.
     """
 
     model: str
-    asked: int
+    queries: int
     images: int
     classes: int
     accuracy: float | None
@@ -70,22 +70,22 @@ class ModelCheck:
         return asdict(self)
 
 
-def images_per_class(labelled: int, budget: int | None, num_classes: int, *, asked: int = 0) -> int:
+def images_per_class(labelled: int, budget: int | None, num_classes: int, *, spent: int = 0) -> int:
     """Returns how many labelled images of each class are queried.
 
     Args:
         labelled: Wanted, per class.
         budget: Queries that may be spent, or None.
         num_classes: K.
-        asked: Queries spent before.
+        spent: Queries spent before.
 
     Raises:
         ConfigError: Fewer than two per class are wanted or can be paid.
     """
-    count = labelled if budget is None else min(labelled, (budget - asked) // num_classes)
+    count = labelled if budget is None else min(labelled, (budget - spent) // num_classes)
     if count < _MIN_IMAGES:
-        spent = f", {asked} of them spent to find out how the model answers," if asked else ""
-        limit = f"--labelled {labelled}" if labelled < _MIN_IMAGES else f"a budget of {budget} queries{spent}"
+        probing = f", {spent} of them spent to learn the form of its answers," if spent else ""
+        limit = f"--labelled {labelled}" if labelled < _MIN_IMAGES else f"a budget of {budget} queries{probing}"
         raise ConfigError(
             f"{limit} gives {max(0, count)} images for each of {num_classes} classes; cross-validation needs at least "
             f"{_MIN_IMAGES}, which is {_MIN_IMAGES * num_classes} queries. Raise it, or leave out --model."
@@ -121,11 +121,11 @@ def check_model(
         ModelError: It answers nonsense, or about none of the images.
     """
     model, probe_count = querier.model, probe_queries(querier.model)
-    count = images_per_class(labelled, budget, len(data.classes), asked=probe_count)
-    chosen = draw_shots(data.train.labels, count, seed=seed, purpose="train shots")
+    count = images_per_class(labelled, budget, len(data.classes), spent=probe_count)
+    indices = draw_shots(data.train.labels, count, seed=seed, purpose="train shots")
     if isinstance(model, OpenVocabulary):
         model.expect(data.classes)
-    canvases = canvases_of(data.train.subset(chosen), Canvas.for_model(model.spec), workers, reporter, "read labelled")
+    canvases = canvases_of(data.train.subset(indices), Canvas.for_model(model.spec), workers, reporter, "read labelled")
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("query the model", len(canvases.labels))
     answered = query_canvases(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).complete
@@ -138,7 +138,7 @@ def check_model(
     accuracy = None if best is None else scores[best].accuracy
     return ModelCheck(
         model=model.spec.name,
-        asked=probe_count + querier.queries,
+        queries=probe_count + querier.queries,
         images=total,
         classes=len(data.classes),
         accuracy=accuracy,
@@ -160,25 +160,23 @@ def _output(kind: str, model: Model, data: Data, seed: int) -> OutputTransform:
 
 
 def _known_names(model: Model, data: Data, answered: Answered) -> tuple[float | None, str]:
-    """Returns the share of classes that the model knows by name, and how that was found out."""
+    """Returns the share of classes that the model knows by name, and how that was measured."""
     if isinstance(model, DualEncoder):
         logits = _output("text", model, data, 0)(answered.outputs)
-        return _share_known_by_text(logits, answered.labels, len(data.classes)), (
+        return share_known_by_text(logits, answered.labels, len(data.classes)), (
             "classes whose images, averaged, are closest to the text of their own name"
         )
     if model.spec.labels:
-        return _share_known_by_label(
-            data.classes, model.spec.labels
-        ), "classes that a label of the model is named after"
+        return share_known_by_label(data.classes, model.spec.labels), "classes that a label of the model is named after"
     return None, "the model has neither labels nor texts"
 
 
-def _share_known_by_text(logits: Tensor, labels: Tensor, num_classes: int) -> float:
+def share_known_by_text(logits: Tensor, labels: Tensor, num_classes: int) -> float:
     correct = [int(logits[labels == k].mean(0).argmax()) == k for k in range(num_classes) if bool((labels == k).any())]
     return float(torch.tensor(correct).double().mean())
 
 
-def _share_known_by_label(classes: Sequence[str], labels: Sequence[str]) -> float:
+def share_known_by_label(classes: Sequence[str], labels: Sequence[str]) -> float:
     """Returns the share of names that a label ends with: "cat" in "tabby cat", not "three" in "three-toed sloth".
 
     What follows a preposition is no end: "two" is not known by "bicycle-built-for-two".

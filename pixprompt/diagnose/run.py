@@ -65,7 +65,7 @@ def diagnose(
         reference: B, a name as for `load_images`; labels are optional.
         model: A name or a model; None asks none, and the advice rests on less.
         weights: Weights file of a model given by name.
-        labelled: Images per class that the model is asked about.
+        labelled: Images per class that the model is queried about.
         budget: Queries that may be spent in all, those of this check included.
         inception_file: Weights for FID and KID; None looks for installed ones, "none" leaves both out.
         lpips_file: Weights for the diversity; None and "none" as above.
@@ -76,7 +76,7 @@ def diagnose(
         workers: Threads that decode.
         out: File for the diagnosis object.
         reporter: Receives the progress.
-        calls: How a remote model is called; what its ledger holds is not asked again.
+        calls: How a remote model is called; what its ledger holds is not queried again.
 
     Returns:
         The diagnosis object (schema 1).
@@ -108,7 +108,7 @@ def diagnose(
     check, evidence = checked
     result["model"] = None if check is None else check.to_json()
     if check is None:
-        result["reasons"]["model"] = "no model was asked for"
+        result["reasons"]["model"] = "no model was named"
     result["advice"] = advise(evidence_from(result, **evidence)).to_json()
     result |= {"seconds": round(time.perf_counter() - began, 1), "peak_memory_mb": round(peak_memory_mb(place), 1)}
     if out is not None:
@@ -208,7 +208,7 @@ def _check(
         for note in querier.notes:
             reporter.note(note)
     run = METHODS["pixel"].defaults["epochs"] * (len(split.train) + len(split.val))
-    return check, {"budget": None if budget is None else max(0, budget - check.asked), "run": run}
+    return check, {"budget": None if budget is None else max(0, budget - check.queries), "run": run}
 
 
 def _load_networks(
@@ -228,7 +228,7 @@ def _load_or_reason(
     load: Callable[[str | None], T], file: str | None, numbers: tuple[str, ...], missing: dict[str, str]
 ) -> T | None:
     if file == NONE:
-        missing |= dict.fromkeys(numbers, "left out as asked")
+        missing |= dict.fromkeys(numbers, "left out on request")
         return None
     try:
         return load(file)

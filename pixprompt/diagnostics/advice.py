@@ -142,7 +142,7 @@ def _outlook(gain: Gain, head: float, evidence: Evidence) -> tuple[str, str]:
         if evidence.diversity is None or gain.value <= 0:
             return "unknown", f"Nothing was measured that says what a prompt would gain. {_next_measurement(evidence)}"
         return "try", (
-            f"A gain of {gain.value:+.1f} points is usual for such data, but no model was asked. "
+            f"A gain of {gain.value:+.1f} points is usual for such data, but no model was queried. "
             f"{_next_measurement(evidence)}"
         )
     if gain.low >= max(MIN_GAIN, head):

@@ -129,8 +129,8 @@ def mmd_interval(
 def _paired_resamples(num: int, repeats: int, generator: np.random.Generator) -> Floats:
     """Returns resamples in which no image is alone, which would leave it nothing to be compared with."""
     counts = resamples(num, repeats, generator=generator)
-    while num > 1 and (alone := np.count_nonzero(counts, axis=1) < 2).any():
-        counts[alone] = resamples(num, int(alone.sum()), generator=generator)
+    while num > 1 and (too_few := np.count_nonzero(counts, axis=1) < 2).any():
+        counts[too_few] = resamples(num, int(too_few.sum()), generator=generator)
     return counts
 
 
@@ -140,8 +140,8 @@ def mmd_floor(
     """Returns the mean unbiased kernel distance of random halves of a set, about 0, and the largest one."""
     first, second = (part.astype(np.float64) for part in halves(len(features), repeats, generator=generator))
     half = len(features) // 2
-    left, right = np.concatenate([first, second, first]), np.concatenate([first, second, second])
-    sums = quadratic(features, features, kernel, left, right).reshape(3, repeats)
+    rows, columns = np.concatenate([first, second, first]), np.concatenate([first, second, second])
+    sums = quadratic(features, features, kernel, rows, columns).reshape(3, repeats)
     diagonal = kernel.diagonal(features.astype(np.float64))
     within = sums[0] - first @ diagonal + sums[1] - second @ diagonal
     distances = kernel.scale * (within / (half * (half - 1)) - 2 * sums[2] / half**2)

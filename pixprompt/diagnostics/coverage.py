@@ -1,10 +1,10 @@
-"""How much of a reference a data set reaches in feature space: by classes, and by neighbourhoods.
+"""How much of a reference a data set reaches in feature space: by classes, and by neighborhoods.
 
 - classes: share of the reference's classes of which an image is the nearest reference image of at least one image of
   the data. It cannot exceed n / classes, so n stands beside it.
 - images: the same share of reference images, which needs no labels.
 - within: share of the data's images that lie in the ball of some reference image, whose radius is the distance to its
-  k-th nearest neighbour among the reference (precision of arXiv:1904.06991).
+  k-th nearest neighbor among the reference (precision of arXiv:1904.06991).
 - covered: share of those balls that hold at least one image of the data (coverage of arXiv:2002.09797).
 """
 
@@ -29,27 +29,27 @@ def coverage(
     reference: npt.NDArray[Any],
     labels: npt.NDArray[np.int64] | None,
     *,
-    neighbours: int = 5,
+    neighbors: int = 5,
 ) -> dict[str, Any]:
     """Measures how much of a reference a data set reaches.
 
     Args:
         data: Features (n, D).
-        reference: Features (m, D), m > neighbours.
+        reference: Features (m, D), m > neighbors.
         labels: (m,), classes of the reference; None, or negative numbers, where they are not known.
-        neighbours: k of the balls.
+        neighbors: k of the balls.
 
     Returns:
-        {"classes", "num_classes", "images", "within", "covered", "neighbours"}; "classes" is None without labels, and
+        {"classes", "num_classes", "images", "within", "covered", "neighbors"}; "classes" is None without labels, and
         "reason" says so.
 
     Raises:
-        DataError: The reference has no more images than neighbours.
+        DataError: The reference has no more images than neighbors.
         ShapeError: The features differ in length.
     """
     if data.shape[1] != reference.shape[1]:
         raise ShapeError(f"features of {data.shape[1]} and of {reference.shape[1]} numbers cannot be compared.")
-    balls = radii(reference, neighbours)
+    balls = radii(reference, neighbors)
     nearest = np.empty(len(data), dtype=np.int64)
     within = np.zeros(len(data), dtype=bool)
     reached = np.zeros(len(reference), dtype=bool)
@@ -59,27 +59,27 @@ def coverage(
         hits = squares <= balls
         within[part] = hits.any(1)
         reached |= hits.any(0)
-    labelled = labels is not None and len(labels) > 0 and bool((labels >= 0).all())
-    classes = None if labels is None or not labelled else len(np.unique(labels[nearest])) / len(np.unique(labels))
+    has_labels = labels is not None and len(labels) > 0 and bool((labels >= 0).all())
+    classes = None if labels is None or not has_labels else len(np.unique(labels[nearest])) / len(np.unique(labels))
     return {
         "classes": classes,
-        "num_classes": len(np.unique(labels)) if labels is not None and labelled else None,
+        "num_classes": len(np.unique(labels)) if labels is not None and has_labels else None,
         "images": len(np.unique(nearest)) / len(reference),
         "within": float(within.mean()),
         "covered": float(reached.mean()),
-        "neighbours": neighbours,
-        **({} if labelled else {"reason": "no share of classes: not every image of the reference has a label"}),
+        "neighbors": neighbors,
+        **({} if has_labels else {"reason": "no share of classes: not every image of the reference has a label"}),
     }
 
 
-def radii(reference: npt.NDArray[Any], neighbours: int) -> Floats:
+def radii(reference: npt.NDArray[Any], neighbors: int) -> Floats:
     """Returns the squared distance of each image (m, D) to its k-th nearest other image, (m,)."""
-    if len(reference) <= neighbours:
-        raise DataError(f"{neighbours} neighbours need more than {neighbours} reference images, got {len(reference)}.")
+    if len(reference) <= neighbors:
+        raise DataError(f"{neighbors} neighbors need more than {neighbors} reference images, got {len(reference)}.")
     squared_radii = np.empty(len(reference))
     for start, squares in _squares(reference, reference):
-        # The image itself is among them, at 0, so that the k-th neighbour is number k from 0.
-        squared_radii[start : start + len(squares)] = np.partition(squares, neighbours, axis=1)[:, neighbours]
+        # The image itself is among them, at 0, so that the k-th neighbor is number k from 0.
+        squared_radii[start : start + len(squares)] = np.partition(squares, neighbors, axis=1)[:, neighbors]
     return squared_radii
 
 

@@ -1,4 +1,4 @@
-"""Features of whole data sets: computed once, in blocks, kept on disk and mapped, resumed after an interruption.
+"""Features of whole data sets: computed once, in blocks, cached on disk and mapped, resumed after an interruption.
 
 A set has a pair of files by the digest of its images and of the extractor: DIGEST.rows holds features (n, D) float32,
 one after another; DIGEST.json says how many images are done and which could not be read. It is written when the rows
@@ -75,7 +75,7 @@ class _Block:
 
 
 def diagnostics_folder(cache: Path | None = None) -> Path:
-    """Returns the folder of kept features and statistics, inside the cache."""
+    """Returns the folder of features and statistics, inside the cache."""
     return (cache or cache_folder()) / "diagnostics"
 
 
@@ -87,14 +87,14 @@ def extract(
     workers: int = 0,
     on_image: Callable[[], None] | None = None,
 ) -> FeatureSet:
-    """Computes the features of a set, or maps those that are kept; memory does not grow with the set.
+    """Computes the features of a set, or maps those that are cached; memory does not grow with the set.
 
     Args:
         images: N images; what cannot be read is left out and reported.
         extractor: What gives the features.
-        cache: Folder of kept files; None means the user's cache.
+        cache: The cache; None means the user's.
         workers: Threads that decode; 0 decodes in the caller's.
-        on_image: Called for each image that is done, kept ones included.
+        on_image: Called for each image that is done, cached ones included.
 
     Raises:
         DataError: There is no image, or none can be read.
@@ -139,11 +139,11 @@ def _read(progress_file: Path, rows_file: Path, total: int, extractor: Extractor
     except FileNotFoundError:
         return _Progress(0, 0, [])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        logger.warning("the kept features %s are damaged (%s) and are computed again.", progress_file, error)
+        logger.warning("the cached features %s are damaged (%s) and are computed again.", progress_file, error)
         return _Progress(0, 0, [])
     consistent = progress.rows + len(progress.skipped) == progress.done <= total
     if not consistent or size < progress.rows * extractor.dim * 4:
-        logger.warning("the kept features %s do not fit their rows and are computed again.", progress_file)
+        logger.warning("the cached features %s do not fit their rows and are computed again.", progress_file)
         return _Progress(0, 0, [])
     return progress
 

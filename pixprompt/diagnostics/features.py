@@ -43,7 +43,7 @@ class Extractor:
         resize: The same in words.
         embed: N canvases in 0..255 -> (N, D).
         dtype: In which the network computes.
-        nonce: Stands for weights that nobody can see: such features are kept for this object alone.
+        nonce: Stands for weights that nobody can see: such features are cached for this object alone.
     """
 
     name: str

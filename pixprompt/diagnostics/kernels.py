@@ -111,7 +111,7 @@ def mmd_of_choices(
         reference: Features (m, D).
         kernel: Which one.
         data_weights: (B, n), how often each image occurs.
-        reference_weights: (B, m) likewise.
+        reference_weights: (B, m), the same of the reference.
         biased: Keeps the diagonal.
 
     Returns:
@@ -172,16 +172,16 @@ def subsets_mmd(
     """
     if min(len(data), len(reference)) < size:
         raise DataError(f"subsets of {size} need as many images in each set, got {len(data)} and {len(reference)}.")
-    chosen = [
+    draws = [
         tuple(np.asarray(generator.choice(len(rows), size, replace=False)) for rows in (data, reference))
         for _ in range(subsets)
     ]
     pairs = len(data) ** 2 + len(reference) ** 2 + len(data) * len(reference)
     if pairs > 3 * subsets * size**2:
-        return np.array([mmd(data[np.sort(first)], reference[np.sort(second)], kernel) for first, second in chosen])
+        return np.array([mmd(data[np.sort(first)], reference[np.sort(second)], kernel) for first, second in draws])
     # Subsets that overlap much: one pass over the whole matrices is cheaper than a matrix for each.
     weights = np.zeros((subsets, len(data))), np.zeros((subsets, len(reference)))
-    for number, places in enumerate(chosen):
+    for number, places in enumerate(draws):
         for side, indices in zip(weights, places, strict=True):
             side[number, indices] = 1
     return mmd_of_choices(data, reference, kernel, weights[0], weights[1])

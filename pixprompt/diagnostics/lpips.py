@@ -109,14 +109,14 @@ def load_lpips(file: str | Path | None = None, *, device: str = "cpu") -> LPIPS:
     Raises:
         ModelError: The weights cannot be had or do not fit; the message says how to get them.
     """
-    chosen = file or os.environ.get(_VARIABLE)
-    if chosen and not Path(chosen).expanduser().is_file():
-        raise ModelError(f"no LPIPS weights at {chosen}: no such file. {_REMEDY}")
-    tensors = _renamed(read_weights(Path(chosen).expanduser())) if chosen else _from_packages()
+    path = file or os.environ.get(_VARIABLE)
+    if path and not Path(path).expanduser().is_file():
+        raise ModelError(f"no LPIPS weights at {path}: no such file. {_REMEDY}")
+    tensors = _renamed(read_weights(Path(path).expanduser())) if path else _from_packages()
     net = LPIPS()
-    load_weights(net, tensors, str(chosen or "of torchvision and lpips"))
+    load_weights(net, tensors, str(path or "of torchvision and lpips"))
     if any(float(tensors[f"lin{number}.weight"].min()) < 0 for number in range(len(_CHANNELS))):
-        raise ModelError(f"the linear layers of {chosen} hold negative weights, which LPIPS never has. {_REMEDY}")
+        raise ModelError(f"the linear layers of {path} hold negative weights, which LPIPS never has. {_REMEDY}")
     return net.eval().requires_grad_(False).to(device)
 
 
@@ -176,10 +176,10 @@ def diversity(
     index_pairs = draw_pairs(len(images), pairs, generator=generator)
     used = np.unique(index_pairs)
     canvas = Canvas((size, size))
-    chosen = images.subset(used)
-    canvases = make_canvases(chosen, canvas, workers=workers, cache=cache, on_image=on_image)
+    sample = images.subset(used)
+    canvases = make_canvases(sample, canvas, workers=workers, cache=cache, on_image=on_image)
     unreadable = {name for name, _ in canvases.skipped}
-    readable = np.array([index for index, name in zip(used, chosen.names, strict=True) if name not in unreadable])
+    readable = np.array([index for index, name in zip(used, sample.names, strict=True) if name not in unreadable])
     index_pairs = index_pairs[np.isin(index_pairs, readable).all(1)]
     if not len(index_pairs):
         raise DataError(f"none of the {pairs} pairs has two readable images.")
@@ -189,7 +189,7 @@ def diversity(
         )
     places = np.searchsorted(readable, index_pairs)
     distances = _distances(canvases.pixels, places, net, len(readable))
-    draws = _resampled(distances, places, len(readable), bootstrap, generator)
+    draws = resampled_means(distances, places, len(readable), bootstrap, generator)
     return {
         "mean": float(distances.mean()),
         "ci95": centered_interval(draws, float(distances.mean())),
@@ -204,7 +204,7 @@ def diversity(
     }
 
 
-def _resampled(
+def resampled_means(
     distances: npt.NDArray[np.float64],
     places: npt.NDArray[np.int64],
     num: int,
@@ -267,7 +267,7 @@ def _from_packages() -> dict[str, Tensor]:
         if (path := Path(folder, "weights/v0.1/alex.pth")).is_file()
     ]
     if not heads:
-        raise ModelError(f"LPIPS needs weights, and no file was given or found. {_REMEDY}")
+        raise ModelError(f"LPIPS needs weights; no file was named, and none is installed. {_REMEDY}")
     try:
         alexnet = load_model("torchvision:alexnet/IMAGENET1K_V1")
     except ModelError as error:

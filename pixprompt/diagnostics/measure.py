@@ -51,7 +51,7 @@ class MeasureSettings:
         halves: Repetitions of the floor.
         subsets: Subsets of the usual KID.
         subset_size: Images in each; the smaller set where it has fewer.
-        neighbours: k of the coverage.
+        neighbors: k of the coverage.
     """
 
     seed: int = 0
@@ -61,7 +61,7 @@ class MeasureSettings:
     halves: int = 5
     subsets: int = 100
     subset_size: int = 1000
-    neighbours: int = 5
+    neighbors: int = 5
 
 
 @dataclass
@@ -80,7 +80,7 @@ class _Job:
         return _generator(self.settings.seed, number)
 
     def statistics(self, side: int) -> Statistics:
-        """Returns the statistics of the data (0) or the reference (1), kept ones where there are some."""
+        """Returns the statistics of the data (0) or the reference (1), those of an earlier run where there are some."""
         features = (self.data, self.reference)[side]
         return cached_statistics(features, self.extractor, name=self.names[side], cache=self.cache)
 
@@ -112,8 +112,8 @@ def measure(
         lpips: The distance of the diversity, or None.
         settings: How thorough; None means the defaults.
         names: Of both sets, as users type them.
-        missing: Number -> why it was not asked for or cannot be had.
-        cache: Folder of kept canvases, features and statistics; None means the user's.
+        missing: Number -> why it was not requested or cannot be had.
+        cache: Folder of cached canvases, features and statistics; None means the user's.
         workers: Threads that decode.
         on_image: Called for each image that an extractor has seen, and for each that LPIPS decodes.
 
@@ -133,11 +133,11 @@ def measure(
         "seed": settings.seed,
     }  # fmt: skip
     reasons = {
-        "fid": "no Inception-2015 extractor was asked for",
-        "kid": "no Inception-2015 extractor was asked for",
-        "cmmd": "no CLIP extractor was asked for",
+        "fid": "no Inception-2015 extractor was named",
+        "kid": "no Inception-2015 extractor was named",
+        "cmmd": "no CLIP extractor was named",
         "lpips": "no LPIPS weights were given",
-        "coverage": "no extractor was asked for",
+        "coverage": "no extractor was named",
         **(missing or {}),
     }
     for number, extractor in enumerate(extractors):
@@ -223,12 +223,12 @@ def _mmd(job: _Job, kernel: Kernel, name: str) -> dict[str, Any]:
 
 def _coverage(job: _Job) -> dict[str, Any]:
     generator = job.generator("coverage")
-    chosen = _draw_indices(len(job.reference), generator)
+    indices = _draw_indices(len(job.reference), generator)
     data = _subsample(job.data.rows, generator)
     measured = coverage(
-        data, job.reference.rows[chosen], job.reference.labels[chosen], neighbours=job.settings.neighbours
+        data, job.reference.rows[indices], job.reference.labels[indices], neighbors=job.settings.neighbors
     )
-    return {**measured, "n_used": [len(data), len(chosen)], **job.conditions()}
+    return {**measured, "n_used": [len(data), len(indices)], **job.conditions()}
 
 
 def _floor(job: _Job, half_distance: Callable[[Any], tuple[float, dict[str, Any]]]) -> dict[str, Any]:

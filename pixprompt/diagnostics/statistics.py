@@ -110,7 +110,7 @@ def cached_statistics(
         features: Of the set.
         extractor: That they come from.
         name: Of the set; with the digest it names the file.
-        cache: Folder of kept files; None means the user's cache.
+        cache: The cache; None means the user's.
     """
     safe_name = "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)[-80:]
     path = diagnostics_folder(cache) / "statistics" / f"{safe_name}-{features.digest}.safetensors"
@@ -118,7 +118,7 @@ def cached_statistics(
         try:
             cached, about = load_statistics(path)
         except DataError as error:
-            logger.warning("the kept statistics are damaged and are computed again: %s", error)
+            logger.warning("the cached statistics are damaged and are computed again: %s", error)
         else:
             if about.get("digest") == features.digest and cached.num == len(features):
                 return cached

@@ -39,7 +39,7 @@ class Guard:
     times the median absolute deviation, at least a tenth of the median itself), and half-way back from there to the
     median of the first 5 levels. The second lets hard mini-batches pass where most losses have become tiny.
 
-    A first such level may still be the mini-batch: nothing is learned and the same center is asked about again. A
+    A first such level may still be the mini-batch: nothing is learned and the same center is tried again. A
     second in a row is the step's fault: back to the center of the last good generation, at half the step. A third,
     there, shows that the losses have changed and not the step (another head, a drifting model): the step is given back
     and the levels start anew.
@@ -62,7 +62,7 @@ class Guard:
         self.returns = 0
 
     def judge(self, losses: Tensor, center: Tensor) -> Verdict:
-        """Says what to do with a generation: its losses (M,) and the center (D,) that it was asked around."""
+        """Says what to do with a generation: its losses (M,) and the center (D,) that its candidates lie around."""
         level = median(losses.tolist())
         self.alarms = self.alarms + 1 if self._blown_up(level) else 0
         if self.alarms == 3:

@@ -64,7 +64,7 @@ class Nes(AskTell):
         gradient = antithetic(losses, pending, self._sigma)
         self._first, self._second, direction = adam_direction(gradient, self._first, self._second, self._steps)
         decay = polynomial_decay(
-            self._told,
+            self._generation,
             total=self._generations,
             exponent=self._constants["decay"],
             least=self._constants["least_step"],

@@ -129,14 +129,14 @@ class AskTell(ABC):
         self._sigma = _positive("sigma", self.DEFAULTS.sigma if sigma is None else sigma)
         self.num_candidates = self._candidates(population)
         """M, the candidates of one generation; the same over a run."""
-        self._constants = self._chosen(constants)
+        self._constants = self._merged(constants)
         self._guard = Guard(self._center, _positive("radius", RADIUS if radius is None else radius))
         self._pending: Tensor | None = None
-        self._told = 0
+        self._generation = 0
 
     @property
     def center(self) -> Tensor:
-        """The present estimate, (D,): what is validated and kept."""
+        """The present estimate, (D,): what is validated."""
         return self._center.clone()
 
     @property
@@ -172,9 +172,9 @@ class AskTell(ABC):
         if verdict is Verdict.LEARN:
             self._learn(pending, values)
             verdict = self._guard.check(self._center)
-        self._told += 1
+        self._generation += 1
         if verdict is Verdict.GO_BACK:
-            _LOG.warning("generation %d diverged: back to the last good center at half the step", self._told)
+            _LOG.warning("generation %d diverged: back to the last good center at half the step", self._generation)
             self._center = self._guard.good
             self._retreat()
 
@@ -190,15 +190,15 @@ class AskTell(ABC):
     def _retreat(self) -> None:
         """Forgets what led away from `_center`, which has been put back."""
 
-    def _chosen(self, constants: Mapping[str, float | None]) -> dict[str, float]:
-        """Returns the constants: those that are given, over those of the paper."""
-        known = self.DEFAULTS.constants
-        own = {name: value for name, value in known.items() if value is not None}
+    def _merged(self, constants: Mapping[str, float | None]) -> dict[str, float]:
+        """Returns the constants: the caller's, over those of the paper."""
+        published = self.DEFAULTS.constants
+        own = {name: value for name, value in published.items() if value is not None}
         for name, value in constants.items():
             if value is None:
                 continue
-            if name not in known:
-                takes = ", ".join(known) or "none of these constants"
+            if name not in published:
+                takes = ", ".join(published) or "none of these constants"
                 raise ConfigError(f"{type(self).__name__} has no {name} ({value} given); it takes {takes}.")
             if not 0 <= value < math.inf:
                 raise ConfigError(f"expected {name} of at least 0, got {value}.")

@@ -53,7 +53,7 @@ class RandomGradient(AskTell):
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         decay = polynomial_decay(
-            self._told,
+            self._generation,
             total=self._generations,
             exponent=self._constants["decay"],
             least=self._constants["least_step"],

@@ -60,13 +60,13 @@ class Spsa(AskTell):
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         shape = (self.num_candidates // 2, self._center.numel())
-        size = self._sigma * power_decay(self._told, offset=0, exponent=self._constants["sigma_decay"])
+        size = self._sigma * power_decay(self._generation, offset=0, exponent=self._constants["sigma_decay"])
         steps = size * self.DRAW(shape, generator=self._generator)
         return steps, torch.cat([self._center + steps, self._center - steps])
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         offset = self._constants.get("decay_offset", _STABILITY * self._generations)
-        decay = power_decay(self._told, offset=offset, exponent=self._constants["decay"])
+        decay = power_decay(self._generation, offset=offset, exponent=self._constants["decay"])
         gain = self._lr * self._guard.damping * decay
         self._center = self._center - gain * self._calibration(two_sided(losses, pending))
 

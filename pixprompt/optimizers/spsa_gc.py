@@ -44,7 +44,7 @@ class SpsaGc(AskTell):
 
     def _propose(self) -> tuple[Tensor, Tensor]:
         shape = (self.num_candidates // 2, self._center.numel())
-        size = self._sigma * power_decay(self._told, offset=0, exponent=self._constants["sigma_decay"])
+        size = self._sigma * power_decay(self._generation, offset=0, exponent=self._constants["sigma_decay"])
         steps = size * segmented_uniform(shape, generator=self._generator)
         return steps, torch.cat([self._center + steps, self._center - steps])
 
@@ -52,7 +52,7 @@ class SpsaGc(AskTell):
         gradient = self._calibration(two_sided(losses, pending))
         constants, beta = self._constants, self._constants["momentum"]
         self._momentum, direction = corrected(self._momentum, gradient, beta)
-        decay = power_decay(self._told, offset=constants["decay_offset"], exponent=constants["decay"])
+        decay = power_decay(self._generation, offset=constants["decay_offset"], exponent=constants["decay"])
         self._center = self._center - self._lr * self._guard.damping * decay / (1 + beta) * direction
 
     def _retreat(self) -> None:

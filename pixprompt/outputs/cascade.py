@@ -67,7 +67,7 @@ class SavedCascade:
         return self.full.kind
 
     def in_doubt(self, outputs: Rows) -> npt.NDArray[np.bool_]:
-        """Returns which images, (N,), have to be asked under the other views, by answers (N, S) under the first one.
+        """Returns which images, (N,), must be queried under the other views, by answers (N, S) under the first one.
 
         Those without a first answer, rows of NaN, are not: nothing can be read of them.
         """
@@ -92,7 +92,7 @@ class SavedCascade:
 
 @dataclass(frozen=True)
 class CascadeOutput:
-    """The output transform of a committee that is asked in two stages, in torch; see `SavedCascade`.
+    """The output transform of a committee that is queried in two stages, in torch; see `SavedCascade`.
 
     Attributes:
         first: Of answers (N, S) under the first view.
@@ -119,7 +119,7 @@ class CascadeOutput:
         return self.full.kind
 
     def in_doubt(self, outputs: Tensor) -> Tensor:
-        """Returns which images, (N,), have to be asked under the other views, by answers (N, S) under the first one."""
+        """Returns which images, (N,), must be queried under the other views, by answers (N, S) under the first one."""
         top = self.first(outputs).softmax(1).topk(min(2, len(self.classes)), dim=1).values
         return top[:, 0] - top[:, -1] < self.threshold
 

@@ -14,7 +14,7 @@ __all__ = ["OUTPUTS"]
 _HERE = __name__.rpartition(".")[0]
 
 
-def _named(output: type[Transform], name: str) -> type[Transform]:
+def _with_name(output: type[Transform], name: str) -> type[Transform]:
     output.kind = name  # what is saved names the code by which it can be read again
     return output
 
@@ -68,5 +68,5 @@ OUTPUTS: Registry[type[Transform]] = Registry(
     },
     group="pixprompt.outputs",
     needs="shift_invariant",
-    rename=_named,
+    rename=_with_name,
 )

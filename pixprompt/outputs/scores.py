@@ -11,7 +11,7 @@ from .saved import DOUBT
 __all__ = ["NAMED", "decimals_of", "floor_of", "to_scores"]
 
 NAMED = frozenset({AnswerKind.TOP_K, AnswerKind.LABEL})
-"""Answers that are made of labels; their indices may hang on the order in which the labels were found."""
+"""Answers that are made of labels; their indices may hang on the order in which the labels came."""
 _MOST_DECIMALS = 6
 _FLOAT32 = 2.0**-23
 _FINEST = 1e-6

@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from .style import BLUE, GREY, LINES, ORANGE, clean, legend_above, plain_text, short
+from .style import BLUE, GRAY, LINES, ORANGE, clean, legend_above, plain_text, short
 
 __all__ = ["Track", "curves_figure", "queries_of", "spending_figure"]
 
@@ -66,7 +66,7 @@ def curves_figure(
             axes.set_ylim(0, 1.02)
             for rung, (title, style) in _RUNGS.items():
                 if rungs.get(rung, {}).get("val") is not None:
-                    axes.axhline(rungs[rung]["val"], color=GREY, ls=style, lw=1.4, label=title)
+                    axes.axhline(rungs[rung]["val"], color=GRAY, ls=style, lw=1.4, label=title)
         clean(axes)
         legend_above(axes)
     return figure

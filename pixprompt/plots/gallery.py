@@ -18,7 +18,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 
 from .heat import heat_key as heat_colors
-from .style import GREY, GRID, INK, Pixels, bare, plain_text
+from .style import GRAY, GRID, INK, Pixels, bare, plain_text
 
 __all__ = ["WHITE", "Cell", "Column", "Mark", "gallery_figure", "heat_pixels"]
 
@@ -106,7 +106,7 @@ def gallery_figure(
     if heat_key:
         _draw_key(figure, grid, heat_key)
     if note:
-        figure.supxlabel(textwrap.fill(note, 36 * len(columns)), fontsize=8, color=GREY)
+        figure.supxlabel(textwrap.fill(note, 36 * len(columns)), fontsize=8, color=GRAY)
     return figure
 
 
@@ -125,7 +125,7 @@ def _draw(axes: Axes, cell: Cell) -> None:
         axes.set_aspect("equal", adjustable="box")
         axes.spines[:].set_color(GRID)
         text = textwrap.fill(cell.reason, _REASON)
-        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=6.5, color=GREY, transform=axes.transAxes)
+        axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=6.5, color=GRAY, transform=axes.transAxes)
         return
     axes.imshow(cell.pixels, interpolation="nearest" if min(cell.pixels.shape[:2]) < 64 else None)
     axes.spines[:].set_visible(False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREY, INK, ORANGE, clean, plain_text, short
+from .style import BLUE, GRAY, INK, ORANGE, clean, plain_text, short
 
 __all__ = ["Rung", "ladder_figure"]
 
@@ -35,17 +35,17 @@ def ladder_figure(rungs: Sequence[Rung]) -> Figure:
     figure = Figure(figsize=(6.4, 0.9 + 0.62 * len(rungs)), layout="constrained")
     axes = figure.subplots()
     for row, rung in enumerate(rungs):
-        shown = "not scored" if rung.test is None and rung.val is None else ""
+        text = "not scored" if rung.test is None and rung.val is None else ""
         if rung.ci95 is not None:
             axes.plot(rung.ci95, (row, row), "-", color=BLUE, lw=2.2, solid_capstyle="butt")
             axes.plot(rung.ci95, (row, row), "|", color=BLUE, ms=9, mew=2.2)
         if rung.test is not None:
             axes.plot(rung.test, row, "o", color=BLUE, ms=7)
-            shown = f"{rung.test:.1%}"
+            text = f"{rung.test:.1%}"
         if rung.val is not None:
             axes.plot(rung.val, row, "o", mfc="none", mec=ORANGE, ms=7, mew=1.5)
         axes.text(0.0, row - 0.3, short(rung.title, 48), va="center", fontsize=10, color=INK)
-        axes.text(1.0, row - 0.3, shown, va="center", ha="right", fontsize=10, color=INK if rung.test else GREY)
+        axes.text(1.0, row - 0.3, text, va="center", ha="right", fontsize=10, color=INK if rung.test else GRAY)
     axes.set_yticks([])
     axes.set(xlim=(-0.01, 1.01), ylim=(len(rungs) - 0.6, -0.65))
     axes.set_xlabel("accuracy (dot: test with 95% interval; ring: validation)")

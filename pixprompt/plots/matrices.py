@@ -10,12 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREY, INK, ORANGE, clean, legend_above, plain_text, short
+from .style import BLUE, GRAY, INK, ORANGE, clean, legend_above, plain_text, short
 
 __all__ = ["Labels", "confusion", "confusion_figure", "draw_confusion", "draw_recalls"]
 
 Labels = npt.NDArray[np.int64]
-_SHOWN_CLASSES = 20
+_MOST_CLASSES = 20
 _SHARES = LinearSegmentedColormap.from_list("shares", [(0.15, 0.39, 0.66, 0.0), (0.15, 0.39, 0.66, 1.0)])
 """From nothing to blue, so that the page shows through where nothing was counted."""
 
@@ -45,7 +45,7 @@ def draw_confusion(axes: Axes, counts: npt.NDArray[np.int64], classes: Sequence[
     accuracy = np.trace(counts) / max(1, counts.sum())
     axes.set_title(f"{name}: {accuracy:.1%} of {counts.sum()}", fontsize=10)
     axes.set(xlabel="predicted", ylabel="true")
-    if len(classes) > _SHOWN_CLASSES:
+    if len(classes) > _MOST_CLASSES:
         return
     names = [short(item) for item in classes]
     axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
@@ -64,16 +64,16 @@ def draw_recalls(
     """
     recalls = [np.diag(counts) / np.maximum(1, counts.sum(1)) for counts in tables]
     change = np.abs(recalls[-1] - recalls[0])
-    chosen = np.sort(np.argsort(-change, kind="stable")[:_SHOWN_CLASSES])
-    rows = range(len(chosen))
+    places = np.sort(np.argsort(-change, kind="stable")[:_MOST_CLASSES])
+    rows = range(len(places))
     if len(recalls) == 2:
-        axes.hlines(rows, recalls[0][chosen], recalls[1][chosen], color=GREY, lw=1.4)
+        axes.hlines(rows, recalls[0][places], recalls[1][places], color=GRAY, lw=1.4)
     for recall, name, color in zip(recalls, names, (ORANGE, BLUE), strict=False):
-        axes.plot(recall[chosen], rows, "o", color=color, label=short(name, 28))
-    axes.set_yticks(rows, [short(classes[index]) for index in chosen], fontsize=8)
+        axes.plot(recall[places], rows, "o", color=color, label=short(name, 28))
+    axes.set_yticks(rows, [short(classes[index]) for index in places], fontsize=8)
     axes.set(xlim=(-0.03, 1.03), xlabel="right, share of the class")
     axes.invert_yaxis()
     clean(axes)
     legend_above(axes)
-    if len(chosen) < len(classes):
-        axes.set_ylabel(f"the {len(chosen)} of {len(classes)} classes that change most", fontsize=8)
+    if len(places) < len(classes):
+        axes.set_ylabel(f"the {len(places)} of {len(classes)} classes that change most", fontsize=8)

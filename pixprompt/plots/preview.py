@@ -17,7 +17,7 @@ from ..intervals import paired_difference
 from ..prompt import Prompt
 from .matrices import Labels, confusion, draw_confusion, draw_recalls
 from .prompts import amplified, color_key
-from .style import BLUE, GREY, ORANGE, Pixels, bare, plain_text, short
+from .style import BLUE, GRAY, ORANGE, Pixels, bare, plain_text, short
 
 __all__ = ["Preview", "preview_figure"]
 
@@ -105,7 +105,7 @@ def _draw_images(figure: SubFigure, preview: Preview, states: dict[str, Pixels])
         for axes, image, index in zip(panels[row], images, preview.shown, strict=True):
             axes.imshow(image)
             bare(axes, f"is {short(preview.classes[preview.labels[index]])}" if row == 0 else "")
-            axes.spines[:].set_color(GREY)
+            axes.spines[:].set_color(GRAY)
             _name_guesses(axes, preview, index, [name] if name else list(preview.guesses))
         if name:
             panels[row][0].set_ylabel(name, fontsize=9)

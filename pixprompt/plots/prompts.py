@@ -9,7 +9,7 @@ from .style import Pixels
 
 __all__ = ["amplified", "color_key", "on_checkers"]
 
-_GREY = 128
+_GRAY = 128
 _TRANSPARENT = 216
 
 
@@ -28,10 +28,10 @@ def amplified(prompt: Prompt) -> tuple[Pixels, float]:
         The picture (H, W, 3), light grey where the prompt is transparent, and the factor of the stretch, at least 1.
     """
     covered = prompt.rgba[..., 3] > 0
-    offset = prompt.rgba[..., :3].astype(np.float64) - _GREY
+    offset = prompt.rgba[..., :3].astype(np.float64) - _GRAY
     strong = float(np.percentile(np.abs(offset[covered]), 99)) if covered.any() else 0.0
     factor = max(1.0, 127.0 / strong) if strong else 1.0
-    stretched = (_GREY + factor * offset).round().clip(0, 255).astype(np.uint8)
+    stretched = (_GRAY + factor * offset).round().clip(0, 255).astype(np.uint8)
     return np.where(covered[..., None], stretched, np.uint8(_TRANSPARENT)), factor
 
 

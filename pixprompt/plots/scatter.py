@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from .matrices import Labels
-from .style import GREY, LINES, bare, plain_text, short
+from .style import GRAY, LINES, bare, plain_text, short
 
 __all__ = ["PointPanel", "points_figure"]
 
 Points = npt.NDArray[np.float64]
-_NAMED = 20
+_MOST_NAMES = 20
 _MARKERS = "osD^vP"
 _MOST_COLUMNS = 4
 
@@ -56,9 +56,9 @@ def points_figure(panels: Sequence[PointPanel], labels: Labels, classes: Sequenc
     for axes in grid[len(panels) :]:
         axes.remove()
     if note:
-        figure.suptitle(note, fontsize=8, color=GREY)
+        figure.suptitle(note, fontsize=8, color=GRAY)
     handles, names = grid[0].get_legend_handles_labels()
-    if len(names) <= _NAMED:
+    if len(names) <= _MOST_NAMES:
         fitting = min(10, 4 * columns, len(names))
         figure.legend(handles, names, loc="outside lower center", ncols=fitting, frameon=False, fontsize=8)
     return figure
@@ -66,10 +66,10 @@ def points_figure(panels: Sequence[PointPanel], labels: Labels, classes: Sequenc
 
 def _draw(axes: Axes, panel: PointPanel, labels: Labels, classes: Sequence[str]) -> None:
     for place, label in enumerate(np.unique(labels)):
-        chosen = panel.points[labels == label]
+        points = panel.points[labels == label]
         marker = _MARKERS[place // len(LINES) % len(_MARKERS)]
         color = LINES[place % len(LINES)]
-        axes.scatter(chosen[:, 0], chosen[:, 1], s=13, marker=marker, color=color, lw=0, label=short(classes[label]))
+        axes.scatter(points[:, 0], points[:, 1], s=13, marker=marker, color=color, lw=0, label=short(classes[label]))
     bare(axes, panel.title)
     if panel.caption:
         axes.set_xlabel(panel.caption, fontsize=8)

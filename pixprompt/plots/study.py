@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREY, INK, ORANGE, clean, legend_above, plain_text, short
+from .style import BLUE, GRAY, INK, ORANGE, clean, legend_above, plain_text, short
 
 __all__ = ["Point", "study_figure"]
 
@@ -62,7 +62,7 @@ def study_figure(points: Sequence[Point], *, kind: str, varied: str, subject: st
 
 
 def _after_by_before(axes: Axes, points: Sequence[Point], varied: str) -> None:
-    axes.axline((0, 0), slope=1, color=GREY, lw=1, label="no gain")
+    axes.axline((0, 0), slope=1, color=GRAY, lw=1, label="no gain")
     for number, point in enumerate(points):
         axes.plot([point.before] * 2, point.ci95, color=BLUE, lw=1.2, alpha=0.5)
         _mark(axes, (point.before, point.after), point, "with prompt (95% interval)" if number == 0 else None)
@@ -79,10 +79,10 @@ def _by_size(axes: Axes, points: Sequence[Point], varied: str) -> None:
     axes.plot(places, [point.after for point in ordered], "-", color=BLUE, label="with prompt (95% interval)")
     for point in ordered:
         _mark(axes, (point.size, point.after), point, None)
-    axes.plot(places, [point.before for point in ordered], ":", color=GREY, label="no prompt")
+    axes.plot(places, [point.before for point in ordered], ":", color=GRAY, label="no prompt")
     best = [(point.size, point.best_output) for point in ordered if point.best_output is not None]
     if best:
-        axes.plot(*zip(*best, strict=True), "--", color=GREY, label="no prompt, best output")
+        axes.plot(*zip(*best, strict=True), "--", color=GRAY, label="no prompt, best output")
     if points:
         axes.set_xscale("log")
     axes.set_xticks(places, [f"{point.size}\n{point.parameters:,}" for point in ordered], fontsize=8)
@@ -93,11 +93,11 @@ def _by_size(axes: Axes, points: Sequence[Point], varied: str) -> None:
 def _before_and_after(axes: Axes, points: Sequence[Point], varied: str) -> None:
     for row, point in enumerate(points):
         axes.plot(point.ci95, [row, row], color=BLUE, lw=5, alpha=0.2, solid_capstyle="butt")
-        axes.plot([point.before, point.after], [row, row], color=GREY, lw=1.4)
+        axes.plot([point.before, point.after], [row, row], color=GRAY, lw=1.4)
         axes.plot(point.before, row, "o", color=ORANGE, label="no prompt" if row == 0 else None)
         if point.best_output is not None:
             label = "no prompt, best output" if row == 0 else None
-            axes.plot(point.best_output, row, "|", color=GREY, ms=14, mew=2, label=label)
+            axes.plot(point.best_output, row, "|", color=GRAY, ms=14, mew=2, label=label)
         _mark(axes, (point.after, row), point, "with prompt (95% interval)" if row == 0 else None)
     axes.set_yticks(range(len(points)), [short(point.name, 32) for point in points])
     axes.invert_yaxis()
@@ -109,4 +109,4 @@ def _mark(axes: Axes, place: tuple[float, float], point: Point, label: str | Non
     axes.plot([], [], "o", color=BLUE, label=label)
     axes.plot(*place, "o", color=BLUE, mfc=BLUE if point.prompt_kept else "white")
     if not point.prompt_kept:
-        axes.annotate(_NONE_KEPT, place, (6, -10), textcoords="offset points", fontsize=7, color=GREY)
+        axes.annotate(_NONE_KEPT, place, (6, -10), textcoords="offset points", fontsize=7, color=GRAY)

@@ -20,7 +20,7 @@ from ..files import write_bytes
 
 __all__ = [
     "BLUE",
-    "GREY",
+    "GRAY",
     "GRID",
     "INK",
     "LINES",
@@ -36,11 +36,11 @@ __all__ = [
 ]
 
 Pixels = npt.NDArray[np.uint8]
-INK, GREY, GRID = "#1f2430", "#7d8590", "#dfe3e8"
+INK, GRAY, GRID = "#1f2430", "#7d8590", "#dfe3e8"
 BLUE, ORANGE = "#2563a8", "#d9701c"
 LINES = (BLUE, ORANGE, "#2f8f5b", "#8a56c8", "#c8385a", "#12909c", "#a8741a", "#6d7fd6", "#7f8c3a", "#c05fa8")
 """One colour per run or class, in order; readable on white and on black."""
-_DARK = {INK: "#e6e9ee", GREY: "#98a1ad", GRID: "#343b46", BLUE: "#6aaef2", ORANGE: "#f09a55"}
+_DARK = {INK: "#e6e9ee", GRAY: "#98a1ad", GRID: "#343b46", BLUE: "#6aaef2", ORANGE: "#f09a55"}
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 _DPI = 150
 """Fine enough for a slide."""
@@ -58,7 +58,7 @@ def plain_text(draw: Callable[P, T]) -> Callable[P, T]:
                 "text.parse_math": False,
                 "text.color": INK,
                 "axes.labelcolor": INK,
-                "axes.edgecolor": GREY,
+                "axes.edgecolor": GRAY,
                 "xtick.color": INK,
                 "ytick.color": INK,
             }

@@ -139,8 +139,8 @@ class Committee:
     def apply(self, image: Image.Image | npt.NDArray[Any]) -> list[Image.Image] | list[Pixels]:
         """Puts every prompt on one image of any size; see `Prompt.apply`."""
         picture = from_array(image) if isinstance(image, np.ndarray) else to_rgb(image)
-        made = [page.overlay(page.canvas.make(picture)) for page in self.pages]
-        return made if isinstance(image, np.ndarray) else [Image.fromarray(pixels) for pixels in made]
+        canvases = [page.overlay(page.canvas.make(picture)) for page in self.pages]
+        return canvases if isinstance(image, np.ndarray) else [Image.fromarray(pixels) for pixels in canvases]
 
     @cached_property
     def rgba(self) -> Pixels:

@@ -59,9 +59,9 @@ def load_committee(path: str | Path) -> Committee:
     pages = values["pages"]
     if values["schema"] < 2 or not isinstance(pages, list) or not pages or len(pixels) % len(pages):
         raise PromptError(f"{path}: {len(pixels)} rows of pixels cannot hold the pages that the metadata describe.")
-    made = [_page(path, rows, page) for rows, page in zip(np.split(pixels, len(pages)), pages, strict=True)]
+    prompts = [_page(path, rows, page) for rows, page in zip(np.split(pixels, len(pages)), pages, strict=True)]
     optional = take(path, values, _CASCADE) if "cascade" in values else {}
-    return Committee(tuple(made), **take(path, values, _WHOLE), **optional)
+    return Committee(tuple(prompts), **take(path, values, _WHOLE), **optional)
 
 
 def _page(path: str | Path, pixels: Pixels, values: Any) -> Prompt:

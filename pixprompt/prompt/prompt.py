@@ -117,10 +117,10 @@ class Prompt:
             raise ShapeError(f"expected canvases (..., {self.canvas.size[0]}, {self.canvas.size[1]}, 3), "
                              f"got {canvases.shape}.")  # fmt: skip
         if self.blend == "over":
-            added, kept = self._weighted
-            mixed = canvases * kept
+            overlay, share = self._weighted
+            mixed = canvases * share
             # At most 255 * 255 + 128: x / 255 rounded to nearest, as Pillow does it, within 16 bits.
-            mixed += added
+            mixed += overlay
             mixed += mixed >> 8
             mixed >>= 8
             return mixed.astype(np.uint8)

@@ -34,9 +34,9 @@ def tsne(features: Tensor, *, seed: int = 0) -> npt.NDArray[np.float64]:
         raise PixpromptError(f"t-SNE needs at least {FEWEST} images, got {len(points)}.")
     if points.shape[1] < 2 or len(np.unique(points, axis=0)) < FEWEST:
         raise PixpromptError("the answers are too much alike for t-SNE.")
-    centred = points - points.mean(axis=0)
+    centered = points - points.mean(axis=0)
     placed = TSNE(n_components=2, init="pca", random_state=seed, perplexity=_perplexity(len(points)))
-    return np.asarray(placed.fit_transform(centred), dtype=np.float64)
+    return np.asarray(placed.fit_transform(centered), dtype=np.float64)
 
 
 def tsne_settings(num_points: int, *, seed: int = 0) -> str:

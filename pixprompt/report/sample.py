@@ -61,8 +61,8 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
     config, prompt = run_config(run.folder), run.prompt
     data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
-    chosen = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
-    images = data.test.subset(chosen)
+    places = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
+    images = data.test.subset(places)
     plain, exact = prompt.canvas, True
     if prompt.canvas.fit != "resize":
         exact = spec is not None

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     )
     from .ade20k import (
         IGNORED as IGNORED,
-        LabelledImages as LabelledImages,
+        LabeledImages as LabeledImages,
         SegmentationData as SegmentationData,
         load_segmentation as load_segmentation,
     )

@@ -18,7 +18,7 @@ from ..data.splits import listed
 from ..image_files import walk
 from ..seeds import stream
 
-__all__ = ["IGNORED", "LabelledImages", "Labels", "SegmentationData", "load_segmentation"]
+__all__ = ["IGNORED", "LabeledImages", "Labels", "SegmentationData", "load_segmentation"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ _VAL_SHARE, _VAL_MOST = 0.1, 500
 
 
 @dataclass(frozen=True)
-class LabelledImages:
+class LabeledImages:
     """Images with a label for every pixel; nothing is decoded until `read` is called.
 
     Attributes:
@@ -48,10 +48,10 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.images)
 
-    def subset(self, indices: Sequence[int]) -> LabelledImages:
+    def subset(self, indices: Sequence[int]) -> LabeledImages:
         """Returns the images at `indices`, in that order."""
         images, annotations = ([paths[index] for index in indices] for paths in (self.images, self.annotations))
-        return LabelledImages(tuple(images), tuple(annotations), self.num_classes, self.reduce_zero_label)
+        return LabeledImages(tuple(images), tuple(annotations), self.num_classes, self.reduce_zero_label)
 
     def read(self, index: int) -> tuple[Image.Image, Labels]:
         """Returns an upright RGB image and its labels (H, W), 0..K-1 or IGNORED.
@@ -70,7 +70,7 @@ class LabelledImages:
         wrong = labels[(labels > top) & (labels != IGNORED)]
         if wrong.size:
             raise DataError(
-                f"{path}: expected labels 0..{top} (or {IGNORED} for pixels to leave out), found {int(wrong.max())}. "
+                f"{path}: expected labels 0..{top} (or {IGNORED} for pixels to leave out), got {int(wrong.max())}. "
                 "Is it of another data set, or a picture of the labels instead of the labels?"
             )
         if self.reduce_zero_label:
@@ -92,9 +92,9 @@ class SegmentationData:
 
     name: str
     classes: tuple[str, ...]
-    train: LabelledImages
-    val: LabelledImages
-    test: LabelledImages
+    train: LabeledImages
+    val: LabeledImages
+    test: LabeledImages
 
 
 def load_segmentation(
@@ -108,7 +108,7 @@ def load_segmentation(
     Args:
         name: ade20k:PATH.
         reduce_zero_label: Label 0 means "none of the classes"; otherwise it is a class of its own, "other".
-        val_images: Training images kept for selection; a tenth, at most 500.
+        val_images: Training images held out for selection; a tenth, at most 500.
         seed: Decides which those are.
 
     Raises:
@@ -134,7 +134,7 @@ def load_segmentation(
     return SegmentationData(name, classes, training.subset(train), training.subset(val), test)
 
 
-def _pairs(root: Path, part: str, num_classes: int, reduce_zero_label: bool) -> LabelledImages:
+def _pairs(root: Path, part: str, num_classes: int, reduce_zero_label: bool) -> LabeledImages:
     images = _files(root / "images" / part)
     annotations = {path.stem: path for path in _files(root / "annotations" / part) if path.suffix == ".png"}
     missing = [path.name for path in images if path.stem not in annotations]
@@ -149,7 +149,7 @@ def _pairs(root: Path, part: str, num_classes: int, reduce_zero_label: bool) -> 
     stray = sorted(annotations.keys() - set(stems))
     if stray:
         logger.warning("%s: annotations without an image are left out: %s.", root, listed(stray))
-    return LabelledImages(tuple(images), tuple(annotations[stem] for stem in stems), num_classes, reduce_zero_label)
+    return LabeledImages(tuple(images), tuple(annotations[stem] for stem in stems), num_classes, reduce_zero_label)
 
 
 def _files(folder: Path) -> list[Path]:

@@ -80,6 +80,6 @@ def _photometric(pixels: Pixels, draws: Tensor) -> Pixels:
     image = ImageEnhance.Brightness(image).enhance(1 + _BRIGHTNESS * brightness)
     image = ImageEnhance.Contrast(image).enhance(1 + _CONTRAST * contrast)
     image = ImageEnhance.Color(image).enhance(1 + _SATURATION * saturation)
-    turned = np.array(image.convert("HSV"))
-    turned[..., 0] = (turned[..., 0].astype(np.int64) + round(256 * _HUE * hue)) % 256
-    return np.array(Image.fromarray(turned, "HSV").convert("RGB"))
+    hsv = np.array(image.convert("HSV"))
+    hsv[..., 0] = (hsv[..., 0].astype(np.int64) + round(256 * _HUE * hue)) % 256
+    return np.array(Image.fromarray(hsv, "HSV").convert("RGB"))

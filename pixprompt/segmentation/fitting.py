@@ -18,7 +18,7 @@ from ..engine.answers import to_images
 from ..engine.fit.gradient import Validated, check_finite
 from ..engine.report import Reporter
 from ..seeds import stream
-from .ade20k import IGNORED, LabelledImages, Labels
+from .ade20k import IGNORED, LabeledImages, Labels
 from .config import SegmentConfig
 from .crops import Crops
 from .inference import Windows, count_confusion
@@ -35,8 +35,8 @@ class SegmenterFit:
     """A segmenter, its images and its recipe: the `Work` of `engine.fit.gradient.fit`."""
 
     module: Segmenter
-    train: LabelledImages
-    val: LabelledImages
+    train: LabeledImages
+    val: LabeledImages
     config: SegmentConfig
     device: str
     autocast: torch.dtype | None
@@ -62,15 +62,15 @@ class SegmenterFit:
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch and returns its part of a line of history."""
         config, total = self.config, self.steps * self.config.epochs
-        losses = hits = labelled = torch.zeros((), device=self.device)  # summed there: reading them would stall a GPU
+        losses = hits = counts = torch.zeros((), device=self.device)  # summed there: reading them would stall a GPU
         for step, (pixels, labels) in enumerate(self._batches(epoch), epoch * self.steps):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
                 group["lr"] = rate * (1 - step / total) ** config.power
             loss, right, counted = self._step(to_images(pixels, self.device), torch.from_numpy(labels).to(self.device))
-            losses, hits, labelled = losses + loss * len(pixels), hits + right, labelled + counted
+            losses, hits, counts = losses + loss * len(pixels), hits + right, counts + counted
             self.reporter.advance(len(pixels))
         check_finite(losses, epoch, config.lr)
-        return {"train_loss": float(losses) / len(self.train), "train_accuracy": float(hits / labelled.clamp(min=1))}
+        return {"train_loss": float(losses) / len(self.train), "train_accuracy": float(hits / counts.clamp(min=1))}
 
     def _step(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         kind = torch.device(self.device).type
@@ -90,8 +90,8 @@ class SegmenterFit:
         order = torch.randperm(len(self.train), generator=stream(self.config.seed, "order", epoch))
         pending: deque[list[Future[tuple[Pixels, Labels]]]] = deque()
         with ThreadPoolExecutor(self.config.workers) as pool:
-            for chosen in torch.split(order, self.config.batch_size):
-                pending.append([pool.submit(self._crop, epoch, index) for index in chosen.tolist()])
+            for indices in torch.split(order, self.config.batch_size):
+                pending.append([pool.submit(self._crop, epoch, index) for index in indices.tolist()])
                 if len(pending) > 1:
                     yield _stack(pending.popleft())
             yield _stack(pending.popleft())

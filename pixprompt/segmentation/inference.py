@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from ..engine.answers import to_images
 from ..engine.report import Reporter, Silent
-from .ade20k import LabelledImages
+from .ade20k import LabeledImages
 from .crops import base_size
 from .metrics import Confusion
 
@@ -126,7 +126,7 @@ def label_map(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.cat(bands)
 
 
-def count_confusion(windows: Windows, images: LabelledImages, *, reporter: Reporter | None = None) -> Confusion:
+def count_confusion(windows: Windows, images: LabeledImages, *, reporter: Reporter | None = None) -> Confusion:
     """Labels every image at its own size and counts the pixels against the annotations."""
     confusion = Confusion.empty(images.num_classes)
     for index in range(len(images)):

@@ -30,8 +30,8 @@ class Confusion:
 
     def add(self, truth: Tensor, guesses: Tensor) -> None:
         """Counts the pixels of two label maps of one shape; those whose truth is IGNORED are left out."""
-        labelled = truth != IGNORED
-        pairs = truth[labelled].long() * len(self.counts) + guesses[labelled].long()
+        counted = truth != IGNORED
+        pairs = truth[counted].long() * len(self.counts) + guesses[counted].long()
         self.counts.add_(torch.bincount(pairs.flatten(), minlength=self.counts.numel()).reshape(self.counts.shape))
 
     @property
@@ -52,7 +52,7 @@ class Confusion:
 
     @property
     def mean_accuracy(self) -> float:
-        """Mean over the classes in the truth of the share of their pixels that is found."""
+        """Mean over the classes in the truth of the share of their pixels that is labelled rightly."""
         return float((self.counts.diagonal().double() / self.counts.sum(1)).nanmean())
 
     def to_json(self) -> dict[str, Any]:

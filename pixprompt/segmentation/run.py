@@ -21,7 +21,7 @@ from ..models import TorchModel, load_model
 from ..seeds import stream
 from ..version import __version__
 from .adapter_file import SavedSegmenter, load_segmenter, save_segmenter
-from .ade20k import LabelledImages, SegmentationData, load_segmentation
+from .ade20k import LabeledImages, SegmentationData, load_segmentation
 from .backbone import open_vit
 from .config import SegmentConfig, run_config
 from .fitting import SegmenterFit
@@ -54,7 +54,7 @@ def train(
 ) -> dict[str, Any]:
     """Learns a segmenter and writes the run directory.
 
-    The epoch that validates best is kept; the test images are scored once, at the end.
+    The epoch that validates best counts; the test images are scored once, at the end.
 
     Args:
         config: What to do.
@@ -211,7 +211,7 @@ def make_windows(saved: SavedSegmenter, device: str, *, multi_scale: bool = Fals
 
 
 def _scores(
-    saved: SavedSegmenter, images: LabelledImages, device: str, multi_scale: bool, reporter: Reporter
+    saved: SavedSegmenter, images: LabeledImages, device: str, multi_scale: bool, reporter: Reporter
 ) -> dict[str, Any]:
     scores: dict[str, Any] = {"single_scale": None, "multi_scale": None}
     for name, several in (("single_scale", False), ("multi_scale", True)):

@@ -105,15 +105,15 @@ class Segmenter(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns logits (N, K, H, W)."""
-        return self._logits(self.head, self._layers(images)[-1])
+        return self._logits(self.head, self.patch_tokens(images)[-1])
 
     def with_auxiliary(self, images: Tensor) -> list[Tensor]:
         """Returns the logits of the head, then those of the auxiliary heads, each (N, K, H, W)."""
-        states = self._layers(images)
+        states = self.patch_tokens(images)
         read = [self._logits(head, states[max(0, at)]) for head, at in zip(self.auxiliary, self._read, strict=True)]
         return [self._logits(self.head, states[-1]), *read]
 
-    def _layers(self, images: Tensor) -> list[Tensor]:
+    def patch_tokens(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (N, P, D) after each layer."""
         backbone = self._backbone[0]
         prompts = self.inner.get("prompts")

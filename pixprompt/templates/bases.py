@@ -76,7 +76,17 @@ def make_basis(
     return BASES[name](template, size, seeded(generator))
 
 
-class Pixels:
+class _Linear:
+    """A basis that starts at zeros."""
+
+    num_params: int
+
+    def start(self) -> Tensor:
+        """Returns zeros."""
+        return torch.zeros(self.num_params)
+
+
+class Pixels(_Linear):
     """Every number of the prompt on its own: D = P.
 
     Args:
@@ -90,16 +100,12 @@ class Pixels:
             raise ConfigError(f"basis 'pixels' has no size to choose, got {size}; leave it out.")
         self.num_params, self._units = template.num_params, _Units(template)
 
-    def start(self) -> Tensor:
-        """Returns zeros."""
-        return torch.zeros(self.num_params)
-
     def __call__(self, x: Tensor, /) -> Tensor:
         """Returns x in the units of theta."""
         return self._units(_checked(x, self.num_params).view(self._units.channels, -1))
 
 
-class Dct:
+class Dct(_Linear):
     """Low-frequency cosines over the template's rectangle, per channel.
 
     The products cos(pi (i + 1/2) a / H) cos(pi (j + 1/2) b / W), a, b < size, restricted to the template and made
@@ -113,9 +119,9 @@ class Dct:
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
-        rows, columns, sides = _places(template)
+        rows, columns, sides = template_places(template)
         size = _checked_size("dct", "frequencies per side", size, 6, min(sides))
-        waves = _cosines(sides[0], size)[rows].unsqueeze(2) * _cosines(sides[1], size)[columns].unsqueeze(1)
+        waves = cosines(sides[0], size)[rows].unsqueeze(2) * cosines(sides[1], size)[columns].unsqueeze(1)
         low_first = sorted((a * a + b * b, a, b) for a in range(size) for b in range(size))
         axes = _orthonormal(torch.stack([waves[:, a, b] for _, a, b in low_first], dim=1))
         # A column of one channel is spread over P = channels * num_pixels numbers: RMS 1 / sqrt(D).
@@ -123,17 +129,13 @@ class Dct:
         self._units = _Units(template)
         self.num_params = self._units.channels * axes.shape[1]
 
-    def start(self) -> Tensor:
-        """Returns zeros."""
-        return torch.zeros(self.num_params)
-
     def __call__(self, x: Tensor, /) -> Tensor:
         """Returns the sum of the cosines."""
         weights = _checked(x, self.num_params).view(self._units.channels, -1)
         return self._units(weights @ self._columns.to(x).T)
 
 
-class Blocks:
+class Blocks(_Linear):
     """One colour per block of a grid over the template's rectangle, of those that touch the template.
 
     D = channels * blocks: 3 * 24 for a 30-pixel frame of 224x224 at size 7, whose blocks are 32 pixels wide.
@@ -145,7 +147,7 @@ class Blocks:
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
-        rows, columns, (height, width) = _places(template)
+        rows, columns, (height, width) = template_places(template)
         size = _checked_size("blocks", "blocks per side", size, 7, min(height, width))
         block = (rows * size // height) * size + columns * size // width
         _, self._block, pixels = torch.unique(block, return_inverse=True, return_counts=True)
@@ -154,14 +156,10 @@ class Blocks:
         self._units = _Units(template)
         self.num_params = self._units.channels * len(pixels)
 
-    def start(self) -> Tensor:
-        """Returns zeros."""
-        return torch.zeros(self.num_params)
-
     def __call__(self, x: Tensor, /) -> Tensor:
         """Returns the colour of each pixel's block."""
-        colours = _checked(x, self.num_params).view(self._units.channels, -1) * self._gain.to(x)
-        return self._units(colours[:, self._block.to(x.device)])
+        colors = _checked(x, self.num_params).view(self._units.channels, -1) * self._gain.to(x)
+        return self._units(colors[:, self._block.to(x.device)])
 
 
 class LowRank:
@@ -179,17 +177,18 @@ class LowRank:
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
-        self._rows, self._columns, (height, width) = _places(template)
-        self._left, self._right = _hats(height), _hats(width)
-        self.rank = _checked_size("low-rank", "ranks", size, 2, min(self._left.shape[1], self._right.shape[1]))
+        self._rows, self._columns, (height, width) = template_places(template)
+        self._row_hats, self._column_hats = _hats(height), _hats(width)
+        limit = min(self._row_hats.shape[1], self._column_hats.shape[1])
+        self.rank = _checked_size("low-rank", "ranks", size, 2, limit)
         self._units = _Units(template)
-        channels, knots = self._units.channels, self._right.shape[1]
-        self._start = torch.zeros(channels, self.rank, self._left.shape[1] + knots)
+        channels, knots = self._units.channels, self._column_hats.shape[1]
+        self._start = torch.zeros(channels, self.rank, self._row_hats.shape[1] + knots)
         self._start[:, :, -knots:] = torch.randn(channels, self.rank, knots, generator=generator)
         self.num_params = self._start.numel()
-        lines = (self._start[:, :, -knots:].double() @ self._right.T).square().sum(dim=1).mean(dim=0)
+        lines = (self._start[:, :, -knots:].double() @ self._column_hats.T).square().sum(dim=1).mean(dim=0)
         # A step in B, squared: the mean over the template's pixels, if the gain were 1.
-        power = (self._left.square().sum(dim=1)[self._rows] * lines[self._columns]).mean()
+        power = (self._row_hats.square().sum(dim=1)[self._rows] * lines[self._columns]).mean()
         self._gain = float(power.rsqrt())
 
     def start(self) -> Tensor:
@@ -199,10 +198,10 @@ class LowRank:
     def __call__(self, x: Tensor, /) -> Tensor:
         """Returns the product at the template's pixels."""
         factors = _checked(x, self.num_params).view(self._start.shape)
-        knots = self._left.shape[1]
-        left = factors[:, :, :knots] @ self._left.to(x).T
-        right = self._gain * (factors[:, :, knots:] @ self._right.to(x).T)
-        plane = left.transpose(1, 2) @ right
+        knots = self._row_hats.shape[1]
+        rows = factors[:, :, :knots] @ self._row_hats.to(x).T
+        columns = self._gain * (factors[:, :, knots:] @ self._column_hats.to(x).T)
+        plane = rows.transpose(1, 2) @ columns
         return self._units(plane[:, self._rows.to(x.device), self._columns.to(x.device)])
 
 
@@ -218,7 +217,7 @@ class _Units:
         return (values / self._unit.to(values)).flatten()
 
 
-def _places(template: PixelTemplate) -> tuple[Tensor, Tensor, tuple[int, int]]:
+def template_places(template: PixelTemplate) -> tuple[Tensor, Tensor, tuple[int, int]]:
     """Rows and columns of the template's pixels in the smallest rectangle that holds them, and its sides.
 
     A frame's rectangle is the canvas. A patch has its own, on which the cosines of a canvas would all be constant.
@@ -230,7 +229,7 @@ def _places(template: PixelTemplate) -> tuple[Tensor, Tensor, tuple[int, int]]:
     return rows, columns, (int(rows.max()) + 1, int(columns.max()) + 1)
 
 
-def _cosines(side: int, count: int) -> Tensor:
+def cosines(side: int, count: int) -> Tensor:
     middles = torch.arange(side, dtype=torch.float64) + 0.5
     return (math.pi / side * middles.unsqueeze(1) * torch.arange(count)).cos()
 

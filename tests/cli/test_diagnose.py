@@ -25,7 +25,7 @@ def test_prints_numbers_model_and_advice(toy: Toy, capsys: pytest.CaptureFixture
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
     assert lines[0].split() == ["data", toy.data, f"({sum(COUNTS.values())}", "images)"]
-    for start in ("no fid: left out as asked", "no lpips", "no prompt", "linear head", "advice", "expected"):
+    for start in ("no fid: left out on request", "no lpips", "no prompt", "linear head", "advice", "expected"):
         assert any(line.startswith(start) for line in lines), start
     found = json.loads(Path("run/diagnosis.json").read_text())
     assert found["advice"]["verdict"].upper() in captured.out
@@ -37,7 +37,7 @@ def test_prints_exactly_one_json_object(toy: Toy, capsys: pytest.CaptureFixture[
     assert main(arguments(toy, "--model", toy.model("scores"), "--labelled", "3", "--budget", "40", "--json")) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["schema"] == 1
-    assert found["model"]["asked"] <= 40
+    assert found["model"]["queries"] <= 40
     assert not found["model"]["gradients"]
     assert found["advice"]["verdict"] == "no-go"
 
@@ -84,7 +84,7 @@ def test_numbers_are_printed_with_what_they_were_taken_in() -> None:
         "coverage": {"classes": 0.125, "num_classes": 8, "images": 0.1, "covered": 0.25, "within": 0.75, **about},
         "frechet_toy": {**number, "extractor": "toy"},
         "model": None,
-        "reasons": {"cmmd": "no CLIP extractor was asked for"},
+        "reasons": {"cmmd": "no CLIP extractor was named"},
         "advice": {"verdict": "no-go", "queries": None, "expected_gain": 1.0, "interval": [0.0, 2.0], "level": 0.8,
                    "reasons": ["Because of this."], "missing": []},
     }  # fmt: skip

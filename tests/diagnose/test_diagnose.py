@@ -81,7 +81,7 @@ def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_is_asked_about_as_many_images_as_reported(data: Any) -> None:
     model = Scores()
     check = check_model(DirectQuerier(model), data, labelled=4, reporter=Silent())
-    assert model.asked == check.asked == check.images == 12
+    assert model.asked == check.queries == check.images == 12
     assert (check.classes, check.train, check.gradients) == (3, 60, False)
     assert check.ci95[0] <= check.accuracy <= check.ci95[1]
     assert check.head_ci95[0] <= check.head <= check.head_ci95[1]
@@ -142,7 +142,7 @@ def test_too_few_images_are_refused_before_anything_is_asked(
     ],
 )
 def test_names_that_the_model_knows(labels: tuple[str, ...], share: float, data: Any) -> None:
-    assert model_check._share_known_by_label(data.classes, labels) == pytest.approx(share)
+    assert model_check.share_known_by_label(data.classes, labels) == pytest.approx(share)
 
 
 @pytest.mark.usefixtures("quick_heads")
@@ -157,10 +157,10 @@ def test_a_torch_model_has_gradients_and_a_callable_without_tensors_counts_its_p
     check = check_model(DirectQuerier(opaque), data, labelled=4, reporter=Silent())
     assert not check.gradients
     assert check.images == 12
-    assert check.asked == 12 + opaque.probe_queries
+    assert check.queries == 12 + opaque.probe_queries
     assert opaque.probe_queries == 1
     assert (
-        check_model(DirectQuerier(opaque), data, labelled=4, budget=12, reporter=Silent()).asked == 9 + 1
+        check_model(DirectQuerier(opaque), data, labelled=4, budget=12, reporter=Silent()).queries == 9 + 1
     )  # not 12 + 1
     with pytest.raises(ConfigError, match=r"budget of 6 queries, 1 of them spent .*, gives 1 images"):
         check_model(DirectQuerier(opaque), data, labelled=4, budget=6, reporter=Silent())
@@ -201,7 +201,7 @@ def test_the_object_has_the_form_of_the_interface(folder: str, tmp_path: Path, m
     assert found["cmmd"] is None
     assert found["lpips"] is None
     assert found["reasons"].keys() == {"cmmd", "lpips"}
-    assert found["model"]["asked"] == 30
+    assert found["model"]["queries"] == 30
     assert found["advice"]["verdict"] in ("go", "try", "no-go", "unknown")
     assert any("KID" in reason for reason in found["advice"]["reasons"])
     # Scores only, and 70 queries left: nothing can be searched.

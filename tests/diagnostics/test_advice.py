@@ -167,7 +167,7 @@ UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=Tr
         (Evidence(accuracy=0.1, scored=200, gradients=False, budget=100_000), "try", "as little as"),
         (Evidence(accuracy=0.1, scored=200, gradients=False, budget=900), "no-go", "too few"),
         (Evidence(accuracy=0.9, scored=200, gradients=False), "no-go", "upper end"),
-        (Evidence(diversity=62.0), "try", "no model was asked"),
+        (Evidence(diversity=62.0), "try", "no model was queried"),
         (Evidence(diversity=78.0), "unknown", "--model"),
         (Evidence(diversity=36.0), "unknown", "extrapolation"),
         (Evidence(), "unknown", "--model"),

@@ -18,24 +18,24 @@ def line(*places: float) -> np.ndarray:
 
 
 def test_counted_by_hand() -> None:
-    # Nearest neighbours of 0, 1, 3, 10 are 1, 1, 2 and 7 away.
+    # Nearest neighbors of 0, 1, 3, 10 are 1, 1, 2 and 7 away.
     reference, labels = line(0, 1, 3, 10), np.array([0, 0, 1, 2])
     np.testing.assert_allclose(np.sqrt(radii(reference, 1)), [1, 1, 2, 7])
-    found = coverage(line(0.2, -0.4, 2.6), reference, labels, neighbours=1)
+    found = coverage(line(0.2, -0.4, 2.6), reference, labels, neighbors=1)
     assert found == {
         "classes": 2 / 3,  # 0.2 and -0.4 reach class 0, 2.6 class 1
         "num_classes": 3,
         "images": 2 / 4,
         "within": 1.0,
         "covered": 3 / 4,  # nothing is within 7 of 10... 3 is, but not 2.6
-        "neighbours": 1,
+        "neighbors": 1,
     }
-    assert coverage(line(100.0), reference, labels, neighbours=1)["within"] == 0
+    assert coverage(line(100.0), reference, labels, neighbors=1)["within"] == 0
 
 
 @pytest.mark.parametrize("labels", [None, np.array([-1, -1, -1, -1])])
 def test_without_labels_there_are_no_classes(labels: np.ndarray | None) -> None:
-    found = coverage(line(0.2, 9.0), line(0, 1, 3, 10), labels, neighbours=1)
+    found = coverage(line(0.2, 9.0), line(0, 1, 3, 10), labels, neighbors=1)
     assert found["classes"] is None
     assert found["num_classes"] is None
     assert found["images"] == 2 / 4
@@ -46,10 +46,10 @@ def test_within_is_the_precision_of_torch_fidelity() -> None:
     data, reference = gaussian(70, seed=1, shift=0.5), gaussian(60, seed=2)
     options = {"prc_neighborhood": 3, "prc_batch_size": 1000, "save_cpu_ram": False, "verbose": False}
     theirs = metric_prc.prc_features_to_metric(torch.from_numpy(data), torch.from_numpy(reference), **options)
-    ours = coverage(data, reference, None, neighbours=3)
+    ours = coverage(data, reference, None, neighbors=3)
     assert ours["within"] == pytest.approx(theirs["precision"])
     assert 0 < ours["within"] < 1
-    assert coverage(data, reference, None, neighbours=1)["within"] < ours["within"]
+    assert coverage(data, reference, None, neighbors=1)["within"] < ours["within"]
 
 
 def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:

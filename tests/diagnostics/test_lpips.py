@@ -156,7 +156,7 @@ def test_the_interval_knows_that_pairs_share_images() -> None:
     """One odd image among twelve is in a sixth of the pairs: resampled pairs would promise three times too much."""
     places = draw_pairs(12, 66, generator=np.random.default_rng(0))
     distances = np.where((places == 0).any(1), 1.0, 0.1)
-    ours = module._resampled(distances, places, 12, 2000, np.random.default_rng(1)).std()
+    ours = module.resampled_means(distances, places, 12, 2000, np.random.default_rng(1)).std()
     rng = np.random.default_rng(2)
     by_pairs = np.std([distances[rng.integers(0, 66, 66)].mean() for _ in range(2000)])
     # What it is to estimate: the spread over sets in which each image is odd with probability 1 / 12.

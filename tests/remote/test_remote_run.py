@@ -143,12 +143,12 @@ def test_the_first_look_of_diagnose_is_kept_and_within_its_budget(
     write_pictures(toy.folder / "reference", 12, 9)
     given = ["diagnose", "--data", toy.data, "--reference", f"folder:{toy.folder / 'reference'}", "--model", url]
     given += ["--inception", "none", "--lpips", "none", "--labelled", "4", "--ledger", "look.sqlite"]
-    asked = [told(capsys, 0, given)["model"]["asked"] for _ in range(2)]
+    asked = [told(capsys, 0, given)["model"]["queries"] for _ in range(2)]
     assert asked == [12, 0]
     assert read_ledger("look.sqlite")["queries"] == 12
     monkeypatch.setattr("pixprompt.engine.opening.QUERIES", 10)  # what nobody gave a budget for is not planned
     found = told(capsys, 0, [*given[:-1], "new.sqlite", "--labelled", "9", "--price-per-1000", "2"])
-    assert found["model"]["asked"] == 9
+    assert found["model"]["queries"] == 9
     assert read_ledger("new.sqlite")["cost"] == 0.018
     assert main([*given[:-1], "newer.sqlite", "--max-requests", "1"]) == 3
     assert not read_ledger("newer.sqlite")["requests"]

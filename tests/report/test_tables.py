@@ -107,7 +107,7 @@ DIAGNOSIS = {
     "cmmd": None,
     "lpips": {"mean": 0.2214, "ci95": [0.21, 0.23], "pairs": 2000, "images": 1797, "extractor": "AlexNet"},
     "coverage": {"covered": 0.25, "within": 0.125},
-    "reasons": {"cmmd": "no CLIP extractor was asked for"},
+    "reasons": {"cmmd": "no CLIP extractor was named"},
     "model": {"model": "m", "images": 40, "accuracy": 0.25, "ci95": [0.1, 0.4], "head": None},
     "advice": {
         **{"verdict": "try", "queries": 5000, "expected_gain": 12.5, "interval": [-2.0, 30.0], "level": 0.9},
@@ -123,7 +123,7 @@ def test_every_number_stands_with_what_it_was_taken_in() -> None:
     assert rows(made)[:5] == [
         ["FID", "212.3", "208.1 to 217.2", "33.25", f"{seen}; biased below 2048 images"],
         ["KID", "0.1234", "−0.01 to 0.2", "0.001", seen],
-        ["CMMD", "–", "–", "–", "not measured: no CLIP extractor was asked for"],
+        ["CMMD", "–", "–", "–", "not measured: no CLIP extractor was named"],
         ["LPIPS diversity", "0.2214", "0.21 to 0.23", "–", "AlexNet; 2 000 pairs of 1 797 images"],
         ["reference near the data", "0.25", "–", "–", near],
     ]

@@ -83,7 +83,7 @@ def break_image(folder: Path) -> None:
     ("damage", "words"),
     [
         (break_size, "16x15 pixels for an image of 16x16"),
-        (break_range, "expected labels 0..5 (or 255 for pixels to leave out), found 6"),
+        (break_range, "expected labels 0..5 (or 255 for pixels to leave out), got 6"),
         (break_mode, "expected an 8-bit PNG with one label per pixel, this one is RGB"),
         (break_bytes, ".png: not a readable image"),
         (break_image, "not a readable image"),

@@ -108,13 +108,13 @@ def test_the_head_reads_the_models_own_patch_tokens(kind: str) -> None:
     tokens = view.embed(images())
     for layer in view.layers:
         tokens = layer(tokens)
-    assert torch.allclose(segmenter._layers(images())[-1], tokens[:, view.num_prefix :], atol=1e-6)
+    assert torch.allclose(segmenter.patch_tokens(images())[-1], tokens[:, view.num_prefix :], atol=1e-6)
 
 
 def test_the_last_tokens_are_those_of_the_library() -> None:
     model = toy_model()
     expected = model.net.forward_features(model.normalize(images()))[:, 1:]
-    found = model.net.norm(toy_segmenter("head", model=model)._layers(images())[-1])
+    found = model.net.norm(toy_segmenter("head", model=model).patch_tokens(images())[-1])
     assert torch.allclose(found, expected, atol=1e-6)
 
 
@@ -138,7 +138,7 @@ def test_deep_prompts_replace_those_of_the_layer_before() -> None:
         joined = torch.cat([tokens[:, :1], prompts.expand(2, -1, -1), tokens[:, 1:]], 1)
         after = layer(joined)
         tokens = torch.cat([after[:, :1], after[:, 4:]], 1)
-    assert torch.allclose(segmenter._layers(images())[-1], tokens[:, 1:], atol=1e-6)
+    assert torch.allclose(segmenter.patch_tokens(images())[-1], tokens[:, 1:], atol=1e-6)
 
 
 def test_first_prompts_are_uniform_in_the_papers_bound() -> None:
@@ -208,7 +208,7 @@ def test_a_real_transformer_on_its_own_grid_and_on_a_wider_one(assets: Path) -> 
     wide.load_state_dict(weights)
     for net, size in ((model.net, (224, 224)), (wide, (256, 384))):
         photo = images(1, size)
-        found = toy_segmenter("head", model=model, crop=size)._layers(photo)[-1]
+        found = toy_segmenter("head", model=model, crop=size).patch_tokens(photo)[-1]
         expected = net.forward_features(model.normalize(photo))[:, 1:]
         assert torch.allclose(model.net.norm(found), expected, atol=1e-4)
     deep = toy_segmenter("vpt-deep", model=model, crop=(256, 384), tokens=10)

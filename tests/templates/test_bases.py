@@ -83,8 +83,8 @@ def test_a_step_has_the_size_that_it_says(name: str, template: PixelTemplate) ->
 
 def test_plain_cosines_would_not_have_that_size() -> None:
     """Negative control, and the reason for the Gram-Schmidt: equal columns alone do not make equal steps."""
-    rows, columns, _ = bases._places(frame())
-    waves = bases._cosines(224, 6)
+    rows, columns, _ = bases.template_places(frame())
+    waves = bases.cosines(224, 6)
     plain = (waves[rows].unsqueeze(2) * waves[columns].unsqueeze(1)).flatten(1)
     values = torch.linalg.svdvals(plain / plain.norm(dim=0))
     assert values[0] / values[-1] > 100

@@ -158,7 +158,7 @@ def _remarks(found: dict[str, Any], distances: list[str]) -> Iterator[str]:
 
 
 def _model(check: dict[str, Any]) -> Iterator[str]:
-    yield f"model      {check['model']}  ({check['asked']} queries: labelled images, scored by cross-validation)"
+    yield f"model      {check['model']}  ({check['queries']} queries: labelled images, scored by cross-validation)"
     rows = (("no prompt", "accuracy", "ci95", check["output"]), ("linear head", "head", "head_ci95", "linear"))
     for title, key, interval, output in rows:
         if check[key] is not None:

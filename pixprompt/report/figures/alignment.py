@@ -100,11 +100,11 @@ def prompt_similarity(
             for number, norm in enumerate(norms)
         ]
     )
-    chosen = torch.from_numpy(places[:, 0] * of_images[1] + places[:, 1])
-    picked = tokens[torch.arange(len(tokens)), chosen.to(tokens.device)]
+    flat_tokens = torch.from_numpy(places[:, 0] * of_images[1] + places[:, 1])
+    picked = tokens[torch.arange(len(tokens)), flat_tokens.to(tokens.device)]
     similarities = cosines(picked[:, None], states.prompts[index]).reshape(-1, *of_prompts).cpu().numpy()
-    flat = aligned_places(of_images, of_prompts)[chosen].numpy()
-    aligned = np.stack([flat // of_prompts[1], flat % of_prompts[1]], 1)
+    flat_prompts = aligned_places(of_images, of_prompts)[flat_tokens].numpy()
+    aligned = np.stack([flat_prompts // of_prompts[1], flat_prompts % of_prompts[1]], 1)
     return PromptSimilarity(states.layers[index], (of_images, of_prompts), places, aligned, similarities)
 
 
@@ -112,8 +112,8 @@ def _index(states: States, layer: int | None) -> int:
     if layer is None:
         return len(states.layers) - 1
     if layer not in states.layers:
-        known = ", ".join(map(str, states.layers))
-        raise ConfigError(f"the pathways do not interact at layer {layer}; they do at {known}.")
+        layers = ", ".join(map(str, states.layers))
+        raise ConfigError(f"the pathways do not interact at layer {layer}; they do at {layers}.")
     return states.layers.index(layer)
 
 

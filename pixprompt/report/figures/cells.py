@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from ...plots import Pixels, heat_overlay
 from ...plots.gallery import WHITE, Cell, Column, Mark, gallery_figure, heat_pixels
-from ...plots.style import BLUE, GREY, LINES, ORANGE, short
+from ...plots.style import BLUE, GRAY, LINES, ORANGE, short
 from .adapter_gradcam import ClassMaps
 from .alignment import PromptSimilarity
 
@@ -97,7 +97,7 @@ def _run_cell(pixels: Pixels, labels: Labels, classes: Sequence[str], number: in
 def _frozen_cell(pixels: Pixels, frozen: ClassMaps, sources: Sequence[str] | None, number: int) -> Cell:
     largest = int(frozen.probabilities[number].argmax())
     name = f"output {largest}" if sources is None else sources[largest].split(",")[0]
-    return _map_cell(pixels[number], frozen, number, short(name, 26), GREY)
+    return _map_cell(pixels[number], frozen, number, short(name, 26), GRAY)
 
 
 def _map_cell(image: Pixels, maps: ClassMaps, number: int, caption: str, color: str) -> Cell:

@@ -141,14 +141,14 @@ def draw_pictures(
     figures: dict[str, Figure] = {}
     skipped: dict[str, str] = {}
     with reproducible():
-        shown, sample = _samples(runs, options, reporter)
-        reporter.stage("pictures: Grad-CAM", len(shown.labels) * (1 + len(runs.adapters)))
-        frozen, maps = _saliency(runs, shown, reporter)
+        rows, sample = _samples(runs, options, reporter)
+        reporter.stage("pictures: Grad-CAM", len(rows.labels) * (1 + len(runs.adapters)))
+        frozen, maps = _saliency(runs, rows, reporter)
         sources = runs.model.spec.labels
-        figures["gradcam.png"] = gradcam_figure(shown.pixels, shown.labels, runs.classes, maps, frozen, sources)
-        similarities = _similarities(runs, shown, maps, options.layer)
+        figures["gradcam.png"] = gradcam_figure(rows.pixels, rows.labels, runs.classes, maps, frozen, sources)
+        similarities = _similarities(runs, rows, maps, options.layer)
         if similarities:
-            figures["similarity.png"] = similarity_figure(shown.pixels, shown.labels, runs.classes, similarities)
+            figures["similarity.png"] = similarity_figure(rows.pixels, rows.labels, runs.classes, similarities)
         else:
             skipped["similarity.png"] = "no run has a map of prompts."
         alignment = _align(runs, sample, reporter)
@@ -162,19 +162,19 @@ def draw_pictures(
         save_png(figure, folder / name)
     titles = tuple(runs.adapters)
     num_points = len(sample.labels)
-    return Pictures(folder, tuple(figures), titles, shown.names, num_points, silhouettes, alignment, skipped)
+    return Pictures(folder, tuple(figures), titles, rows.names, num_points, silhouettes, alignment, skipped)
 
 
 def pick(labels: Labels, count: int, *, generator: Generator) -> Labels:
     """Draws at most `count` of N images, one per class as far as possible; returns positions, ordered by class."""
     order = torch.randperm(len(labels), generator=generator).numpy()
-    drawn_labels = labels[order]
+    shuffled = labels[order]
     turn = np.zeros(len(labels), dtype=np.int64)
     for label in np.unique(labels):
-        of_class = drawn_labels == label
+        of_class = shuffled == label
         turn[of_class] = np.arange(of_class.sum())
-    chosen = order[np.argsort(turn, kind="stable")][:count]
-    return np.asarray(chosen[np.argsort(labels[chosen], kind="stable")], dtype=np.int64)
+    picked = order[np.argsort(turn, kind="stable")][:count]
+    return np.asarray(picked[np.argsort(labels[picked], kind="stable")], dtype=np.int64)
 
 
 def _samples(runs: AdapterRuns, options: PictureOptions, reporter: Reporter) -> tuple[_Sample, _Sample]:
@@ -185,15 +185,15 @@ def _samples(runs: AdapterRuns, options: PictureOptions, reporter: Reporter) -> 
     return _sample(runs, rows, reporter), _sample(runs, spaced, reporter)
 
 
-def _sample(runs: AdapterRuns, chosen: Labels, reporter: Reporter) -> _Sample:
-    images = runs.test.subset(chosen)
+def _sample(runs: AdapterRuns, places: Labels, reporter: Reporter) -> _Sample:
+    images = runs.test.subset(places)
     canvases = canvases_of(images, runs.canvas, runs.workers, reporter, "pictures: read images")
     return _Sample(np.asarray(canvases.pixels[:]), np.array(canvases.labels), canvases.names)
 
 
-def _saliency(runs: AdapterRuns, shown: _Sample, reporter: Reporter) -> tuple[ClassMaps, dict[str, ClassMaps]]:
+def _saliency(runs: AdapterRuns, rows: _Sample, reporter: Reporter) -> tuple[ClassMaps, dict[str, ClassMaps]]:
     """Returns the maps of the frozen model, and those of each run."""
-    images, labels = to_images(shown.pixels, runs.device), torch.from_numpy(shown.labels).to(runs.device)
+    images, labels = to_images(rows.pixels, runs.device), torch.from_numpy(rows.labels).to(runs.device)
     frozen = explain_model(runs.model, images)
     reporter.advance(len(labels))
     maps = {}
@@ -208,17 +208,17 @@ def _paired(runs: AdapterRuns) -> dict[str, SA2VP]:
 
 
 def _similarities(
-    runs: AdapterRuns, shown: _Sample, maps: dict[str, ClassMaps], layer: int | None
+    runs: AdapterRuns, rows: _Sample, maps: dict[str, ClassMaps], layer: int | None
 ) -> dict[str, PromptSimilarity]:
     """Compares an image token with the map of prompts of each run that has one.
 
     Raises:
-        ConfigError: A layer is asked for at which nothing can be compared.
+        ConfigError: A layer is named at which nothing can be compared.
     """
     paired = _paired(runs)
     if layer is not None and not paired:
         raise ConfigError("--layer is about runs with a map of prompts, and there is none; leave it out.")
-    images = to_images(shown.pixels, runs.device)
+    images = to_images(rows.pixels, runs.device)
     return {
         title: prompt_similarity(adapter, images, maps[title].maps, layer=layer) for title, adapter in paired.items()
     }

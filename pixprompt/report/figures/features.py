@@ -32,10 +32,10 @@ def head_inputs(adapter: WhiteBox, images: Tensor) -> Tensor:
     heads = [module for path, module in adapter.named_children() if path == "head"]
     if not heads:
         raise ModelError(f"{name} has no submodule 'head', whose input its features would be.")
-    seen: list[Tensor] = []
+    calls: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        seen.append(inputs[0].detach())
+        calls.append(inputs[0].detach())
 
     hook = heads[0].register_forward_pre_hook(keep)
     try:
@@ -43,9 +43,9 @@ def head_inputs(adapter: WhiteBox, images: Tensor) -> Tensor:
             adapter(images)
     finally:
         hook.remove()
-    if len(seen) != 1 or len(seen[0]) != len(images):
-        raise ModelError(f"the head of {name} was called {len(seen)} times, expected once, on {len(images)} images.")
-    return seen[0]
+    if len(calls) != 1 or len(calls[0]) != len(images):
+        raise ModelError(f"the head of {name} was called {len(calls)} times, expected once, on {len(images)} images.")
+    return calls[0]
 
 
 @torch.no_grad()

@@ -84,7 +84,7 @@ def _spread(group: Sequence[RunFiles], rung: str) -> str:
     if not values:
         return percent(None)
     scored = sum(map(bool, by_run))
-    left_out = "" if scored == len(group) else f" ({scored} of {len(group)})"
+    share_scored = "" if scored == len(group) else f" ({scored} of {len(group)})"
     if len(values) == 1:
-        return percent(values[0]) + left_out
-    return f"{statistics.mean(values):.1%} ± {100 * statistics.stdev(values):.1f}{left_out}"
+        return percent(values[0]) + share_scored
+    return f"{statistics.mean(values):.1%} ± {100 * statistics.stdev(values):.1f}{share_scored}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...engine.result import RUNGS, Result
+from ...engine.result import RUNGS, Result, Score
 from ...intervals import paired_difference
 from ..evidence import Evidence
 from ..run_files import RunFiles
@@ -44,14 +44,18 @@ def summary(run: RunFiles) -> View:
     result: Result = run.result  # type: ignore[assignment]
     before, after = result.accuracy.get("no_prompt"), result.accuracy.get("prompt_png")
     after = after or result.accuracy.get("prompt_float")
-    alone = result.accuracy.get("output_only")
+    output_only = result.accuracy.get("output_only")
     return {
         "result": result,
         "before": None if before is None else before.test,
         "after": after if after is not None and after.test is not None else None,
-        "alone": alone if alone and before and alone.test is not None and alone.output != before.output else None,
+        "alone": output_only if output_only and before and _differs(output_only, before) else None,
         "what": "adapter" if result.best == "adapter" else "prompt",
     }
+
+
+def _differs(output_only: Score, before: Score) -> bool:
+    return output_only.test is not None and output_only.output != before.output
 
 
 def ladder(run: RunFiles, evidence: Evidence) -> View:
@@ -59,10 +63,10 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
     require(run, "result.json", run.result is not None)
     result: Result = run.result  # type: ignore[assignment]
     titles = rung_titles([run])
-    kept = result.best != "none"
+    has_prompt = result.best != "none"
     rungs = {titles.get(name, name): result.accuracy.get(name)
              for name in (*titles, *(name for name in result.accuracy if name not in RUNGS))}  # fmt: skip
-    if not kept:
+    if not has_prompt:
         rungs[f"{titles['prompt_png']}: no prompt kept"] = rungs.pop(titles["prompt_png"])
 
     def draw() -> Figure:
@@ -78,7 +82,7 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
         "chart": chart(draw, f"Accuracy by rung. {description}."),
         "rungs": rungs,
         "num_test": result.counts.get("test"),
-        "change": _change(evidence) if kept else None,
+        "change": _change(evidence) if has_prompt else None,
     }
 
 

@@ -75,10 +75,10 @@ def gradcam(
     try:
         with torch.enable_grad():
             logits = score(images.detach().clone().requires_grad_())
-            chosen = logits.gather(1, classes[:, None]).sum()
+            explained = logits.gather(1, classes[:, None]).sum()
             outputs = [item.output for item in captured]
             gradients: Sequence[Tensor | None] = (
-                torch.autograd.grad(chosen, outputs, allow_unused=True) if outputs else ()
+                torch.autograd.grad(explained, outputs, allow_unused=True) if outputs else ()
             )
     except RuntimeError as error:
         raise ModelError(f"no gradient reaches the feature maps ({str(error).splitlines()[0]}).") from error
@@ -103,12 +103,12 @@ def _capture(
         return None
     if len(output) != count:  # tokens first, or windows in place of images
         return None
-    first = isinstance(module, nn.Conv2d) or (output.ndim == 4 and _normalises_second(module, output))
+    first = isinstance(module, nn.Conv2d) or (output.ndim == 4 and _normalizes_second(module, output))
     captured.append(_Captured(name, output, 1 if first else -1))
     return output.clone()
 
 
-def _normalises_second(module: nn.Module, output: Tensor) -> bool:
+def _normalizes_second(module: nn.Module, output: Tensor) -> bool:
     """Whether a layer norm works on channels that come first, as some subclasses do."""
     shape = tuple(module.normalized_shape) if isinstance(module, nn.LayerNorm) else ()
     return output.shape[-1:] != shape and output.shape[1:2] == shape

@@ -99,12 +99,12 @@ def make_saliency_maps(
     if plan.grid == 0:
         remaining = None if plan.spare is None else max(0, plan.spare - 2 * len(shown))
         occlusion_plan = plan_queries(0, remaining, by_gradient=False) or Plan(0, 0, 0)
-    chosen = shown[: occlusion_plan.pairs]
-    if occlusion_plan.grid == 0 or len(chosen) == 0:
+    few = shown[: occlusion_plan.pairs]
+    if occlusion_plan.grid == 0 or len(few) == 0:
         raise PixpromptError(
             f"the queries allowed do not suffice for an occlusion map, which takes at least 32 per image.{reason}"
         )
-    return _by_occlusion(deployed.device, scores, sample, probabilities, chosen, occlusion_plan.grid, reporter, reason)
+    return _by_occlusion(deployed.device, scores, sample, probabilities, few, occlusion_plan.grid, reporter, reason)
 
 
 def _by_gradients(

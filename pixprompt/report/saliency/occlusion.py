@@ -1,4 +1,4 @@
-"""Occlusion maps of a model that only answers: how much of a class's probability goes when a patch is greyed."""
+"""Occlusion maps of a model that only answers: how much of a class's probability goes when a patch is masked."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 __all__ = ["occlusion", "occlusion_queries"]
 
-_GREY = 128 / 255
+_GRAY = 128 / 255
 _BATCH = 32
 
 
@@ -38,11 +38,11 @@ def occlusion(
     rows, columns = ([side * step // grid for step in range(grid + 1)] for side in (height, width))
     maps = torch.zeros(len(images), grid, grid)
     for number, image in enumerate(images):
-        greyed = image.repeat(grid * grid, 1, 1, 1)
+        masked = image.repeat(grid * grid, 1, 1, 1)
         for cell in range(grid * grid):
             row, column = divmod(cell, grid)
-            greyed[cell, :, rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = _GREY
-        logits = torch.cat([score(part).float() for part in greyed.split(_BATCH)])
+            masked[cell, :, rows[row] : rows[row + 1], columns[column] : columns[column + 1]] = _GRAY
+        logits = torch.cat([score(part).float() for part in masked.split(_BATCH)])
         remaining = logits.double().softmax(1)[:, classes[number]].cpu()
         maps[number] = (float(probabilities[number, classes[number]]) - remaining).float().view(grid, grid)
     return maps
