@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from .style import BLUE, GREY, ORANGE, clean, legend_above, plain_text
+from .style import BLUE, GRAY, ORANGE, clean, legend_above, plain_text
 
 __all__ = ["student_figure"]
 
@@ -25,13 +25,13 @@ def student_figure(facts: Mapping[str, Any], per_prediction: float, price_per_10
     axes = figure.subplots()
     unit = 1.0 if price_per_1000 is None else price_per_1000
     curve, first = facts["curve"], facts["first"]
-    for name, title, color in (("held_out", "held-out images", GREY), ("test", "test images", BLUE)):
+    for name, title, color in (("held_out", "held-out images", GRAY), ("test", "test images", BLUE)):
         points = [(each["per_prediction"] * unit, each[name]) for each in curve if each[name] is not None]
         if points:
             axes.plot(*zip(*points, strict=True), "o-", ms=3, lw=1.4, color=color, label=title)
     chosen = first["held_out"] if first["test"] is None else first["test"]
     axes.plot(first["per_prediction"] * unit, chosen, "o", ms=9, mfc="none", mec=ORANGE, mew=2, label="chosen")
-    axes.axvline(per_prediction * unit, color=GREY, ls=":", lw=1.2)
+    axes.axvline(per_prediction * unit, color=GRAY, ls=":", lw=1.2)
     axes.set(
         xlabel="queries per prediction" if price_per_1000 is None else "cost of 1000 predictions",
         ylabel="accuracy",
