@@ -17,7 +17,11 @@ __all__ = ["export"]
 @click.command
 @click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "form", required=True, type=click.Choice(list(FORMS)), help="; ".join(f"{k}: {v}" for k, v in FORMS.items())
+    "--to",
+    "form",
+    required=True,
+    type=click.Choice(list(FORMS)),
+    help=f"What to write. {'; '.join(f'{form} is {text}' for form, text in FORMS.items())}.",
 )
 @click.option(
     "--out",

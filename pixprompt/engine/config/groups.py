@@ -210,31 +210,31 @@ class SearchSettings(Settings):
     )
     student: str | None = option(
         None,
-        "of a run by answers: local model that learns the task from what the run has paid for; the result says what it "
-        "reaches alone, and in front of the paid model",
+        "Local model that learns the task from what a run by answers has paid for; the result says what it reaches "
+        "alone, and in front of the paid model.",
         paths=_ENCODER,
     )
-    student_weights: str | None = option(None, "weights file for the student", paths=("",))
+    student_weights: str | None = option(None, "Weights file of the student.", paths=("",))
     student_images: str | None = option(
         None,
-        "unlabelled images that the model is asked about for the student, with up to a quarter of the budget: a "
-        "folder, or what --data takes",
+        "Unlabelled images that the model is asked about for the student, with up to a quarter of the budget: a "
+        "folder, or what --data takes.",
         files=("",),
         paths=("folder:",),
     )
     search_anyway: bool = option(
-        False, "of a run by answers: look for a prompt where the budget is too small for one to be found, probably"
+        False, "Look for a prompt even where the budget of a run by answers is probably too small for one to be found."
     )
     cascade: str | None = option(
         None,
-        "of a committee of views: auto asks under the first one, and under the others where that leaves doubt; none "
-        "asks every image under all. auto, unless --views says how many",
+        "When a committee asks under all of its views: auto, only where the first one leaves doubt; none, always; auto "
+        "by default, unless --views says how many.",
         ("auto", "none"),
     )
     vocabulary: str | None = option(
         None,
-        "of a model that is asked about labels of the caller's choice: a text file with words to ask about besides the "
-        "classes, one a line; auto: common nouns; none. auto for such models",
+        "Words to ask about besides the classes, of a model that answers about labels of the caller's choice: a text "
+        "file with one a line; auto, the default there, for common nouns; or none.",
         files=("",),
     )
     surrogate: str | None = option(
