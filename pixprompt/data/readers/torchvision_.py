@@ -1,7 +1,6 @@
 """torchvision's data sets by short name, below $PIXPROMPT_DATA (~/.cache/pixprompt/data without it).
 
-torchvision is imported when a set is read, not before. Its CIFAR readers unpickle, which they do only after the file's
-digest was compared with the one they know.
+torchvision is imported when a set is read, not before. CIFAR is read by `cifar`, since torchvision's reader unpickles.
 """
 
 from __future__ import annotations
@@ -21,6 +20,7 @@ import numpy as np
 from ...core import DataError
 from ..image_set import Collection, ImageSet, from_arrays, from_files
 from ..registry import DATASETS
+from .cifar import cifar_reader
 from .digits import NUMBER_WORDS
 
 __all__ = ["TorchvisionSet", "data_folder"]
@@ -118,7 +118,7 @@ class TorchvisionSet:
     def _find(self, arguments: Mapping[str, Any]) -> Any:
         from torchvision import datasets
 
-        build = getattr(datasets, self.kind)
+        build = cifar_reader(self.kind) if self.kind.startswith("CIFAR") else getattr(datasets, self.kind)
         try:
             return build(str(data_folder()), **arguments)
         except ImportError as error:

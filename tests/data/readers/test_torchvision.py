@@ -136,8 +136,8 @@ def test_the_missing_set_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
             if not download:
                 raise RuntimeError("Dataset not found")
 
-    monkeypatch.setattr("torchvision.datasets.CIFAR10", Fake)
-    data = load_data("cifar10", seed=0)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", Fake)
+    data = load_data("fashion-mnist", seed=0)
     assert (data.classes, len(data.test)) == (("ab c", "d"), 8)
 
 
@@ -148,9 +148,9 @@ def test_a_torchvision_without_class_names(monkeypatch: pytest.MonkeyPatch) -> N
 
         def __init__(self, root: str, *, train: bool) -> None: ...
 
-    monkeypatch.setattr("torchvision.datasets.CIFAR10", Old)
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST", Old)
     with pytest.raises(DataError, match="update torchvision"):
-        load_data("cifar10", seed=0)
+        load_data("fashion-mnist", seed=0)
 
 
 @pytest.mark.parametrize(
