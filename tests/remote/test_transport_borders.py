@@ -150,10 +150,10 @@ def test_a_proxy_that_makes_no_tunnel_is_unsent(
 class Ended:
     """A reply whose time is over when its last byte has been read."""
 
-    status_code = 200
+    status = 200
 
     def __init__(self, deadline: Deadline, headers: dict[str, str]) -> None:
-        self.raw, self.deadline, self.headers = self, deadline, headers
+        self.deadline, self.headers = deadline, headers
 
     def stream(self, size: int, *, decode_content: bool) -> Iterator[bytes]:
         yield b"{}"

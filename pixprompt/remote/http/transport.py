@@ -1,8 +1,8 @@
 """One HTTP request and its reply: never repeated, never endless, never with a credential where none belongs.
 
-There is no `requests.Session` here, only its adapter: a session is not promised to be safe in several threads, and what
-it adds is what must not happen: cookies, redirects, and credentials from a .netrc file. The adapter keeps connections
-open and is shared by all threads. Proxies are taken from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), and so is
+There is no `requests.Session` here: a session is not promised to be safe in several threads, and what it adds is what must
+not happen: cookies, redirects, and credentials from a .netrc file. Its adapter finds the pool of connections for a URL,
+once; each request then goes to the pool itself. Proxies are taken from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), and so is
 a bundle of certificates (REQUESTS_CA_BUNDLE); certificates are always checked.
 """
 
@@ -18,9 +18,9 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.structures import CaseInsensitiveDict
 from requests.utils import get_environ_proxies, select_proxy
-from urllib3.exceptions import DecodeError, HTTPError
+from urllib3.exceptions import DecodeError, HTTPError, TimeoutError as TimedOut
+from urllib3.util import Timeout
 
 from ...core import ConfigError
 from ...urls import plain_url
@@ -74,8 +74,7 @@ class Transport:
         self._adapter: Any = HTTPAdapter(max_retries=0, pool_maxsize=concurrency)
         self._adapter.poolmanager.pool_classes_by_scheme = POOLS
         self._warned = False
-        self._known: dict[tuple[str, str, int], dict[str, str]] = {}
-        self._prepared_urls: dict[str, requests.PreparedRequest] = {}
+        self._routes: dict[str, tuple[Any, str]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -108,12 +107,12 @@ class Transport:
             Fault: UNSENT, LOST, GARBLED (too long, or compressed in a way that was not asked for) or REFUSED (a
                 redirect that is not followed).
         """
-        check_url(outgoing.url)
-        headers = CaseInsensitiveDict({**_OWN, **outgoing.headers})
-        headers.update(self.secrets.fill())
-        if outgoing.body and "Content-Type" not in headers:
+        if outgoing.url not in self._routes:
+            check_url(outgoing.url)
+            self._warn(outgoing.url)
+        headers = _merged(_OWN, outgoing.headers, self.secrets.fill())
+        if outgoing.body and not any(name.lower() == "content-type" for name in headers):
             raise ConfigError("a request with a body needs a Content-Type: servers take bytes for a form without one.")
-        self._warn(outgoing.url)
         end, url = time.monotonic() + timeout, outgoing.url
         for _ in range(_MOST_REDIRECTS + 1):
             incoming = self._once(url, outgoing, headers, end - time.monotonic())
@@ -125,32 +124,40 @@ class Transport:
 
     def _once(self, url: str, outgoing: Outgoing, headers: Mapping[str, str], seconds: float) -> Incoming:
         seconds = max(seconds, 0.001)
-        proxies = self._proxies(url)
-        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        limits = (min(self._connect_seconds, seconds), seconds)
+        limits = Timeout(connect=min(self._connect_seconds, seconds), read=seconds)
         with Deadline(seconds) as deadline:
             try:
-                request = self._prepared(url, outgoing, headers)
-                response: Any = self._adapter.send(request, stream=True, timeout=limits, verify=bundle, proxies=proxies)
-                return self._read(response, deadline)
+                pool, target = self._route(url)
+                reply = pool.urlopen(
+                    outgoing.method,
+                    target,
+                    body=outgoing.body or None,
+                    headers=headers,
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,
+                    timeout=limits,
+                    preload_content=False,
+                    decode_content=False,
+                )
+                return self._read(reply, deadline)
             except (requests.RequestException, HTTPError, OSError) as error:
-                # Without the chain: exceptions of requests carry the request, and with it the credentials.
+                # Without the chain: some exceptions carry the request, and with it the credentials.
                 raise self._fault(url, deadline, error, seconds) from None
 
-    def _prepared(self, url: str, outgoing: Outgoing, headers: Mapping[str, str]) -> requests.PreparedRequest:
-        """Returns a request as `requests` makes it; the URL is read once, which takes most of the time of that."""
-        first = self._prepared_urls.get(url)
-        if first is None:
-            first = self._prepared_urls[url] = requests.Request("GET", url).prepare()
-        request = first.copy()
-        request.prepare_method(outgoing.method)
-        request.prepare_headers(headers)
-        request.prepare_body(outgoing.body or None, None)
-        return request
+    def _route(self, url: str) -> tuple[Any, str]:
+        """Returns the pool of connections for a URL, and what stands in the first line of a request to it."""
+        if url not in self._routes:
+            request, proxies = requests.Request("GET", url).prepare(), self._proxies(url)
+            bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+            pool = self._adapter.get_connection_with_tls_context(request, bundle, proxies=proxies)
+            self._adapter.cert_verify(pool, request.url, bundle, None)
+            self._routes[url] = pool, self._adapter.request_url(request, proxies)
+        return self._routes[url]
 
-    def _read(self, response: Any, deadline: Deadline) -> Incoming:
-        raw, status = response.raw, int(response.status_code)
-        headers = {str(name).lower(): str(value) for name, value in response.headers.items()}
+    def _read(self, raw: Any, deadline: Deadline) -> Incoming:
+        status = int(raw.status)
+        headers = {str(name).lower(): str(value) for name, value in raw.headers.items()}
         fine = 200 <= status < 300
         whole = False
         try:
@@ -182,7 +189,7 @@ class Transport:
             kind, reason = FaultKind.GARBLED, "the reply cannot be decompressed"
         elif deadline.started is None:
             kind, reason = FaultKind.UNSENT, f"no connection: {_innermost(error)}"
-        elif deadline.cut or isinstance(error, requests.Timeout):
+        elif deadline.cut or isinstance(error, TimedOut):
             kind, reason = FaultKind.LOST, f"no whole answer within {seconds:.3g} s"
         else:
             kind, reason = FaultKind.LOST, f"the connection broke after the request was sent: {_innermost(error)}"
@@ -216,12 +223,6 @@ class Transport:
         return Incoming(incoming.status, headers, incoming.body, incoming.seconds)
 
     def _proxies(self, url: str) -> dict[str, str]:
-        origin = _origin(url)
-        if origin not in self._known:  # the whole environment is read for it, which is too much for each request
-            self._known[origin] = self._proxies_of(url)
-        return self._known[origin]
-
-    def _proxies_of(self, url: str) -> dict[str, str]:
         proxy = select_proxy(url, get_environ_proxies(url, no_proxy=None))
         if not proxy:
             return {}
@@ -236,6 +237,12 @@ class Transport:
         if self.secrets.holds_any and parts.scheme == "http" and parts.hostname not in _LOOPBACK and not self._warned:
             self._warned = True
             _LOG.warning("credentials go to %s unencrypted; use https where it can be had.", parts.hostname)
+
+
+def _merged(*parts: Mapping[str, str]) -> dict[str, str]:
+    """Returns headers of which the later ones win over those of the same name, in any case."""
+    names = {name.lower(): (name, value) for part in parts for name, value in part.items()}
+    return dict(names.values())
 
 
 def _collect(raw: Any, limit: int, keep_partial: bool) -> tuple[bytes, bool]:
