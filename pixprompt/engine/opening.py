@@ -60,6 +60,7 @@ class Calls:
     timeout: float | None = None
     deadline: float | None = None
     in_doubt: str | None = None
+    durability: str | None = None
     ledger: Path | None = None
     budget: int | None = None
     max_requests: int | None = None
@@ -217,6 +218,7 @@ def journal_of(
         DoubtError: Requests of an earlier session are in doubt, and nobody said what to do.
     """
     calls = calls or Calls()
+    ledger.durability = calls.durability or EndpointSettings.durability
     if isinstance(model, remote.RemoteModel) and isinstance(ledger, ReplyLedger):
         concurrency = calls.concurrency or EndpointSettings.concurrency
         return remote.RemoteJournal(

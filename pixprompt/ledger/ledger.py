@@ -24,10 +24,12 @@ import numpy.typing as npt
 from ..core import PixpromptError
 from .sqlite_file import LedgerFile
 
-__all__ = ["IN_DOUBT", "LABELS", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
+__all__ = ["DURABILITIES", "IN_DOUBT", "LABELS", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
 
 Answers = npt.NDArray[np.float32]
 
+DURABILITIES = ("full", "os")
+"""What is waited for before a request is sent and an answer is used: the disk, or the operating system alone."""
 IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
 PRICE = "price_per_1000"
@@ -103,6 +105,7 @@ class Ledger:
     Attributes:
         form: What its answers are, and what must not be mixed in one file.
         num_at_once: The most requests that are under way at the same time; room is set aside for so many answers.
+        durability: One of DURABILITIES: what outlives a power cut ("full"), or the end of the process alone ("os").
 
     Raises:
         PixpromptError: The file is no ledger, of a newer schema or another form, or cannot be opened.
@@ -113,6 +116,7 @@ class Ledger:
     def __init__(self, path: str | Path | None) -> None:
         self.path = path if path is None else Path(path)
         self.num_at_once = 1
+        self.durability = DURABILITIES[0]
         self._hits = self._longest = 0
         self._trouble: PixpromptError | None = None
         self._file = LedgerFile(self.path)
@@ -225,7 +229,7 @@ class Ledger:
         """Writes texts, over those of the same names."""
         with self._file.transaction():
             self._write_meta(meta)
-        self._file.flush()
+        self.flush()
 
     def flush(self) -> None:
         """Waits until what was written is on the disk.
@@ -233,6 +237,8 @@ class Ledger:
         Raises:
             PixpromptError: The disk does not take it; no further intent is taken.
         """
+        if self.durability != DURABILITIES[0]:
+            return
         try:
             self._file.flush()
         except PixpromptError as error:

@@ -1,7 +1,8 @@
 """As a program, `kill_runs.py FOLDER ROUNDS`: runs a command in forked processes and kills them with SIGKILL.
 
 FOLDER/plan.json says which: the arguments of a run that nobody kills, "whole"; those of the one that is killed,
-"begin", and "again" once there is a file "begun"; and its "ledger".
+"begin", and "again" once there is a file "begun"; its "ledger"; and which file "grows" while it works, in steps of so
+many bytes, "step", of which at most "at_most" are waited for.
 
 One process imports everything and forks one child per round, so that a round costs no start. The child is a real run:
 the command line, the ledger, the sockets. Writes FOLDER/rounds.json, with what the ledger held after each kill.
@@ -62,10 +63,14 @@ def kept(ledger: Path) -> tuple[dict[str, str], list[str], int]:
         )
 
 
-def wait_for_sales(sold: Path, count: int, child: int, seconds: float = 30.0) -> None:
-    """Waits until so many more images were sold, or the child has ended."""
-    begun, end = sold.stat().st_size, time.monotonic() + seconds
-    while sold.stat().st_size < begun + 65 * count and time.monotonic() < end:
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def wait_for_growth(path: Path, num_bytes: int, child: int, seconds: float = 30.0) -> None:
+    """Waits until a file has grown, as it does with every image sold, or the child has ended."""
+    begun, end = size(path), time.monotonic() + seconds
+    while size(path) < begun + num_bytes and time.monotonic() < end:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
         time.sleep(0.0005)
@@ -74,12 +79,12 @@ def wait_for_sales(sold: Path, count: int, child: int, seconds: float = 30.0) ->
 def set_limit(folder: Path, count: int) -> None:
     """Lets the seller sell so many images more; a kill that comes late would else come after the end."""
     new = folder / "limit.new"
-    new.write_text(str((folder / "sold").stat().st_size + 65 * count))
+    new.write_text(str(size(folder / "sold") + 65 * count))
     new.rename(folder / "limit")
 
 
 def play(folder: Path, rounds: int, plan: dict[str, Any]) -> dict[str, Any]:
-    draw, sold, ledger = random.Random(0), folder / "sold", folder / plan["ledger"]
+    draw, grows, ledger = random.Random(0), folder / plan["grows"], folder / plan["ledger"]
     lines: list[dict[str, Any]] = []
     answers: dict[str, str] = {}
     while True:
@@ -91,7 +96,7 @@ def play(folder: Path, rounds: int, plan: dict[str, Any]) -> dict[str, Any]:
             if len(lines) % 8 == 7:
                 time.sleep(draw.uniform(0, 0.6))  # anywhere: while it starts, or replays
             else:
-                wait_for_sales(sold, count, child)
+                wait_for_growth(grows, plan["step"] * count, child)
                 time.sleep(draw.uniform(0, 0.006))
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]

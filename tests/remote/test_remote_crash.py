@@ -1,12 +1,11 @@
 """kill -9 in the midst of real runs against a model that keeps books: nothing lost, nothing bought twice unnamed.
 
-With -s the table of kills is printed; PIXPROMPT_KILLS=FILE writes it as JSON.
+With -s the table of kills is printed; PIXPROMPT_KILLS=FILE adds it there as JSON.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -21,17 +20,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import pixprompt
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.ledger.summary import read_ledger
 from pixprompt.outputs import make_output
 
 from ..cli.toy import write_toy
 from ..images import make_prompt
+from ..kills import environment, kill_often, note_kills
 from .paid_server import KEY, NAMES, describe
 
 HERE = Path(__file__).parent
 ROUNDS = 110
+SOLD = {"grows": "sold", "step": 65}
+"""A line per image."""
 DIGEST = "lower(hex(substr(digests, 32 * position + 1, 32)))"
 """Of the file of one image, in SQL."""
 
@@ -57,11 +58,6 @@ class Books:
     twice: int
     unnamed: int
     lost: int
-
-
-def environment() -> dict[str, str]:
-    package = str(Path(pixprompt.__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": package, "OMP_NUM_THREADS": "1", "SHOP_KEY": KEY}
 
 
 def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -> Books:
@@ -101,7 +97,9 @@ def history(folder: Path) -> list[dict[str, Any]]:
 def seller(tmp_path: Path) -> Any:
     """The paid model in a process of its own, which outlives the runs."""
     (tmp_path / "sold").touch()
-    process = subprocess.Popen([sys.executable, str(HERE / "paid_server.py"), str(tmp_path)], env=environment())
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "paid_server.py"), str(tmp_path)], env=environment(SHOP_KEY=KEY)
+    )
     end = time.monotonic() + 30
     while not (tmp_path / "port").exists() and time.monotonic() < end:
         time.sleep(0.02)
@@ -123,8 +121,9 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
         "begun": "run/config.json",
         "ledger": "run/ledger.sqlite",
         "at_most": 48,
+        **SOLD,
     }
-    kill(tmp_path, plan, ROUNDS)
+    kill_often(tmp_path, plan, ROUNDS, SHOP_KEY=KEY)
     done = json.loads((tmp_path / "rounds.json").read_text())
     assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
 
@@ -132,7 +131,7 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     whole = read_ledger(tmp_path / "whole" / "ledger.sqlite")["answers"]
     sold = everything[whole:]  # the run that nobody killed came first, and bought each image once
     books = compared(tmp_path, sold)
-    report(books)
+    report("answers over HTTP", books)
     assert books.rounds >= 100
     assert books.doubtful > 0  # some kills came between a question and its answer
     assert books.most_at_once <= 2  # the concurrency
@@ -146,12 +145,6 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert compared(tmp_path, [*sold, sold[-1]]).unnamed == 1  # negative controls: a sale too many,
     assert compared(tmp_path, sold[:-1]).lost == 1  # and an answer that nobody sold
-
-
-def kill(folder: Path, plan: dict[str, Any], rounds: int) -> None:
-    (folder / "plan.json").write_text(json.dumps(plan))
-    program = [sys.executable, str(HERE / "kill_runs.py"), str(folder), str(rounds)]
-    subprocess.run(program, check=True, timeout=1800, env=environment())
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
@@ -178,13 +171,14 @@ def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(
         "begun": "killed.sqlite",
         "ledger": "killed.sqlite",
         "at_most": 8,
+        **SOLD,
     }
-    kill(tmp_path, plan, rounds)
+    kill_often(tmp_path, plan, rounds, SHOP_KEY=KEY)
     done = json.loads((tmp_path / "rounds.json").read_text())
     assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
     sold = (tmp_path / "sold").read_text().split()
     books = compared(tmp_path, sold[12 * rounds :], "killed.sqlite")  # the run that nobody killed came first
-    report(books)
+    report("predict", books)
     assert books.rounds == rounds
     assert books.most_at_once <= 2
     assert (books.lost, books.unnamed) == (0, 0)
@@ -194,8 +188,7 @@ def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(
     assert len({line["label"] for line in said[0]}) > 1
 
 
-def report(books: Books) -> None:
+def report(what: str, books: Books) -> None:
     rows = [f"{name:14}{value:>8}" for name, value in asdict(books).items()]
-    sys.stdout.write("\n".join(["", *rows, ""]))
-    if "PIXPROMPT_KILLS" in os.environ:
-        Path(os.environ["PIXPROMPT_KILLS"]).write_text(json.dumps(asdict(books), indent=2) + "\n")
+    sys.stdout.write("\n".join(["", what, *rows, ""]))
+    note_kills(what, asdict(books))

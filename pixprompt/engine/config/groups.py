@@ -68,6 +68,12 @@ class EndpointSettings(Settings):
         "What becomes of requests whose session died: ask at the terminal, retry (may be billed twice), or skip.",
         ("ask", "retry", "skip"),
     )
+    durability: str = option(
+        "full",
+        "What queries are safe from once they are written: full, a power cut as well; os, the end of the process alone,"
+        " which is faster where the disk is slow.",
+        ("full", "os"),
+    )
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ __all__ = [
 
 FREE = (
     *("budget", "max_cost", "price_per_1000", "test_images", "workers"),
-    *("concurrency", "rate", "timeout", "deadline", "max_requests", "in_doubt"),
+    *("concurrency", "rate", "timeout", "deadline", "max_requests", "in_doubt", "durability"),
 )
 """Options that may be other ones when a run is continued: what was answered stays as it is."""
 GROUPS: dict[str, type[Settings]] = {
