@@ -34,7 +34,9 @@ _OPTIONS = (
     click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that one request may take."),
     click.option("--deadline", type=click.FloatRange(0, min_open=True), help="Seconds for a request with retries."),
     click.option("--in-doubt", type=click.Choice(["ask", "retry", "skip"]), help="What to do about unknown answers."),
-    click.option("--durability", type=click.Choice(DURABILITIES), help="Whether queries outlive a power cut: full, os."),
+    click.option(
+        "--durability", type=click.Choice(DURABILITIES), help="What queries outlive: a power cut (full), a kill (os)."
+    ),
     click.option(
         "--ledger",
         type=click.Path(dir_okay=False, path_type=Path),

@@ -81,7 +81,7 @@ def train(
         return read_result(folder.result)
     if resume and model is None:
         check_trusted(config.options(), folder.path)
-    with reproducible():
+    with reproducible(), folder:
         parts = build(config, model=model, data=data)
         if not resume:
             trust_named(parts.config.options())

@@ -6,15 +6,18 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 from ..core import ConfigError
+from ..file_lock import FileLock
 from ..files import make_folder, write_bytes, write_json
 
 __all__ = ["RunFolder", "identity"]
 
+_LOCK = ".run"
 _TEMPORARY = ".*.tmp"
 """What `write_bytes` leaves where a run is killed in the midst of it."""
 
@@ -26,7 +29,7 @@ def identity(**facts: Any) -> str:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The folder of a run.
+    """The folder of a run; within `with`, no other process works in it.
 
     Attributes:
         path: Where it is.
@@ -35,6 +38,28 @@ class RunFolder:
 
     path: Path
     resumed: bool = False
+    _locks: list[FileLock] = field(default_factory=list, repr=False, compare=False)
+
+    def __enter__(self) -> Self:
+        """Begins work; one that continues a run waits for nobody, and clears away what a kill has left.
+
+        Raises:
+            PixpromptError: Another process works in the folder.
+        """
+        if self.resumed:
+            self._lock()
+            for temporary in self.path.rglob(_TEMPORARY):
+                temporary.unlink(missing_ok=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._locks:
+            self._locks.pop().release()
+
+    def _lock(self) -> None:
+        self._locks.append(FileLock(self.path / _LOCK, str(self.path)))
 
     @classmethod
     def open(cls, path: str | Path, *, resume: bool) -> RunFolder:
@@ -44,10 +69,7 @@ class RunFolder:
             ConfigError: A new run is to begin in a folder that is not empty.
         """
         folder = cls(Path(path), resume)
-        if resume:
-            for temporary in folder.path.rglob(_TEMPORARY):
-                temporary.unlink(missing_ok=True)
-        elif folder.path.is_dir() and any(not each.match(_TEMPORARY) for each in folder.path.iterdir()):
+        if not resume and folder.path.is_dir() and any(not each.match(_TEMPORARY) for each in folder.path.iterdir()):
             raise ConfigError(f"{path} is not empty. Choose another --out, or continue the run there with --resume.")
         return folder
 
@@ -80,6 +102,7 @@ class RunFolder:
             write_json(path, config)  # a file system without links; two runs at once go unnoticed there
         finally:
             temporary.unlink(missing_ok=True)
+        self._lock()
 
     def check_identity(self, stored: str | None, own: str) -> None:
         """Makes sure that what an earlier session wrote belongs to this run; None stands for nothing.

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ..core import PixpromptError
+from ..file_lock import FileLock
 from .room import allocate
 
-if sys.platform != "win32":
-    import fcntl
-
-__all__ = ["SCHEMA", "LedgerFile", "LedgerLock"]
+__all__ = ["SCHEMA", "LedgerFile"]
 
 SCHEMA = 3
 _APPLICATION = 0x7078_6C67
@@ -70,12 +67,12 @@ class LedgerFile:
         self._path = path
         self._lock = threading.RLock()
         self._log = -1
-        self._file_lock: LedgerLock | None = None
+        self._file_lock: FileLock | None = None
         with self.reported():
             self._connection = _connect(path, read_only)
         try:
             if path is not None and not read_only:
-                self._file_lock = LedgerLock(path)
+                self._file_lock = FileLock(path)
             with self.reported():
                 self._prepare(read_only)
         except BaseException:
@@ -217,77 +214,3 @@ def _reason(name: str, error: sqlite3.Error) -> str:
     if code == sqlite3.SQLITE_CANTOPEN:
         return f"cannot open {name} as a ledger ({error}). Is it a file, and its folder there and writable?"
     return f"cannot use {name} as a ledger: {error}."
-
-
-class LedgerLock:
-    """Holds a ledger for this process, by a lock on the file PATH-lock beside it, which ends with the process.
-
-    It is a file of its own since SQLite loses its locks on the ledger when anything else in the process closes it.
-    Within the process a ledger may be held any number of times.
-
-    Args:
-        path: The ledger.
-
-    Attributes:
-        is_first: Whether nothing else in the process held it before.
-
-    Raises:
-        PixpromptError: Another process holds it.
-    """
-
-    _held: ClassVar[dict[tuple[int, Path], tuple[int, int]]] = {}
-    """By process, since a fork inherits this: an open file, and how often it is held."""
-    _guard: ClassVar[Any] = threading.RLock()
-
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute().with_name(f"{path.name}-lock")
-        self._key = os.getpid(), self._path
-        with self._guard:
-            file, count = self._held.get(self._key, (-1, 0))
-            self.is_first = count == 0
-            self._held[self._key] = (file if count else self._locked(path), count + 1)
-
-    def __del__(self) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Lets others have it; a second time does nothing."""
-        with self._guard:
-            key, self._key = self._key, (-1, self._path)
-            file, count = self._held.pop(key, (-1, 0))
-            if count > 1:
-                self._held[key] = (file, count - 1)
-            elif count and key[0] == os.getpid():
-                with suppress(OSError):
-                    self._path.unlink()
-                os.close(file)
-
-    def _locked(self, path: Path) -> int:
-        while True:
-            try:
-                file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
-            except OSError as error:
-                raise PixpromptError(
-                    f"cannot open {path} as a ledger ({error}). Is its folder there and writable?"
-                ) from error
-            try:
-                _lock(file)
-                if os.path.samestat(os.fstat(file), os.stat(self._path)):
-                    return file
-            except BlockingIOError:
-                os.close(file)
-                raise PixpromptError(f"{path} is in use by another process. Let it finish, or stop it.") from None
-            except FileNotFoundError:
-                pass  # whoever held it has just taken it away
-            os.close(file)
-
-
-def _lock(file: int) -> None:
-    if sys.platform == "win32":
-        return  # no such locks; two processes at once show at their first request there
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise
-    except OSError:
-        pass  # a file system without locks; likewise

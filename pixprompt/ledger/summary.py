@@ -21,11 +21,11 @@ SELECT coalesce(sum(images * billed), 0) AS queries, count(*) AS requests,
     coalesce(sum(images * {_DOUBT}), 0) AS images_in_doubt, coalesce(sum(images * (resolved IS 'skip')), 0) AS skipped,
     coalesce(sum(images * (billed = 0)), 0) AS not_billed, coalesce(sum(bytes_sent), 0) AS bytes_sent,
     coalesce(sum(bytes_received), 0) AS bytes_received, min(asked) AS first, max(coalesce(answered, asked)) AS last,
-    sum(coalesce(seconds, answered - asked)) AS waiting FROM requests
+    sum(max(coalesce(seconds, answered - asked), 0)) AS waiting FROM requests
 """
 _ANSWERS = "SELECT count(*) FROM queries WHERE outputs IS NOT NULL AND outputs IS NOT X'2D'"
 _SECONDS = """
-SELECT coalesce(seconds, answered - asked) AS took FROM requests WHERE answered IS NOT NULL AND failure IS NULL
+SELECT max(coalesce(seconds, answered - asked), 0) AS took FROM requests WHERE answered IS NOT NULL AND failure IS NULL
 ORDER BY took
 """
 _HOURS = f"""

@@ -81,7 +81,7 @@ def train(
         if not getattr(config, name):
             raise ConfigError(f"--{name} is missing.")
     config = config.with_absolute_paths()
-    with reproducible():
+    with reproducible(), folder:
         parts = _build(config, reporter)
         if not resume:
             trust_named(asdict(config))

@@ -1,9 +1,9 @@
 """One HTTP request and its reply: never repeated, never endless, never with a credential where none belongs.
 
-There is no `requests.Session` here: a session is not promised to be safe in several threads, and what it adds is what must
-not happen: cookies, redirects, and credentials from a .netrc file. Its adapter finds the pool of connections for a URL,
-once; each request then goes to the pool itself. Proxies are taken from the environment (HTTPS_PROXY, HTTP_PROXY, NO_PROXY), and so is
-a bundle of certificates (REQUESTS_CA_BUNDLE); certificates are always checked.
+There is no `requests.Session` here: a session is not promised to be safe in several threads, and what it adds is what
+must not happen: cookies, redirects, and credentials from a .netrc file. Its adapter finds the pool of connections for a
+URL, once; each request then goes to the pool itself. Proxies are taken from the environment (HTTPS_PROXY, HTTP_PROXY,
+NO_PROXY), and so is a bundle of certificates (REQUESTS_CA_BUNDLE); certificates are always checked.
 """
 
 from __future__ import annotations
