@@ -24,14 +24,16 @@ def test_half_written_files_go_when_a_run_goes_on(tmp_path: Path) -> None:
     halves = [tmp_path / ".result.json.tmp", tmp_path / "checkpoint" / ".state.safetensors.tmp"]
     for path in (*halves, tmp_path / "config.json"):
         path.write_text("{}")
-    RunFolder.open(tmp_path, resume=True)
-    assert [path.exists() for path in halves] == [False, False]
-    assert (tmp_path / "config.json").exists()
+    with RunFolder.open(tmp_path, resume=True):
+        assert [path.exists() for path in halves] == [False, False]
+    assert [path.name for path in tmp_path.iterdir() if path.is_file()] == ["config.json"]
 
 
 def test_of_two_runs_that_start_at_once_one_is_refused(tmp_path: Path) -> None:
     first, second = (RunFolder.open(tmp_path / "run", resume=False) for _ in range(2))
-    first.claim({"seed": 1})
+    with first:
+        first.claim({"seed": 1})
+        assert (tmp_path / "run" / ".run-lock").exists()
     with pytest.raises(ConfigError, match="another run has just started"):
         second.claim({"seed": 2})
     assert json.loads((tmp_path / "run" / "config.json").read_text()) == {"seed": 1}
