@@ -17,7 +17,8 @@ from pixprompt.canvas import MAX_CANVAS_PIXELS, Canvas, decode
 from pixprompt.cli import main
 from pixprompt.cli.prompts.apply import PixelRoom
 from pixprompt.cli.terminal import json_line, printable
-from pixprompt.core import ConfigError, ImageError, PromptError
+from pixprompt.core import AnswerKind, ConfigError, ImageError, ModelSpec, PromptError
+from pixprompt.outputs import make_output
 from pixprompt.prompt import load
 
 from ..images import files, make_prompt, picture
@@ -138,3 +139,21 @@ def test_a_picture_does_not_decide_what_is_downloaded(tmp_path: Path, capsys: py
         assert (
             f"a picture must not decide what is downloaded. If you trust it: --model {name}" in capsys.readouterr().err
         )
+
+
+def test_control_characters_of_answers_never_reach_the_terminal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evil = "cat\x1b]0;owned\x07\x9b2J\u202e"
+    (tmp_path / "speaking_model.py").write_text(f"def answer(image):\n    return {evil!r}\nanswer.takes = 'image'\n")
+    monkeypatch.chdir(tmp_path)
+    spec = ModelSpec("speaking", (32, 32), 3, AnswerKind.LABEL, (evil, "dog", "(other)"))
+    output = make_output("names", classes=(evil, "dog"), spec=spec, seed=0).to_json()
+    replace(make_prompt(), output=output).save(tmp_path / "prompt.png")
+    picture().save(tmp_path / "a.png")
+    code = main(["predict", "prompt.png", "a.png", "--model", "python:speaking_model:answer@32"])
+    shown = capsys.readouterr()
+    assert code == 0, shown.err
+    assert "cat?]0;owned" in shown.out
+    assert printable(shown.out) == shown.out
+    assert printable(shown.err) == shown.err

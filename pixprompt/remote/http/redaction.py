@@ -18,6 +18,8 @@ _SHORTEST_IN_ANSWERS = 8
 _DIVIDED = 16
 """A value of so many characters is looked for in pieces as well."""
 _PIECE, _ENCODED_PIECE, _STRIDE = 8, 16, 4
+_MOST_PIECES = 2000
+"""Nobody quotes a key so often but to keep its reader busy."""
 _NUMBER = re.compile(rb"[0-9.eE+-]*")
 _ESCAPES = (b"%", b"\\", b"&#")
 
@@ -87,16 +89,22 @@ def _in_any_escapes(word: str) -> re.Pattern[bytes]:
 
 
 def _without_pieces(text: bytes, form: bytes, size: int, stride: int, is_answer: bool) -> bytes:
-    """Masks what a text and a credential have in common, from so many bytes on."""
+    """Masks what a text and a credential have in common, from so many bytes on; all of a text that is full of it."""
     for start in range(0, len(form) - size + 1, stride):
         piece = form[start : start + size]
         place = text.find(piece)
-        while place >= 0 and not (is_answer and _NUMBER.fullmatch(piece)):
+        if place < 0 or (is_answer and _NUMBER.fullmatch(piece)):
+            continue
+        parts, done = list[bytes](), 0
+        while place >= 0:
             begin, end, head, tail = place, place + size, start, start + size
-            while begin > 0 and head > 0 and text[begin - 1] == form[head - 1]:
+            while begin > done and head > 0 and text[begin - 1] == form[head - 1]:
                 begin, head = begin - 1, head - 1
             while end < len(text) and tail < len(form) and text[end] == form[tail]:
                 end, tail = end + 1, tail + 1
-            text = text[:begin] + MASK + text[end:]
-            place = text.find(piece)
+            parts += text[done:begin], MASK
+            place, done = text.find(piece, end), end
+            if len(parts) > _MOST_PIECES:
+                return MASK
+        text = b"".join(parts) + text[done:]
     return text

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ....core import AnswerKind, ConfigError, EndpointError
 from ....registry import suggest
+from ..answers import load_json
 from ..options import choice_option, text_option
 from ..pixels import LAYOUTS
 from .tensors import IMAGE_TYPES, NUMBERS
@@ -141,8 +141,8 @@ def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Scor
 def _labels(text: object, count: int) -> tuple[str, ...] | None:
     """Reads a JSON list in a text; other servers may mean other things by the same word."""
     try:
-        found = json.loads(text) if isinstance(text, str) else None
-    except (ValueError, RecursionError):
+        found = load_json(text.encode()) if isinstance(text, str) else None
+    except ValueError:
         return None
     if not isinstance(found, list) or len(found) != count:
         return None
