@@ -40,7 +40,7 @@ _COMMANDS = {
     "inspect": ("prompts.inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "export": ("prompts.export:export", "Write a prompt in a form that other languages read."),
     "models": ("listings:models", "List the models that have a short name."),
-    "datasets": ("listings:datasets", "List the data sets that have a short name."),
+    "datasets": ("datasets:datasets", "List data sets, say what is known about one, prepare it."),
     "templates": ("listings:templates", "List the geometries of a pixel prompt."),
     "outputs": ("listings:outputs", "List the ways from a model's answers to labels."),
     "methods": ("listings:methods", "List what can be learned."),

@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from ..registry import Registry
-from .options import json_option, print_json
+from .options import json_option, print_names
 
-__all__ = ["datasets", "methods", "models", "optimizers", "outputs", "protocols", "templates"]
+__all__ = ["methods", "models", "optimizers", "outputs", "protocols", "templates"]
 
 
 def _listing(name: str, module: str, attributes: str, text: str) -> click.Command:
@@ -20,19 +20,12 @@ def _listing(name: str, module: str, attributes: str, text: str) -> click.Comman
         # Imported here: a registry lives beside its entries, and those import torch.
         home = importlib.import_module(f"...{module}", __name__)
         registries: list[Registry[Any]] = [getattr(home, attribute) for attribute in attributes.split()]
-        lines = dict(sorted(pair for registry in registries for pair in registry.describe().items()))
-        if as_json:
-            print_json(lines)
-            return
-        width = max(map(len, lines), default=0)
-        for entry, line in lines.items():
-            click.echo(f"{entry:{width}}  {line}".rstrip())
+        print_names(dict(sorted(pair for registry in registries for pair in registry.describe().items())), as_json)
 
     return command
 
 
 models = _listing("models", "models", "MODELS", "List the models that have a short name, for --model.")
-datasets = _listing("datasets", "data", "DATASETS", "List the data sets that have a short name, for --data.")
 templates = _listing("templates", "templates", "TEMPLATES", "List the geometries of a pixel prompt, for --template.")
 outputs = _listing("outputs", "outputs", "OUTPUTS", "List the ways from a model's answers to labels, for --output.")
 methods = _listing("methods", "adapters", "METHODS", "List what can be learned, for --method.")

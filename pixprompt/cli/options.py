@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["json_option", "print_json"]
+__all__ = ["json_option", "print_json", "print_names"]
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
 """Passes `as_json: bool` to the command."""
@@ -16,3 +16,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print exactl
 def print_json(value: dict[str, Any]) -> None:
     """Prints one JSON object, in ASCII, so that it survives any terminal and file names that are not UTF-8."""
     click.echo(json.dumps(value, indent=2))
+
+
+def print_names(lines: dict[str, str], as_json: bool) -> None:
+    """Prints names and their lines, in two columns or as a JSON object."""
+    if as_json:
+        print_json(lines)
+        return
+    width = max(map(len, lines), default=0)
+    for entry, line in lines.items():
+        click.echo(f"{entry:{width}}  {line}".rstrip())

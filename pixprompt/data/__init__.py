@@ -1,10 +1,9 @@
 """Data sets by name, folders and tables; their splits; the cache of decoded canvases. No torch import by itself."""
 
 from .canvases import CanvasSet, make_canvases
+from .catalogue import DATASETS
 from .image_set import Data, ImageSet, from_arrays, from_files, join
 from .load import load_data, load_images
-from .readers import digits, torchvision_  # noqa: F401  (each registers its data sets)
-from .registry import DATASETS
 
 __all__ = [
     "DATASETS",

@@ -30,24 +30,27 @@ class ImageSet:
         labels: (N,) int64, UNLABELLED where unknown.
         keys: Identity of each image's content, wherever it appears; another content has another key.
         open: Index -> upright RGB image; raises ImageError.
+        content: Index -> the bytes of the image's file; None for images without a file of their own.
     """
 
     names: tuple[str, ...]
     labels: Labels
     keys: tuple[str, ...]
     open: Callable[[int], Image.Image]
+    content: Callable[[int], bytes] | None = None
 
     def __len__(self) -> int:
         return len(self.names)
 
     def subset(self, indices: Sequence[int] | npt.NDArray[np.integer[Any]]) -> ImageSet:
         """Returns the images at `indices`, in that order."""
-        chosen = [int(index) for index in indices]
+        chosen, content = [int(index) for index in indices], self.content
         return ImageSet(
             names=tuple(self.names[index] for index in chosen),
             labels=self.labels[np.array(chosen, dtype=np.int64)],
             keys=tuple(self.keys[index] for index in chosen),
             open=lambda index: self.open(chosen[index]),
+            content=None if content is None else lambda index: content(chosen[index]),
         )
 
 
@@ -57,11 +60,15 @@ class Collection:
 
     Attributes:
         classes: K names; label k means classes[k].
-        parts: Its own splits by name ("train", "val", "test"); only "train" where it has none.
+        parts: Its own splits by name ("train", "val", "test", and others); only "train" where it has none.
+        source: Where it was found, for the first lines of a run.
+        official: Whether its makers decided who is in which split; a class may then lack training images.
     """
 
     classes: tuple[str, ...]
     parts: dict[str, ImageSet]
+    source: str = ""
+    official: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +77,8 @@ class Data:
 
     Attributes:
         seed: Seed of the splits; None where they were not drawn by `load_data`.
+        notes: How the splits came about, a line each, where their makers did not say.
+        source: Where the images were found.
     """
 
     name: str
@@ -78,13 +87,27 @@ class Data:
     val: ImageSet
     test: ImageSet
     seed: int | None = None
+    notes: tuple[str, ...] = ()
+    source: str = ""
 
 
-def from_files(paths: Sequence[str | Path], labels: Sequence[int]) -> ImageSet:
-    """Returns the set of image files at `paths`, with `labels` of the same length."""
+def from_files(
+    paths: Sequence[str | Path], labels: Sequence[int] | Labels, keys: Sequence[str] | None = None
+) -> ImageSet:
+    """Returns the set of image files at `paths`.
+
+    Args:
+        paths: N files.
+        labels: (N,).
+        keys: Identities of their contents where they are known; otherwise each file's size and times are looked up.
+    """
     names = tuple(str(path) for path in paths)
     return ImageSet(
-        names, np.array(labels, dtype=np.int64), tuple(map(_file_key, names)), lambda index: decode(names[index])
+        names,
+        np.array(labels, dtype=np.int64),
+        tuple(map(_file_key, names)) if keys is None else tuple(keys),
+        lambda index: decode(names[index]),
+        lambda index: Path(names[index]).read_bytes(),
     )
 
 
@@ -117,11 +140,16 @@ def join(sets: Sequence[ImageSet]) -> ImageSet:
         images, inner = places[index]
         return images.open(inner)
 
+    def read_content(index: int) -> bytes:
+        images, inner = places[index]
+        return images.content(inner) if images.content is not None else b""
+
     return ImageSet(
         names=tuple(name for images in sets for name in images.names),
         labels=np.concatenate([np.zeros(0, dtype=np.int64), *(images.labels for images in sets)]),
         keys=tuple(key for images in sets for key in images.keys),
         open=open_image,
+        content=read_content if all(images.content is not None for images in sets) else None,
     )
 
 

@@ -2,31 +2,51 @@
 
 from __future__ import annotations
 
+import logging
+from dataclasses import replace
 from pathlib import Path
 
 from ..core import ConfigError, UnknownName
+from ..registry import suggest
+from .catalogue import DATASETS, DataSet, data_folder
 from .image_set import Collection, Data, ImageSet, join
+from .prepare import read_prepared
 from .readers.csv_ import read_csv
 from .readers.folders import read_folder, read_images
-from .registry import DATASETS
-from .splits import SPLITS, split
+from .readers.hub import read_hub
+from .readers.shards import read_shards
+from .splits import SPLITS, chosen_parts, split
 
 __all__ = ["load_data", "load_images"]
 
+logger = logging.getLogger(__name__)
 
-def load_data(name: str, *, seed: int = 0, shots: int | None = None) -> Data:
+_FORMS = {"folder": "PATH", "csv": "FILE", "webdataset": "PATH", "hf": "NAME"}
+
+
+def load_data(
+    name: str,
+    *,
+    seed: int = 0,
+    shots: int | None = None,
+    fraction: float | None = None,
+    splits: str | None = None,
+) -> Data:
     """Finds a labelled data set and splits it; decodes nothing.
 
     Args:
-        name: A name of DATASETS, "folder:PATH" or "csv:FILE".
-        seed: Decides the splits that are missing, and the shots.
+        name: A name of DATASETS, "folder:PATH", "csv:FILE", "webdataset:PATH" or "hf:NAME".
+        seed: Decides the splits that are missing, the shots and the fraction.
         shots: Images per class in train and at most in val; None takes all.
+        fraction: Share of the training images of each class, in (0, 1]; None takes all.
+        splits: Which of the set's own parts is which split, "val=FOLDER,test=FOLDER".
 
     Raises:
         ConfigError: The seed, the shots or the name make no sense.
         DataError: The images or labels cannot be used as they are.
     """
-    return split(_collection(name), name=name, seed=seed, shots=shots)
+    collection = _collection(name, tuple(chosen_parts(splits).values()))
+    return split(collection, name=name, seed=seed, shots=shots, fraction=fraction, chosen=splits)
 
 
 def load_images(name: str) -> ImageSet:
@@ -42,33 +62,58 @@ def load_images(name: str) -> ImageSet:
         ConfigError: Nothing goes by that name.
         DataError: The images cannot be found or read.
     """
-    kind, path = _parse(name)
+    kind, rest = _parse(name)
     if kind == "folder":
-        return read_images(path)
-    if kind == "" and name not in DATASETS and path.exists():
-        return read_images(path)
+        return read_images(Path(rest).expanduser())
+    if kind == "" and name not in DATASETS and Path(rest).expanduser().exists():
+        return read_images(Path(rest).expanduser())
     parts = _collection(name).parts
     return join([parts[part] for part in SPLITS if part in parts])
 
 
-def _collection(name: str) -> Collection:
-    kind, path = _parse(name)
-    if kind == "folder":
-        return read_folder(path)
-    if kind == "csv":
-        return read_csv(path)
+def _collection(name: str, parts: tuple[str, ...] = ()) -> Collection:
+    """Finds a collection; some parts of it may have names of their own."""
+    kind, rest = _parse(name)
+    path = Path(rest).expanduser()
+    if kind == "hf":
+        return read_hub(rest)
+    if kind == "webdataset":
+        return read_shards(path)
+    if kind:
+        return (read_folder if kind == "folder" else read_csv)(path, parts)
     if name not in DATASETS and path.exists():
         raise UnknownName(f"{name!r} is no data set; it is a path. Write {_prefix(path)}:{name} instead.")
-    return DATASETS[name]()
+    if name not in DATASETS and ":" in name:
+        forms = ", ".join(f"{form}:{what}" for form, what in _FORMS.items())
+        close = suggest(name.partition(":")[0], _FORMS)
+        raise UnknownName(f"{name!r} is no form of data.{close} Known: {forms}, or a name of 'pixprompt datasets'.")
+    return _named(DATASETS[name])
 
 
-def _parse(name: str) -> tuple[str, Path]:
+def _named(data: DataSet) -> Collection:
+    if data.task != "classification":
+        raise ConfigError(f"{data.name} is for {data.task}, not for classes of images: {data.line}.")
+    prepared = read_prepared(data)
+    if prepared is not None:
+        return replace(prepared, official=len(prepared.parts) > 1)
+    root = data_folder() if data.built_in else data.at_home()
+    if root is None:
+        raise data.missing()
+    collection = data.read(root)
+    faults = data.faults(collection)
+    if faults:
+        logger.warning("%s: %s is not the official set: %s.", data.name, root, "; ".join(faults))
+    where = f"{data.source} ({data.size})" if data.built_in else str(root)
+    return replace(collection, source=where, official=len(collection.parts) > 1)
+
+
+def _parse(name: str) -> tuple[str, str]:
     kind, colon, rest = name.partition(":")
-    if not colon or kind not in ("folder", "csv"):
-        return "", Path(name).expanduser()
+    if not colon or kind not in _FORMS:
+        return "", name
     if not rest:
-        raise ConfigError(f"{name!r} names no {kind}; write {kind}:{'FILE' if kind == 'csv' else 'PATH'}.")
-    return kind, Path(rest).expanduser()
+        raise ConfigError(f"{name!r} names nothing; write {kind}:{_FORMS[kind]}.")
+    return kind, rest
 
 
 def _prefix(path: Path) -> str:

@@ -11,6 +11,7 @@ from ..core import ConfigError, Model
 from ..data import Data
 from .answers import reproducible
 from .config.train_config import TrainConfig, default_folder, run_config
+from .first_lines import first_lines
 from .ladder import make_result, score_ladder
 from .learners.answers_learner import AnswersLearner
 from .learners.by_answers import ByAnswers
@@ -87,6 +88,8 @@ def train(
             trust_named(parts.config.options())
         learner = LEARNERS[parts.mode](parts)  # builds the rest; whatever is wrong with the settings shows here
         folder.claim(_to_save(parts, config, saved).to_json())
+        for line in first_lines(parts):
+            reporter.note(line)
         with learner.open(folder, reporter) as session:
             baseline = learner.measure_baseline(session)
             learned = learner.learn(session, baseline)

@@ -63,7 +63,7 @@ def open_inputs(config: TrainConfig, *, model: Model | None = None, data: Data |
     if config.search.vocabulary is None and max_labels(model):
         config = config.with_values(vocabulary="auto")
     if data is None:
-        data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
+        data = load_data(config.data.name, seed=config.seed, **config.data.subset)
     else:
         config = config.with_values(data=data.name)
         if data.seed not in (None, config.seed):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..core import ConfigError
 from ..registry import suggest
+from .published_texts import CLIP, COOP, PAPER, family
 
 __all__ = ["DEFAULT", "ENSEMBLE", "check_templates", "fill", "pretty", "texts_for", "words_for"]
 
@@ -24,13 +25,10 @@ ENSEMBLE = (
     "a drawing of a {}",
     "an image that shows a {}",
 )
-_PAPER = {
-    "clevr": ("This is a photo of {} objects",),
-    "camelyon": ("a tissue region {} tumor",),
-}
 _NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _TUMOR = {"tumor": "containing", "normal": "not containing", "1": "containing", "0": "not containing"}
-_NAMES = ("default", "ensemble", "paper")
+_NAMES = ("default", "ensemble", "paper", "coop", "clip")
+_BY_DATA = {"paper": PAPER, "coop": COOP, "clip": CLIP}
 
 
 def texts_for(data_name: str, choice: str | None = None) -> tuple[str, ...]:
@@ -39,16 +37,18 @@ def texts_for(data_name: str, choice: str | None = None) -> tuple[str, ...]:
     Args:
         data_name: As typed by the user, "clevr" or "folder:/images/clevr".
         choice: A template with one {}; several separated by "|"; a file with one template per line; or a name:
-            "default" (one plain template), "ensemble" (ten plain templates of our own), "paper" (what the visual
-            prompting paper uses for this data set, the default template for most). None is "paper".
+            "default" (one plain template), "ensemble" (ten plain templates of our own), or what a paper uses for this
+            data set, the default template where it says nothing: "paper" (visual prompting), "coop", "clip". None is
+            "paper".
 
     Raises:
         ConfigError: A template has no {} or several, or the choice is none of these.
 
     Reference: arXiv:2203.17274, appendix.
     """
-    if choice in (None, "paper"):
-        return _PAPER.get(_family(data_name), DEFAULT)
+    if choice is None or choice in _BY_DATA:
+        published = _BY_DATA[choice or "paper"]
+        return published.get(family(data_name, published), DEFAULT)
     if choice in ("default", "ensemble"):
         return DEFAULT if choice == "default" else ENSEMBLE
     text = str(choice)
@@ -72,10 +72,10 @@ def words_for(data_name: str, classes: Sequence[str], choice: str | None = None)
         classes: K class names; for CLEVR numbers of objects, for Camelyon17 "tumor" and "normal" or 1 and 0.
         choice: As for `texts_for`; only the paper's templates have special words.
     """
-    family = _family(data_name) if choice in (None, "paper") else ""
-    if family == "clevr":
+    special = family(data_name, PAPER) if choice in (None, "paper") else ""
+    if special == "clevr":
         return tuple(_number(name) for name in classes)
-    if family == "camelyon":
+    if special == "camelyon":
         return tuple(_TUMOR.get(pretty(name), pretty(name)) for name in classes)
     return tuple(pretty(name) for name in classes)
 
@@ -97,11 +97,6 @@ def check_templates(templates: Sequence[str]) -> tuple[str, ...]:
 def fill(templates: Sequence[str], words: Sequence[str]) -> list[str]:
     """Returns the texts of all words, those of the first word first."""
     return [template.replace("{}", word) for word in words for template in templates]
-
-
-def _family(data_name: str) -> str:
-    last = re.split(r"[:/\\]", data_name.lower().rstrip("/\\"))[-1]
-    return next((family for family in _PAPER if last.startswith(family)), "")
 
 
 def _number(name: str) -> str:

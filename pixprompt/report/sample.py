@@ -60,7 +60,7 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
     if run.config is None or run.prompt is None:
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
     config, prompt = run_config(run.folder), run.prompt
-    data = load_data(config.data.name, seed=config.seed, shots=config.data.shots)
+    data = load_data(config.data.name, seed=config.seed, **config.data.subset)
     places = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
     images = data.test.subset(places)
     plain, exact = prompt.canvas, True

@@ -21,8 +21,9 @@ from ..splits import listed
 from .blocks import canvas_maker, save_regularly
 from .rows import CanvasSet
 from .store import CanvasStore
+from .streamed import StreamedRows
 
-__all__ = ["cache_folder", "make_canvases"]
+__all__ = ["AT_ONCE", "cache_folder", "make_canvases"]
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,8 @@ _FORMAT = 2
 """To be raised when the same image and canvas give other pixels than before, or the files another layout."""
 _BLOCK_BYTES = 2**25
 _BLOCK = 1024
+AT_ONCE = 20_000
+"""Images that are decoded before a run begins, at most."""
 _SECONDS = 1.0
 """At most a block of images, and about that much work, is lost when a run is killed."""
 
@@ -46,6 +49,8 @@ def make_canvases(
     """Decodes the images that no earlier call has decoded for this canvas, in whichever set, and maps the others.
 
     An unreadable image is left out and reported; so is a cache that cannot be written, and memory is used instead.
+    Where more than AT_ONCE images are to be decoded, or more than the cache holds, they are decoded as they are read
+    (`StreamedRows`), and an unreadable one is found then.
 
     Args:
         images: N images.
@@ -64,6 +69,10 @@ def make_canvases(
         raise DataError("there are no images to make canvases of.")
     digests = [hashlib.blake2b(key.encode(errors="surrogatepass"), digest_size=16).hexdigest() for key in images.keys]
     store = CanvasStore((cache or cache_folder()) / _folder_name(canvas), canvas.size, digests)
+    missing = sum(digest not in store for digest in digests)
+    if missing > AT_ONCE or len(digests) * 3 * canvas.size[0] * canvas.size[1] > store.limit // 2:
+        rows = StreamedRows(images, digests, canvas, store, workers)
+        return CanvasSet(rows, images.labels, images.names, ())
     _fill(store, images, digests, canvas, workers, on_image)
     readable = [index for index, digest in enumerate(digests) if digest not in store.reasons]
     skipped = tuple(

@@ -2,25 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CanvasRows", "CanvasSet"]
+__all__ = ["CanvasRows", "CanvasSet", "Rows"]
 
 Pixels = npt.NDArray[np.uint8]
 
 
-class CanvasRows:
+class Rows(ABC):
     """Canvases (N, H, W, 3) uint8 that are read when they are indexed.
 
     An index, a slice or an array of indices gives a new array, which its owner may change.
     """
 
     dtype = np.dtype(np.uint8)
+    shape: tuple[int, int, int, int]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @abstractmethod
+    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels: ...
+
+    @abstractmethod
+    def expect(self, order: Iterable[int]) -> None:
+        """Says which rows will be read next, in order, so that they can be read ahead."""
+
+
+class CanvasRows(Rows):
+    """Canvases that lie in memory or in mapped files."""
 
     def __init__(
         self, sources: Sequence[Pixels | Sequence[Pixels]], places: npt.NDArray[np.int64], shape: tuple[int, int, int]
@@ -36,8 +52,8 @@ class CanvasRows:
         self._sources = sources
         self._places = places
 
-    def __len__(self) -> int:
-        return self.shape[0]
+    def expect(self, order: Iterable[int]) -> None:
+        """See `Rows`; all of them are there."""
 
     def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
         indices = np.arange(len(self))[chosen]
@@ -53,13 +69,13 @@ class CanvasSet:
     """Decoded canvases.
 
     Attributes:
-        pixels: (N, H, W, 3) uint8, usually mapped from the canvas store.
+        pixels: (N, H, W, 3) uint8, mapped from the canvas store, or decoded when they are read.
         labels: (N,) int64.
         names: N names.
         skipped: (name, reason) of each image that could not be read; not among the N.
     """
 
-    pixels: CanvasRows
+    pixels: Rows
     labels: npt.NDArray[np.int64]
     names: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...]

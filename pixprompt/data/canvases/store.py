@@ -5,11 +5,13 @@ of files of its own, so that runs beside each other need no locks: NAME.rows hol
 NAME.index has a line per image in the same order, the digest alone, or digest and reason of an image that cannot be
 read and has no row. Lines are written when their rows have reached the disk; rows without a line do not count.
 Rows are written, never mapped, while a file grows: a full disk is then an error to handle instead of a crash.
+All settings together take at most $PIXPROMPT_CACHE_GB (20) gigabytes: the pairs that were used longest ago are removed.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import time
@@ -21,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ...core import DataError
+from ...core import ConfigError, DataError
 from .rows import CanvasRows
 
-__all__ = ["CanvasStore"]
+__all__ = ["CanvasStore", "cache_limit"]
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +35,25 @@ _DIGEST = re.compile("[0-9a-f]{32}")
 _MEMORY = ""
 """Stands for the name of a pair of files where rows stay in memory."""
 _STALE_SECONDS = 3600
+_GIGABYTES = 20.0
+_SHARE = 16
+"""Pairs of files are about that share of the limit, so that the oldest rows can go."""
+
+
+def cache_limit() -> int:
+    """Returns how many bytes of canvases may be stored: $PIXPROMPT_CACHE_GB gigabytes.
+
+    Raises:
+        ConfigError: The variable is no positive number.
+    """
+    text = os.environ.get("PIXPROMPT_CACHE_GB", "")
+    try:
+        gigabytes = float(text) if text else _GIGABYTES
+    except ValueError:
+        gigabytes = 0.0
+    if not 0 < gigabytes < math.inf:
+        raise ConfigError(f"PIXPROMPT_CACHE_GB must be a positive number of gigabytes, got {text!r}.")
+    return int(gigabytes * 1e9)
 
 
 class CanvasStore:
@@ -40,6 +61,7 @@ class CanvasStore:
 
     Attributes:
         reasons: Digest -> why the image cannot be read.
+        limit: Bytes that all canvases together may take.
     """
 
     def __init__(self, folder: Path, size: tuple[int, int], wanted: Iterable[str]) -> None:
@@ -51,6 +73,7 @@ class CanvasStore:
             wanted: Digests of the images that matter here; others are passed over.
         """
         self.reasons: dict[str, str] = {}
+        self.limit = cache_limit()
         self._folder = folder
         self._shape = (*size, 3)
         self._wanted = frozenset(wanted)
@@ -80,19 +103,43 @@ class CanvasStore:
                 if isinstance(error, ValueError):
                     _remove(path)
 
-    def add(self, results: Mapping[str, Pixels | str]) -> None:
+    def get(self, digest: str) -> Pixels | str | None:
+        """Returns one canvas (H, W, 3), the reason why there is none, or None where it is not in the store."""
+        if digest in self.reasons:
+            return self.reasons[digest]
+        name, row = self._places.get(digest, (_MEMORY, -1))
+        if row < 0:
+            return None
+        if name == _MEMORY:
+            return (self._memory or [])[row]
+        size = prod(self._shape)
+        try:
+            with self._file(name, "rows").open("rb") as file:
+                file.seek(row * size)
+                return np.frombuffer(file.read(size), np.uint8).reshape(self._shape)
+        except (OSError, ValueError):  # another run has removed it
+            self._forget(name)
+            return None
+
+    def add(self, results: Mapping[str, Pixels | str], *, for_now: bool = False) -> None:
         """Stores canvases, and the reasons of images that have none; in memory, with a warning, if the disk fails.
 
         Args:
             results: Digest -> canvas (H, W, 3) or reason; none of them is in the store.
+            for_now: Whether even wanted canvases may be removed where there is no room; then nothing stays in memory.
         """
+        if for_now and self._memory is not None:
+            return
         rows = {digest: result for digest, result in results.items() if not isinstance(result, str)}
         reasons = {digest: " ".join(result.split()) for digest, result in results.items() if isinstance(result, str)}
         if self._memory is None:
             try:
                 self._append(list(rows.values()), [*rows, *(f"{digest} {text}" for digest, text in reasons.items())])
+                self._trim(for_now)
             except OSError as error:
                 self._continue_in_memory(error)
+                if for_now:
+                    return
         if self._memory is None:
             name, after = self._own, self._read_so_far[self._own][1]
         else:
@@ -117,6 +164,7 @@ class CanvasStore:
             return self._memory or ()
         path = self._file(name, "rows")
         try:
+            os.utime(path)
             # A plain view: indexing a memmap costs more than copying a small row.
             return np.asarray(np.memmap(path, np.uint8, "r", shape=(self._read_so_far[name][1], *self._shape)))
         except (OSError, ValueError) as error:
@@ -148,6 +196,8 @@ class CanvasStore:
         self.reasons.update((digest, reason) for digest, reason in reasons.items() if digest in self._wanted)
 
     def _append(self, rows: Sequence[Pixels], lines: Sequence[str]) -> None:
+        if self._read_so_far.get(self._own, (0, 0))[1] * prod(self._shape) > self.limit // _SHARE:
+            self._own = os.urandom(8).hex()
         if self._own not in self._read_so_far:
             self._folder.mkdir(parents=True, exist_ok=True)
             _sweep(self._folder)
@@ -161,6 +211,27 @@ class CanvasStore:
         with self._file(self._own, "index").open("ab") as file:
             file.write(text)
         self._read_so_far[self._own] = (done + len(text), count + len(rows))
+
+    def _trim(self, for_now: bool) -> None:
+        """Removes the pairs that were used longest ago until all of them are within the limit."""
+        kept = {self._own} | (set() if for_now else {name for name, _ in self._places.values()})
+        files = []
+        for path in self._folder.parent.glob("*/*.rows"):
+            with suppress(OSError):
+                status = path.stat()
+                files.append((status.st_mtime_ns, status.st_size, path))
+        excess = sum(size for _, size, _ in files) - self.limit
+        for _, size, path in sorted(files):
+            if excess <= 0:
+                return
+            if path.stem not in kept:
+                _remove(path.with_suffix(".index"))
+                self._forget(path.stem)
+                excess -= size
+
+    def _forget(self, name: str) -> None:
+        if self._read_so_far.pop(name, None) is not None:
+            self._places = {digest: place for digest, place in self._places.items() if place[0] != name}
 
     def _continue_in_memory(self, error: OSError) -> None:
         logger.warning("canvases cannot be kept in %s (%s) and stay in memory; free some space or set PIXPROMPT_CACHE.",

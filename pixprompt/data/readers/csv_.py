@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
 from ..image_set import Collection, from_files
 from ..splits import listed
-from .folders import SPLIT_NAMES
+from .folders import split_names
 
 __all__ = ["read_csv"]
 
@@ -25,8 +25,12 @@ class _Row:
     split: str
 
 
-def read_csv(file: Path) -> Collection:
+def read_csv(file: Path, others: tuple[str, ...] = ()) -> Collection:
     """Reads a comma-separated UTF-8 table; paths are relative to the table, other columns are ignored.
+
+    Args:
+        file: The table.
+        others: Names of splits besides the usual ones.
 
     Raises:
         DataError: The table cannot be read, or a row says nothing usable; the message names the lines.
@@ -36,7 +40,8 @@ def read_csv(file: Path) -> Collection:
         raise DataError(f"{file}: the table has no rows below its header.")
     _refuse(file, rows, lambda row: not row.label, "no label")
     _refuse(file, rows, lambda row: row.path == file.parent, "no path")
-    _refuse(file, rows, lambda row: bool(row.split) and row.split.lower() not in SPLIT_NAMES, _unknown(rows))
+    names = split_names(others)
+    _refuse(file, rows, lambda row: bool(row.split) and row.split.lower() not in names, _unknown(rows, names))
     has_splits = any(row.split for row in rows)
     _refuse(file, rows, lambda row: has_splits and not row.split, "no split, though other lines have one")
     missing = [str(row.path) for row in rows if not row.path.is_file()]
@@ -47,7 +52,7 @@ def read_csv(file: Path) -> Collection:
         )
     first: dict[Path, int] = {}
     _refuse(file, rows, lambda row: first.setdefault(row.path, row.line) != row.line, "a path that came before")
-    return _collection(rows)
+    return _collection(rows, names)
 
 
 def _rows(file: Path) -> list[_Row]:
@@ -81,19 +86,19 @@ def _refuse(file: Path, rows: Iterable[_Row], wrong: Callable[[_Row], bool], wha
         raise DataError(f"{file}: {what}, in line {', '.join(lines[:5])}{more}.")
 
 
-def _unknown(rows: Iterable[_Row]) -> str:
-    unknown = sorted({row.split for row in rows if row.split and row.split.lower() not in SPLIT_NAMES})
+def _unknown(rows: Iterable[_Row], names: Mapping[str, str]) -> str:
+    unknown = sorted({row.split for row in rows if row.split and row.split.lower() not in names})
     return f"unknown split {listed(unknown)} (known: train, val, test)"
 
 
-def _collection(rows: list[_Row]) -> Collection:
+def _collection(rows: list[_Row], names: Mapping[str, str]) -> Collection:
     # By path, so that the order of the lines does not decide who is in which split.
     rows = sorted(rows, key=lambda row: row.path)
     classes = tuple(sorted({row.label for row in rows}))
     numbers = {name: number for number, name in enumerate(classes)}
     chosen: dict[str, list[_Row]] = {}
     for row in rows:
-        chosen.setdefault(SPLIT_NAMES[row.split.lower()] if row.split else "train", []).append(row)
+        chosen.setdefault(names[row.split.lower()] if row.split else "train", []).append(row)
     parts = {
         part: from_files([row.path for row in some], [numbers[row.label] for row in some])
         for part, some in chosen.items()

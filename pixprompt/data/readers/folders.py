@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Collection as Collection_, Mapping
 from pathlib import Path
 
 from ...core import DataError
@@ -11,7 +12,7 @@ from ...image_files import IMAGE_SUFFIXES, is_image_name, walk
 from ..image_set import UNLABELLED, Collection, ImageSet, from_files
 from ..splits import listed
 
-__all__ = ["SPLIT_NAMES", "read_folder", "read_images"]
+__all__ = ["SPLIT_NAMES", "list_folder", "read_folder", "read_images", "split_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -19,13 +20,17 @@ SPLIT_NAMES = {"train": "train", "val": "val", "valid": "val", "validation": "va
 """What people call the splits -> what we call them."""
 
 
-def read_folder(path: Path) -> Collection:
+def read_folder(path: Path, others: Collection_[str] = ()) -> Collection:
     """Reads `PATH/train/<class>/*` with `test` and optional `val` beside it, or a flat `PATH/<class>/*`.
+
+    Args:
+        path: The folder.
+        others: Names of folders that are splits, too.
 
     Raises:
         DataError: The folder cannot be read or holds no class folders.
     """
-    folders, files = _listing(path)
+    folders, files = list_folder(path)
     if not folders:
         what = f"{len(files)} images without class folders" if files else "no images"
         raise DataError(
@@ -34,7 +39,7 @@ def read_folder(path: Path) -> Collection:
         )
     if files:
         logger.warning("%s: %d images lie beside the class folders and are left out.", path, len(files))
-    return _labelled_folders(path, folders)
+    return _labelled_folders(path, folders, split_names(others))
 
 
 def read_images(path: Path) -> ImageSet:
@@ -55,26 +60,31 @@ def read_images(path: Path) -> ImageSet:
     return from_files(files, [UNLABELLED] * len(files))
 
 
-def _labelled_folders(path: Path, folders: list[Path]) -> Collection:
-    splits = _splits(path, folders)
+def split_names(others: Collection_[str] = ()) -> dict[str, str]:
+    """Returns what a split may be called, in small letters -> what it is called here, with further names of its own."""
+    return {name.lower(): name for name in others} | SPLIT_NAMES
+
+
+def _labelled_folders(path: Path, folders: list[Path], names: Mapping[str, str]) -> Collection:
+    splits = _splits(path, folders, names)
     if splits is None:
         return _collection({"train": folders})
     others = [folder.name for folder in folders if folder not in splits.values()]
     if others:
         logger.warning("%s: neither train, val nor test, and left out: %s.", path, listed(others))
-    return _collection({part: _listing(folder)[0] for part, folder in splits.items()})
+    return _collection({part: list_folder(folder)[0] for part, folder in splits.items()})
 
 
-def _splits(path: Path, folders: list[Path]) -> dict[str, Path] | None:
-    named = [folder for folder in folders if folder.name.lower() in SPLIT_NAMES]
-    inside = {folder: _listing(folder)[0] for folder in named}
-    train = [folder for folder in named if SPLIT_NAMES[folder.name.lower()] == "train"]
+def _splits(path: Path, folders: list[Path], names: Mapping[str, str]) -> dict[str, Path] | None:
+    named = [folder for folder in folders if folder.name.lower() in names]
+    inside = {folder: list_folder(folder)[0] for folder in named}
+    train = [folder for folder in named if names[folder.name.lower()] not in ("val", "test")]
     # "train" is also a thing to take photos of: without class folders inside it is a class like its neighbours.
     if not named or (len(named) < len(folders) and not any(inside[folder] for folder in train)):
         return None
     splits: dict[str, Path] = {}
     for folder in named:
-        part = SPLIT_NAMES[folder.name.lower()]
+        part = names[folder.name.lower()]
         if part in splits:
             raise DataError(f"{path}: {splits[part].name!r} and {folder.name!r} are both the {part} split; keep one.")
         if not inside[folder]:
@@ -93,7 +103,7 @@ def _labelled(folders: list[Path], numbers: dict[str, int]) -> ImageSet:
     paths: list[Path] = []
     labels: list[int] = []
     for folder in folders:
-        inner, files = _listing(folder)
+        inner, files = list_folder(folder)
         if inner:
             logger.warning("%s: folders inside a class folder are left out: %s.", folder, listed(p.name for p in inner))
         paths += files
@@ -101,7 +111,7 @@ def _labelled(folders: list[Path], numbers: dict[str, int]) -> ImageSet:
     return from_files(paths, labels)
 
 
-def _listing(path: Path) -> tuple[list[Path], list[Path]]:
+def list_folder(path: Path) -> tuple[list[Path], list[Path]]:
     """Returns the folders and the image files in a folder, each sorted by name; what is hidden is left out."""
     folders, files = [], []
     try:

@@ -10,6 +10,7 @@ import logging
 import re
 import unicodedata
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from ...core import ConfigError, DataError
 from ..image_set import Collection, Data, ImageSet
 
-__all__ = ["SHARE", "SPLITS", "draw_shots", "hold_out", "listed", "split"]
+__all__ = ["SHARE", "SPLITS", "choose", "chosen_parts", "draw_fraction", "draw_shots", "hold_out", "listed", "split"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,15 @@ _PURPOSES = {name: number for number, name in enumerate(("test", "val", "train s
 _SHOWN = 5
 
 
-def split(data: Collection, *, name: str, seed: int, shots: int | None = None) -> Data:
+def split(
+    data: Collection,
+    *,
+    name: str,
+    seed: int,
+    shots: int | None = None,
+    fraction: float | None = None,
+    chosen: str | None = None,
+) -> Data:
     """Completes the splits of a collection: test and val are held out of train where they are missing.
 
     Args:
@@ -38,15 +47,15 @@ def split(data: Collection, *, name: str, seed: int, shots: int | None = None) -
         name: What the user typed, for messages.
         seed: At least 0; decides which images are held out and which are the shots.
         shots: Images per class in train, and at most as many in val; None takes all. Test is never reduced.
+        fraction: Share of the training images of each class, in (0, 1]; None takes all. Val and test are not reduced.
+        chosen: "KEY=PART,..." with keys train, val and test: which of the collection's parts is which split.
 
     Raises:
-        ConfigError: The seed or the number of shots makes no sense.
+        ConfigError: The seed, the number of shots, the fraction or the choice makes no sense.
         DataError: A class cannot be represented where it must be.
     """
-    if seed < 0:
-        raise ConfigError(f"a seed must be at least 0, got {seed}.")
-    if shots is not None and shots < 1:
-        raise ConfigError(f"shots must be at least 1 image per class, got {shots}.")
+    _check_numbers(seed, shots, fraction)
+    data, notes = choose(data, chosen, name)
     _check(data, name)
     parts = dict(data.parts)
     for part in ("test", "val"):
@@ -54,11 +63,79 @@ def split(data: Collection, *, name: str, seed: int, shots: int | None = None) -
             rest, held_out = hold_out(parts["train"].labels, seed=seed, purpose=part)
             parts[part], parts["train"] = parts["train"].subset(held_out), parts["train"].subset(rest)
             _check_held_out(parts[part], part, data.classes, name)
+            notes.append(f"{part}: {SHARE:.0%} of each class of train, drawn by seed {seed}")
     if shots is not None:
         for part in ("train", "val"):
             parts[part] = parts[part].subset(draw_shots(parts[part].labels, shots, seed=seed, purpose=f"{part} shots"))
         _warn_few(parts["train"], shots, data.classes, name)
-    return Data(name, data.classes, parts["train"], parts["val"], parts["test"], seed=seed)
+    if fraction is not None:
+        parts["train"] = parts["train"].subset(draw_fraction(parts["train"].labels, fraction, seed=seed))
+        notes.append(f"train: {fraction:.0%} of each class, drawn by seed {seed}")
+    return Data(
+        name,
+        data.classes,
+        parts["train"],
+        parts["val"],
+        parts["test"],
+        seed=seed,
+        notes=tuple(notes),
+        source=data.source,
+    )
+
+
+def choose(data: Collection, chosen: str | None, name: str) -> tuple[Collection, list[str]]:
+    """Returns a collection whose train, val and test are the chosen parts, and what there is to say about them.
+
+    Args:
+        data: As it was read.
+        chosen: "KEY=PART,..."; a part that was called otherwise before is no longer what it was.
+        name: For messages.
+
+    Raises:
+        ConfigError: The text has another form.
+        DataError: There is no such part.
+    """
+    notes = []
+    parts, pairs = dict(data.parts), chosen_parts(chosen)
+    for key, part in pairs.items():
+        if part not in data.parts:
+            raise DataError(f"{name}: --split {key}={part}: there is no {part!r}, only {listed(data.parts)}.")
+        parts.pop(part, None)
+    parts |= {key: data.parts[part] for key, part in pairs.items()}
+    notes += [f"{key}: {part} (--split)" for key, part in pairs.items()]
+    if "val" in parts and "test" not in parts and "val" not in pairs:
+        notes.append("val: as given, for selection; there is no test split (--split test=val would make val the test)")
+    return replace(data, parts=parts), notes
+
+
+def chosen_parts(chosen: str | None) -> dict[str, str]:
+    """Returns split -> part out of "KEY=PART,...".
+
+    Raises:
+        ConfigError: The text has another form.
+    """
+    pairs: dict[str, str] = {}
+    for text in (chosen or "").split(",") if chosen else []:
+        key, equals, part = (piece.strip() for piece in text.partition("="))
+        if not equals or not part or key not in SPLITS or key in pairs:
+            raise ConfigError(
+                f"expected --split KEY=FOLDER, once for each of train, val and test, got {text.strip()!r}."
+            )
+        pairs[key] = part
+    if len(set(pairs.values())) < len(pairs):
+        raise ConfigError(f"--split {chosen}: two splits would be the same images; give each a part of its own.")
+    return pairs
+
+
+def _check_numbers(seed: int, shots: int | None, fraction: float | None) -> None:
+    if seed < 0:
+        raise ConfigError(f"a seed must be at least 0, got {seed}.")
+    if shots is not None and shots < 1:
+        raise ConfigError(f"shots must be at least 1 image per class, got {shots}.")
+    if fraction is not None and not 0 < fraction <= 1:
+        raise ConfigError(f"a fraction must be in (0, 1], got {fraction}.")
+    if fraction is not None and shots is not None:
+        raise ConfigError("shots and a fraction both reduce the training images; give one of them.")
 
 
 def hold_out(labels: npt.NDArray[np.int64], *, seed: int, purpose: str) -> tuple[Indices, Indices]:
@@ -87,6 +164,13 @@ def draw_shots(labels: npt.NDArray[np.int64], shots: int, *, seed: int, purpose:
     return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *chosen]))
 
 
+def draw_fraction(labels: npt.NDArray[np.int64], fraction: float, *, seed: int) -> Indices:
+    """Returns the sorted indices of a share of each class, at least one image; a smaller share is a subset."""
+    shuffled = _shuffled(labels, seed, "train shots")
+    chosen = [order[: max(1, round(fraction * len(order)))] for order in shuffled]
+    return np.sort(np.concatenate([np.zeros(0, dtype=np.int64), *chosen]))
+
+
 def listed(names: Iterable[str]) -> str:
     """Returns names for a message: quoted, the first few, and how many more there are."""
     quoted = [repr(name) for name in names]
@@ -108,7 +192,10 @@ def _check(data: Collection, name: str) -> None:
     _check_classes(data.classes, name)
     if "train" not in data.parts:
         raise DataError(f"{name}: there is no train split, only {listed(data.parts)}; add one.")
-    _check_train(data, name)
+    if data.official:
+        _warn_lacking(data, name)
+    else:
+        _check_train(data, name)
     for part in SPLITS[1:]:
         if part in data.parts:
             _check_split(data, part, name)
@@ -127,6 +214,13 @@ def _check_classes(classes: tuple[str, ...], name: str) -> None:
                 "merge or rename one of them."
             )
         seen[plain] = label
+
+
+def _warn_lacking(data: Collection, name: str) -> None:
+    counts = _count(data.parts["train"], data.classes)
+    lacking = [label for label, count in zip(data.classes, counts, strict=True) if count == 0]
+    if lacking:
+        logger.warning("%s: its train split has no image of %s; nothing can be learned of them.", name, listed(lacking))
 
 
 def _check_train(data: Collection, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ...canvas import ASPECTS, FITS
 from ...prompt import BLENDS
@@ -82,11 +83,17 @@ class DataSettings(Settings):
 
     name: str = option(
         "digits",
-        "Labelled images: a short name ('pixprompt datasets' lists them), folder:PATH or csv:FILE.",
+        "Labelled images: a short name ('pixprompt datasets' lists them), folder:PATH, csv:FILE, webdataset:PATH of"
+        " tar archives, or hf:NAME of the Hugging Face hub.",
         name="data",
-        paths=("folder:", "csv:"),
+        paths=("folder:", "csv:", "webdataset:"),
     )
     shots: int | None = option(None, "Training images per class; all by default.")
+    fraction: float | None = option(None, "Share of the training images of each class, in (0, 1]; all by default.")
+    split: str | None = option(
+        None,
+        "Which part of the data is which split: KEY=FOLDER, KEY being train, val or test; several joined by commas.",
+    )
     crop: float | None = option(
         None, "Share of the image that the centre crop keeps, in (0, 1]; the model's own by default.", low=0
     )
@@ -94,6 +101,11 @@ class DataSettings(Settings):
         None, "How a non-square image becomes a canvas; the model's own way by default.", ASPECTS
     )
     workers: int = option(2, "Threads that decode images.", low=0)
+
+    @property
+    def subset(self) -> dict[str, Any]:
+        """Keywords of `load_data` that say which of the images count."""
+        return {"shots": self.shots, "fraction": self.fraction, "splits": self.split}
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ class GradientFit:
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
         order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
+        self.train.expect(order)
         places = stream(self.seed, "places", epoch)
         batches: list[tuple[Tensor, Tensor]] = []
         self.module.train()

@@ -29,6 +29,10 @@ class TrainInputs(Protocol):
         """(N,)."""
         ...
 
+    def expect(self, order: Tensor) -> None:
+        """Says in which order the images will be chosen, (N,)."""
+        ...
+
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """Returns the adapter's outputs for images chosen by position, (n,), to be differentiated.
 
@@ -70,6 +74,10 @@ class Images:
         """(N,)."""
         return self.canvases.labels
 
+    def expect(self, order: Tensor) -> None:
+        """See `TrainInputs`."""
+        self.canvases.pixels.expect(order.tolist())
+
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `TrainInputs`."""
         self.on_images(len(chosen))
@@ -102,6 +110,9 @@ class CachedFeatures:
         self, adapter: WhiteBox, parts: tuple[Tensor, ...], labels: npt.NDArray[np.int64], device: str
     ) -> None:
         self.adapter, self.parts, self.labels, self.device = adapter, parts, labels, device
+
+    def expect(self, order: Tensor) -> None:
+        """See `TrainInputs`; all features are there."""
 
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `TrainInputs`."""

@@ -91,7 +91,7 @@ def _evaluate(
     if data is None:
         raise ConfigError("a prompt PNG does not name its data; say which with --data.")
     if isinstance(data, str):
-        data = load_data(data, seed=prompt.seed, shots=config.data.shots if config else None)
+        data = load_data(data, seed=prompt.seed, **(config.data.subset if config else {}))
     _check_classes(data.classes, deployed.classes)
     white_box = config is not None and config.method.white_box
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)

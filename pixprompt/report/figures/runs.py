@@ -109,7 +109,7 @@ def _same_data(configs: dict[str, TrainConfig]) -> Data:
     loaded: dict[tuple[int, int | None], Data] = {}
     for name, config in configs.items():
         key = (config.seed, config.data.shots)
-        data = loaded[key] = loaded.get(key) or load_data(config.data.name, seed=config.seed, shots=config.data.shots)
+        data = loaded[key] = loaded.get(key) or load_data(config.data.name, seed=config.seed, **config.data.subset)
         if data.test.keys != next(iter(loaded.values())).test.keys:
             raise ConfigError(
                 f"{name} was tested on other images than {next(iter(configs))}: the seed {config.seed} splits the "

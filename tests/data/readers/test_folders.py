@@ -196,3 +196,20 @@ def test_real_images_without_classes(assets: Path) -> None:
     images = load_images(f"folder:{assets / 'data' / 'imagenet-samples'}")
     assert (len(images), set(images.labels.tolist())) == (1000, {-1})
     assert images.open(0).size == (256, 256)
+
+
+def test_splits_of_other_names_are_chosen(make_folder: MakeFolder) -> None:
+    root = make_folder({f"{part}/{name}": 6 for part in ("training", "holdout") for name in ("cat", "dog")})
+    data = load_data(f"folder:{root}", splits="train=training,test=holdout")
+    assert data.classes == ("cat", "dog")
+    assert [len(images) for images in (data.train, data.val, data.test)] == [10, 2, 12]
+    assert {Path(name).parent.parent.name for name in data.test.names} == {"holdout"}
+    assert data.notes[:2] == ("train: training (--split)", "test: holdout (--split)")
+
+
+def test_a_usual_name_can_be_chosen_too(make_folder: MakeFolder) -> None:
+    root = make_folder({"train/cat": 6, "train/dog": 6, "val/cat": 2, "val/dog": 3})
+    data = load_data(f"folder:{root}", splits="test=val")
+    assert [len(images) for images in (data.train, data.val, data.test)] == [10, 2, 5]
+    with pytest.raises(DataError, match="there is no 'holdout', only 'train', 'val'"):
+        load_data(f"folder:{root}", splits="test=holdout")

@@ -4,6 +4,7 @@ import csv
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import scipy.io
 from PIL import Image
 
 from pixprompt.core import DataError
-from pixprompt.data import DATASETS, load_data, load_images
-from pixprompt.data.readers.torchvision_ import TorchvisionSet, _words, data_folder
+from pixprompt.data import load_data, load_images
+from pixprompt.data.catalogue import DATASETS, data_folder
+from pixprompt.data.prepare import prepare
+from pixprompt.data.readers.layout import words
+from pixprompt.engine.report import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -107,50 +111,44 @@ def test_dtd_from_disk(root: Path) -> None:
 def test_offline_error_says_where_to_put_what(root: Path) -> None:
     with pytest.raises(DataError) as error:
         load_data("eurosat", seed=0)
-    for said in (str(root / "eurosat" / "2750"), "no network", "by hand", "PIXPROMPT_DATA"):
+    for said in ("'eurosat/2750'", str(root), "--download", "--from PATH"):
         assert said in str(error.value)
 
 
-@pytest.mark.parametrize("name", sorted(name for name in DATASETS if isinstance(DATASETS[name], TorchvisionSet)))
-def test_every_set_exists_in_torchvision_and_fails_clearly_offline(name: str) -> None:
-    with pytest.raises(DataError, match=f"{name}: looked for .* could not download"):
-        load_data(name, seed=0)
+def test_what_is_missing_is_downloaded_only_when_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
 
-
-def test_a_missing_reader_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    def build(*_: Any, **__: Any) -> None:
-        raise ModuleNotFoundError("No module named 'scipy'", name="scipy")
-
-    monkeypatch.setattr("torchvision.datasets.SVHN", build)
-    with pytest.raises(DataError, match="pip install scipy"):
-        load_data("svhn", seed=0)
-
-
-def test_the_missing_set_is_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     class Fake:
-        classes = ("Ab_c", "d")
-        data = np.zeros((8, 2, 2, 3), np.uint8)
-        targets = (0, 1) * 4
+        data = np.zeros((20, 3, 2, 2), np.uint8)
+        labels = (*range(10), *range(10))
+        classes = DATASETS["stl10"].classes
 
-        def __init__(self, root: str, *, train: bool, download: bool = False) -> None:
-            if not download:
-                raise RuntimeError("Dataset not found")
+        def __init__(self, root: str, *, split: str, download: bool = False) -> None:
+            calls.append(download)
+            if download:
+                (Path(root) / "stl10_binary").mkdir(exist_ok=True)
 
-    monkeypatch.setattr("torchvision.datasets.FashionMNIST", Fake)
-    data = load_data("fashion-mnist", seed=0)
-    assert (data.classes, len(data.test)) == (("ab c", "d"), 8)
+    monkeypatch.setattr("torchvision.datasets.STL10", Fake)
+    with pytest.raises(DataError, match="looked for 'stl10_binary'"):
+        load_data("stl10", seed=0)
+    assert calls == []
+    data = replace(DATASETS["stl10"], sizes={"train": 20, "test": 20})
+    summary = prepare(data, progress=Silent(), download=True, check_only=True)
+    assert (calls, summary.sizes, summary.root) == ([True, True, False, False], {"train": 20, "test": 20}, root)
+    assert (load_data("stl10", seed=0).classes[0], len(load_data("stl10", seed=0).test)) == ("airplane", 20)
 
 
-def test_a_torchvision_without_class_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_torchvision_without_class_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Old:
-        data = np.zeros((8, 2, 2, 3), np.uint8)
-        targets = (0, 1) * 4
+        data = np.zeros((8, 3, 2, 2), np.uint8)
+        labels = (0, 1) * 4
 
-        def __init__(self, root: str, *, train: bool) -> None: ...
+        def __init__(self, root: str, *, split: str) -> None: ...
 
-    monkeypatch.setattr("torchvision.datasets.FashionMNIST", Old)
+    (tmp_path / "stl10_binary").mkdir()
+    monkeypatch.setattr("torchvision.datasets.STL10", Old)
     with pytest.raises(DataError, match="update torchvision"):
-        load_data("fashion-mnist", seed=0)
+        load_data("stl10", seed=0)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +166,7 @@ def test_a_torchvision_without_class_names(monkeypatch: pytest.MonkeyPatch) -> N
     ],
 )
 def test_class_names_become_words(given: str, expected: str) -> None:
-    assert _words(given) == expected
+    assert words(given) == expected
 
 
 def test_the_data_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -197,3 +198,67 @@ def test_senseless_numbers_are_refused(seed: int, shots: int | None, message: st
 
 def test_long_lists_are_shortened() -> None:
     assert listed("abcdefg") == "'a', 'b', 'c', 'd', 'e' and 2 more"
+
+
+def test_a_fraction_of_each_class_trains_and_fractions_are_nested() -> None:
+    found = collection(train=[50, 20, 3], val=[4, 4, 4], test=[5, 5, 5])
+    whole = split(found, name="x", seed=2)
+    parts = [split(found, name="x", seed=2, fraction=fraction).train for fraction in (0.1, 0.5, 1.0)]
+    assert [np.bincount(part.labels).tolist() for part in parts] == [[5, 2, 1], [25, 10, 2], [50, 20, 3]]
+    assert {*parts[0].names} < {*parts[1].names} < {*parts[2].names} == {*whole.train.names}
+    data = split(found, name="x", seed=2, fraction=0.1)
+    assert (len(data.val), len(data.test)) == (12, 15)
+    assert "train: 10% of each class, drawn by seed 2" in data.notes
+
+
+@pytest.mark.parametrize("fraction", [0.0, -0.1, 1.5, float("nan")])
+def test_senseless_fractions_are_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match=r"fraction must be in \(0, 1\]"):
+        split(collection(train=[9, 9]), name="x", seed=0, fraction=fraction)
+
+
+def test_shots_and_a_fraction_do_not_go_together() -> None:
+    with pytest.raises(ConfigError, match="give one of them"):
+        split(collection(train=[9, 9]), name="x", seed=0, fraction=0.5, shots=3)
+
+
+def test_val_can_be_the_test_split() -> None:
+    found = collection(train=[10, 10], val=[3, 4])
+    data = split(found, name="x", seed=0, chosen="test=val")
+    assert data.test.names == found.parts["val"].names
+    assert np.bincount(data.val.labels).tolist() == [2, 2]
+    assert not {*data.val.names} & {*data.test.names}
+    assert data.notes[0] == "test: val (--split)"
+
+
+def test_a_val_without_test_says_what_it_is_taken_for() -> None:
+    data = split(collection(train=[10, 10], val=[3, 4]), name="x", seed=0)
+    assert "val: as given, for selection; there is no test split" in data.notes[0]
+    assert "test: 20% of each class of train, drawn by seed 0" in data.notes[1]
+    assert split(collection(train=[9, 9], val=[3, 4], test=[2, 2]), name="x", seed=0).notes == ()
+
+
+def test_other_parts_can_be_chosen() -> None:
+    found = collection(train=[10, 10], val=[3, 4], test=[5, 5], id_test=[6, 7])
+    data = split(found, name="x", seed=0, chosen="test=id_test, val = val")
+    assert data.test.names == found.parts["id_test"].names
+    assert data.val.names == found.parts["val"].names
+
+
+@pytest.mark.parametrize("text", ["val", "val=", "=val", "valid=val", "val=val,val=test", "val=test,test=test"])
+def test_a_choice_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="--split"):
+        split(collection(train=[9, 9], val=[3, 3], test=[3, 3]), name="x", seed=0, chosen=text)
+
+
+def test_a_part_that_does_not_exist_is_named() -> None:
+    with pytest.raises(DataError, match="there is no 'dev', only 'train', 'val'"):
+        split(collection(train=[9, 9], val=[3, 3]), name="x", seed=0, chosen="test=dev")
+
+
+def test_an_official_split_may_lack_training_images_of_a_class(caplog: pytest.LogCaptureFixture) -> None:
+    found = replace(collection(train=[9, 0, 9], val=[2, 2, 2], test=[2, 2, 2]), official=True)
+    with caplog.at_level(logging.WARNING):
+        data = split(found, name="x", seed=0)
+    assert len(data.train) == 18
+    assert "its train split has no image of 'b'" in caplog.text
