@@ -8,14 +8,13 @@ import numpy as np
 
 from ..core import PixpromptError
 from ..engine.report import Reporter
-from .evidence import Evidence, ReportOptions
+from .evidence import MAX_SHOWN, Evidence, ReportOptions
 from .run_files import RunFiles
 from .sample import read_sample
 
 __all__ = ["collect_evidence"]
 
 _WHITE_BOX = "what was learned inside a model changes no image; the model is not queried again."
-_SHOWN = 6
 
 
 def collect_evidence(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
@@ -32,7 +31,7 @@ def collect_evidence(run: RunFiles, options: ReportOptions, reporter: Reporter) 
             return query_model(run, options, reporter)
         reason = "PyTorch is missing: pip install torch."
     try:
-        sample = read_sample(run, _SHOWN, None, reporter)
+        sample = read_sample(run, MAX_SHOWN, None, reporter)
     except PixpromptError as error:
         return Evidence(skipped={"model": reason, "images": f"the images of the run cannot be read: {error}"})
     return Evidence(sample, np.arange(len(sample.labels)), skipped={"model": reason})

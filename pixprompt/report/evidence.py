@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from ..core import Model
     from .saliency.maps import SaliencyMaps
 
-__all__ = ["Evidence", "Predictions", "ReportOptions"]
+__all__ = ["MAX_SHOWN", "Evidence", "Predictions", "ReportOptions"]
+
+MAX_SHOWN = 6
+"""Images of a run that a page shows."""
 
 
 @dataclass(frozen=True)

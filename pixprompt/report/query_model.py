@@ -17,15 +17,13 @@ from ..optimizers import OPTIMIZERS
 from ..plots import Pixels
 from ..tensor_file import load_state
 from .embedding import tsne
-from .evidence import Evidence, Predictions, ReportOptions
+from .evidence import MAX_SHOWN, Evidence, Predictions, ReportOptions
 from .plan import Plan, plan_queries
 from .run_files import RunFiles
 from .saliency.maps import make_saliency_maps
 from .sample import Sample, read_sample
 
 __all__ = ["query_model"]
-
-_SHOWN = 6
 
 
 class _LimitedModel:
@@ -53,11 +51,11 @@ def query_model(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Ev
     plan = _plan(run, options, deployed)
     skipped = {} if isinstance(plan, Plan) else {"model": plan}
     try:
-        sample = read_sample(run, plan.images if isinstance(plan, Plan) else _SHOWN, spec, reporter)
+        sample = read_sample(run, plan.images if isinstance(plan, Plan) else MAX_SHOWN, spec, reporter)
     except PixpromptError as error:
         reason = f"the images of the run cannot be read: {error}"
         return Evidence(sources=sources, skipped={"model": reason, **skipped, "images": reason})
-    shown = np.unique(np.linspace(0, len(sample.labels) - 1, _SHOWN).astype(int))
+    shown = np.unique(np.linspace(0, len(sample.labels) - 1, MAX_SHOWN).astype(int))
     if isinstance(deployed, str) or not isinstance(plan, Plan):
         return Evidence(sample, shown, sources=sources, skipped=skipped)
     with reproducible():
