@@ -39,12 +39,17 @@ def real() -> Extractor:
     return inception()
 
 
+@cache
+def network(path: Path) -> Inception:
+    return load_inception(path)
+
+
 @pytest.fixture(scope="module")
 def peer_weights(script: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same tensors by the names of torch-fidelity, whose own file cannot be had offline."""
     path = tmp_path_factory.mktemp("peer") / "inception.pth"
     classifier = {"fc.weight": torch.zeros(1008, 2048), "fc.bias": torch.zeros(1008)}
-    torch.save({**load_inception(script).state_dict(), **classifier}, path)
+    torch.save({**network(script).state_dict(), **classifier}, path)
     return path
 
 
@@ -87,17 +92,17 @@ def test_features_equal_those_of_the_published_script(script: Path) -> None:
 
 
 def test_a_file_of_tensors_by_the_names_of_torch_fidelity_is_the_same_network(script: Path, peer_weights: Path) -> None:
-    assert weights_sha256(load_inception(peer_weights)) == weights_sha256(load_inception(script))
+    assert weights_sha256(load_inception(peer_weights)) == weights_sha256(network(script)) == real().sha256
 
 
 def test_batches_do_not_matter_and_sizes_may_differ(script: Path) -> None:
-    canvases = [noise(1, 64, 64, 1)[0], noise(1, 40, 90, 2)[0], noise(1, 64, 64, 3)[0]]
+    canvases = [noise(1, 64, 64, 1)[0], noise(1, 40, 90, 2)[0]]
     together = real()(canvases)
     alone = np.concatenate([real()([canvas]) for canvas in canvases])
     np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-5)
     floats = real()([canvases[1].astype(np.float64) / 255])
     np.testing.assert_allclose(floats[0], together[1], rtol=1e-4, atol=1e-4)
-    assert (together.shape, together.dtype) == ((3, 2048), np.float32)
+    assert (together.shape, together.dtype) == ((2, 2048), np.float32)
 
 
 def test_files_that_are_not_these_weights_are_refused(

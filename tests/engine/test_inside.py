@@ -96,8 +96,18 @@ def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside
     assert line["label"] in data.classes
 
 
-@pytest.mark.parametrize("method", ["linear", "vpt-deep", "sa2vp-deep", "full"])
-@pytest.mark.parametrize(("stage", "images"), [("no prompt", 10), ("train", 70), ("train", 200)])
+KILLS = [("no prompt", 10), ("train", 70), ("train", 200)]
+QUICK_KILLS = [("linear", KILLS[0]), ("full", KILLS[1]), ("vpt-deep", KILLS[2]), ("sa2vp-deep", KILLS[2])]
+
+
+@pytest.mark.parametrize(
+    ("method", "stage", "images"),
+    [
+        pytest.param(method, *kill, marks=[] if (method, kill) in QUICK_KILLS else pytest.mark.slow)
+        for method in ("linear", "vpt-deep", "sa2vp-deep", "full")
+        for kill in KILLS
+    ],
+)
 def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, vit, data, wholes, tmp_path) -> None:
     config = configured(inside, method).with_values(dropout=0.1 if method == "vpt-deep" else None)
     folder, whole = wholes(config, model=vit, data=data)
@@ -204,7 +214,7 @@ def test_a_search_tries_the_grid_and_trains_on_both_splits(inside, vit, data, tm
     assert again.accuracy["prompt_float"].val is None
 
 
-@pytest.mark.parametrize("images", [100, 400, 700, 900])
+@pytest.mark.parametrize("images", [400, *(pytest.param(n, marks=pytest.mark.slow) for n in (100, 700, 900))])
 def test_a_search_resumes(images, inside, vit, data, wholes, tmp_path) -> None:
     folder, whole = wholes(searching(inside), model=vit, data=data)
     with pytest.raises(Killed):

@@ -17,7 +17,11 @@ from .toy import KillAfter, Killed, history, numbers
 
 @pytest.mark.parametrize(
     ("stage", "images"),
-    [("no prompt", 10), ("train", 10), ("train", 60), ("train", 130), ("train", 239), ("score", 50)],
+    [
+        ("train", 130),
+        ("score", 50),
+        *(pytest.param(*at, marks=pytest.mark.slow) for at in (("no prompt", 10), ("train", 10), ("train", 239))),
+    ],
 )
 @pytest.mark.parametrize(
     "values",
@@ -57,7 +61,14 @@ def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
         train(TrainConfig(), out=tmp_path / "run", resume=True, model=model, data=data)
 
 
-@pytest.mark.parametrize("file", ["state.safetensors", "history.jsonl", "prompt.png", "preview.png", "result.json"])
+@pytest.mark.parametrize(
+    "file",
+    [
+        "history.jsonl",
+        "prompt.png",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("state.safetensors", "preview.png", "result.json")),
+    ],
+)
 @pytest.mark.parametrize("after", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_killed_beside_any_file_and_resumed(file, after, config, model, data, wholes, tmp_path, monkeypatch) -> None:
     folder, whole = wholes(config, model=model, data=data)

@@ -89,7 +89,7 @@ def test_predictions_are_what_the_run_scored(config, framed, data: Data, tmp_pat
     assert sum(hits) / len(hits) == pytest.approx(result.accuracy["prompt_png"].test)
 
 
-@pytest.mark.parametrize("budget", [0, 1, 7, 60, 133, 250, 901])
+@pytest.mark.parametrize("budget", [0, 1, 133, *(pytest.param(n, marks=pytest.mark.slow) for n in (7, 60, 250, 901))])
 def test_a_budget_is_never_exceeded(budget, config, framed, data, tmp_path) -> None:
     result = train(config.with_values(budget=budget), out=tmp_path / "run", model=framed, data=data)
     assert framed.images == result.queries["images"] <= budget
@@ -113,7 +113,7 @@ def test_the_dry_run_asks_nothing(config, framed, data) -> None:
     assert planned["queries"]["search"] > 0
 
 
-@pytest.mark.parametrize("images", [10, 60, 120])
+@pytest.mark.parametrize("images", [60, *(pytest.param(n, marks=pytest.mark.slow) for n in (10, 120))])
 def test_a_killed_run_ends_as_if_it_never_was(images, config, framed, data, wholes, tmp_path) -> None:
     _, whole = wholes(config, model=framed, data=data)
     with pytest.raises(Killed):

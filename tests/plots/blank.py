@@ -36,8 +36,13 @@ def blank(draw: Callable[..., Any]) -> Callable[..., Blank]:
 BLANKS = {name: blank(getattr(plots, name)) for name in ("curves_figure", "preview_figure", "student_figure")}
 
 
+def blank_pictures(patch: pytest.MonkeyPatch) -> None:
+    """Makes runs draw one pixel; files and their order stay."""
+    for name, nothing in BLANKS.items():
+        patch.setattr(pictures, name, nothing)
+
+
 def leave_blank(request: pytest.FixtureRequest, patch: pytest.MonkeyPatch) -> None:
-    """Makes runs draw one pixel, unless the test asks for the fixture `drawn`; files and their order stay."""
+    """Makes runs draw one pixel, unless the test asks for the fixture `drawn`."""
     if "drawn" not in request.fixturenames:
-        for name, nothing in BLANKS.items():
-            patch.setattr(pictures, name, nothing)
+        blank_pictures(patch)

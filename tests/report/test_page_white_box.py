@@ -11,6 +11,7 @@ from pixprompt.engine import Result, TrainConfig, train
 from pixprompt.report import ReportOptions
 
 from ..cli.toy import CLASSES
+from ..plots.blank import blank_pictures
 from .html_check import external
 from .pages import cells, edit, page, section
 from .pictures_toy import tiny_model, write_task
@@ -29,6 +30,7 @@ def runs(tmp_path_factory) -> dict[str, tuple[Path, Result]]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXPROMPT_CACHE", str(folder / "cache"))
+        blank_pictures(patch)
         data = load_data(name, seed=0)
         return {
             "plain": (folder / "plain", train(config, out=folder / "plain", model=model, data=data)),

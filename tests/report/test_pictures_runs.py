@@ -22,6 +22,7 @@ from pixprompt.report.figures.draw import BACKBONE, PictureOptions, draw_picture
 from pixprompt.report.figures.runs import AdapterRuns, open_adapter_runs
 
 from ..cli.toy import CLASSES
+from ..plots.blank import blank_pictures
 from .pages import edit_settings
 from .pictures_toy import Paired, contents, tiny_model, write_task
 
@@ -37,6 +38,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prompted = config.with_values(method="vpt-deep", tokens=2)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXPROMPT_CACHE", str(folder / "cache"))
+        blank_pictures(patch)
         wanted = {"linear": config, "deep": prompted, "deep-1": prompted.with_values(seed=1)}
         wanted["map"] = config.with_values(method="sa2vp-deep", bottleneck=4, rank=2)
         for title, values in wanted.items():

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors import safe_open
 
 from pixprompt.core import ConfigError, ModelError, PixpromptError, PromptError
@@ -30,6 +31,24 @@ class Stops(Silent):
         self.after -= 1
         if self.after == 0:
             raise KeyboardInterrupt
+
+
+@pytest.fixture(autouse=True)
+def blank_curves(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """Leaves the curves blank, but in the test that looks at them: drawing takes most of a small run's time."""
+    if "drawn" not in request.fixturenames:
+        monkeypatch.setattr("pixprompt.segmentation.run.draw_curves", lambda path, history: path.write_bytes(b""))
+
+
+@pytest.fixture
+def drawn() -> None:
+    """Asks for the real curves."""
+
+
+def test_the_curves_are_drawn(tmp_path: Path, drawn: None) -> None:
+    train(toy_config(tmp_path, epochs=1), out=tmp_path / "run")
+    with Image.open(tmp_path / "run/curves.png") as picture:
+        assert min(picture.size) > 200
 
 
 @pytest.mark.parametrize("method", METHODS)
