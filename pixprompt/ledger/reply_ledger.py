@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,10 +14,11 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from ..core import PixpromptError
+from ..replies.incoming import Incoming
 from ..replies.parse import Reply
 from .ledger import IN_DOUBT, Doubt, Ledger
 
-__all__ = ["SKIPPED", "Received", "ReplyLedger", "Skipped", "StoredReply", "from_bytes", "to_bytes"]
+__all__ = ["SKIPPED", "ReplyLedger", "Skipped", "StoredReply", "from_bytes", "to_bytes"]
 
 _PLANNED = "planned"
 """The text that says when, for whom and since which start of the machine requests were planned."""
@@ -34,23 +35,6 @@ class Skipped:
 
 SKIPPED = Skipped()
 StoredReply: TypeAlias = Reply | Skipped
-
-
-@dataclass(frozen=True)
-class Received:
-    """One reply as it came, and what it took.
-
-    Attributes:
-        status: The status code.
-        headers: Those that are worth keeping.
-        body: Decompressed.
-        seconds: From the first byte sent to the last one received.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    seconds: float
 
 
 class ReplyLedger(Ledger):
@@ -128,7 +112,7 @@ class ReplyLedger(Ledger):
         request: int,
         replies: Sequence[Reply | None],
         failures: Sequence[str | None],
-        received: Received,
+        incoming: Incoming,
         bytes_sent: int = 0,
     ) -> None:
         """Writes a reply down: as it came, and what it says about each image; all of it or nothing.
@@ -137,7 +121,7 @@ class ReplyLedger(Ledger):
             request: One that was begun.
             replies: One per image, None where it failed.
             failures: Why, where it did.
-            received: As it came.
+            incoming: As it came.
             bytes_sent: Length of the request.
 
         Raises:
@@ -147,7 +131,7 @@ class ReplyLedger(Ledger):
             (None if reply is None else to_bytes(reply), failure, request, position)
             for position, (reply, failure) in enumerate(zip(replies, failures, strict=True))
         ]
-        values = _columns(received, bytes_sent)
+        values = _columns(incoming, bytes_sent)
 
         def write() -> None:
             if not self._receive(request, values, len(rows)):
@@ -157,7 +141,7 @@ class ReplyLedger(Ledger):
                 "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE request = ? AND position = ?", rows
             )
 
-        self._save(write, len(received.body) + sum(len(row[0] or b"") for row in rows))
+        self._save(write, len(incoming.body) + sum(len(row[0] or b"") for row in rows))
 
     def fail(
         self,
@@ -166,7 +150,7 @@ class ReplyLedger(Ledger):
         *,
         kind: str | None = None,
         billed: bool = True,
-        received: Received | None = None,
+        incoming: Incoming | None = None,
         bytes_sent: int = 0,
     ) -> None:
         """Writes down that a request brought no answer.
@@ -176,10 +160,10 @@ class ReplyLedger(Ledger):
             reason: For a person.
             kind: How it failed.
             billed: Whether its images may have to be paid for, and hence count as asked.
-            received: What came, if anything did.
+            incoming: What came, if anything did.
             bytes_sent: Length of the request.
         """
-        values = None if received is None else _columns(received, bytes_sent)
+        values = None if incoming is None else _columns(incoming, bytes_sent)
 
         def write() -> None:
             if values is not None:
@@ -189,7 +173,7 @@ class ReplyLedger(Ledger):
                 (reason, kind, billed, bytes_sent, request),
             )
 
-        self._save(write, 0 if received is None else len(received.body))
+        self._save(write, 0 if incoming is None else len(incoming.body))
 
     def unresolved(self) -> list[Doubt]:
         """Returns the requests in doubt about which nothing was decided yet."""
@@ -266,11 +250,11 @@ class ReplyLedger(Ledger):
         self.flush()
 
 
-def _columns(received: Received, bytes_sent: int) -> tuple[object, ...]:
-    small = len(received.body) < _SMALL  # the tables of the usual window cost more than all else
+def _columns(incoming: Incoming, bytes_sent: int) -> tuple[object, ...]:
+    small = len(incoming.body) < _SMALL  # the tables of the usual window cost more than all else
     packer = zlib.compressobj(_FAST, wbits=9, memLevel=1) if small else zlib.compressobj(_FAST)
-    body, headers = packer.compress(received.body) + packer.flush(), json.dumps(dict(received.headers))
-    return time.time(), received.status, headers, body, received.seconds, bytes_sent, len(received.body)
+    body, headers = packer.compress(incoming.body) + packer.flush(), json.dumps(dict(incoming.headers))
+    return time.time(), incoming.status, headers, body, incoming.seconds, bytes_sent, len(incoming.body)
 
 
 @cache

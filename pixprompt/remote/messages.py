@@ -9,6 +9,8 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 
+from ..replies.incoming import Incoming
+
 __all__ = ["Fault", "FaultKind", "Incoming", "ItemFault", "Outgoing", "Picture"]
 
 
@@ -42,23 +44,6 @@ class Outgoing:
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "POST"
-
-
-@dataclass(frozen=True)
-class Incoming:
-    """One HTTP reply that came whole.
-
-    Attributes:
-        status: The status code.
-        headers: With names in lower case.
-        body: Decompressed.
-        seconds: From the first byte sent to the last one received.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-    seconds: float = 0.0
 
 
 class FaultKind(StrEnum):

@@ -14,7 +14,8 @@ import pytest
 from pixprompt.cli import main
 from pixprompt.cli.calls import settled
 from pixprompt.core import DoubtError
-from pixprompt.ledger.reply_ledger import Received, ReplyLedger
+from pixprompt.ledger.reply_ledger import ReplyLedger
+from pixprompt.replies.incoming import Incoming
 
 
 def sent(ledger: ReplyLedger, keys: list[bytes], retry_of: int | None = None) -> int:
@@ -32,9 +33,9 @@ def file(tmp_path: Path) -> Path:
         ledger.endpoint = "e"
         facts = {"encoding": "png", "protocol": "v2", "url": "http://x/m"}
         ledger.write_meta(endpoint_e=json.dumps(facts), price_per_1000="1.5")
-        came = Received(200, {}, b"{}", 0.25)
+        came = Incoming(200, {}, b"{}", 0.25)
         first = sent(ledger, [b"a", b"b"])
-        ledger.fail(first, "HTTP 503\x1b[31m: busy", kind="busy", billed=True, received=came, bytes_sent=2048)
+        ledger.fail(first, "HTTP 503\x1b[31m: busy", kind="busy", billed=True, incoming=came, bytes_sent=2048)
         ledger.store(sent(ledger, [b"a", b"b"], retry_of=first), ["cat", "dog"], [None, None], came, 2048)
         ledger.fail(sent(ledger, [b"c"]), "no connection", kind="unsent", billed=False)
         sent(ledger, [b"d"])

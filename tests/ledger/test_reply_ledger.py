@@ -13,11 +13,12 @@ from hypothesis import given, strategies as st
 
 from pixprompt.core import PixpromptError
 from pixprompt.ledger.ledger import Ledger, Totals
-from pixprompt.ledger.reply_ledger import SKIPPED, Received, ReplyLedger, from_bytes, to_bytes
+from pixprompt.ledger.reply_ledger import SKIPPED, ReplyLedger, from_bytes, to_bytes
 from pixprompt.ledger.summary import read_ledger
+from pixprompt.replies.incoming import Incoming
 
 KEYS = [bytes([i]) * 32 for i in range(6)]
-CAME = Received(200, {"x-request-id": "1"}, b'{"scores": [1, 2]}', 0.5)
+CAME = Incoming(200, {"x-request-id": "1"}, b'{"scores": [1, 2]}', 0.5)
 NUMBERS = st.floats(allow_nan=False)
 TEXTS = st.text(st.characters(codec=None))
 REPLIES = st.lists(NUMBERS, max_size=5) | st.dictionaries(TEXTS, NUMBERS, max_size=4) | TEXTS
@@ -59,7 +60,7 @@ def test_a_reply_is_kept_as_it_came_and_as_it_was_read(tmp_path: Path) -> None:
         ledger.store(request, [{"cat": 0.5}, None, "dog"], [None, "too dark", None], CAME, 99)
         assert ledger.find_replies(KEYS[:3]) == [{"cat": 0.5}, None, "dog"]
         again = sent(ledger, KEYS[1:2], 0, [b"2"], retry_of=request)
-        ledger.fail(again, "busy", kind="busy", billed=False, received=CAME, bytes_sent=9)
+        ledger.fail(again, "busy", kind="busy", billed=False, incoming=CAME, bytes_sent=9)
         with pytest.raises(PixpromptError, match="does not wait for 3"):
             ledger.store(request, ["a", "b", "c"], [None] * 3, CAME)
         with pytest.raises(PixpromptError, match="does not wait for 1"):

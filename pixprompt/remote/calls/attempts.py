@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from ...core import PixpromptError
 from ...ledger.budget import Budget
-from ...ledger.reply_ledger import Received, ReplyLedger
+from ...ledger.reply_ledger import ReplyLedger
 from ...replies.parse import Reply
 from ..messages import Fault, FaultKind, Incoming, ItemFault, Outgoing
 from .clock import Clock
@@ -114,7 +115,7 @@ class LedgerAttempts:
         self.about_images = any(failures)
         for pause in (*_PAUSES, None):
             try:
-                return self._ledger.store(request, replies, failures, _received(incoming), self._meter.bytes_sent)
+                return self._ledger.store(request, replies, failures, _stored(incoming), self._meter.bytes_sent)
             except PixpromptError as error:
                 if not isinstance(error.__cause__, sqlite3.OperationalError):
                     raise
@@ -135,7 +136,7 @@ class LedgerAttempts:
             fault.reason,
             kind=str(fault.kind),
             billed=fault.billed,
-            received=None if incoming is None else _received(incoming),
+            incoming=None if incoming is None else _stored(incoming),
             bytes_sent=self._meter.bytes_sent,
         )
         if not fault.billed:
@@ -156,13 +157,11 @@ class UnloggedAttempts:
         """Forgets."""
 
 
-def _received(incoming: Incoming) -> Received:
-    return Received(incoming.status, _chosen(incoming.headers), incoming.body, incoming.seconds)
-
-
-def _chosen(headers: Mapping[str, str]) -> dict[str, str]:
-    return {
+def _stored(incoming: Incoming) -> Incoming:
+    """Returns a reply with the headers that are worth a place in the ledger."""
+    headers = {
         name: value
-        for name, value in headers.items()
+        for name, value in incoming.headers.items()
         if name in _HEADERS or any(part in name for part in _HEADER_PARTS)
     }
+    return replace(incoming, headers=headers)
