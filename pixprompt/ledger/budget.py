@@ -70,11 +70,11 @@ class Budget:
         """
         if num_queries < 0 or num_requests < 0:
             raise ConfigError(f"expected a number of queries of at least 0, got {min(num_queries, num_requests)}.")
-        left = self.remaining
-        if left is not None and num_queries > left:
+        remaining = self.remaining
+        if remaining is not None and num_queries > remaining:
             raise BudgetError(
-                f"{num_queries} more queries were wanted, but {left} of {self._total} are left; nothing was asked. "
-                "Raise --budget to go on."
+                f"{num_queries} more queries were wanted, but {remaining} of {self._total} are left; nothing was asked."
+                " Raise --budget to go on."
             )
         if self._max_requests is not None and num_requests > max(0, self._max_requests - self._requests):
             raise LimitError(

@@ -137,15 +137,15 @@ class Ledger:
 
     def find(self, keys: Sequence[bytes], replicate: int = 0) -> list[Answers | None]:
         """Returns the answer to each key, (S,), or None where there is none yet; rows may differ in length."""
-        found = self._find(keys, replicate)
-        return [None if each is None else np.frombuffer(each, "<f4").astype(np.float32) for each in found]
+        answers = self._find(keys, replicate)
+        return [None if each is None else np.frombuffer(each, "<f4").astype(np.float32) for each in answers]
 
     def intend(self, keys: Sequence[bytes], replicate: int = 0) -> int:
         """Writes down that images are about to be asked in one request.
 
         Args:
             keys: Of the images, in the order in which they are sent; none that is answered.
-            replicate: Which asking of the same images this is.
+            replicate: Which query about the same images this is.
 
         Returns:
             The number of the request, for `answer` or `fail`.
@@ -216,7 +216,7 @@ class Ledger:
         self.flush()
 
     def count_hits(self, num_images: int) -> None:
-        """Counts images that were answered without asking; written with the next answers, or on closing."""
+        """Counts images that were answered without a query; written with the next answers, or on closing."""
         self._hits += num_images
 
     def read_meta(self, name: str) -> str | None:
@@ -287,14 +287,14 @@ class Ledger:
             )
 
     def _find(self, keys: Sequence[bytes], replicate: int) -> list[bytes | None]:
-        found: dict[bytes, bytes] = {}
+        answers: dict[bytes, bytes] = {}
         with self._file.reported():
             for start in range(0, len(keys), _KEYS_AT_ONCE):
                 some = keys[start : start + _KEYS_AT_ONCE]
                 marks = ", ".join("?" * len(some))
                 query = f"SELECT key, outputs FROM queries WHERE key IN ({marks}) AND replicate = ?"
-                found.update(self._file.execute(f"{query} AND outputs IS NOT NULL", (*some, replicate)))
-        return [found.get(key) for key in keys]
+                answers.update(self._file.execute(f"{query} AND outputs IS NOT NULL", (*some, replicate)))
+        return [answers.get(key) for key in keys]
 
     def _plan(self, requests: Sequence[Sequence[bytes]], replicate: int) -> range:
         """Writes down which images requests will hold, each by its key; returns the numbers of the requests."""

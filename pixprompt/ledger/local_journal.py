@@ -64,8 +64,8 @@ class LocalJournal(Journal):
         check_images(images, self.spec.image_size)
         pixels = to_pixels(images)
         keys = self._keys(pixels)
-        found = dict(zip(keys, self.ledger.find(keys, replicate), strict=True))
-        first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
+        rows = dict(zip(keys, self.ledger.find(keys, replicate), strict=True))
+        first = {key: index for index, key in reversed(list(enumerate(keys))) if rows[key] is None}
         new = sorted(first.values())
         self.budget.require(len(new))
         self.ledger.count_hits(len(keys) - len(new))
@@ -74,9 +74,9 @@ class LocalJournal(Journal):
             part = new[start : start + size]
             batch = pixels[part].to(images.device).float() / 255
             for index, row in zip(part, self._queried(batch, [keys[i] for i in part], replicate), strict=True):
-                found[keys[index]] = row
+                rows[keys[index]] = row
         self._count_distinct(keys, replicate)
-        return self._rows([found[key] for key in keys]).to(images.device)
+        return self._rows([rows[key] for key in keys]).to(images.device)
 
     @property
     def identity(self) -> str:
@@ -93,21 +93,21 @@ class LocalJournal(Journal):
         """Closes the vocabulary, and remembers that; see `Journal.close_vocabulary`."""
         super().close_vocabulary()
         if isinstance(self.model, OpenVocabulary):
-            self._kept = self._vocabulary()
-            self.ledger.write_meta(**{_VOCABULARY: self._kept})
+            self._written = self._vocabulary()
+            self.ledger.write_meta(**{_VOCABULARY: self._written})
 
     def _restore(self) -> None:
         self.ledger.charge(probe_queries(self.model))
         self.budget.charge(self.queries)
-        self._kept = self.ledger.read_meta(_VOCABULARY) or ""
-        if not self._kept:
+        self._written = self.ledger.read_meta(_VOCABULARY) or ""
+        if not self._written:
             return
         if not isinstance(self.model, OpenVocabulary):
             raise ModelError(
                 f"the ledger holds the labels of another model than {self.spec.name!r}, which has none of its own. "
                 "Use the model that the run was started with."
             )
-        values = json.loads(self._kept)
+        values = json.loads(self._written)
         self.model.restore(values["labels"], values["closed"])
 
     def _keys(self, pixels: Tensor) -> list[bytes]:
@@ -126,8 +126,8 @@ class LocalJournal(Journal):
             raise
         # In one transaction with the answers: they cannot be read without the names of their outputs.
         labels = self._vocabulary()
-        self.ledger.answer(request, outputs, **({_VOCABULARY: labels} if labels != self._kept else {}))
-        self._kept = labels
+        self.ledger.answer(request, outputs, **({_VOCABULARY: labels} if labels != self._written else {}))
+        self._written = labels
         return outputs
 
     def _vocabulary(self) -> str:

@@ -66,7 +66,7 @@ class ReplyLedger(Ledger):
 
         Args:
             requests: The keys of the images of each.
-            replicate: Which asking of the same images this is.
+            replicate: Which query about the same images this is.
 
         Returns:
             The numbers of the requests, for `begin`.
@@ -201,7 +201,7 @@ class ReplyLedger(Ledger):
 
         Args:
             key: Of the image; it was asked about.
-            replicate: Which asking of it.
+            replicate: Which query about it.
             reason: Why.
         """
         with self._file.transaction():

@@ -179,9 +179,9 @@ class LedgerFile:
             self.flush()
 
     def _version(self) -> int:
-        found = self.execute("PRAGMA application_id").fetchone()[0]
+        application = self.execute("PRAGMA application_id").fetchone()[0]
         empty = self.execute("SELECT 1 FROM sqlite_master").fetchone() is None
-        if found not in (0, _APPLICATION) or (found == 0 and not empty):
+        if application not in (0, _APPLICATION) or (application == 0 and not empty):
             raise PixpromptError(f"{self.name} is an SQLite file, but no ledger of pixprompt. Choose another file.")
         version = int(self.execute("PRAGMA user_version").fetchone()[0])
         if version not in (0, SCHEMA):

@@ -121,9 +121,9 @@ class _Known:
 def _known(file: LedgerFile) -> _Known:
     meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
     price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
-    found = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
+    endpoints = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
     labels = int(meta["labels_per_query"]) if "labels_per_query" in meta else None
-    return _Known(price, found, int(meta.get("cached_images", 0)), labels)
+    return _Known(price, endpoints, int(meta.get("cached_images", 0)), labels)
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:

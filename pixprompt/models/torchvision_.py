@@ -42,7 +42,7 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
     if weights is None:
         net = _pretrained(architecture, entry, name)
     else:
-        net = _given(architecture, read_weights(weights), str(weights), name)
+        net = _net_for(architecture, read_weights(weights), str(weights), name)
     setting, labels = entry.transforms(), tuple(entry.meta["categories"])
     num_outputs = _head(net)[1]
     (crop,), (resize,) = setting.crop_size, setting.resize_size
@@ -98,7 +98,7 @@ def _pretrained(architecture: str, entry: Any, name: str) -> nn.Module:
     return net
 
 
-def _given(architecture: str, tensors: dict[str, Tensor], source: str, name: str) -> nn.Module:
+def _net_for(architecture: str, tensors: dict[str, Tensor], source: str, name: str) -> nn.Module:
     from torchvision.models import get_model
 
     options: dict[str, Any] = dict(_AS_PRETRAINED.get(architecture, {}))

@@ -64,8 +64,8 @@ def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         for name in own
         if name in tensors and tensors[name].shape != own[name].shape
     ]
-    found = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-    parts = [f"{len(names)} {what} ({_few(names)})" for what, names in found if names]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+    parts = [f"{len(names)} {what} ({_few(names)})" for what, names in kinds if names]
     if parts:
         raise ModelError(
             f"the weights {source} do not fit the net ({len(tensors)} tensors for {len(own)}): {', '.join(parts)}. "

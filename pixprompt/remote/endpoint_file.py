@@ -51,13 +51,15 @@ def load_description(name_or_path: str) -> dict[str, Any]:
             f"{suggest(name_or_path, DESCRIPTIONS)} Known: {', '.join(DESCRIPTIONS)}."
         )
     try:
-        found = json.loads(path.read_bytes())
+        description = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"cannot read the description {name_or_path}: {error}. Expected a JSON file.") from error
-    if not isinstance(found, dict):
-        raise ConfigError(f"expected a JSON object in the description {name_or_path}, got {type(found).__name__}.")
-    _check(found, f"the description {name_or_path}")
-    return found
+    if not isinstance(description, dict):
+        raise ConfigError(
+            f"expected a JSON object in the description {name_or_path}, got {type(description).__name__}."
+        )
+    _check(description, f"the description {name_or_path}")
+    return description
 
 
 def read_endpoint(
@@ -109,24 +111,27 @@ def read_endpoint(
     )
 
 
-def _check(found: Mapping[str, Any], what: str) -> None:
+def _check(description: Mapping[str, Any], what: str) -> None:
     """Makes sure that every value of a description is of its kind."""
-    check_keys(found, _KEYS, what)
+    check_keys(description, _KEYS, what)
     for key in ("about", "url", "protocol", "encoding"):
-        text_option(found, key)
-    choice_option(found, "answer", [kind.value for kind in AnswerKind])
-    whole_option(found, "max_batch")
-    if not isinstance(found.get("options", {}), dict):
-        raise ConfigError(f"expected an object as 'options' of {what}, got {found['options']!r:.80}.")
-    headers = found.get("headers", {})
+        text_option(description, key)
+    choice_option(description, "answer", [kind.value for kind in AnswerKind])
+    whole_option(description, "max_batch")
+    if not isinstance(description.get("options", {}), dict):
+        raise ConfigError(f"expected an object as 'options' of {what}, got {description['options']!r:.80}.")
+    headers = description.get("headers", {})
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise ConfigError(f'expected \'headers\' of {what} as {{"Name": "value with ${{VARIABLE}}"}}.')
     Secrets(headers)
-    if "labels" in found and not _are_labels(found["labels"]):
-        raise ConfigError(f"expected 'labels' of {what} as two or more different texts, got {found['labels']!r:.80}.")
-    if "image_size" in found and not _is_size(found["image_size"]):
+    if "labels" in description and not _are_labels(description["labels"]):
         raise ConfigError(
-            f"expected 'image_size' of {what} as a whole number or [height, width], got {found['image_size']!r:.80}."
+            f"expected 'labels' of {what} as two or more different texts, got {description['labels']!r:.80}."
+        )
+    if "image_size" in description and not _is_size(description["image_size"]):
+        raise ConfigError(
+            f"expected 'image_size' of {what} as a whole number or [height, width], got "
+            f"{description['image_size']!r:.80}."
         )
 
 
@@ -151,7 +156,7 @@ def _fill(template: str, options: Mapping[str, Any]) -> str:
         check_filling(name)
         if type(options.get(name)) not in (str, int) or options[name] == "":
             raise ConfigError(f"the URL {plain_url(template)} needs {name!r}: give it as an option.")
-    address = _PLACEHOLDER.sub(lambda found: quote(str(options[found[1]]), safe=""), template)
+    address = _PLACEHOLDER.sub(lambda match: quote(str(options[match[1]]), safe=""), template)
     if "{" in address or "}" in address:
         raise ConfigError(f"the URL {plain_url(template)} has a stray brace; expected placeholders like {{name}}.")
     return address

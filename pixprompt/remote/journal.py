@@ -1,4 +1,4 @@
-"""Asking a remote model within a budget, several requests at a time, with every attempt and every reply in a ledger."""
+"""Querying a remote model within a budget, several requests at a time, with every attempt and reply in a ledger."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NAMED = 10
 
 
 @dataclass(frozen=True)
-class _Asking:
+class _Query:
     """Images that are to be answered."""
 
     canvases: Canvases
@@ -200,74 +200,74 @@ class RemoteJournal(Journal):
 
         Args:
             canvases: The images.
-            replicate: Which asking of the same images this is.
+            replicate: Which query about the same images this is.
             refused: Is told the keys of images that are refused for good, and why; None lets `leave_refused` decide.
         """
         keys = self.model.keys(canvases)
-        found = dict(zip(keys, self.ledger.find_replies(keys, replicate), strict=True))
-        self.model.learn_form(found.values())
-        first = {key: index for index, key in reversed(list(enumerate(keys))) if found[key] is None}
+        replies = dict(zip(keys, self.ledger.find_replies(keys, replicate), strict=True))
+        self.model.learn_form(replies.values())
+        first = {key: index for index, key in reversed(list(enumerate(keys))) if replies[key] is None}
         new = sorted(first.values())
         self.require(len(new))
         self.ledger.count_hits(len(keys) - len(new))
-        asking = _Asking(canvases, keys, replicate)
-        for index, reason in self._asked(asking, new, strict=refused is None):
+        query = _Query(canvases, keys, replicate)
+        for index, reason in self._query_new(query, new, strict=refused is None):
             if refused is None:
                 self._leave(keys[index], replicate, reason)
             else:
                 refused[keys[index]] = reason
         wanted = [keys[index] for index in new]
-        found.update(zip(wanted, self.ledger.find_replies(wanted, replicate), strict=True))
+        replies.update(zip(wanted, self.ledger.find_replies(wanted, replicate), strict=True))
         self._count_distinct(keys, replicate)
-        return [_there(found[key], key in (refused or {})) for key in keys]
+        return [_checked(replies[key], key in (refused or {})) for key in keys]
 
-    def _asked(self, asking: _Asking, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
+    def _query_new(self, query: _Query, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
         """Asks about images that are new, and yields those that are refused for good."""
         while new and not self.proven:
             begun = time.perf_counter()
-            yield from self._send_around_refusals(asking, [new[:1]], strict=strict)
-            if self._answered(asking, new[:1]):
+            yield from self._send_around_refusals(query, [new[:1]], strict=strict)
+            if self._answered(query, new[:1]):
                 self.ledger.write_meta(**{self._known: self.model.identity})
                 self.proven = True
                 self._on_first(time.perf_counter() - begun)
             new = new[1:]
         size = self.model.max_batch
         parts = [new[start : start + size] for start in range(0, len(new), size)]
-        yield from self._send_around_refusals(asking, parts, strict=strict and not self.leave_refused)
+        yield from self._send_around_refusals(query, parts, strict=strict and not self.leave_refused)
 
-    def _send_around_refusals(self, asking: _Asking, parts: list[list[int]], *, strict: bool) -> list[tuple[int, str]]:
+    def _send_around_refusals(self, query: _Query, parts: list[list[int]], *, strict: bool) -> list[tuple[int, str]]:
         """Sends requests; returns the images that are refused for good, and why, unless that is an error."""
         if strict:
-            self._send(parts, asking)
+            self._send(parts, query)
             return []
-        return self._refusals.ask(
-            parts, lambda some: self._send(some, asking), lambda part: self._answered(asking, part)
+        return self._refusals.query(
+            parts, lambda some: self._send(some, query), lambda part: self._answered(query, part)
         )
 
-    def _answered(self, asking: _Asking, part: Sequence[int]) -> set[int]:
-        found = self.ledger.find_replies([asking.keys[index] for index in part], asking.replicate)
-        return {index for index, reply in zip(part, found, strict=True) if reply is not None}
+    def _answered(self, query: _Query, part: Sequence[int]) -> set[int]:
+        replies = self.ledger.find_replies([query.keys[index] for index in part], query.replicate)
+        return {index for index, reply in zip(part, replies, strict=True) if reply is not None}
 
     def _leave(self, key: bytes, replicate: int, reason: str) -> None:
-        left = self.ledger.refused + 1
-        if left > max(IN_A_ROW, len(self._seen) // _SHARE):
-            raise EndpointError(f"{reason} {left} images were refused so far, which are too many to do without.")
+        num_refused = self.ledger.refused + 1
+        if num_refused > max(IN_A_ROW, len(self._seen) // _SHARE):
+            raise EndpointError(f"{reason} {num_refused} images were refused so far, which are too many to do without.")
         self.ledger.skip(key, replicate, reason)
 
-    def _send(self, parts: Sequence[list[int]], asking: _Asking) -> None:
+    def _send(self, parts: Sequence[list[int]], query: _Query) -> None:
         """Sends requests side by side; after an error those under way are finished."""
         if not parts:
             return
         caller = self.model.caller()
-        planned = self.ledger.plan([[asking.keys[index] for index in part] for part in parts], asking.replicate)
+        planned = self.ledger.plan([[query.keys[index] for index in part] for part in parts], query.replicate)
 
         def one(job: tuple[list[int], int]) -> None:
             part, request = job
-            pictures = [self.model.picture(asking.canvases[index]) for index in part]
+            pictures = [self.model.picture(query.canvases[index]) for index in part]
             digests = [hashlib.sha256(picture.content).digest() for picture in pictures if picture.content]
-            wanted = [asking.keys[index] for index in part]
+            wanted = [query.keys[index] for index in part]
             attempts = LedgerAttempts(
-                self.ledger, self.budget, wanted, digests, asking.replicate, request, self.model.sender
+                self.ledger, self.budget, wanted, digests, query.replicate, request, self.model.sender
             )
             try:
                 caller.query(pictures, attempts)
@@ -347,7 +347,7 @@ def _described(doubt: Doubt) -> str:
     return f"request {doubt.request} of {when} UTC, {doubt.images} images"
 
 
-def _there(reply: StoredReply | None, refused: bool) -> StoredReply:
+def _checked(reply: StoredReply | None, refused: bool) -> StoredReply:
     if refused:
         return SKIPPED
     if reply is None:

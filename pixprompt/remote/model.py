@@ -93,7 +93,7 @@ class RemoteModel:
         self._declared = declared
         self._answer = endpoint.answer or declared.answer
         self._num_outputs = declared.num_outputs
-        self._given = labels
+        self._labels = labels
         self._spec = ModelSpec(name, endpoint.image_size or declared.image_size or (_SIDE, _SIDE), 0)
         self._reader: Reader | None = None
         self._form = AnswerForm(self._reader_for)
@@ -107,7 +107,7 @@ class RemoteModel:
         if self._reader is not None:
             reader = self._reader
             return replace(self._spec, num_outputs=reader.num_outputs, answer=reader.answer, labels=reader.labels)
-        labels = self._earlier[0] if self._earlier else self._given
+        labels = self._earlier[0] if self._earlier else self._labels
         return replace(
             self._spec,
             num_outputs=len(labels) if labels else self._num_outputs or 0,
@@ -184,10 +184,10 @@ class RemoteModel:
         Raises:
             ModelError: Others are given.
         """
-        given = dict.fromkeys(self._given or ())
-        if given and tuple(labels) not in (tuple(given), tuple({**given, OTHER: None})):
+        own = dict.fromkeys(self._labels or ())
+        if own and tuple(labels) not in (tuple(own), tuple({**own, OTHER: None})):
             raise ModelError(
-                f"model {self._spec.name!r} has {len(given)} labels, and not the {len(labels)} that were recorded for "
+                f"model {self._spec.name!r} has {len(own)} labels, and not the {len(labels)} that were recorded for "
                 "it; give the labels of that time, in the same order."
             )
         self._earlier = tuple(labels), closed
@@ -234,21 +234,18 @@ class RemoteModel:
         Raises:
             ModelError: A reply has another form than the first one, or does not go with what is known.
         """
-        said = [index for index, reply in enumerate(replies) if not isinstance(reply, Skipped)]
-        answered = [reply for reply in replies if not isinstance(reply, Skipped)]
+        answered = {index: reply for index, reply in enumerate(replies) if not isinstance(reply, Skipped)}
         if self._reader is None and answered:
-            self._reader = self._reader_of(answered[0])
-            if isinstance(answered[0], dict):
+            first = next(iter(answered.values()))
+            self._reader = self._reader_of(first)
+            if isinstance(first, dict):
                 self._spec = NamedSpec(**vars(self._spec))
             self._tell_expected()
-        rows = (
-            self._reader.rows(answered)
-            if self._reader and answered
-            else np.zeros((0, self.spec.num_outputs), np.float32)
-        )
-        found = np.zeros((len(replies), self.spec.num_outputs), np.float32)
-        found[said] = rows
-        return found
+        own = self._reader.rows(list(answered.values())) if self._reader and answered else None
+        rows = np.zeros((len(replies), self.spec.num_outputs), np.float32)
+        if own is not None:
+            rows[list(answered)] = own
+        return rows
 
     def __call__(self, images: Tensor, /) -> Tensor:
         """Answers images (N, 3, H, W) of 8-bit values without a ledger; see `RemoteJournal` for one that keeps all.
@@ -275,7 +272,7 @@ class RemoteModel:
         return reader
 
     def _reader_for(self, first: Reply) -> Reader:
-        labels, answer = self._given, self._answer or self._assumed
+        labels, answer = self._labels, self._answer or self._assumed
         if isinstance(first, dict) and answer in _COMPLETE:
             # Not in the order of the first answer, which another session may not have.
             labels = self._earlier[0] if self._earlier else labels or tuple(sorted(first))
@@ -343,7 +340,7 @@ class _FormChecked(Protocol):
         return self._protocol.request(pictures)
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
-        found = self._protocol.read(incoming, count)
-        if len(found) != count:
-            return found  # none of it will be kept
-        return [item if isinstance(item, ItemFault) else self._form.fault(item) or item for item in found]
+        items = self._protocol.read(incoming, count)
+        if len(items) != count:
+            return items  # none of it will be kept
+        return [item if isinstance(item, ItemFault) else self._form.fault(item) or item for item in items]

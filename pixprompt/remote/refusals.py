@@ -33,7 +33,7 @@ class RefusalPolicy:
     def __init__(self) -> None:
         self._in_a_row = 0
 
-    def ask(
+    def query(
         self, parts: list[Part], send: Callable[[list[Part]], None], answered: Callable[[Sequence[int]], set[int]]
     ) -> list[tuple[int, str]]:
         """Sends requests until each image is answered, or was refused in a request of its own.
@@ -68,6 +68,8 @@ class RefusalPolicy:
                         f"{error} {IN_A_ROW} images in a row were refused, so it is not they."
                     ) from None
                 rest = [*([index] for index in error.part), *(part for part in parts if part != error.part)]
-                left = ([index for index in part if index not in answered(part) | refused.keys()] for part in rest)
-                parts = [part for part in left if part]
+                unanswered = (
+                    [index for index in part if index not in answered(part) | refused.keys()] for part in rest
+                )
+                parts = [part for part in unanswered if part]
         return list(refused.items())

@@ -231,23 +231,23 @@ def test_an_outage_uses_the_quota_up_and_successes_bring_it_back() -> None:
     sender = FakeSender(for_ever=LOST)
     found, book = ask(sender, quota=quota)
     assert len(book.asked) == 3  # two retries for 14 each
-    assert quota.left == 2
+    assert quota.remaining == 2
     assert "fails too often" in str(found[0])
     assert len(ask(sender, quota=quota)[1].asked) == 1  # the next batch does not even retry
     for _ in range(12):
         ask(FakeSender(), quota=quota)
-    assert quota.left == 14
+    assert quota.remaining == 14
     ask(FakeSender([LOST]), quota=quota)
-    assert quota.left == 14  # what a retry cost comes back when it helps
+    assert quota.remaining == 14  # what a retry cost comes back when it helps
     assert not quota.take(15)
     quota.give_back(1000)
-    assert quota.left == 30
+    assert quota.remaining == 30
 
 
 def test_throttles_cost_less() -> None:
     quota = Quota(30)
     ask(FakeSender(for_ever=reply(429)), quota=quota)
-    assert quota.left == 0  # six retries for 5 each
+    assert quota.remaining == 0  # six retries for 5 each
 
 
 # Whatever else can happen ---------------------------------------------------------------------------------------------

@@ -115,4 +115,4 @@ def test_many_threads_share_one_caller() -> None:
     assert found == [[scores(number) for number in range(4)]] * 150
     assert book.is_legal
     assert len(book.asked) == len(sender.bodies) == 150 + 6 * 9  # one more for each failure
-    assert quota.left == 10_000
+    assert quota.remaining == 10_000

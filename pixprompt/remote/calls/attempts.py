@@ -59,7 +59,7 @@ class LedgerAttempts:
         budget: Where they are reserved.
         keys: Of the images.
         digests: SHA-256 of the image files; none where numbers are sent.
-        replicate: Which asking of the same images this is.
+        replicate: Which query about the same images this is.
         planned: The number under which the first request is planned in the ledger.
         meter: Knows how much was sent.
         clock: The time.
@@ -104,14 +104,14 @@ class LedgerAttempts:
         self._num_images = len(keys)
         return request
 
-    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+    def received(self, request: int, incoming: Incoming, items: Sequence[Reply | ItemFault]) -> None:
         """Writes down what came, and what it says about each image; it was paid for, so a full disk gets some time.
 
         Raises:
             PixpromptError: It cannot be written.
         """
-        replies = [None if isinstance(item, ItemFault) else item for item in found]
-        failures = [item.reason if isinstance(item, ItemFault) else None for item in found]
+        replies = [None if isinstance(item, ItemFault) else item for item in items]
+        failures = [item.reason if isinstance(item, ItemFault) else None for item in items]
         self.about_images = any(failures)
         for pause in (*_PAUSES, None):
             try:
@@ -150,7 +150,7 @@ class UnloggedAttempts:
         """Lets the images pass."""
         return len(positions)
 
-    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+    def received(self, request: int, incoming: Incoming, items: Sequence[Reply | ItemFault]) -> None:
         """Forgets."""
 
     def failed(self, request: int, fault: Fault) -> None:

@@ -1,4 +1,4 @@
-"""What has become of one batch so far: its answers, its failures, and whether asking again can help."""
+"""What has become of one batch so far: its answers, its failures, and whether another request can help."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Trouble:
 
     Attributes:
         fault: What went wrong last.
-        final: Why asking again cannot help, to follow the name of the endpoint; None where it may.
+        final: Why another request cannot help, to follow the name of the endpoint; None where it may.
     """
 
     fault: Fault
@@ -103,17 +103,17 @@ class Batch:
         final = self._final([fault.kind], [_mark(tuple(self.missing), fault)])
         return Trouble(fault, final)
 
-    def received(self, found: Sequence[Reply | ItemFault]) -> Trouble | None:
+    def received(self, items: Sequence[Reply | ItemFault]) -> Trouble | None:
         """Takes note of one answer or failure per missing image; returns None where none failed."""
-        items = [(position, item) for position, item in zip(self.missing, found, strict=True)]
-        failed = [(position, item) for position, item in items if isinstance(item, ItemFault)]
-        self._replies.update({position: item for position, item in items if not isinstance(item, ItemFault)})
+        answers = list(zip(self.missing, items, strict=True))
+        failed = [(position, item) for position, item in answers if isinstance(item, ItemFault)]
+        self._replies.update({position: item for position, item in answers if not isinstance(item, ItemFault)})
         if not failed:
             return None
         position, worst = next((pair for pair in failed if pair[1].kind is FaultKind.REFUSED), failed[0])
         fault = Fault(worst.kind, f"image {position + 1} of {self._num_images} failed: {worst.reason}")
         self.faults.append(fault)
-        if len(failed) == len(found):
+        if len(failed) == len(items):
             self.effort += _THROTTLE_EFFORT if worst.kind is FaultKind.THROTTLED else 1.0
         marks = [_item_mark(position, item) for position, item in failed]
         return Trouble(fault, self._final([item.kind for _, item in failed], marks))
@@ -173,5 +173,5 @@ def _item_mark(position: int, item: ItemFault) -> _Mark | None:
 
 def _digest(text: bytes) -> bytes:
     """Of the words without a digit: request ids, times and addresses differ each time."""
-    words = _WORD.sub(lambda found: b"#" if _DIGIT.search(found[0]) else found[0], text)
+    words = _WORD.sub(lambda match: b"#" if _DIGIT.search(match[0]) else match[0], text)
     return hashlib.sha256(words).digest()

@@ -59,11 +59,11 @@ def retry_after(
         Seconds, or None where nothing readable is said.
     """
     now = _date(headers.get("date", "")) or now
-    found = [_scaled(headers.get("retry-after-ms", ""), 0.001), _wait(headers.get("retry-after", ""), now)]
+    waits = [_scaled(headers.get("retry-after-ms", ""), 0.001), _wait(headers.get("retry-after", ""), now)]
     if limits:
-        found += [_wait(headers.get(name, ""), now) for name in ("ratelimit-reset", "x-ratelimit-reset")]
-        found.append(_scaled(next(iter(_RESET.findall(headers.get("ratelimit", ""))), "")))
-    return next((min(seconds, longest) for seconds in found if seconds is not None), None)
+        waits += [_wait(headers.get(name, ""), now) for name in ("ratelimit-reset", "x-ratelimit-reset")]
+        waits.append(_scaled(next(iter(_RESET.findall(headers.get("ratelimit", ""))), "")))
+    return next((min(seconds, longest) for seconds in waits if seconds is not None), None)
 
 
 def excerpt(incoming: Incoming) -> str:

@@ -47,7 +47,7 @@ class Attempts(Shape):
         """
         ...
 
-    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+    def received(self, request: int, incoming: Incoming, items: Sequence[Reply | ItemFault]) -> None:
         """Writes down what came, one per position, before anything else happens."""
         ...
 
@@ -146,11 +146,11 @@ class Caller:
             outgoing = self._protocol.request([pictures[position] for position in missing])
             since = self._rate_limit.admit(len(missing), self._stop)
             try:
-                found = self._attempt(outgoing, batch, attempts)
+                items = self._attempt(outgoing, batch, attempts)
             except Fault as fault:
                 trouble: Trouble | None = batch.failed(fault)
             else:
-                trouble = batch.received(found)
+                trouble = batch.received(items)
                 self._count_success(len(missing) - len(batch.missing), batch)
             if trouble is not None:
                 self._recover(trouble, since, batch)
@@ -168,7 +168,7 @@ class Caller:
             fault = fault_of(incoming, self._clock.date())
             if fault is not None:
                 raise fault
-            found = self._read(incoming, len(missing))
+            items = self._read(incoming, len(missing))
         except Fault as fault:
             attempts.failed(request, fault)
             raise
@@ -178,22 +178,22 @@ class Caller:
         except BaseException as error:  # an interrupt: nobody knows how far the request got
             attempts.failed(request, Fault(FaultKind.LOST, type(error).__name__))
             raise
-        attempts.received(request, incoming, found)
-        return found
+        attempts.received(request, incoming, items)
+        return items
 
     def _read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
         try:
-            found = self._protocol.read(incoming, count)
+            items = self._protocol.read(incoming, count)
         except Fault as fault:
             fault.incoming = incoming if fault.incoming is None else fault.incoming
             raise
         except Exception as error:  # whatever a reply makes a protocol stumble over, it was paid for and is kept
             reason = f"the reply cannot be read: {type(error).__name__}: {error}"
             raise Fault(FaultKind.GARBLED, reason, incoming=incoming) from error
-        if len(found) != count:
-            reason = f"the reply holds {len(found)} answers, expected {count}"
+        if len(items) != count:
+            reason = f"the reply holds {len(items)} answers, expected {count}"
             raise Fault(FaultKind.GARBLED, reason, incoming=incoming)
-        return found
+        return items
 
     def _count_success(self, num_answered: int, batch: Batch) -> None:
         if num_answered:
@@ -232,22 +232,22 @@ class Quota:
     """
 
     def __init__(self, capacity: int = 500) -> None:
-        self._capacity = self._left = capacity
+        self._capacity = self._remaining = capacity
         self._lock = threading.Lock()
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Tokens that may be taken."""
-        return self._left
+        return self._remaining
 
     def take(self, tokens: int) -> bool:
         """Takes tokens, all or none; returns whether there were enough."""
         with self._lock:
-            enough = tokens <= self._left
-            self._left -= tokens if enough else 0
+            enough = tokens <= self._remaining
+            self._remaining -= tokens if enough else 0
             return enough
 
     def give_back(self, tokens: int) -> None:
         """Returns tokens."""
         with self._lock:
-            self._left = min(self._left + tokens, self._capacity)
+            self._remaining = min(self._remaining + tokens, self._capacity)

@@ -88,7 +88,7 @@ class Secrets:
         return replace(incoming, headers=headers, body=body)
 
     def _filled(self, name: str, template: str) -> str:
-        return _VARIABLE.sub(lambda found: self._value(found[1], name), template)
+        return _VARIABLE.sub(lambda match: self._value(match[1], name), template)
 
     def _value(self, variable: str, header: str) -> str:
         value = self._environment.get(variable, "").strip()

@@ -118,9 +118,13 @@ class Transport:
             incoming = self._once(url, outgoing, headers, end - time.monotonic())
             target = self._target(url, outgoing.method, incoming)
             if target is None:
-                return self._kept(incoming)
+                return self._without_credentials(incoming)
             url = target
-        raise Fault(FaultKind.REFUSED, f"{plain_url(url)} redirects again and again", incoming=self._kept(incoming))
+        raise Fault(
+            FaultKind.REFUSED,
+            f"{plain_url(url)} redirects again and again",
+            incoming=self._without_credentials(incoming),
+        )
 
     def _once(self, url: str, outgoing: Outgoing, headers: Mapping[str, str], seconds: float) -> Incoming:
         seconds = max(seconds, 0.001)
@@ -181,7 +185,7 @@ class Transport:
         return Incoming(status, cleaned.headers, cleaned.body[: -self.secrets.longest], incoming.seconds)
 
     def _garbled(self, reason: str, status: int, headers: dict[str, str]) -> Fault:
-        incoming = self._kept(self.secrets.clean(Incoming(status, headers, b"")))
+        incoming = self._without_credentials(self.secrets.clean(Incoming(status, headers, b"")))
         return Fault(FaultKind.GARBLED, self.secrets.redact(reason), incoming=incoming)
 
     def _fault(self, url: str, deadline: Deadline, error: Exception, seconds: float) -> Fault:
@@ -205,7 +209,9 @@ class Transport:
             try:
                 check_url(target)
             except ConfigError as error:
-                raise Fault(FaultKind.REFUSED, f"redirected: {error}", incoming=self._kept(incoming)) from None
+                raise Fault(
+                    FaultKind.REFUSED, f"redirected: {error}", incoming=self._without_credentials(incoming)
+                ) from None
             return target
         parts = urlsplit(target)
         place = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
@@ -215,10 +221,10 @@ class Transport:
                 f"HTTP {incoming.status}: {method} redirected to {place}, which is not followed; only another path of "
                 "the same endpoint is, by the same method. If that is the right place, give its URL."
             ),
-            incoming=self._kept(incoming),
+            incoming=self._without_credentials(incoming),
         )
 
-    def _kept(self, incoming: Incoming) -> Incoming:
+    def _without_credentials(self, incoming: Incoming) -> Incoming:
         headers = {name: value for name, value in incoming.headers.items() if name not in _DROPPED}
         return Incoming(incoming.status, headers, incoming.body, incoming.seconds)
 
@@ -247,18 +253,18 @@ def _merged(*parts: Mapping[str, str]) -> dict[str, str]:
 
 def _collect(raw: Any, limit: int, keep_partial: bool) -> tuple[bytes, bool]:
     """Reads a body up to a limit, decompressed as it comes; says whether that was all of it."""
-    found, size = [], 0
+    chunks, size = [], 0
     try:
         for chunk in raw.stream(_CHUNK, decode_content=True):
-            found.append(chunk)
+            chunks.append(chunk)
             size += len(chunk)
             if size > limit:
-                return b"".join(found)[:limit], False
+                return b"".join(chunks)[:limit], False
     except (HTTPError, OSError):
         if not keep_partial:
             raise
-        return b"".join(found), False  # the status says enough
-    return b"".join(found), True
+        return b"".join(chunks), False  # the status says enough
+    return b"".join(chunks), True
 
 
 def _says_its_end(headers: Mapping[str, str]) -> bool:

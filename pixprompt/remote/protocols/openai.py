@@ -61,7 +61,7 @@ class OpenAI(Protocol):
         self._labels = labels_option(endpoint)
         self._letters = dict(zip(ascii_uppercase, self._labels, strict=False))
         self._by_letter = len(self._labels) <= len(ascii_uppercase)
-        self._numbers = _asks_numbers(options.get("logprobs", "auto"), len(self._labels))
+        self._numbers = _wants_numbers(options.get("logprobs", "auto"), len(self._labels))
         self.max_labels = len(ascii_uppercase) if self._numbers else 0  # further labels draw bare answers away
         self._question = self._filled(text_option(options, "prompt") or (_BY_LETTER if self._by_letter else _BY_WORD))
         detail = choice_option(options, "detail", ("low", "high", "auto"))
@@ -136,7 +136,7 @@ class OpenAI(Protocol):
         return {**fields, **({} if seed is None else {"seed": seed}), **extra}
 
 
-def _asks_numbers(wanted: object, num_labels: int) -> bool | None:
+def _wants_numbers(wanted: object, num_labels: int) -> bool | None:
     """Returns whether log-probabilities are asked for; None for "if there are any"."""
     if wanted != "auto" and not isinstance(wanted, bool):
         raise ConfigError(f"expected true, false or \"auto\" as option 'logprobs', got {wanted!r}.")
