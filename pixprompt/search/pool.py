@@ -54,13 +54,20 @@ class AnswerPool:
             self.asked += len(answers)
             self._answers[view] = torch.cat([self._answers[view], answers]) if known else answers
 
-    def extend_evenly(self, views: tuple[int, ...], count: int) -> int:
-        """Asks about as many images under all of these views as the budget pays for, and returns how many."""
+    def extend_evenly(self, views: tuple[int, ...], count: int, least: int | None = None) -> int:
+        """Asks about as many images under all of these views as the budget pays for, and returns how many.
+
+        Args:
+            views: Of the committee.
+            count: Images that all of them were asked about.
+            least: Images that are enough; None for all.
+        """
+        most = len(self.order) if least is None else min(least, len(self.order))
 
         def price(images: int) -> int:
             return sum(max(0, images - self.count(view)) for view in views)
 
-        while count < len(self.order) and price(count + 1) <= self.left:
+        while count < most and price(count + 1) <= self.left:
             count += 1
         for view in views:
             self.extend(view, count)

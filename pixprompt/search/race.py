@@ -1,7 +1,8 @@
 """A race among views on the same images: what answers badly is dropped early, what answers well is asked about more.
 
 Successive halving (Jamieson and Talwalkar 2016), with committees in mind: a view's rank is the place at which forward
-selection takes it, so what stays are views that add to each other, not near copies of the best one.
+selection takes it, so what stays are views that add to each other, not near copies of the best one. The race is a
+pilot: it may spend a small share of the budget, and stops as soon as more images under the plain view promise more.
 """
 
 from __future__ import annotations
@@ -14,30 +15,30 @@ from torch import Tensor
 
 from ..outputs import stratified_folds
 from .bill import Price
-from .evidence import Comparison, compare
-from .outlook import extrapolated, smoothed
+from .evidence import LEVEL, Comparison, compare, loss_score, p_value_of
+from .outlook import Forecast, slope
 from .pool import AnswerPool
-from .readout import Readout, leave_one_out
+from .readout import squared_errors
 from .selection import cross_fit, forward_selection
 
 __all__ = ["PLAIN", "Race", "Rung", "Winner"]
 
 PLAIN = 0
 """The view that changes nothing; the others must beat it on the same images."""
-_LEAST_PER_CLASS = 3
-"""Images of each class that a race begins with; fewer tell no views apart."""
-_MOST_IMAGES = 400
-"""By which views are ranked; more make it slow and hardly better."""
-_PER_CLASS = 25
-"""Images of each class under each view from which on a further view is worth more than further images, as the top-5
-answers and labels of two real classifiers showed; with fewer, the plain view gets them all."""
-_OPENING = 0.75
-"""Share of the budget that the views begin with; the best ones share the rest."""
-_SURE = 0.02
-"""p-value up to which a committee is kept. Cross-fitted images share what they were read by, so the test finds more
-than it should: at 0.05 it kept 16 of 200 committees on shuffled labels."""
-_DOUBTFUL = 0.2
-"""Committees whose advantage over the plain view is as likely as this to be luck get no further queries."""
+_PER_CLASS, _LEAST_PER_CLASS, _FEWEST = 10, 5, 3
+"""Images of each class that a race begins with; from fewer than the second none opens, unless it is asked for anyway:
+then from the third."""
+_MOST_VIEWS = 16
+_FEW = 3
+_MOST_IMAGES, _MOST_COMPARED = 250, 500
+"""By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
+_FIRST_SHARE, _PILOT_SHARE = 0.15, 0.25
+"""Of the budget, for views that may turn out useless: of the first rung, and of all of them."""
+_FIXED_SHARE = 0.5
+"""Of the budget, for the choice among views where the size of the committee is fixed."""
+_HOPELESS, _PROMISING, _SURE, _GREAT = 0.5, 1.5, 1.8, 4.0
+"""Standard errors by which a committee must be expected to win in the end: for a second look, for half of what is left
+of the budget, for the rest of it, and for further views to be tried."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Winner:
         num_images: That were asked under each of them.
         best: The best committee, whether it is better than the plain view or not.
         comparison: Of that one with the plain view, on the same images, which neither had seen; None without a race.
+        p_value: Of an advantage like that by chance, from the squared errors on those images.
         rungs: Of the race.
     """
 
@@ -75,6 +77,7 @@ class Winner:
     num_images: int
     best: tuple[int, ...] = ()
     comparison: Comparison | None = None
+    p_value: float = 1.0
     rungs: tuple[Rung, ...] = ()
 
 
@@ -85,16 +88,24 @@ class _Standing:
     Attributes:
         rung: As it went.
         best: The views that promise most for the queries that are left.
-        promises: Whether they promise more than the plain view.
+        score: Standard errors by which they are expected to win in the end.
+        promises: Whether they are worth more than the plain view.
         chosen: Places of the images by which they were chosen, (n,).
-        correct: Which of those are read right by a selection that did not see them, (n,) bool.
+        outputs: Of those, by a selection that did not see them, (n, C).
+        plain: Of those under the plain view, (n, C).
     """
 
     rung: Rung
     best: tuple[int, ...]
+    score: float
     promises: bool
     chosen: Tensor
-    correct: Tensor
+    outputs: Tensor
+    plain: Tensor
+
+
+_Start = tuple[tuple[int, ...], int]
+"""The views of a rung, and the images that each of them is asked about."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +118,7 @@ class Race:
         predictions: For which the result will be used; they set the price of a larger committee.
         size: Of the committee; None lets the price decide.
         most: Views of the largest committee.
+        rich: Whether one answer says so much that labelled images come first, and views get what those leave over.
         anyway: Whether it is run with few images under each view, too, where the plain view promises more.
     """
 
@@ -114,23 +126,28 @@ class Race:
     num_classes: int
     predictions: int
     size: int | None = None
-    most: int = 10
+    most: int = 12
+    rich: bool = False
     anyway: bool = False
 
     def opening(self, budget: int, num_images: int) -> tuple[int, int]:
         """Returns how many views begin, and with how many images each; no views where the budget is too small."""
-        if self.size is None:
-            images = min(_PER_CLASS * self.num_classes, num_images)
-            views = min(self.num_views, int(_OPENING * budget) // max(1, images))
-            if views > 1 or not self.anyway:
-                return (views, images) if views > 1 else (0, 0)
-        images = min(_LEAST_PER_CLASS * self.num_classes, num_images)
-        views = min(self.num_views, budget // max(1, 2 * images))
+        usual, least, fewest = (
+            max(1, min(count * self.num_classes, num_images)) for count in (_PER_CLASS, _LEAST_PER_CLASS, _FEWEST)
+        )
         size = self.size or 1
-        if views <= size:
-            return 0, 0
-        halvings = max(1, math.ceil(math.log2(views / size)))
-        return views, min(num_images, max(images, budget // ((halvings + 1) * views)))
+        if size > 1:
+            views, images = max(size, int(_FIXED_SHARE * budget) // usual), min(usual, budget // (size + 1))
+        else:
+            share, rungs = (_FIRST_SHARE, 1) if self.size is None else (_FIXED_SHARE, 2)
+            spent = max(0, int(share * (budget - num_images * self.rich)))
+            views = min(self.num_views, max(2, min(_MOST_VIEWS, 1 + spent // usual)))
+            images = min(num_images, spent // rungs // max(1, views - 1))
+        if self.anyway and images < least:
+            views, images = min(_MOST_VIEWS, budget // (2 * fewest)), fewest
+            least = fewest if views > size else num_images + 1
+        views = min(views, self.num_views)
+        return (views, images) if views > 1 and images >= least else (0, 0)
 
     def run(self, pool: AnswerPool, first: int) -> Winner:
         """Spends the budget of the pool.
@@ -140,83 +157,109 @@ class Race:
             first: Images that are asked under the plain view before the race.
         """
         views, images = self.opening(pool.left - first, len(pool.order))
-        pool.extend(PLAIN, min(len(pool.order), first if views else pool.left))
+        everything = self.rich and self.size is None and not self.anyway
+        pool.extend(PLAIN, min(len(pool.order), first if views and not everything else pool.left))
         if not views:
             return Winner((PLAIN,), pool.count(PLAIN))
-        active, rungs = tuple(range(views)), []
+        cap = pool.asked + int((_PILOT_SHARE if self.size is None else _FIXED_SHARE) * pool.left)
+        active, standing = tuple(range(views)), None
+        rungs: tuple[Rung, ...] = ()
         while True:
             for view in active:
                 pool.extend(view, images)
-            standing = self._standing(pool, active, images)
-            rungs.append(standing.rung)
-            left = tuple(view for view in standing.rung.views if view != PLAIN)
-            keep = len(standing.best) if self.size is None else math.ceil(len(left) / 2)
-            survivors = left[: max(len(standing.best), keep)]
-            share = pool.left // (len(survivors) + 1)
-            if set(survivors) <= set(standing.best) or len(survivors) == len(left) or share < images // 4:
-                return self._finish(pool, standing, tuple(rungs))
-            halvings = max(1, math.ceil(math.log2(len(survivors) / len(standing.best))))
-            images = min(len(pool.order), images + min(images, max(1, share // halvings)))
-            active = (PLAIN, *survivors)
+            latest = self._standing(pool, active, images)
+            rungs = (*rungs, latest.rung)
+            if standing is not None and standing.promises and not latest.promises:
+                return self._finish(pool, standing, rungs)  # the views that joined were of no use
+            standing = latest
+            following = self._with_more_views(pool, standing) or self._with_more_images(pool, standing, cap)
+            if following is None:
+                return self._finish(pool, standing, rungs)
+            active, images = following
+
+    def _with_more_views(self, pool: AnswerPool, standing: _Standing) -> _Start | None:
+        """Twice the views and half the images, where all views that take part are of great use."""
+        views, images = standing.rung.views, standing.rung.num_images
+        if self.size is not None or not standing.promises or standing.score < _GREAT or len(standing.best) < len(views):
+            return None
+        images = max(images // 2, min(images, _LEAST_PER_CLASS * self.num_classes))
+        further = range(len(views), min(self.num_views, 2 * len(views)))
+        return ((*views, *further), images) if further and len(further) * images <= pool.left // 2 else None
+
+    def _with_more_images(self, pool: AnswerPool, standing: _Standing, cap: int) -> _Start | None:
+        """The better half of the views and twice the images, where those are needed and may be spent."""
+        images = standing.rung.num_images
+        ranked = tuple(view for view in standing.rung.views if view != PLAIN)
+        survivors = ranked[: max(len(standing.best), math.ceil(len(ranked) / 2))]
+        more = min(len(pool.order), 2 * images)
+        price = sum(max(0, more - pool.count(view)) for view in (PLAIN, *survivors))
+        enough = self.size is None and images >= _PER_CLASS * self.num_classes
+        if enough or more == images or pool.asked + price > cap or (self.size is None and standing.score < _HOPELESS):
+            return None
+        return (PLAIN, *survivors), more
 
     def _standing(self, pool: AnswerPool, active: tuple[int, ...], images: int) -> _Standing:
         chosen = pool.answered(active, min(images, _MOST_IMAGES))
         labels, kernels = pool.labels[chosen], pool.kernels(active, chosen)
-        most = min(self.size or self.most, len(active))
-        path = forward_selection(kernels, labels, self.num_classes, most=max(most, math.ceil(len(active) / 2)))
-        views = tuple(active[place] for place in path.views)
-        outputs = cross_fit(kernels, labels, self.num_classes, stratified_folds(labels), most=most)
-        correct = outputs.argmax(2) == labels
-        accuracies = correct.double().mean(1)
-        price, curve, options = Price(pool.budget, self.predictions), smoothed(accuracies), []
-        losses = [Readout(0.0, each, labels).loss for each in outputs]
-        useful = 1 + losses.index(min(losses))  # larger committees read worse already
-        for size in range(1, useful + 1) if self.size is None else (self.size,):
-            reach = min(len(pool.order), images + pool.left // size)
-            accuracy = extrapolated(float(curve[size - 1]), reach / images, size)
-            options.append((price.worth(accuracy, size), -size))
-        worth, negative = max(options)
-        size = -negative
-        plain = self._read(kernels[active.index(PLAIN)], labels)
-        comparison = compare(correct[size - 1], plain)
-        promises = worth >= self._plain_outlook(pool) and comparison.p_value <= _DOUBTFUL
-        rung = Rung(views, images, tuple(accuracies.tolist()), float(plain.double().mean()), pool.asked)
-        return _Standing(
-            rung, views[:size], promises or self.size is not None or self.anyway, chosen, correct[size - 1]
-        )
+        place, most = active.index(PLAIN), min(self.size or self.most, len(active))
+        # The plain view is the first of each committee: it is paid for in any case, and compared with.
+        start = None if self.size == 1 else place
+        path = forward_selection(kernels, labels, self.num_classes, most=max(most, len(active) // 2 + 1), start=start)
+        outputs = cross_fit(kernels, labels, self.num_classes, stratified_folds(labels), most=most, start=start)
+        plain = self._read(kernels[place], labels)
+        losses, accuracies = squared_errors(outputs, labels), (outputs.argmax(2) == labels).double().mean(1)
+        right = float((plain.argmax(1) == labels).double().mean())
+        few = torch.stack([kernels[view] for view in path.views[:_FEW]]).sum(0)
+        steep = slope([kernels[place], few], labels, self.num_classes)
+        forecast = Forecast(squared_errors(plain, labels), 1 - right, steep, Price(pool.budget, self.predictions))
+        views = tuple(active[each] for each in path.views)
+        worths = {
+            size: forecast.worth(losses[size - 1], size, self._reach(pool, size, images))
+            for size in ((self.size,) if self.size else range(2, most + 1))
+        }
+        size = max(worths, key=lambda each: (worths[each], -each))
+        score = forecast.score(losses[size - 1], size, self._reach(pool, size, images))
+        alone = forecast.worth(forecast.plain, 1, self._reach(pool, 1, pool.count(PLAIN)))
+        promises = self.size is not None or self.anyway or (worths[size] > alone and score > _PROMISING)
+        rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
+        return _Standing(rung, views[:size], score, promises, chosen, outputs[size - 1], plain)
 
-    def _plain_outlook(self, pool: AnswerPool) -> float:
-        """Accuracy of the plain view if it got all that is left."""
-        count = pool.count(PLAIN)
-        chosen = pool.answered((PLAIN,), count)
-        (kernel,) = pool.kernels((PLAIN,), chosen)
-        readout = leave_one_out(kernel, pool.labels[chosen], self.num_classes)
-        return extrapolated(readout.accuracy, min(len(pool.order), count + pool.left) / max(1, count), 1)
+    def _reach(self, pool: AnswerPool, size: int, images: int) -> int:
+        """Images that what is left pays for under so many views."""
+        return min(len(pool.order), images + pool.left // size)
 
     def _finish(self, pool: AnswerPool, standing: _Standing, rungs: tuple[Rung, ...]) -> Winner:
-        best, images = standing.best, standing.rung.num_images
-        both = tuple(dict.fromkeys((*best, PLAIN)))
-        if standing.promises:
-            images = pool.extend_evenly(both, images)
-        comparison = self._comparison(pool, standing, images)
-        if comparison.p_value <= _SURE and best != (PLAIN,) and standing.promises:
-            return Winner(best, images, best, comparison, rungs)
+        best, images, promises = standing.best, standing.rung.num_images, standing.promises
+        if promises and self.size is None and not self.anyway:
+            images = pool.extend_evenly(best, images, least=(images + self._reach(pool, len(best), images)) // 2)
+            score = self._comparison(pool, standing, images)[1]
+            promises = score * math.sqrt(self._reach(pool, len(best), images) / max(1, images)) > _SURE
+        if promises:
+            images = pool.extend_evenly(best, images)
+        if promises and PLAIN not in best:
+            pool.extend(PLAIN, min(images, pool.count(PLAIN) + pool.left))
+        comparison, score = self._comparison(pool, standing, images)
+        p_value = p_value_of(score)
+        if p_value <= LEVEL and best != (PLAIN,) and promises:
+            return Winner(best, images, best, comparison, p_value, rungs)
         pool.extend(PLAIN, min(len(pool.order), pool.count(PLAIN) + pool.left))
-        return Winner((PLAIN,), pool.count(PLAIN), best, comparison, rungs)
+        return Winner((PLAIN,), pool.count(PLAIN), best, comparison, p_value, rungs)
 
-    def _comparison(self, pool: AnswerPool, standing: _Standing, images: int) -> Comparison:
+    def _comparison(self, pool: AnswerPool, standing: _Standing, images: int) -> tuple[Comparison, float]:
         """Compares on all images; those that chose the committee count as read by a selection without them."""
         both = tuple(dict.fromkeys((*standing.best, PLAIN)))
-        chosen = pool.answered(both, images)
+        chosen = pool.answered(both, min(images, pool.count(PLAIN), _MOST_COMPARED))
         labels, kernels = pool.labels[chosen], pool.kernels(both, chosen)
-        correct = self._read(torch.stack(kernels[: len(standing.best)]).sum(0), labels)
-        correct[torch.isin(chosen, standing.chosen)] = standing.correct[torch.isin(standing.chosen, chosen)]
-        return compare(correct, self._read(kernels[both.index(PLAIN)], labels))
+        ours = self._read(torch.stack(kernels[: len(standing.best)]).sum(0), labels)
+        theirs = self._read(kernels[both.index(PLAIN)], labels)
+        again, first = torch.isin(chosen, standing.chosen), torch.isin(standing.chosen, chosen)
+        ours[again], theirs[again] = standing.outputs[first], standing.plain[first]
+        score = loss_score(squared_errors(ours, labels), squared_errors(theirs, labels))
+        return compare(ours.argmax(1) == labels, theirs.argmax(1) == labels), score
 
     def _read(self, kernel: Tensor, labels: Tensor) -> Tensor:
-        """Which images are read right, (n,) bool, cross-fitted in the same folds as committees are.
+        """Outputs (n, C) of each image, cross-fitted in the same folds as committees are.
 
         Not by leaving one out: where answers say nothing that reads less than chance, and a rival would look good.
         """
-        outputs = cross_fit([kernel], labels, self.num_classes, stratified_folds(labels), most=1)
-        return outputs[0].argmax(1) == labels
+        return cross_fit([kernel], labels, self.num_classes, stratified_folds(labels), most=1)[0]

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["STRENGTHS", "Readout", "kernel_of", "leave_one_out", "predict"]
+__all__ = ["STRENGTHS", "Readout", "kernel_of", "leave_one_out", "predict", "squared_errors"]
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-6, 2))
 """Of the ridge penalty, in units of the kernel's mean diagonal."""
@@ -39,7 +39,7 @@ class Readout:
     @property
     def loss(self) -> float:
         """Mean squared error of the class indicators (Brier score)."""
-        return float((self.outputs - _indicators(self.labels, self.outputs.shape[1])).square().sum(1).mean())
+        return float(squared_errors(self.outputs, self.labels).mean())
 
     @property
     def correct(self) -> Tensor:
@@ -50,6 +50,11 @@ class Readout:
     def accuracy(self) -> float:
         """Share of the images that are read right."""
         return float(self.correct.double().mean())
+
+
+def squared_errors(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Returns the Brier score of each image, (..., N), from estimates (..., N, C) and labels (N,)."""
+    return (outputs - _indicators(labels, outputs.shape[-1])).square().sum(-1)
 
 
 def kernel_of(scores: Tensor) -> Tensor:

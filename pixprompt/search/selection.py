@@ -29,7 +29,9 @@ class Path:
     readouts: tuple[Readout, ...]
 
 
-def forward_selection(kernels: Sequence[Tensor], labels: Tensor, num_classes: int, *, most: int) -> Path:
+def forward_selection(
+    kernels: Sequence[Tensor], labels: Tensor, num_classes: int, *, most: int, start: int | None = None
+) -> Path:
     """Adds, again and again, the view that lowers the leave-one-out loss most.
 
     Args:
@@ -37,6 +39,7 @@ def forward_selection(kernels: Sequence[Tensor], labels: Tensor, num_classes: in
         labels: (N,) int64.
         num_classes: C.
         most: Views of the largest committee.
+        start: The view that comes first; None lets the loss choose it too.
     """
     left, total = list(range(len(kernels))), torch.zeros_like(kernels[0])
     views: list[int] = []
@@ -44,8 +47,13 @@ def forward_selection(kernels: Sequence[Tensor], labels: Tensor, num_classes: in
     strengths: Sequence[float] = STRENGTHS
     while left and len(views) < most:
         coarse = strengths if not readouts else (readouts[-1].strength,)
-        losses = [leave_one_out(total + kernels[view], labels, num_classes, coarse).loss for view in left]
-        view = left.pop(losses.index(min(losses)))
+        if start is not None and not views:
+            view = left.pop(start)
+        elif len(left) == 1:
+            view = left.pop()
+        else:
+            losses = [leave_one_out(total + kernels[view], labels, num_classes, coarse).loss for view in left]
+            view = left.pop(losses.index(min(losses)))
         views.append(view)
         total = total + kernels[view]
         readouts.append(leave_one_out(total, labels, num_classes, strengths))
@@ -54,7 +62,15 @@ def forward_selection(kernels: Sequence[Tensor], labels: Tensor, num_classes: in
     return Path(tuple(views), tuple(readouts))
 
 
-def cross_fit(kernels: Sequence[Tensor], labels: Tensor, num_classes: int, folds: Tensor, *, most: int) -> Tensor:
+def cross_fit(
+    kernels: Sequence[Tensor],
+    labels: Tensor,
+    num_classes: int,
+    folds: Tensor,
+    *,
+    most: int,
+    start: int | None = None,
+) -> Tensor:
     """Repeats the whole selection without each fold in turn, and predicts the images of that fold.
 
     What a selection sees in the images that it chose by flatters it; this does not.
@@ -65,6 +81,7 @@ def cross_fit(kernels: Sequence[Tensor], labels: Tensor, num_classes: int, folds
         num_classes: C.
         folds: (N,) fold of each image.
         most: Views of the largest committee.
+        start: See `forward_selection`.
 
     Returns:
         Outputs (most, N, C): of committees of 1, 2, ... views.
@@ -73,7 +90,8 @@ def cross_fit(kernels: Sequence[Tensor], labels: Tensor, num_classes: int, folds
     outputs = torch.zeros(most, len(labels), num_classes, dtype=torch.float64)
     for fold in sorted(set(folds.tolist())):
         held, train = folds == fold, folds != fold
-        path = forward_selection([each[train][:, train] for each in kernels], labels[train], num_classes, most=most)
+        inner = [each[train][:, train] for each in kernels]
+        path = forward_selection(inner, labels[train], num_classes, most=most, start=start)
         total = torch.zeros_like(kernels[0])
         for place, (view, readout) in enumerate(zip(path.views, path.readouts, strict=True)):
             total = total + kernels[view]

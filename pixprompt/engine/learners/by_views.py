@@ -18,6 +18,7 @@ from ...core import ConfigError
 from ...data import Data
 from ...ledger import Journal
 from ...outputs import OUTPUTS, to_scores
+from ...outputs.scores import NAMED
 from ...prompt import Committee, Prompt
 from ...search.bill import Price
 from ...search.evidence import detectable_gain
@@ -41,6 +42,8 @@ _MOST_VALIDATED = 500
 _LEAST_VALIDATED = 50
 _DISAGREEMENT = 0.3
 """Share of the images that just one of two readings gets right, as long as nothing is known about it."""
+_RICH = 2
+"""Scores per class from which on one answer says more than a further view of the same image would."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,9 +88,10 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         if (self.size or 1) > len(self.views):
             raise ConfigError(f"--views {self.size}: only {len(self.views)} views are known.")
         parts = self.parts
-        predictions = parts.config.search.predictions
-        anyway = parts.config.search.search_anyway
-        return Race(len(self.views), len(parts.data.classes), predictions, size=self.size, anyway=anyway)
+        search, num_classes = parts.config.search, len(parts.data.classes)
+        rich = parts.spec.answer not in NAMED and parts.spec.num_outputs > _RICH * num_classes
+        anyway = search.search_anyway
+        return Race(len(self.views), num_classes, search.predictions, size=self.size, rich=rich, anyway=anyway)
 
     def divide(self, budget: int) -> Allocation:
         """See `AnswersLearner`."""
@@ -272,7 +276,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         else:
             against = (
                 f"{comparison.gain:+.1%} against the image as it is on the same {comparison.num_images} images "
-                f"(p = {comparison.p_value:.2g})"
+                f"(p = {winner.p_value:.2g})"
             )
             if winner.views == (PLAIN,):
                 notes.append(f"No prompt kept: the best of the views gained {against}, too little evidence.")
@@ -306,7 +310,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             else {
                 "gain": comparison.gain,
                 "interval": list(comparison.interval),
-                "p": comparison.p_value,
+                "p": winner.p_value,
                 "images": comparison.num_images,
             },
             "race": [
