@@ -222,7 +222,10 @@ class Race:
         alone = forecast.worth(forecast.plain, 1, self._reach(pool, 1, pool.count(PLAIN)))
         promises = self.size is not None or self.anyway or (worths[size] > alone and score > _PROMISING)
         rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
-        return _Standing(rung, views[:size], score, promises, chosen, outputs[size - 1], plain)
+        # The best single view comes first, as a cascade asks them.
+        own = [kernels[active.index(view)] for view in views[:size]]
+        best = tuple(views[each] for each in forward_selection(own, labels, self.num_classes, most=size).views)
+        return _Standing(rung, best, score, promises, chosen, outputs[size - 1], plain)
 
     def _reach(self, pool: AnswerPool, size: int, images: int) -> int:
         """Images that what is left pays for under so many views."""
