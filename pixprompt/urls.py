@@ -1,11 +1,13 @@
-"""URLs in messages, where no password may show."""
+"""URLs: in messages, where no password may show, and whether their hosts answer."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
-__all__ = ["plain_url"]
+__all__ = ["plain_url", "reachable"]
 
+_TIMEOUT = 3.0
 _START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*|/*")
 
 
@@ -20,3 +22,18 @@ def plain_url(url: str) -> str:
     if "@" in rest:
         rest = rest.rpartition("@")[2]
     return scheme + re.split(r"[?#]", rest)[0]
+
+
+def reachable(url: str) -> bool:
+    """Says whether the host of an address takes connections; behind a proxy only the proxy knows, so True."""
+    import socket  # here: most commands need no network
+    import urllib.request
+
+    parts = urlsplit(url)
+    if parts.scheme in urllib.request.getproxies():
+        return True
+    try:
+        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_TIMEOUT):
+            return True
+    except OSError:
+        return False

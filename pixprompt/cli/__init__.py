@@ -39,6 +39,8 @@ _COMMANDS = {
     "trust": ("trust:trust", "Say which code, hub models and places run folders may name."),
     "inspect": ("prompts.inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "export": ("prompts.export:export", "Write a prompt in a form that other languages read."),
+    "push": ("prompts.sharing:push", "Upload a run to the Hugging Face Hub."),
+    "pull": ("prompts.sharing:pull", "Copy a prompt from the Hugging Face Hub."),
     "models": ("listings:models", "List the models that have a short name."),
     "datasets": ("datasets:datasets", "List data sets, say what is known about one, prepare it."),
     "templates": ("listings:templates", "List the geometries of a pixel prompt."),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..core import ConfigError, Model
 from ..data import Data
+from ..files import write_bytes
 from .answers import reproducible
 from .config.train_config import TrainConfig, default_folder, run_config
 from .first_lines import first_lines
@@ -24,6 +25,7 @@ from .report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
 from .run_inputs import outline
+from .saved.model_card import model_card
 from .student import describe_student, learn_student
 from .trust import check_trusted, trust_named
 from .vocabulary import describe_labels
@@ -98,6 +100,7 @@ def train(
             if isinstance(learner, AnswersLearner):
                 student = learn_student(session, baseline, learned, ladder, learner.allocation.student)
             result = make_result(session, learned, ladder, began=began, student=student)
+    write_bytes(folder.path / "README.md", model_card(result, parts.config).encode())
     folder.write_result(result.to_json())  # last: it says that the run is finished
     return result
 

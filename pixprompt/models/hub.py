@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import logging
-import socket
-import urllib.request
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
 
 import torch
 
 from ..core import ModelError, PixpromptError
+from ..urls import reachable
 
 __all__ = ["building", "hugging_face", "reachable"]
-
-_TIMEOUT = 3.0
-
-
-def reachable(url: str) -> bool:
-    """Says whether the host of an address takes connections; behind a proxy only the proxy knows, so True."""
-    parts = urlsplit(url)
-    if parts.scheme in urllib.request.getproxies():
-        return True
-    try:
-        with socket.create_connection((parts.hostname or "", parts.port or 443), timeout=_TIMEOUT):
-            return True
-    except OSError:
-        return False
 
 
 @contextmanager

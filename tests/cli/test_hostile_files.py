@@ -136,9 +136,7 @@ def test_a_picture_does_not_decide_what_is_downloaded(tmp_path: Path, capsys: py
     for name in ("timm:hf_hub:somebody/net", "timm:somebody/net", "open_clip:hf-hub:somebody/net"):
         replace(make_prompt(), model=name, output={"kind": "direct"}).save(tmp_path / "p.png")
         assert main(["predict", str(tmp_path / "p.png"), str(tmp_path / "p.png")]) == 2
-        assert (
-            f"a picture must not decide what is downloaded. If you trust it: --model {name}" in capsys.readouterr().err
-        )
+        assert f"a file must not decide what is downloaded. If you trust it: --model {name}" in capsys.readouterr().err
 
 
 def test_control_characters_of_answers_never_reach_the_terminal(

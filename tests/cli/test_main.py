@@ -28,6 +28,8 @@ NAMES = (
         "trust",
         "inspect",
         "export",
+        "push",
+        "pull",
         "models",
         "datasets",
         "templates",

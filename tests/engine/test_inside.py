@@ -1,5 +1,6 @@
 """Methods that reach into the model, through a whole run on a tiny vision transformer."""
 
+import asyncio
 import json
 from dataclasses import replace
 
@@ -71,7 +72,15 @@ def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, v
     assert not any(parameter.requires_grad or parameter.grad is not None for parameter in vit.parameters())
     assert not any(module.training for module in vit.modules())
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {
-        *("adapter.safetensors", "config.json", "curves.png", "history.jsonl", "preview.png", "result.json"),
+        *(
+            "README.md",
+            "adapter.safetensors",
+            "config.json",
+            "curves.png",
+            "history.jsonl",
+            "preview.png",
+            "result.json",
+        ),
     }
     assert not (tmp_path / "run/prompt.png").exists()
     assert result.best == "adapter"
@@ -94,6 +103,11 @@ def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside
     data.test.open(0).save(image)
     (line,) = predict(deploy(folder, model=tiny()), [str(image)])
     assert line["label"] in data.classes
+    with deploy(folder / "adapter.safetensors", model=tiny()) as model:  # the file alone, which brings its settings
+        assert model(image).label == line["label"]
+        assert asyncio.run(model.answer([image])) == [model(image)]
+    with pytest.raises(ConfigError, match="unknown model"):
+        deploy(folder / "adapter.safetensors")
 
 
 KILLS = [("no prompt", 10), ("train", 70), ("train", 200)]

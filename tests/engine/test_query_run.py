@@ -30,6 +30,7 @@ def test_a_model_without_gradients_learns_from_answers(config, closed, data, tmp
     assert closed.images == result.queries["images"] <= 1500
     assert result.queries["plan"]["search"] > 0
     assert {path.name for path in (tmp_path / "run").iterdir()} >= {
+        "README.md",
         "config.json", "curves.png", "history.jsonl", "ledger.sqlite", "preview.png", "prompt.png", "result.json",
     }  # fmt: skip
     only, png = result.accuracy["output_only"], result.accuracy["prompt_png"]

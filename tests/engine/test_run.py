@@ -16,7 +16,16 @@ from pixprompt.models import as_model
 
 from .toy import history, numbers
 
-FILES = {"prompt.png", "result.json", "history.jsonl", "curves.png", "preview.png", "config.json", "checkpoint"}
+FILES = {
+    "README.md",
+    "prompt.png",
+    "result.json",
+    "history.jsonl",
+    "curves.png",
+    "preview.png",
+    "config.json",
+    "checkpoint",
+}
 
 
 @pytest.mark.usefixtures("drawn")

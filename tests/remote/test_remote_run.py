@@ -109,7 +109,7 @@ def test_a_run_is_learned_scored_applied_and_read(
     assert (scored["queries"]["images"], service.paid) == (0, paid)
 
     assert main(["evaluate", "run/prompt.png", "--data", toy.data]) == 2
-    assert "a picture must not decide where images are sent" in capsys.readouterr().err
+    assert "a file must not decide where images are sent" in capsys.readouterr().err
     scored = told(capsys, 0, ["evaluate", "run/prompt.png", "--data", toy.data, "--model", url])
     assert scored["accuracy"]["prompt_png"] == result["accuracy"]["prompt_png"]
     assert scored["queries"]["images"] == read_ledger("pixprompt-ledger.sqlite")["queries"] > 0

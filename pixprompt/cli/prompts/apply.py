@@ -28,6 +28,7 @@ from ...core import ConfigError, DataError, ImageError, PromptError
 from ...files import make_folder, write_bytes
 from ...image_files import IMAGE_SUFFIXES, walk
 from ...prompt import Page, Pages, load_committee
+from ...sharing import prompt_path
 from ..options import json_option, print_json
 from ..terminal import echo, json_line, printable
 from .pipes import PIPE, Record, read_records, reads_pipe
@@ -52,7 +53,7 @@ class Failure:
 
 
 @click.command
-@click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
+@click.argument("prompt_file", metavar="PROMPT.png|RUN|hf:OWNER/NAME")
 @click.argument(
     "inputs", nargs=-1, required=True, type=click.Path(exists=True, readable=False, allow_dash=True, path_type=Path)
 )
@@ -78,7 +79,7 @@ class Failure:
 @click.pass_context
 def apply(
     context: click.Context,
-    prompt_file: Path,
+    prompt_file: str,
     inputs: tuple[Path, ...],
     out: Path,
     file_format: str,
@@ -104,7 +105,7 @@ def apply(
     encode = encode_png if file_format == "png" else partial(encode_jpeg, quality=quality or JPEG_QUALITY)
     if piped:
         context.exit(_apply_to_pipe(prompt, encode, workers or _cores()))
-    own = prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file
+    own = prompt_path(prompt_file)
     suffix = ".png" if file_format == "png" else ".jpg"
     jobs, failures = find_jobs(inputs, out, suffix, keep=own, views=len(prompt.pages))
     make_folder(out)
@@ -209,13 +210,14 @@ def _report(out: Path, written: int, views: int, failures: list[Failure], second
         click.echo(f"{written} images{each} written to {out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
 
 
-def _load(path: Path) -> Pages:
-    if not (path / "adapter.safetensors").exists():
-        return load_committee(path / "prompt.png" if path.is_dir() else path)
+def _load(source: str) -> Pages:
+    path = Path(source)
+    if not (path / "adapter.safetensors").exists() or not (path / "config.json").exists():
+        return load_committee(prompt_path(source))
     from ...engine.config.train_config import run_config
     from ...engine.saved.per_image_prompt import (
-        load_per_image,
-    )  # such a prompt is a network: here only, torch is needed
+        load_per_image,  # such a prompt is a network: only here, torch is needed
+    )
 
     if run_config(path).method.white_box:
         raise PromptError(

@@ -8,6 +8,7 @@ import click
 
 from ...export import FORMS, export_prompt
 from ...prompt import load_committee
+from ...sharing import prompt_path
 from ..options import json_option, print_json
 from ..terminal import echo
 
@@ -15,7 +16,7 @@ __all__ = ["export"]
 
 
 @click.command
-@click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
+@click.argument("prompt_file", metavar="PROMPT.png|RUN|hf:OWNER/NAME")
 @click.option(
     "--to",
     "form",
@@ -31,14 +32,14 @@ __all__ = ["export"]
     help="Folder to write to.",
 )
 @json_option
-def export(prompt_file: Path, form: str, out: Path, as_json: bool) -> None:
+def export(prompt_file: str, form: str, out: Path, as_json: bool) -> None:
     """Write PROMPT.png, or the prompt of a run, in a form that other languages and tools read.
 
     Beside the form itself it writes canvas.json, the steps that make a canvas of an image, and output.json, how answers
     become logits of the classes. Each view of a prompt that has several goes to a folder of its own. A form that
     cannot do exactly what the prompt does is refused.
     """
-    prompt = load_committee(prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file)
+    prompt = load_committee(prompt_path(prompt_file))
     files = export_prompt(prompt, out, form)
     if as_json:
         print_json({"to": form, "views": len(prompt.pages), "files": [str(path) for path in files]})

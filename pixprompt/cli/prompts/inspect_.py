@@ -10,6 +10,7 @@ import click
 
 from ...files import make_folder
 from ...prompt import Committee, Prompt, load_committee
+from ...sharing import prompt_path
 from ...views import view_name
 from ..options import json_option, print_json
 from ..terminal import echo
@@ -20,16 +21,16 @@ _MANY = 12
 
 
 @click.command
-@click.argument("prompt_file", metavar="PROMPT.png|RUN", type=click.Path(path_type=Path))
+@click.argument("prompt_file", metavar="PROMPT.png|RUN|hf:OWNER/NAME")
 @click.option("--pages", type=click.Path(file_okay=False, path_type=Path), help="Folder for each view as its own PNG.")
 @json_option
-def inspect(prompt_file: Path, pages: Path | None, as_json: bool) -> None:
+def inspect(prompt_file: str, pages: Path | None, as_json: bool) -> None:
     """Show what PROMPT.png, or the prompt of a run, says about itself.
 
     The pixels and the metadata are checked against their digests first; a file that was changed is refused. With
     --pages, each view of a prompt that has several is written as a prompt of its own, to be applied alone.
     """
-    prompt = load_committee(prompt_file / "prompt.png" if prompt_file.is_dir() else prompt_file)
+    prompt = load_committee(prompt_path(prompt_file))
     if pages is not None:
         make_folder(pages)
         for number, page in enumerate(prompt.pages, 1):
@@ -37,7 +38,7 @@ def inspect(prompt_file: Path, pages: Path | None, as_json: bool) -> None:
     covered = float((prompt.rgba[..., 3] > 0).mean())
     metadata = prompt.metadata()
     if as_json:
-        print_json({"path": str(prompt_file), "digests": "match", "covered": covered, **metadata})
+        print_json({"path": prompt_file, "digests": "match", "covered": covered, **metadata})
         return
     rows = list(_rows(prompt))
     width = max(len(name) for name, _ in rows)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shlex
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,18 +12,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from ... import remote
-from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError, UnknownName
-from ...files import file_sha256
+from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError
 from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows, ZeroShot
 from ...outputs.cascade import SavedCascade, SavedReader
 from ...outputs.saved import SavedOutput
 from ...prompt import Committee, load_committee
 from ...replies import OTHER
-from ..config.train_config import TrainConfig, run_config
-from ..opening import Calls, is_remote, names_hub, open_model, open_querier
-from ..trust import check_trusted
+from ..config.train_config import TrainConfig
+from ..opening import Calls, is_remote, open_querier
 from .prediction import Picture, Prediction, predictions
 from .saved_prompt import SavedPrompt
+from .source import Source
 
 if TYPE_CHECKING:
     from .student import Student
@@ -173,7 +171,7 @@ def deploy(
     """Loads a prompt and its model.
 
     Args:
-        source: A prompt PNG or a run directory.
+        source: A prompt PNG, an adapter.safetensors, a run directory, or hf:OWNER/NAME[@REVISION] on a hub.
         model: A name, or a model; the one that the prompt was learned for by default.
         weights: Weights file of a model given by name.
         device: Where the model runs.
@@ -183,18 +181,16 @@ def deploy(
         student_first: Whether the student of the run answers where it is sure, and the model is asked about the rest.
 
     Raises:
-        ConfigError: No model is named, and the prompt PNG asks for Python code, or to send images somewhere.
+        ConfigError: No model is named, and the file asks for Python code, or to send images somewhere.
         DoubtError: The ledger of a remote model holds requests in doubt, and nobody said what to do.
         PromptError: The prompt does not fit the model.
     """
-    path = Path(source)
-    config = run_config(path) if path.is_dir() else None
-    if config is not None and not (path / "result.json").exists():
-        raise ConfigError(f"{path} is not finished; finish the run with: pixprompt train --resume {path}")
+    place = Source.of(source)
+    path, config = place.path, place.config
     if student_first and (config is None or config.search.student is None):
         raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
-    if config is not None and config.method.white_box:
-        return _deploy_adapter(path, config, model, weights, device)
+    if config.method.white_box if config is not None else path.suffix == ".safetensors":
+        return _deploy_adapter(place, model, weights, device)
     prompt: SavedPrompt
     if config is not None and config.method.per_image:
         from ..devices import pick_device
@@ -202,14 +198,15 @@ def deploy(
 
         prompt = load_per_image(path, device=pick_device(device))
     else:
-        prompt = load_committee(path / "prompt.png" if config else path)
+        prompt = load_committee(place.file("prompt.png"))
     wanted = device
     if model is None or isinstance(model, str):
         device = _device(device, model or (config.model.name if config else prompt.model))
         if config is not None and model is None:
-            check_trusted(config.options(), path)
             calls = (calls or Calls()).over(replace(Calls.of(config), ledger=path / "ledger.sqlite"))
-        model = _load_model(prompt, config, model, weights, device, calls)
+        model = place.open_model(
+            prompt.model, prompt.weights_sha256, name=model, weights=weights, device=device, calls=calls
+        )
     else:
         device = _device_of(model, device)
     model = _name_labels(model, prompt.output)
@@ -318,61 +315,22 @@ def _assume(model: Model, output: dict[str, Any]) -> None:
         raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
 
 
-def _deploy_adapter(
-    path: Path, config: TrainConfig, model: str | Model | None, weights: str | None, device: str
-) -> Deployed:
+def _deploy_adapter(source: Source, model: str | Model | None, weights: str | None, device: str) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
     from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
     from ...models import DirectQuerier
     from ..devices import device_of, pick_device
     from .adapted_model import AdaptedModel, prompt_of
 
+    file = AdapterFile.read(source.file(ADAPTER_FILE))
+    if "spec" in file.values:
+        raise PromptError(f"{file.path} holds a prompt for each image, which needs the run that learned it.")
     if model is None or isinstance(model, str):
-        weights = weights or (config.model.weights if model is None else None)
-        if model is None:
-            check_trusted(config.options(), path)
-        model = open_model(model or config.model.name, weights=weights, device=pick_device(device))
-    place, file = device_of(model, device), AdapterFile.read(path / ADAPTER_FILE)
-    adapter = file.adapter(model)
+        learned_for, digest = str(file.values.get("model", "")), str(file.values.get("weights_sha256", ""))
+        device = pick_device(device)
+        model = source.open_model(learned_for, digest, name=model, weights=weights, device=device, calls=None)
+    place, adapter = device_of(model, device), file.adapter(model)
     if not isinstance(adapter, WhiteBox):
-        raise PromptError(f"{file.path} holds a pixel prompt, but the run is of method {config.method.name!r}.")
+        raise PromptError(f"{file.path} holds a pixel prompt that was saved by hand; use pixprompt.load_adapter.")
     prompt, reader = prompt_of(file, adapter.num_tuned), TensorReader(adapter.output, place)
-    return Deployed(prompt, DirectQuerier(AdaptedModel(adapter)), reader, config, place)
-
-
-def _load_model(
-    prompt: SavedPrompt,
-    config: TrainConfig | None,
-    name: str | None,
-    weights: str | None,
-    device: str,
-    calls: Calls | None,
-) -> Model:
-    own = name is None
-    if own and config is not None:
-        name, weights = config.model.name, weights or config.model.weights
-    if own and config is None:
-        _check_trust(prompt.model)
-    if own and prompt.weights_sha256 and (weights is None or file_sha256(weights) != prompt.weights_sha256):
-        raise ConfigError(
-            f"the prompt was learned for {prompt.model} with a weights file of its own (SHA-256 "
-            f"{prompt.weights_sha256[:12]}...); give that file with --weights, or say --model to try another model."
-        )
-    try:
-        return open_model(name or prompt.model, weights=weights, device=device, calls=calls)
-    except UnknownName as error:
-        hint = " If it was learned for an object of yours, pass that object as the model." if own else ""
-        raise ConfigError(f"{error}{hint}") from error
-
-
-def _check_trust(model: str) -> None:
-    """Refuses a model that only a prompt file names where to open it runs code, downloads something or sends images."""
-    reason = ""
-    if model.startswith("python:"):
-        reason = "which is code to run, and a picture must not decide that. If you trust it"
-    elif names_hub(model):
-        reason = "a model from a hub, and a picture must not decide what is downloaded. If you trust it"
-    elif is_remote(model):
-        reason = "and a picture must not decide where images are sent. If you want to send them there"
-    if reason:
-        raise ConfigError(f"the prompt was learned for {model}, {reason}: --model {shlex.quote(model)}")
+    return Deployed(prompt, DirectQuerier(AdaptedModel(adapter)), reader, source.config, place)

@@ -93,14 +93,14 @@ def _evaluate(
     if isinstance(data, str):
         data = load_data(data, seed=prompt.seed, **(config.data.subset if config else {}))
     _check_classes(data.classes, deployed.classes)
-    white_box = config is not None and config.method.white_box
+    white_box = config.method.white_box if config is not None else prompt.output.get("kind") == "head"
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
     _check_budget(deployed, jobs, reporter)
     rungs, counts, price = _rungs(deployed, jobs, reporter)
     notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(f"{price:.3g}")]
     if deployed.cascade is not None:
         notes.append(_IN_DOUBT.format(len(prompt.pages)))
-    saved = read_result(source / "result.json") if own or white_box else None
+    saved = read_result(source / "result.json") if own or (white_box and config is not None) else None
     if white_box:
         rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
     if own and saved:
@@ -108,7 +108,7 @@ def _evaluate(
         rungs = {**saved.accuracy, again: rungs[again]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
-        method=config.method.name if config else "pixel",
+        method=config.method.name if config else "adapter" if white_box else "pixel",
         model=deployed.model.spec.name,
         data=data.name,
         classes=data.classes,

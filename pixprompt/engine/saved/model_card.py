@@ -1,0 +1,176 @@
+"""The README.md of a run: a model card as the Hugging Face Hub reads it, and as people do."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+
+from ..config.train_config import TrainConfig
+from ..result import RUNGS, Result, Score
+
+__all__ = ["model_card"]
+
+_TITLES = {
+    "no_prompt": "no prompt",
+    "output_only": "no prompt, best output transform from the same labelled answers",
+    "prompt_float": "as trained",
+    "prompt_png": "as saved, re-read from the file",
+}
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
+_MANY = 30
+
+
+def model_card(result: Result, config: TrainConfig) -> str:
+    """Returns the card of a finished run: what, on what, how good, how to use it, and a licence field."""
+    return "\n".join([*_front_matter(result), "", *_body(result, config), ""])
+
+
+def _front_matter(result: Result) -> Iterator[str]:
+    """Yields YAML; its texts are JSON, which YAML contains."""
+    reached = _reached(result)
+    tags = ["pixprompt", "visual-prompting", result.method]
+    yield "---"
+    yield "license: unknown"
+    yield "library_name: pixprompt"
+    yield "pipeline_tag: image-classification"
+    yield f"tags: {json.dumps(tags)}"
+    if reached is not None and reached.test is not None:
+        value = {"type": "accuracy", "value": round(reached.test, 4), "name": "test accuracy"}
+        dataset = {"type": _slug(_data(result)), "name": _data(result)}
+        task = {"type": "image-classification"}
+        yield "model-index:"
+        yield f"- name: {json.dumps(_title(result))}"
+        yield f"  results: {json.dumps([{'task': task, 'dataset': dataset, 'metrics': [value]}], ensure_ascii=False)}"
+    yield "---"
+
+
+def _body(result: Result, config: TrainConfig) -> Iterator[str]:
+    yield f"# {_plain(_title(result))}"
+    yield ""
+    yield _what(result, config)
+    yield ""
+    shown = ", ".join(map(_plain, result.classes[:_MANY])) + (", ..." if len(result.classes) > _MANY else "")
+    yield f"**{len(result.classes)} classes:** {shown}"
+    yield ""
+    yield "## How good it is"
+    yield ""
+    yield from _quality(result)
+    yield ""
+    yield "## How to use it"
+    yield ""
+    yield from _use(result, config)
+    yield ""
+    yield "## Limits"
+    yield ""
+    yield (
+        "The figures hold for images like those that it was measured on. It answers with one of the classes above "
+        "whatever it is shown, and its probabilities are not calibrated. It works with the model above and no other."
+    )
+    yield ""
+    yield "## Licence"
+    yield ""
+    yield "None was chosen. The field `license` at the top of this file is the place to say it."
+
+
+def _what(result: Result, config: TrainConfig) -> str:
+    model, data = _plain(_model(result)), _plain(_data(result))
+    if result.best == "none":
+        what = "An output transform alone: no prompt was better than the images as they are, so the saved one is empty."
+    elif result.best == "adapter":
+        what = f"What `{config.method.name}` has learned: {result.parameters:,} parameters beside a model."
+    else:
+        what = f"A visual prompt of {result.parameters:,} parameters, put on every image before a model sees it."
+    train = f"Learned on {result.counts['train']:,} labelled images of {data} with seed {result.seed}"
+    return f"{what} The model, **{model}**, is unchanged and not part of this. {train}, by pixprompt."
+
+
+def _quality(result: Result) -> Iterator[str]:
+    reached, baseline = _reached(result), _baseline(result)
+    if reached is not None and reached.test is not None:
+        yield f"On {result.counts['test']:,} test images it reads **{_share(reached)}** right."
+        yield _against(reached, baseline)
+        yield ""
+    yield "| | test accuracy | 95% interval | output transform |"
+    yield "|---|---|---|---|"
+    for rung in RUNGS:
+        score = result.accuracy.get(rung)
+        if score is not None and score.test is not None:
+            low, high = score.ci95 or (0.0, 1.0)
+            yield f"| {_TITLES[rung]} | {score.test:.1%} | {low:.1%} to {high:.1%} | {_plain(score.output)} |"
+    per_prediction = result.queries.get("per_prediction", 1)
+    if per_prediction != 1:
+        yield ""
+        yield f"Each prediction takes {per_prediction:g} queries of the model, one for each view of the prompt."
+
+
+def _against(reached: Score, baseline: Score | None) -> str:
+    if baseline is None or baseline.test is None or reached.test is None:
+        return ""
+    verb = "reads" if baseline.test < reached.test else "reads as many or more,"
+    what = f"nothing but the output transform {_plain(baseline.output)}"
+    return f"The strongest baseline, {what} on the images as they are, {verb} {_share(baseline)}."
+
+
+def _use(result: Result, config: TrainConfig) -> Iterator[str]:
+    whole_run = config.method.per_image
+    file = "the folder of the run" if whole_run else "adapter.safetensors" if result.best == "adapter" else "prompt.png"
+    model = json.dumps(_model(result), ensure_ascii=False)
+    yield "```python"
+    yield "import pixprompt"
+    yield ""
+    yield f"with pixprompt.deploy({json.dumps(file)}, model={model}) as model:"
+    yield '    found = model("photo.jpg")'
+    yield "    print(found.label, found.probability)"
+    yield "```"
+    yield ""
+    yield "From a hub, `hf:OWNER/NAME` stands for the file. Weights that the name does not bring go in as `weights=`."
+    if result.best != "adapter" and not whole_run:
+        yield ""
+        yield (
+            "`pixprompt apply prompt.png photos --out prompted` puts the prompt on images for any other caller, and "
+            "`pixprompt export` writes what other languages need."
+        )
+
+
+def _reached(result: Result) -> Score | None:
+    return result.accuracy.get("prompt_png") or result.accuracy.get("prompt_float")
+
+
+def _baseline(result: Result) -> Score | None:
+    """Returns the better of the rungs without a prompt."""
+    scores = [result.accuracy.get(rung) for rung in ("no_prompt", "output_only")]
+    known = [score for score in scores if score is not None and score.test is not None]
+    return max(known, key=lambda score: score.test or 0.0, default=None)
+
+
+def _share(score: Score) -> str:
+    low, high = score.ci95 or (0.0, 1.0)
+    return f"{score.test:.1%} (95% interval {low:.1%} to {high:.1%})"
+
+
+def _title(result: Result) -> str:
+    what = "Adapter" if result.best == "adapter" else "Visual prompt"
+    return f"{what} for {_model(result)} on {_data(result)}"
+
+
+def _model(result: Result) -> str:
+    """Returns the name of the model, of a folder of this machine its last part."""
+    kind, local, path = result.model.partition("local-dir:")
+    return f"{kind}{local}{path.rstrip('/').split('/')[-1]}"
+
+
+def _data(result: Result) -> str:
+    """Returns the name of the data, of a folder or a table of this machine its last part."""
+    kind, colon, path = result.data.partition(":")
+    return path.rstrip("/").split("/")[-1] if colon and kind in ("folder", "csv") else result.data
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text) or "data"
+
+
+def _plain(text: str) -> str:
+    """Returns a text that Markdown and HTML show as it is."""
+    shown = "".join(character if character.isprintable() else "?" for character in text)
+    return _SPECIAL.sub(r"\\\1", shown)
