@@ -85,7 +85,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     ("arguments", "words"),
     [
         (["aply"], "no command 'aply'. Did you mean 'apply'? Known: train,"),
-        (["apply"], "Missing argument 'PROMPT.png|RUN'"),
+        (["apply"], "Missing argument 'PROMPT.png|RUN|hf:OWNER/NAME'"),
         (["apply", "p.png", "."], "Missing option '--out'"),
         (["inspect", "p.png", "--jsn"], "--jsn"),
         (["--nothing"], "--nothing"),
