@@ -41,7 +41,7 @@ _COMMANDS = {
     "export": ("prompts.export:export", "Write a prompt in a form that other languages read."),
     "push": ("prompts.sharing:push", "Upload a run to the Hugging Face Hub."),
     "pull": ("prompts.sharing:pull", "Copy a prompt from the Hugging Face Hub."),
-    "models": ("listings:models", "List the models that have a short name."),
+    "models": ("models:models", "List the models with a short name; bundle one."),
     "datasets": ("datasets:datasets", "List data sets, say what is known about one, prepare it."),
     "templates": ("listings:templates", "List the geometries of a pixel prompt."),
     "outputs": ("listings:outputs", "List the ways from a model's answers to labels."),

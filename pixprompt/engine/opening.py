@@ -106,7 +106,14 @@ def names_hub(name: str) -> bool:
     )
 
 
-def open_model(name: str, *, weights: str | None = None, device: str = "cpu", calls: Calls | None = None) -> Model:
+def open_model(
+    name: str,
+    *,
+    weights: str | None = None,
+    device: str = "cpu",
+    calls: Calls | None = None,
+    pretrained: bool = True,
+) -> Model:
     """Builds a model from its name, or reads what an endpoint says of the model behind it, which costs nothing.
 
     Args:
@@ -114,6 +121,7 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
         weights: A file to take the weights from.
         device: Where a local model should work.
         calls: How a remote one is called.
+        pretrained: See `load_model`.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -124,7 +132,8 @@ def open_model(name: str, *, weights: str | None = None, device: str = "cpu", ca
     calls = calls or Calls()
     if not is_remote(name):
         calls.check_idle(name)
-        return models.load_model(name, weights=Path(weights) if weights else None, device=device)
+        file = Path(weights) if weights else None
+        return models.load_model(name, weights=file, device=device, pretrained=pretrained)
     if weights:
         raise ConfigError("--weights does not go with a model behind a URL; it has its own.")
     url, described = _address(name, calls)

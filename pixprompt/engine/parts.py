@@ -115,19 +115,22 @@ class Parts:
         return None
 
 
-def build(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> Parts:
+def build(
+    config: TrainConfig, *, model: Model | None = None, data: Data | None = None, pretrained: bool = True
+) -> Parts:
     """Builds the parts of a run.
 
     Args:
         config: What to build; None fields are filled in by the preset.
         model: Used instead of `config.model.name`.
         data: Used instead of `config.data.name`.
+        pretrained: Whether the model needs its weights; a plan does not.
 
     Raises:
         AccessError: The model does not give the gradients that the method needs.
         ConfigError: The settings do not go together.
     """
-    inputs = open_inputs(config, model=model, data=data)
+    inputs = open_inputs(config, model=model, data=data, pretrained=pretrained)
     config, model, frame = inputs.config, inputs.model, 0
     device = inputs.device or pick_device(config.model.device)
     if not config.method.white_box and inputs.mode != "views":

@@ -37,13 +37,16 @@ class RunInputs:
     mode: str
 
 
-def open_inputs(config: TrainConfig, *, model: Model | None = None, data: Data | None = None) -> RunInputs:
+def open_inputs(
+    config: TrainConfig, *, model: Model | None = None, data: Data | None = None, pretrained: bool = True
+) -> RunInputs:
     """Opens the model and the data of a run, and checks its settings.
 
     Args:
         config: What to open.
         model: Used instead of `config.model.name`.
         data: Used instead of `config.data.name`.
+        pretrained: Whether the model needs its weights; a plan does not.
 
     Raises:
         AccessError: The model does not give what the method needs.
@@ -53,7 +56,7 @@ def open_inputs(config: TrainConfig, *, model: Model | None = None, data: Data |
     if config.output.text_encoder and config.output.kind != "semantic":
         raise ConfigError("--text-encoder serves --output semantic only; a CLIP-like model brings its own.")
     if model is None:
-        model, device = _open_named(config)
+        model, device = _open_named(config, pretrained)
     else:
         device = _device_of(model, config)
         config = config.with_values(model=model.spec.name, weights=None)
@@ -95,14 +98,15 @@ def outline(config: TrainConfig, model: Model, data: Data, num_queries: int) -> 
     return facts
 
 
-def _open_named(config: TrainConfig) -> tuple[Model, str | None]:
+def _open_named(config: TrainConfig, pretrained: bool) -> tuple[Model, str | None]:
     device = None
     if not is_remote(config.model.name):
         from .devices import pick_device
 
         device = pick_device(config.model.device)
     calls, weights = Calls.of(config), config.model.weights
-    return open_model(config.model.name, weights=weights, device=device or "cpu", calls=calls), device
+    model = open_model(config.model.name, weights=weights, device=device or "cpu", calls=calls, pretrained=pretrained)
+    return model, device
 
 
 def _device_of(model: object, config: TrainConfig) -> str:

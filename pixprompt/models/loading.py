@@ -13,12 +13,13 @@ from ..registry import suggest
 from ..urls import plain_url
 from .short_names import MODELS
 
-__all__ = ["PREFIXES", "load_model"]
+__all__ = ["PREFIXES", "full_name", "load_model"]
 
 PREFIXES = {
     "open_clip": "open_clip:NAME/PRETRAINED, open_clip:local-dir:PATH",
     "timm": "timm:NAME",
     "torchvision": "torchvision:NAME, torchvision:NAME/WEIGHTS",
+    "bundle": "bundle:FOLDER",
     "python": "python:module:attribute, python:module:attribute@SIZE",
 }
 """Prefix -> the forms that it takes."""
@@ -28,19 +29,21 @@ _FILES = {
     "open_clip": "open_clip_",
     "timm": "timm_",
     "torchvision": "torchvision_",
+    "bundle": "bundle",
     "python": "python_callable.as_model",
     "efficientnet_lite": "efficientnet_lite",
     "moco_v3": "moco_v3",
 }
 
 
-def load_model(name: str, *, weights: str | Path | None = None, device: str = "cpu") -> Model:
+def load_model(name: str, *, weights: str | Path | None = None, device: str = "cpu", pretrained: bool = True) -> Model:
     """Builds a model from a short name or from PREFIX:TARGET.
 
     Args:
         name: A name of MODELS, or one of the forms in PREFIXES.
         weights: A file to take the weights from, .safetensors or a torch file with tensors only.
         device: Where the model should work, as torch names it.
+        pretrained: Whether weights are looked for where no file is given; without them its answers mean nothing.
 
     Returns:
         The model, in evaluation mode, with frozen weights.
@@ -50,10 +53,10 @@ def load_model(name: str, *, weights: str | Path | None = None, device: str = "c
         ModelError: It cannot be built; the message says what was looked for and what to do.
         UnknownName: Nothing is known under that name.
     """
-    full_name = name if name.partition(":")[0] in PREFIXES and ":" in name else _full_name(name)
-    prefix, _, target = full_name.partition(":")
+    prefix, _, target = full_name(name).partition(":")
     load: Callable[..., Model] = importlib.import_module(f".{_FILES[prefix]}", __package__).load
-    model = load(target, name=name, weights=None if weights is None else Path(weights))
+    options: dict[str, bool] = {} if pretrained or prefix in ("python", "bundle") else {"pretrained": False}
+    model = load(target, name=name, weights=None if weights is None else Path(weights), **options)
     if isinstance(model, nn.Module):
         try:
             model.to(device)
@@ -63,10 +66,17 @@ def load_model(name: str, *, weights: str | Path | None = None, device: str = "c
     return model
 
 
-def _full_name(name: str) -> str:
+def full_name(name: str) -> str:
+    """Returns PREFIX:TARGET of a name.
+
+    Raises:
+        UnknownName: Nothing is known under it.
+    """
     if name in MODELS:
         return MODELS[name]
     prefix, colon, _ = name.partition(":")
+    if colon and (prefix in PREFIXES or prefix in _FILES):
+        return name
     guess = suggest(prefix, PREFIXES) if colon else suggest(name, MODELS)
     shown = plain_url(name) if "/" in name else name  # a mistyped URL may hold a password
     raise UnknownName(

@@ -17,13 +17,14 @@ __all__ = ["load"]
 _ENCODER = "base_encoder."
 
 
-def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
+def load(target: str, *, name: str, weights: Path | None = None, pretrained: bool = True) -> TorchModel:
     """Builds the backbone from a published checkpoint, of pre-training or of linear probing; it answers features.
 
     Args:
         target: vit_base.
         name: What the user typed.
         weights: vit-b-300ep.pth.tar, linear-vit-b-300ep.pth.tar, or the same tensors as .safetensors.
+        pretrained: Whether there must be weights.
 
     Raises:
         ModelError: There are no weights, or they do not fit.
@@ -32,14 +33,15 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
     """
     import timm
 
-    if weights is None:
+    if weights is None and pretrained:
         raise ModelError(
             f"no library carries the weights of {name!r}: download vit-b-300ep.pth.tar of MoCo v3 "
             "(github.com/facebookresearch/moco-v3) and give it by --weights FILE."
         )
     # The same architecture and the same preprocessing as MAE's; none of its weights.
     net = timm.create_model(f"{target}_patch16_224.mae", pretrained=False)
-    load_weights(net, _backbone(read_weights(weights)), str(weights))
+    if weights is not None:
+        load_weights(net, _backbone(read_weights(weights)), str(weights))
     return wrap(net, name)
 
 

@@ -22,13 +22,14 @@ _REMEDY = "Give them by hand: --weights FILE, or a folder with open_clip_config.
 _LOCAL, _HUB = "local-dir:", "hf-hub:"
 
 
-def load(target: str, *, name: str, weights: Path | None = None) -> DualEncoder:
+def load(target: str, *, name: str, weights: Path | None = None, pretrained: bool = True) -> DualEncoder:
     """Builds an open_clip model with its pretrained weights, or with those of a file.
 
     Args:
         target: NAME/PRETRAINED, local-dir:PATH or hf-hub:REPOSITORY.
         name: What the user typed.
         weights: A file to take the weights from instead.
+        pretrained: Whether weights are looked for where no file is given.
 
     Raises:
         ModelError: The weights cannot be had or do not fit.
@@ -38,9 +39,9 @@ def load(target: str, *, name: str, weights: Path | None = None) -> DualEncoder:
 
     source, options = _source(target)
     what = f"the weights of {name!r} (open_clip model {target!r})"
-    offline = target.startswith(_LOCAL) or weights is not None
+    offline = target.startswith(_LOCAL) or weights is not None or not pretrained
     with (building if offline else hugging_face)(what, _REMEDY):
-        if weights is None:
+        if weights is None and pretrained:
             net = open_clip.create_model(source, require_pretrained=True, precision="fp32", **options)
         else:
             # The tag still decides on the activation and the preprocessing.

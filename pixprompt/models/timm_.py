@@ -20,13 +20,14 @@ __all__ = ["load", "wrap"]
 _ASPECTS = {"center": "crop", "squash": "squash", "border": "letterbox"}
 
 
-def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
+def load(target: str, *, name: str, weights: Path | None = None, pretrained: bool = True) -> TorchModel:
     """Builds a timm model with its pretrained weights, or with those of a file.
 
     Args:
         target: A name that timm knows, with or without a pretrained tag.
         name: What the user typed.
         weights: A file to take the weights from; a head with another number of outputs is followed.
+        pretrained: Whether weights are looked for where no file is given.
 
     Raises:
         ModelError: The weights cannot be had or do not fit.
@@ -40,6 +41,9 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
         raise UnknownName(f"timm has no model {target!r}.{suggest(architecture, known)} It knows {len(known)}.")
     remedy = "Give the weights by hand: --weights FILE."
     what = f"the weights of {name!r} (timm model {target!r})"
+    if weights is None and not pretrained:
+        with building(what, "Check the name."):
+            return wrap(timm.create_model(target, pretrained=False), name)
     if weights is None:
         with hugging_face(what, remedy):
             return wrap(timm.create_model(target, pretrained=True), name)

@@ -25,24 +25,30 @@ _AS_PRETRAINED: dict[str, dict[str, bool]] = {
 }
 
 
-def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
+def load(target: str, *, name: str, weights: Path | None = None, pretrained: bool = True) -> TorchModel:
     """Builds a torchvision classifier with its pretrained weights, or with those of a file.
 
     Args:
         target: A name that torchvision knows, `/` and a name of its weights if not the default ones.
         name: What the user typed.
         weights: A file to take the weights from; a head with another number of outputs is followed.
+        pretrained: Whether weights are looked for where no file is given.
 
     Raises:
         ModelError: The weights cannot be had or do not fit.
         UnknownName: torchvision has no such classifier or no such weights.
     """
+    from torchvision.models import get_model
+
     architecture, _, tag = target.partition("/")
     entry = _entry(architecture, tag)
-    if weights is None:
+    if weights is not None:
+        net = _net_for(architecture, read_weights(weights), str(weights), name)
+    elif pretrained:
         net = _pretrained(architecture, entry, name)
     else:
-        net = _net_for(architecture, read_weights(weights), str(weights), name)
+        with building(f"{name!r}", "Check the name."):
+            net = get_model(architecture, weights=None, **_AS_PRETRAINED.get(architecture, {}))
     setting, labels = entry.transforms(), tuple(entry.meta["categories"])
     num_outputs = _head(net)[1]
     (crop,), (resize,) = setting.crop_size, setting.resize_size

@@ -122,7 +122,7 @@ def _plan(config: TrainConfig) -> dict[str, Any]:
         if missing is None:
             raise
     else:
-        return plan(build(config))
+        return plan(build(config, pretrained=False))
     from ...engine.run_inputs import open_inputs, outline
 
     inputs = open_inputs(config)  # a local model ends here, for want of the same package
