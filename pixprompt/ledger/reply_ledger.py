@@ -96,7 +96,7 @@ class ReplyLedger(Ledger):
         """
         self._reserve_room(num_images)
         sent = {"digests": b"".join(digests) or None, "endpoint": self.endpoint, "retry_of": retry_of}
-        with self._file.transaction():
+        with self._file.reported():  # one statement is a transaction of its own
             self._begin(request, num_images, **sent)
 
     def withdraw(self, planned: range) -> None:

@@ -19,6 +19,7 @@ from ...outputs import output_from_json
 from ...tensor_file import load_state, save_state
 from ...version import __version__
 from ..config.train_config import TrainConfig
+from ..trust import check_trusted
 
 __all__ = ["FILE", "Student"]
 
@@ -96,6 +97,7 @@ class Student:
             raise PromptError(f"{path} has schema {values.get('schema')}; this version reads schema {_SCHEMA}.")
         if values.get("model") != name or values.get("weights_sha256") != (file_sha256(weights) if weights else ""):
             raise PromptError(f"{path} was learned on {values.get('model')} with other weights than the run names.")
+        check_trusted({"student": name}, path)
         net = LocalFeatures(load_model(name, weights=weights, device=device))
         try:
             threshold = values["threshold"]
