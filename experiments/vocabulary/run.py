@@ -1,0 +1,81 @@
+"""Test accuracy of a zero-shot endpoint that is asked about the classes alone, or about common nouns as well.
+
+Both runs ask the same number of queries; `pixprompt evaluate` then scores them on all test images.
+
+python experiments/vocabulary/run.py ASSETS
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]
+from sweep import machine
+
+from pixprompt.cli import main as pixprompt
+
+QUERIES = 1000
+
+
+def called(*words: str) -> dict[str, Any]:
+    """Runs a command of pixprompt and returns its JSON."""
+    told = io.StringIO()
+    with contextlib.redirect_stdout(told):
+        code = pixprompt([*words, "--json"])
+    if code:
+        raise SystemExit(code)
+    found: dict[str, Any] = json.loads(told.getvalue())
+    return found
+
+
+def rows() -> Iterator[dict[str, Any]]:
+    """Every run."""
+    for seed in range(3):
+        for data in ("digits", "flowers5"):
+            for vocabulary in ("none", "auto"):
+                for method in ("none", "pixel"):
+                    yield {"data": data, "vocabulary": vocabulary, "method": method, "seed": seed}
+
+
+def run(row: dict[str, Any], assets: Path, out: Path) -> dict[str, Any]:
+    """Learns and scores."""
+    data = row["data"] if row["data"] == "digits" else f"folder:{assets / 'data' / row['data']}"
+    model = ("--model", "python:zero_shot:classify")
+    options = [f"--{name}={row[name]}" for name in ("vocabulary", "method", "seed")]
+    learned = called(
+        "train", *model, "--data", data, *options, "--budget", str(QUERIES), "--test-images=0", "--workers=0",
+        "--out", str(out),
+    )  # fmt: skip
+    scored = called("evaluate", str(out), *model, "--data", data, "--workers=0")
+    return {**row, "machine": machine(), "learned": learned, "scored": scored}
+
+
+def main() -> None:
+    """Runs what is missing."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("assets", type=Path)
+    given = parser.parse_args()
+    os.environ["PIXPROMPT_ASSETS"] = str(given.assets.resolve())
+    results = HERE / "results.jsonl"
+    known = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+    for row in rows():
+        if not any(all(line[key] == value for key, value in row.items()) for line in known):
+            with tempfile.TemporaryDirectory() as folder:
+                line = run(row, given.assets.resolve(), Path(folder) / "run")
+            with results.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(row, line["scored"]["accuracy"]["prompt_png"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
