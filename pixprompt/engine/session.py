@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..canvas import Canvas
-from ..core import DataError, ImageError
+from ..core import ImageError
 from ..data import CanvasSet, ImageSet
 from ..ledger import Querier
 from ..prompt import Page
@@ -117,12 +117,6 @@ class Session(Generic[Q]):
             return self.outputs(prompt(images) if prompt else images, replicates=replicates)
 
         canvases = self.canvases(split, canvas)
-        if canvases.skipped and self.parts.mode not in ("gradients", "grid search"):
-            name, reason = canvases.skipped[0]
-            raise DataError(
-                f"{len(canvases.skipped)} images of {split} cannot be read, the first one is {name} ({reason}). A "
-                "run by answers plans its queries by the images that there are: remove those, then start again."
-            )
         answered = query_canvases(
             outputs or query,
             canvases,

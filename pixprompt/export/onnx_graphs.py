@@ -66,9 +66,8 @@ def _scores(graph: _Graph, table: OutputTable) -> str:
     if table.answer is AnswerKind.PROBABILITIES:
         return graph.add("Log", [graph.add("Max", ["outputs", graph.number(table.floor)])])
     if table.answer is AnswerKind.LABEL:
-        rest = DOUBT / max(table.num_outputs - 1, 1)
-        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT - rest)])
-        return graph.add("Log", [graph.add("Add", [weighed, graph.number(rest)])])
+        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT)])
+        return graph.add("Log", [graph.add("Add", [weighed, graph.number(DOUBT / table.num_outputs)])])
     rows = graph.add("Reshape", ["outputs", graph.constant(np.array([-1, table.num_outputs]))])
     across = graph.constant(np.array([1]))
     named = graph.add("Greater", [rows, graph.number(0)])

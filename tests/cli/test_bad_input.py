@@ -150,18 +150,6 @@ def test_unreadable_images_are_named_on_stderr_and_the_run_goes_on(toy: Toy) -> 
     assert "Traceback" not in stderr
 
 
-@pytest.mark.parametrize("options", [["--views", "none", "--size", "4"], ["--views", "2"]])
-def test_unreadable_images_are_named_before_a_run_by_answers_pays(
-    toy: Toy, options: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_broken(toy.folder / "images/train/red")
-    command = ["train", "--model", toy.model(), "--data", toy.data, "--budget", "600", "--out", "run", *options]
-    assert main(command) == 1
-    message = capsys.readouterr().err
-    assert "4 images of train cannot be read, the first one is " in message
-    assert "bomb.png" in message
-
-
 def test_a_split_without_a_readable_image_is_an_error(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     for path in toy.images("val"):
         path.write_bytes(b"")

@@ -25,7 +25,7 @@ from ..fit.cross_fit import Choice, CrossFit, choose, stratified_order
 from ..fit.first_answers import FirstAnswers, NoiseCheck
 from ..fit.zeroth_order import Candidate
 from ..opening import Calls, identity_of, journal_of, open_ledger
-from ..parts import Parts
+from ..parts import Parts, canvases_of
 from ..report import Reporter
 from ..run_folder import RunFolder, identity
 from ..session import Session
@@ -169,8 +169,26 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         except BaseException:
             ledger.close()
             raise
-        querier.announce(self.allocation.total, reporter.note, rate=config.endpoint.rate)
-        return Session(replace(parts, data=self._tested(data)), folder, reporter, querier)
+        try:
+            querier.announce(self.allocation.total, reporter.note, rate=config.endpoint.rate)
+            return Session(replace(parts, data=self._readable(self._tested(data), reporter)), folder, reporter, querier)
+        except BaseException:
+            querier.close()
+            raise
+
+    def _readable(self, data: Data, reporter: Reporter) -> Data:
+        """Returns the data without the images that cannot be read, before any query; a warning names them."""
+        splits = {}
+        for name in ("train", "val", "test"):
+            images = getattr(data, name)
+            if len(images):
+                workers = self.parts.config.data.workers
+                made = canvases_of(images, self.parts.plain, workers, reporter, f"read {name}")
+                skipped = {each for each, _ in made.skipped}
+                if skipped:
+                    kept = [index for index, each in enumerate(images.names) if each not in skipped]
+                    splits[name] = images.subset(kept)
+        return replace(data, **splits)
 
     def _tested(self, data: Data) -> Data:
         """Returns the data with the test images that the budget pays for, evenly over the classes."""

@@ -83,7 +83,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
         choices, choice_notes = self._choices(session, first)
         kind, choice = next(iter(choices.items()))
         session.reporter.stage("validate", plan.val)
-        labels = torch.from_numpy(self.parts.data.val.labels.copy())
+        labels = torch.from_numpy(session.parts.data.val.labels.copy())
         positions = stratified_order(labels, self.parts.config.seed, "val")[: plan.val]
         val = session.query("val", plain, positions, partly=True)
         # The plainest transform that makes sense for the model reads the first rung.

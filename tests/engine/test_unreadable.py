@@ -1,0 +1,44 @@
+"""Images that cannot be read: a run by answers leaves them out before it pays, and learns from the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pixprompt.core import DataError
+from pixprompt.data import load_data
+from pixprompt.engine import TrainConfig, train
+from pixprompt.models import as_model
+
+from ..cli.toy import write_toy
+from .test_views_run import through_a_white_frame
+from .toy import Closed
+
+
+@pytest.mark.parametrize("options", [{"views": "auto"}, {"method": "none", "size": 4}], ids=["views", "head alone"])
+def test_a_run_by_answers_leaves_them_out(options, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    toy = write_toy(tmp_path)
+    root = Path(toy.data.removeprefix("folder:"))
+    broken = [next((root / split / "red").glob("*.png")) for split in ("train", "val", "test")]
+    for path in broken:
+        path.write_bytes(b"no image")
+    model = Closed(as_model(through_a_white_frame, image_size=(16, 16), name="framed"))
+    config = TrainConfig(model="framed", data=toy.data, budget=300, test_images=18, output="ridge", **options)
+    result = train(config, out=tmp_path / "run", model=model, data=load_data(toy.data, seed=0))
+    assert model.images == result.queries["images"] <= 300
+    assert result.counts["train"] <= len(list((root / "train").rglob("*.png"))) - 1
+    assert result.counts["test"] == 17
+    for path in broken:
+        assert path.name in caplog.text
+
+
+def test_without_any_image_that_can_be_read_nothing_is_asked(tmp_path: Path) -> None:
+    toy = write_toy(tmp_path)
+    for path in (Path(toy.data.removeprefix("folder:")) / "train").rglob("*.png"):
+        path.write_bytes(b"")
+    model = Closed(as_model(through_a_white_frame, image_size=(16, 16), name="framed"))
+    config = TrainConfig(model="framed", data=toy.data, budget=150, views="auto")
+    with pytest.raises(DataError, match="none of the 24 images can be read"):
+        train(config, out=tmp_path / "run", model=model, data=load_data(toy.data, seed=0))
+    assert model.images == 0
