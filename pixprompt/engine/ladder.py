@@ -12,17 +12,15 @@ from torch import Tensor
 
 from ..adapters import ADAPTER_FILE
 from ..core import OutputTransform
-from ..data import CanvasSet
 from ..ledger import Querier
 from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
-from ..views import is_plain
 from .answers import Answered, batches, score, to_images
 from .baseline import Baseline
 from .budget.counts import query_counts
 from .learners.learned import Learned, Solution
-from .result import RUNGS, Result, Score, peak_memory_mb
-from .saved.pictures import PreviewSplit, draw_run
+from .result import RUNGS, Result, Score, none_kept, peak_memory_mb
+from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
 from .vocabulary import describe_labels
@@ -208,40 +206,31 @@ def _draw(
     scored: SavedSolution,
 ) -> None:
     """Draws the curves, and before and after, on the images that were answered both times."""
-    parts, solution, both = session.parts, learned.solution, None
-    page = None if scored.prompt is None else _first_changed_page(scored.prompt)
-    if len(plain.labels) == len(scored.test.labels):
-        both = plain.mask & scored.test.mask
-    before = after = None
-    if both is not None and bool(both.any()):
-        canvas = parts.plain if ladder.best == "none" or solution is None else solution.canvas
-        canvas = page.canvas if page is not None else canvas
-        before = PreviewSplit(_only(session.canvases("test", parts.plain), both), plain.only(both), baseline.output)
-        after = PreviewSplit(_only(session.canvases("test", canvas), both), scored.test.only(both), scored.output)
-    names = ("without prompt", "with prompt")
+    parts, states, images = session.parts, None, []
+    both = plain.mask & scored.test.mask if len(plain.labels) == len(scored.test.labels) else torch.zeros(0)
+    if bool(both.any()):
+        places = both.nonzero().flatten().numpy()
+        chosen = np.unique(np.linspace(0, len(places) - 1, NUM_IMAGES).astype(int))
+        states = PreviewState(plain.only(both), baseline.output), PreviewState(scored.test.only(both), scored.output)
+        canvases = session.canvases("test", parts.plain)
+        before = np.asarray(canvases.pixels[places[chosen]])
+        pages = () if scored.prompt is None else scored.prompt.pages
+        names = [canvases.names[place] for place in places[chosen]]
+        images = [before, *(session.page_pixels("test", page, names) for page in pages)]
+    titles = ("without prompt", "with prompt")
     if scored.prompt is None:
-        names = (f"without, {baseline.output.kind}", parts.config.method.name)
+        titles = (f"without, {baseline.output.kind}", parts.config.method.name)
     draw_run(
         session.folder.path,
         parts.data.classes,
         learned.history,
         metrics_of(ladder.rungs),
-        page,
-        names,
-        before,
-        after,
+        scored.prompt,
+        titles,
+        states,
+        images,
+        none_kept(learned.searched),
     )
-
-
-def _first_changed_page(prompt: Prompt | Committee) -> Prompt:
-    """Returns the first page that changes something."""
-    return next((page for page in prompt.pages if not is_plain(page)), prompt.pages[0])
-
-
-def _only(canvases: CanvasSet, mask: Tensor) -> CanvasSet:
-    if len(mask) == len(canvases.labels) and bool(mask.all()):
-        return canvases
-    return replace(canvases, pixels=np.asarray(canvases.pixels)[: len(mask)][mask.numpy()])
 
 
 def make_result(
@@ -281,6 +270,7 @@ def make_result(
         seconds=time.perf_counter() - began + learned.earlier_seconds,
         peak_memory_mb=peak_memory_mb(parts.device),
         notes=[*describe_labels(parts.model, parts.words), *learned.notes, *ladder.notes, *querier.notes],
+        searched=learned.searched,
         student=student,
         **learned.facts,
     )

@@ -15,7 +15,7 @@ from ..files import read_json
 from ..intervals import wilson
 from ..version import __version__
 
-__all__ = ["RUNGS", "Result", "Score", "peak_memory_mb", "read_result", "wilson"]
+__all__ = ["RUNGS", "Result", "Score", "none_kept", "peak_memory_mb", "read_result", "wilson"]
 
 RUNGS = ("no_prompt", "output_only", "prompt_float", "prompt_png")
 
@@ -49,6 +49,7 @@ class Result:
         adapter: Of a white-box method: parameters tuned, stored and of the backbone, and the first over the last.
         search: Of `--search`: trials, choice and seeds.
         views: Of a race of views: those that were chosen, the evidence for them, and the rungs of the race.
+        searched: Whether a prompt or an adapter was looked for at all.
         student: Of `--student`: what the local model learned from, what it reaches alone and in front of the paid one.
     """
 
@@ -70,7 +71,13 @@ class Result:
     adapter: dict[str, Any] | None = None
     search: dict[str, Any] | None = None
     views: dict[str, Any] | None = None
+    searched: bool = True
     student: dict[str, Any] | None = None
+
+    @property
+    def none_kept(self) -> str | None:
+        """Says that no prompt was kept, and whether none was looked for or none won; None where one was kept."""
+        return none_kept(self.searched) if self.best == "none" else None
 
     def _repr_html_(self) -> str:
         """Returns the ladder as the table that a notebook shows."""
@@ -88,6 +95,11 @@ class Result:
         """Returns the JSON object."""
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))  # tuples become lists, as a reader gets them
         return {"schema": 1, "pixprompt_version": __version__, **values}
+
+
+def none_kept(searched: bool) -> str:
+    """Says that no prompt was kept, and why."""
+    return f"no prompt kept: none {'won' if searched else 'looked for'}"
 
 
 def _format(share: float | None) -> str:

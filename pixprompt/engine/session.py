@@ -157,6 +157,12 @@ class Session(Generic[Q]):
                 views.append(torch.cat(rows) if rows else torch.zeros(0, self.parts.spec.num_outputs))
         return Answered(torch.cat(views, dim=1), torch.from_numpy(images.labels[chosen.numpy()].copy()))
 
+    def page_pixels(self, split: str, page: Page, names: Sequence[str]) -> Pixels:
+        """Returns the prompted canvases (n, H, W, 3) of images of a split that can be read, by their names."""
+        images = self._images(split)
+        places = {name: index for index, name in enumerate(images.names)}
+        return page.overlay(np.stack([page.canvas.make(images.open(places[name])) for name in names]))
+
     def _page_outputs(
         self, images: ImageSet, page: Page, chosen: list[int], replicates: Sequence[int] | None, pool: Executor
     ) -> Tensor:

@@ -22,7 +22,8 @@ from .style import BLUE, GRAY, ORANGE, Pixels, bare, plain_text, short
 __all__ = ["Preview", "preview_figure"]
 
 _WIDTH = 13.6
-_NONE_KEPT = "No prompt kept: none validated better than the model without one."
+_ROW = 2.1
+"""Height of the images under one page."""
 
 
 @dataclass(frozen=True)
@@ -30,67 +31,91 @@ class Preview:
     """What the preview shows.
 
     Attributes:
-        prompt: As re-read from its file; None where the method changes no image.
+        prompts: The pages as re-read from their file; none where the method changes no image.
         classes: K names.
         before: (n, H, W, 3) uint8, a few test canvases without prompt.
-        after: (n, H, W, 3) uint8, the same with it; None where the method changes no image.
+        after: The same under each page.
         shown: (n,) positions of those images in the test split.
         labels: (N,) of the whole test split.
         guesses_before: (N,) predicted without prompt.
         guesses_after: (N,) predicted with it.
         names: What the two states are called.
+        none_kept: What stands above where no prompt was kept.
     """
 
-    prompt: Prompt | None
+    prompts: Sequence[Prompt]
     classes: Sequence[str]
     before: Pixels
-    after: Pixels | None
+    after: Sequence[Pixels]
     shown: npt.NDArray[Any]
     labels: Labels
     guesses_before: Labels
     guesses_after: Labels
     names: tuple[str, str] = ("without prompt", "with prompt")
+    none_kept: str = "no prompt kept"
 
     @property
-    def prompt_kept(self) -> bool:
-        """Whether there is a prompt to be seen."""
-        return self.prompt is not None and not self.prompt.is_empty
+    def is_empty(self) -> bool:
+        """Whether no prompt was kept: its pages, if there are any, change nothing."""
+        return len(self.prompts) > 0 and all(prompt.is_empty for prompt in self.prompts)
 
     @property
     def guesses(self) -> dict[str, Labels]:
         """What was predicted in each state; one state where no prompt was kept."""
-        if self.prompt is not None and self.prompt.is_empty:
+        if self.is_empty:
             return {self.names[0]: self.guesses_before}
         return dict(zip(self.names, (self.guesses_before, self.guesses_after), strict=True))
 
 
 @plain_text
 def preview_figure(preview: Preview) -> Figure:
-    """Draws the prompt, a few images before and after, and the test split class by class."""
-    pictured = preview.prompt_kept
-    top_height = 4.2 if pictured else 3.2
+    """Draws each page of the prompt, a few images before and under each, and the test split class by class."""
+    pictured = bool(preview.prompts) and not preview.is_empty
+    rows = len(preview.prompts) + 1
+    top_height = _ROW * rows if pictured else 3.2
     figure = Figure(figsize=(_WIDTH, top_height + 4.7), layout="constrained")
     top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(top_height, 4.7))[:, 0]
-    if pictured and preview.prompt is not None and preview.after is not None:
+    if pictured:
         left, right = top.subfigures(1, 2, squeeze=False, width_ratios=(1, 2.6))[0]
-        _draw_prompt(left, preview.prompt)
-        _draw_images(right, preview, {preview.names[0]: preview.before, preview.names[1]: preview.after})
+        for part, prompt in zip(
+            left.subfigures(len(preview.prompts), 1, squeeze=False)[:, 0], preview.prompts, strict=True
+        ):
+            _draw_prompt(part, prompt, scaled=len(preview.prompts) == 1)
+        _draw_images(right, preview, _states(preview))
     else:
-        _draw_images(top, preview, {"": preview.before})
-        if preview.prompt is not None:
-            top.suptitle(_NONE_KEPT, fontsize=11, color=ORANGE)
+        _draw_images(top, preview, [("", preview.before, list(preview.guesses))])
+        if preview.prompts:
+            top.suptitle(preview.none_kept[:1].upper() + preview.none_kept[1:] + ".", fontsize=11, color=ORANGE)
     _draw_classes(bottom, preview)
     return figure
 
 
-def _draw_prompt(figure: SubFigure, prompt: Prompt) -> None:
+_State = tuple[str, Pixels, list[str]]
+"""What a row of images is called, the images, and whose predictions stand below them."""
+
+
+def _states(preview: Preview) -> list[_State]:
+    """Returns the images without a prompt and under each page; the last row says what all pages together predict."""
+    before, after = preview.names
+    names = [after] if len(preview.after) == 1 else [f"view {number}" for number in range(1, len(preview.after) + 1)]
+    last = len(preview.after) - 1
+    rows = [
+        (name, images, [after] if row == last else [])
+        for row, (name, images) in enumerate(zip(names, preview.after, strict=True))
+    ]
+    return [(before, preview.before, [before]), *rows]
+
+
+def _draw_prompt(figure: SubFigure, prompt: Prompt, *, scaled: bool) -> None:
     """Draws the prompt with stretched colours, and the scale of the stretch."""
     pixels, factor = amplified(prompt)
-    end, meaning = color_key(prompt, factor)
     axes = figure.subplots()
     axes.imshow(pixels)
     stretch = f", colours stretched {factor:.1f} times" if factor > 1 else ""
     bare(axes, f"prompt ({prompt.template['name']}, {prompt.blend}){stretch}")
+    if not scaled:
+        return
+    end, meaning = color_key(prompt, factor)
     scale = ScalarMappable(Normalize(-end, end), "gray")
     bar = figure.colorbar(scale, ax=axes, orientation="horizontal", shrink=0.8, aspect=30, pad=0.02)
     bar.set_ticks([-end, 0, end], labels=[f"{-end:.0f}", "0", f"{end:+.0f}"])
@@ -98,15 +123,15 @@ def _draw_prompt(figure: SubFigure, prompt: Prompt) -> None:
     bar.ax.tick_params(labelsize=8)
 
 
-def _draw_images(figure: SubFigure, preview: Preview, states: dict[str, Pixels]) -> None:
-    """Draws a row of images for each state, or one row with the predictions of all states where no pixel changes."""
+def _draw_images(figure: SubFigure, preview: Preview, states: Sequence[_State]) -> None:
+    """Draws a row of images for each state."""
     panels = figure.subplots(len(states), len(preview.shown), squeeze=False)
-    for row, (name, images) in enumerate(states.items()):
+    for row, (name, images, predicted) in enumerate(states):
         for axes, image, index in zip(panels[row], images, preview.shown, strict=True):
             axes.imshow(image)
             bare(axes, f"is {short(preview.classes[preview.labels[index]])}" if row == 0 else "")
             axes.spines[:].set_color(GRAY)
-            _name_guesses(axes, preview, index, [name] if name else list(preview.guesses))
+            _name_guesses(axes, preview, index, predicted)
         if name:
             panels[row][0].set_ylabel(name, fontsize=9)
 

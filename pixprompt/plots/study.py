@@ -12,8 +12,6 @@ from .style import BLUE, GRAY, INK, ORANGE, clean, legend_above, plain_text, sho
 
 __all__ = ["Point", "study_figure"]
 
-_NONE_KEPT = "no prompt kept"
-
 
 @dataclass(frozen=True)
 class Point:
@@ -27,7 +25,7 @@ class Point:
         best_output: Without a prompt, with the best output transform; None where it was not scored.
         size: Of the template, in pixels.
         parameters: Of the prompt.
-        prompt_kept: Whether the run kept a prompt.
+        none_kept: Why the run kept no prompt; None where it kept one.
     """
 
     name: str
@@ -37,7 +35,7 @@ class Point:
     best_output: float | None = None
     size: int = 0
     parameters: int = 0
-    prompt_kept: bool = True
+    none_kept: str | None = None
 
 
 @plain_text
@@ -107,6 +105,6 @@ def _before_and_after(axes: Axes, points: Sequence[Point], varied: str) -> None:
 def _mark(axes: Axes, place: tuple[float, float], point: Point, label: str | None) -> None:
     """Draws the dot of a run, hollow where no prompt was kept."""
     axes.plot([], [], "o", color=BLUE, label=label)
-    axes.plot(*place, "o", color=BLUE, mfc=BLUE if point.prompt_kept else "white")
-    if not point.prompt_kept:
-        axes.annotate(_NONE_KEPT, place, (6, -10), textcoords="offset points", fontsize=7, color=GRAY)
+    axes.plot(*place, "o", color=BLUE, mfc=BLUE if point.none_kept is None else "white")
+    if point.none_kept is not None:
+        axes.annotate(point.none_kept, place, (6, -10), textcoords="offset points", fontsize=7, color=GRAY)

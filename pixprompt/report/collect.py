@@ -21,10 +21,12 @@ def collect_evidence(run: RunFiles, options: ReportOptions, reporter: Reporter) 
     """Collects what the files of a run do not hold; what cannot be had is named with its reason."""
     if run.white_box:
         return Evidence(skipped={"model": _WHITE_BOX})
-    if run.prompt is None:
+    if run.committee is None:
         return Evidence(skipped=dict.fromkeys(("images", "model"), f"prompt.png: {run.missing['prompt.png']}"))
     reason = "no model was queried (--no-model)."
-    if options.use_model:
+    if len(run.pages) > 1:
+        reason = f"a prediction takes up to {len(run.pages)} queries, one under each page; the ladder has the scores."
+    elif options.use_model:
         if find_spec("torch") is not None:
             from .query_model import query_model
 

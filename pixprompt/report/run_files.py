@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 from ..adapters import METHODS
 from ..core import ConfigError, PixpromptError
 from ..engine.config.train_config import GROUPS
-from ..engine.result import Result, read_result
+from ..engine.result import Result, none_kept, read_result
 from ..files import read_json
-from ..prompt import Prompt, load
+from ..prompt import Committee, Prompt, load_committee
 from ..settings import Settings
 
 __all__ = ["RunFiles", "read_runs"]
@@ -37,11 +37,16 @@ class RunFiles:
     result: Result | None
     config: dict[str, Any] | None
     history: list[dict[str, Any]]
-    prompt: Prompt | None
+    committee: Committee | None
     preview: bytes | None
     diagnosis: dict[str, Any] | None
     has_ledger: bool
     missing: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def pages(self) -> tuple[Prompt, ...]:
+        """Its prompts; none where there is no file."""
+        return () if self.committee is None else self.committee.pages
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -57,7 +62,12 @@ class RunFiles:
     @property
     def prompt_kept(self) -> bool:
         """Whether the run kept a prompt."""
-        return self.prompt is not None and not self.prompt.is_empty
+        return self.committee is not None and not self.committee.is_empty
+
+    @property
+    def none_kept(self) -> str:
+        """Says that no prompt was kept, and whether none was looked for or none won."""
+        return none_kept(True if self.result is None else self.result.searched)
 
     @property
     def title(self) -> str:
@@ -71,7 +81,7 @@ class RunFiles:
         """Class names of the result, or else of the prompt."""
         if self.result is not None:
             return self.result.classes
-        return tuple(map(str, self.prompt.output.get("classes", ()))) if self.prompt else ()
+        return tuple(map(str, self.committee.output.get("classes", ()))) if self.committee else ()
 
     @property
     def price(self) -> float | None:
@@ -125,7 +135,7 @@ def _read(folder: Path, name: str) -> RunFiles:
             return None
 
     result, config = read("result.json", read_result), read("config.json", _options)
-    history, prompt = read("history.jsonl", lambda path: _lines(path, missing)), read("prompt.png", load)
+    history, prompt = read("history.jsonl", lambda path: _lines(path, missing)), read("prompt.png", load_committee)
     preview = read("preview.png", _png)
     if {"result.json", "config.json", "history.jsonl", "prompt.png"} <= {
         file for file, why in missing.items() if why == "not there"

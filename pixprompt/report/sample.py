@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,8 @@ class Sample:
 
     Attributes:
         before: (n, H, W, 3) canvases without prompt.
-        after: (n, H, W, 3) with it.
+        after: (n, H, W, 3) with it; of a committee, under its first page.
+        further: The same under its further pages.
         labels: (n,) true classes.
         names: (n,) of the images.
         total: Images in the split.
@@ -42,6 +43,7 @@ class Sample:
     classes: tuple[str, ...]
     train_labels: Labels
     exact: bool
+    further: tuple[Pixels, ...] = ()
 
 
 def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Reporter) -> Sample:
@@ -57,16 +59,16 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         ConfigError: There is no configuration, or no prompt.
         DataError: The images cannot be found or read.
     """
-    if run.config is None or run.prompt is None:
+    if run.config is None or not run.pages:
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
-    config, prompt = run_config(run.folder), run.prompt
+    config, prompt = run_config(run.folder), run.pages[0]
     data = load_data(config.data.name, seed=config.seed, **config.data.subset)
     places = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
     images = data.test.subset(places)
     plain, exact = prompt.canvas, True
-    if prompt.canvas.fit != "resize":
-        exact = spec is not None
-        plain = replace(prompt.canvas, fit="resize", frame=0, crop_pct=config.data.crop or 1.0)
+    if prompt.canvas.fit != "resize" or not prompt.canvas.is_basic:
+        exact, own = spec is not None, prompt.canvas
+        plain = Canvas(own.size, resample=own.resample, aspect=own.aspect, crop_pct=config.data.crop or 1.0)
         if spec is not None:
             plain = Canvas.for_model(spec, crop_pct=config.data.crop, aspect=config.data.aspect)
     under = _canvases(images, prompt.canvas, config.data.workers, reporter)
@@ -80,6 +82,10 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         classes=data.classes,
         train_labels=np.array(data.train.labels),
         exact=exact,
+        further=tuple(
+            page.overlay(np.asarray(_canvases(images, page.canvas, config.data.workers, reporter).pixels[:]))
+            for page in run.pages[1:]
+        ),
     )
 
 

@@ -20,6 +20,7 @@ from ..core import ConfigError, Model
 from ..data import Data
 from ..engine.config.train_config import TrainConfig
 from ..engine.report import Reporter, Silent
+from ..engine.result import none_kept
 from ..engine.run import train
 from ..files import make_folder, write_bytes
 from ..plots import save_png
@@ -129,7 +130,7 @@ def _point(line: Line) -> Point:
         best_output=_test(line, "output_only"),
         size=line["settings"].get("size") or 0,
         parameters=result["parameters"],
-        prompt_kept=result["best"] != "none",
+        none_kept=None if result["best"] != "none" else none_kept(result["searched"]),
     )
 
 

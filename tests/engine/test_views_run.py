@@ -186,7 +186,7 @@ def test_the_ladder_says_the_price_and_what_was_not_kept(budget, kept, config, f
     result = train(config.with_values(budget=budget, test_images=1), out=tmp_path / "run", model=framed, data=data)
     lines = format_ladder(result).splitlines()
     rows = {line[:34].strip(): line for line in lines[1:5]}
-    assert ("no prompt kept" in rows) == (not kept)
+    assert ("no prompt kept: none looked for" in rows) == (not kept)
     if kept:
         assert f" {result.queries['per_prediction']} " in rows["prompt re-read from PNG"]
         assert " 1 " in rows["no prompt"]

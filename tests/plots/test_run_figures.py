@@ -29,10 +29,10 @@ def preview(classes: list[str], shown: int = 6, blend: str = "over") -> Preview:
     prompt = make_prompt(blend=blend)
     labels = np.arange(40) % len(classes)
     return Preview(
-        prompt=prompt,
+        prompts=(prompt,),
         classes=classes,
         before=before,
-        after=prompt.overlay(before),
+        after=(prompt.overlay(before),),
         shown=np.arange(shown),
         labels=labels,
         guesses_before=np.zeros(40, np.int64),
@@ -79,15 +79,30 @@ def test_the_preview_shows_prompt_images_and_confusion(blend: str) -> None:
     assert np.array_equal(make_prompt(blend=blend).overlay(np.stack(shown[1:7])), np.stack(shown[7:13]))
 
 
+def test_the_preview_shows_every_page_of_a_committee(tmp_path: Path) -> None:
+    single = preview(["a", "b", "c"])
+    pages = (single.prompts[0], make_prompt(blend="add"), make_prompt(blend="over"))
+    figure = preview_figure(replace(single, prompts=pages, after=tuple(page.overlay(single.before) for page in pages)))
+    shown = images_of(figure)
+    assert len(shown) == 3 + 4 * 6 + 2  # the pages, images without and under each, confusions
+    assert np.array_equal(pages[1].overlay(np.stack(shown[3:9])), np.stack(shown[15:21]))
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel().startswith("view")] == [
+        "view 1",
+        "view 2",
+        "view 3",
+    ]
+    assert is_drawn(figure, tmp_path)
+
+
 def images_of(figure: Figure) -> list[np.ndarray]:
     return [np.asarray(axes.images[0].get_array()) for axes in figure.axes if axes.images]
 
 
 def test_a_prompt_that_was_not_kept_is_not_shown() -> None:
     empty = replace(make_prompt(), template={"name": "none", "params": {}})
-    figure = preview_figure(replace(preview(["a", "b"]), prompt=empty))
+    figure = preview_figure(replace(preview(["a", "b"]), prompts=(empty,), none_kept="no prompt kept: none won"))
     assert len(images_of(figure)) == 6 + 1  # each image once, one confusion
-    assert any("No prompt kept" in text for text in texts_of(figure))
+    assert any("No prompt kept: none won." in text for text in texts_of(figure))
     assert not any("No prompt kept" in text for text in texts_of(preview_figure(preview(["a", "b"]))))
 
 
@@ -97,7 +112,7 @@ def texts_of(figure: Figure) -> list[str]:
 
 
 def test_a_method_without_a_picture_shows_images_with_both_predictions() -> None:
-    unprompted = replace(preview(["a", "b"]), prompt=None, after=None, names=("without, text", "vpt-deep"))
+    unprompted = replace(preview(["a", "b"]), prompts=(), after=(), names=("without, text", "vpt-deep"))
     figure = preview_figure(unprompted)
     assert len(images_of(figure)) == 6 + 2
     assert [text.get_text() for text in figure.axes[0].texts] == ["without, text: ✓ a", "vpt-deep: ✓ a"]

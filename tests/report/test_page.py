@@ -126,7 +126,8 @@ def test_the_numbers_are_those_of_the_result(toy_run: Toy, whole: tuple[str, Nod
     for row, rung in zip(rows, ("no_prompt", "output_only", "prompt_float", "prompt_png"), strict=True):
         score = result["accuracy"][rung]
         low, high = score["ci95"]
-        assert row[1:] == [f"{score['val']:.1%}", f"{score['test']:.1%}", f"{low:.1%} – {high:.1%}", score["output"]]
+        shown = [f"{score['val']:.1%}", f"{score['test']:.1%}", f"{low:.1%} – {high:.1%}", "1", score["output"]]
+        assert row[1:] == shown
     cards = " ".join(node.words for node in root.all("div") if node.attributes.get("class") == "card")
     before, after = (result["accuracy"][rung]["test"] for rung in ("no_prompt", "prompt_png"))
     assert f"{before:.1%} → {after:.1%}" in cards

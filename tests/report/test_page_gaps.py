@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import shutil
 import statistics
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from pixprompt.canvas import Tone
 from pixprompt.core import ConfigError
-from pixprompt.prompt import load
+from pixprompt.prompt import Committee, load
 from pixprompt.report import ReportOptions, write_report
+from pixprompt.views import Pattern, View
 
 from .html_check import external
 from .pages import SECTIONS, cells, edit, edit_settings, page, result_of, section
@@ -73,7 +76,7 @@ def test_a_run_by_queries_has_no_epochs_and_may_lack_scores(run: Path) -> None:
     assert section(root, "spending").all("img")[0].attributes["alt"].endswith("87.5% after 400 queries.")
     assert "over 4 points" in section(root, "curves").all("img")[1].attributes["alt"]
     rows = cells(section(root, "ladder").all("table")[0])
-    assert rows[3][1:] == ["–"] * 4
+    assert rows[3][1:] == ["–"] * 5
     assert rows[4][2:4] == ["–", "–"]
     assert "no test scores" in root.words
 
@@ -97,6 +100,21 @@ def test_a_run_without_prompt_says_so(run: Path) -> None:
     assert "no prompt kept" in section(root, "prompt").words
     assert section(root, "prompt").all("img") == []  # an empty prompt is not shown as if it were one
     assert len(section(root, "images").all("img")) == 6  # each image once
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_committee_shows_all_its_pages_and_its_price(run: Path) -> None:
+    plain = load(run / "prompt.png").canvas
+    views = (View(), View(size=0.75, frame=Pattern((255, 255, 255))), View(tone=Tone(invert=True)))
+    pages = tuple(view.prompt(replace(plain, fit="resize", frame=0)) for view in views)
+    Committee(pages, output=load(run / "prompt.png").output, model="toy").save(run / "prompt.png")
+    edit(run / "result.json", queries={**result_of(run)["queries"], "per_prediction": 2.4})
+    _, root = page(run, options=ReportOptions(device="cpu"))
+    assert f"View 2: {views[1].name}." in section(root, "prompt").words
+    assert len(section(root, "prompt").all("img")) == 2 * len(views)
+    assert len(section(root, "images").all("img")) == 6 * (1 + len(views))
+    assert "a prediction takes up to 3 queries" in section(root, "images").words
+    assert [row[4] for row in cells(section(root, "ladder").all("table")[0])[1:]] == ["1", "1", "2.4", "2.4"]
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

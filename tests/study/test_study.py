@@ -208,7 +208,7 @@ def test_the_plot_shows_the_prompt_that_was_kept_and_leaves_out_what_has_no_test
 
 POINTS = [
     Point("a {}", 0.2, 0.6, (0.5, 0.7), 0.7, 30, 300),
-    Point("$x$ {}", 0.5, 0.55, (0.45, 0.65), 0.8, 3, 30, prompt_kept=False),
+    Point("$x$ {}", 0.5, 0.55, (0.45, 0.65), 0.8, 3, 30, none_kept="no prompt kept: none won"),
 ]
 
 
@@ -237,7 +237,7 @@ def test_plots_show_accuracy_size_and_order() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_run_that_kept_no_prompt_is_marked(kind: str) -> None:
     axes = study_figure(POINTS, kind=kind, varied="x").axes[0]
-    assert [text.get_text() for text in axes.texts].count("no prompt kept") == 1
+    assert [text.get_text() for text in axes.texts].count("no prompt kept: none won") == 1
     hollow = [line for line in axes.lines if line.get_marker() == "o" and line.get_mfc() == "white"]
     assert len(hollow) == 1
 

@@ -169,7 +169,7 @@ def format_ladder(result: Result) -> str:
         if rung == "prompt_png" and result.best == "adapter":
             continue
         if rung == "prompt_png" and result.best == "none":
-            title = "no prompt kept"
+            title = result.none_kept or title
         price = "" if score is None else f"{several:.3g}" if rung.startswith("prompt") else "1"
         lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {price:>7}   {output}".rstrip())
     lines += [*_student_lines(result), "", *result.notes]

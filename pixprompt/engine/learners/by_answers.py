@@ -123,8 +123,8 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
         plan, querier = self.allocation, session.querier
         parts = replace(session.parts, floor=baseline.first.floor)
         session = replace(session, parts=parts, repeats=baseline.repeats)
-        outcome = SearchOutcome(None)
-        if self.search and len(baseline.val.labels):
+        outcome, searched = SearchOutcome(None), self.search is not None and len(baseline.val.labels) > 0
+        if self.search is not None and searched:
             task = SearchTask(
                 session, plan, baseline.first, baseline.choice, baseline.kind, baseline.none, baseline.val_positions
             )
@@ -146,6 +146,7 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             notes=[*notes, *self._notes(baseline)],
             images_per_second=querier.queries / max(time.perf_counter() - baseline.began, 1e-9),
             queries={"budget": parts.config.search.budget, "plan": plan.to_json()},
+            searched=searched,
         )
 
     def _solution(self, session: Session[Journal], best: Candidate, is_better: bool) -> Solution | None:

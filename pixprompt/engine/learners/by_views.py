@@ -200,6 +200,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
                 "per_prediction": round(per_prediction, 3),
             },
             test_images=min(len(session.parts.data.test), plan.test // rungs),
+            searched=winner.comparison is not None,
         )
 
     def _solution_of(self, session: Session[Journal], baseline: ViewsBaseline) -> tuple[Solution, FittedCascade | None]:

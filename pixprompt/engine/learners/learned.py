@@ -76,6 +76,7 @@ class Learned:
         facts: Further fields of the result object.
         queries: Further fields of its `queries`.
         test_images: Test images that are queried, the first ones; None for all.
+        searched: Whether a prompt or an adapter was looked for at all.
     """
 
     solution: Solution | None
@@ -89,6 +90,7 @@ class Learned:
     facts: dict[str, Any] = field(default_factory=dict)
     queries: dict[str, Any] = field(default_factory=dict)
     test_images: int | None = None
+    searched: bool = True
 
 
 class Learner(ABC, Generic[Q, B]):

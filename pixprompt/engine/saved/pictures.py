@@ -11,22 +11,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ...core import OutputTransform
-from ...data import CanvasSet
 from ...plots import Preview, curves_figure, preview_figure, save_png, student_figure
-from ...prompt import Prompt
-from ..answers import Answered
+from ...prompt import Committee, Prompt
+from ..answers import Answered, Pixels
 
-__all__ = ["PreviewSplit", "draw_run", "draw_student"]
+__all__ = ["NUM_IMAGES", "PreviewState", "draw_run", "draw_student"]
 
-_NUM_IMAGES = 6
+NUM_IMAGES = 6
+"""Images of a preview."""
 _DPI = 100
 
 
 @dataclass(frozen=True)
-class PreviewSplit:
-    """A split as the preview shows it: canvases, their answers, and how those are read."""
+class PreviewState:
+    """The test images in one state: their answers, and how those are read."""
 
-    canvases: CanvasSet
     answered: Answered
     output: OutputTransform
 
@@ -41,10 +40,11 @@ def draw_run(
     classes: tuple[str, ...],
     history: Sequence[Mapping[str, float]],
     metrics: Mapping[str, Any],
-    prompt: Prompt | None,
+    prompt: Prompt | Committee | None,
     names: tuple[str, str],
-    before: PreviewSplit | None,
-    after: PreviewSplit | None,
+    states: tuple[PreviewState, PreviewState] | None,
+    images: Sequence[Pixels],
+    none_kept: str,
 ) -> None:
     """Draws `curves.png`, and `preview.png` where there is something to show.
 
@@ -53,27 +53,29 @@ def draw_run(
         classes: K names.
         history: A line per epoch or validation.
         metrics: Accuracies of the ladder.
-        prompt: Shown beside a few images; None for a method without one.
+        prompt: Its pages are shown beside a few images; None for a method without one.
         names: Of before and after.
-        before: The test images without a prompt; None where none was answered.
-        after: The same images with what was learned.
+        states: The same test images before and after; None where none was answered.
+        images: (NUM_IMAGES or fewer, H, W, 3) evenly spaced ones of them, plain, and under each page.
+        none_kept: What stands above where no prompt was kept.
     """
     if history:
         save_png(curves_figure(history, metrics), folder / "curves.png", dpi=_DPI)
-    if before is None or after is None:
+    if states is None:
         return
+    before, after = states
     labels = before.answered.labels
-    chosen = np.unique(np.linspace(0, len(labels) - 1, _NUM_IMAGES).astype(int))
     preview = Preview(
-        prompt=prompt,
+        prompts=() if prompt is None else tuple(prompt.pages),
         classes=classes,
-        before=np.asarray(before.canvases.pixels[chosen]),
-        after=None if prompt is None else prompt.overlay(np.asarray(after.canvases.pixels[chosen])),
+        before=images[0],
+        after=tuple(images[1:]),
         labels=labels.numpy(),
         guesses_before=before.guesses,
         guesses_after=after.guesses,
-        shown=chosen,
+        shown=np.unique(np.linspace(0, len(labels) - 1, NUM_IMAGES).astype(int)),
         names=names,
+        none_kept=none_kept,
     )
     save_png(preview_figure(preview), folder / "preview.png", dpi=_DPI)
 

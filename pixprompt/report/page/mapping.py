@@ -24,8 +24,8 @@ Weights = npt.NDArray[np.float32]
 
 def mapping(run: RunFiles, evidence: Evidence) -> View:
     """Describes the output transform of the run's prompt."""
-    require(run, "prompt.png", run.prompt is not None)
-    return describe_output(run.prompt.output if run.prompt else {}, evidence.sources)
+    require(run, "prompt.png", run.committee is not None)
+    return describe_output(run.committee.output if run.committee else {}, evidence.sources)
 
 
 def describe_output(output: dict[str, Any], sources: Sequence[str] | None) -> View:

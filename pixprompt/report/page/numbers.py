@@ -67,7 +67,7 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
     rungs = {titles.get(name, name): result.accuracy.get(name)
              for name in (*titles, *(name for name in result.accuracy if name not in RUNGS))}  # fmt: skip
     if not has_prompt:
-        rungs[f"{titles['prompt_png']}: no prompt kept"] = rungs.pop(titles["prompt_png"])
+        rungs[result.none_kept or ""] = rungs.pop(titles["prompt_png"])
 
     def draw() -> Figure:
         from ...plots import Rung, ladder_figure
@@ -81,9 +81,17 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
     return {
         "chart": chart(draw, f"Accuracy by rung. {description}."),
         "rungs": rungs,
+        "prices": {
+            title: _price(result, title == titles["prompt_float"] or title == titles["prompt_png"]) for title in rungs
+        },
         "num_test": result.counts.get("test"),
         "change": _change(evidence) if has_prompt else None,
     }
+
+
+def _price(result: Result, prompted: bool) -> float:
+    """Returns the queries per prediction."""
+    return float(result.queries.get("per_prediction", 1)) if prompted else 1.0
 
 
 def _change(evidence: Evidence) -> View | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...prompt import Prompt
+from ...views import view_name
 from ..embedding import tsne_settings
 from ..evidence import Evidence
 from ..run_files import RunFiles
@@ -20,28 +22,32 @@ if TYPE_CHECKING:
 __all__ = ["confusions", "images", "points", "prompt", "saliency"]
 
 _STATES = ("without prompt", "with prompt")
-_NONE_KEPT = "no prompt kept: none validated better than the model without one."
 
 
 def prompt(run: RunFiles, evidence: Evidence) -> View:
-    """Shows the prompt as it is, and with its colours stretched."""
+    """Shows each page of the prompt as it is, and with its colours stretched."""
+    del evidence
+    require(run, "prompt.png", run.committee is not None)
+    if not run.prompt_kept:
+        raise NothingToShow(f"{run.none_kept}.")
+    return {"pages": [_page(page) for page in run.pages]}
+
+
+def _page(prompt: Prompt) -> View:
     from ...plots import amplified, color_key, on_checkers
 
-    del evidence
-    require(run, "prompt.png", run.prompt is not None)
-    if run.prompt is None or not run.prompt_kept:
-        raise NothingToShow(_NONE_KEPT)
-    stretched, factor = amplified(run.prompt)
-    end, meaning = color_key(run.prompt, factor)
+    stretched, factor = amplified(prompt)
+    end, meaning = color_key(prompt, factor)
     return {
-        "as_is": png_uri(on_checkers(run.prompt)),
+        "as_is": png_uri(on_checkers(prompt)),
         "stretched": png_uri(stretched),
         "factor": factor,
         "end": end,
         "meaning": meaning,
-        "size": run.prompt.canvas.size,
-        "template": run.prompt.template.get("name"),
-        "blend": run.prompt.blend,
+        "size": prompt.canvas.size,
+        "template": prompt.template.get("name"),
+        "blend": prompt.blend,
+        "view": view_name(prompt),
     }
 
 
@@ -51,6 +57,9 @@ def images(run: RunFiles, evidence: Evidence) -> View:
     if sample is None:
         raise _absent(run, evidence, "images")
     states = list(zip(_STATES, (sample.before, sample.after), strict=True))[: 2 if run.prompt_kept else 1]
+    if sample.further:
+        views_of = (sample.after, *sample.further)
+        states = [states[0], *((f"view {number}", pixels) for number, pixels in enumerate(views_of, 1))]
     shares = () if predictions is None else (predictions.before, predictions.after)
     shown = []
     for place in evidence.shown:
