@@ -131,7 +131,9 @@ class Race:
     anyway: bool = False
 
     def opening(self, budget: int, num_images: int) -> tuple[int, int]:
-        """Returns how many views begin, and with how many images each; no views where the budget is too small."""
+        """Returns how many views begin, and with how many images each; no views where budget or images are too few."""
+        if num_images < _FEWEST * self.num_classes:
+            return 0, 0
         usual, least, fewest = (
             max(1, min(count * self.num_classes, num_images)) for count in (_PER_CLASS, _LEAST_PER_CLASS, _FEWEST)
         )
