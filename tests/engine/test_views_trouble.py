@@ -1,4 +1,4 @@
-"""What can go wrong with views: turns that change what an image means, a model that changes meanwhile, small budgets."""
+"""What can go wrong with views: turns that change what an image means, a model that changes meanwhile, few queries."""
 
 from __future__ import annotations
 

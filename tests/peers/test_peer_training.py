@@ -100,6 +100,40 @@ def test_the_prompt_is_the_same_whoever_serves_the_model(
     assert ours["accuracy"]["prompt_png"]["test"] > ours["accuracy"]["no_prompt"]["test"] + 0.3
 
 
+def check_committee(url: str, data: str, out: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    """Learns a committee with a cascade and predicts with it; returns what it is and what it says."""
+    options = ("--views", "3", "--cascade", "auto", "--predictions", "100000", "--output", "ridge")
+    command = ("train", "--model", url, "--data", data, *options, "--budget", "1500", "--out", out)
+    result = told(capsys, [*command])
+    learned = told(capsys, ["ledger", out])
+    assert 0 < learned["answers"] == learned["queries"] == result["queries"]["images"] <= 1500
+    assert result["best"] == "prompt"
+    assert len(result["views"]["views"]) == 3
+    photos = [str(path) for path in sorted(Path("images/test").rglob("*.png"))]
+    predicted = told(capsys, ["predict", out, *photos])
+    used = told(capsys, ["ledger", out])["queries"] - learned["queries"]
+    assert used == predicted["queries"] <= 3 * len(photos)
+    every = told(capsys, ["predict", out, *photos, "--no-cascade"])
+    assert told(capsys, ["ledger", out])["queries"] - learned["queries"] == used + every["queries"]
+    return {
+        "accuracy": result["accuracy"],
+        "views": result["views"]["views"],
+        "price": result["queries"]["per_prediction"],
+        "answers": [(line["label"], line["top"]) for line in predicted["predictions"]],
+        "queries": (learned["queries"], predicted["queries"], every["queries"]),
+    }
+
+
+def test_a_committee_is_the_same_whoever_serves_the_model(
+    pictures: str, triton_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Server(Service(load_model(f"python:peer_local:model@{SIDE}"), name="linear")) as served:
+        ours = check_committee(served.url, pictures, "ours", capsys)
+    assert check_committee(f"{triton_url}/linear", pictures, "triton", capsys) == ours
+    np.testing.assert_array_equal(pixels("triton"), pixels("ours"))
+    assert ours["price"] < 3
+
+
 def test_a_triton_that_is_killed_during_a_run_costs_no_answer(
     pictures: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
