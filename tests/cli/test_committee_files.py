@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from PIL import Image
 
 from pixprompt.canvas import Canvas, Tone
 from pixprompt.cli import main
-from pixprompt.prompt import Committee, load
+from pixprompt.prompt import Committee, load, load_committee
 from pixprompt.views import Pattern, View
 
 from ..images import picture, write_broken
@@ -80,6 +81,11 @@ def test_inspect_shows_every_view_and_the_price(
     assert all(view.name in out for view in VIEWS)
     assert main(["inspect", str(tmp_path / "committee.png"), "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["pages"]) == 3
+    cascade = {"threshold": 0.4, "per_prediction": 1.75, "output": {}}
+    replace(committee, cascade=cascade).save(tmp_path / "staged.png")
+    assert main(["inspect", str(tmp_path / "staged.png")]) == 0
+    assert "1 to 3 per prediction, 1.75 expected" in capsys.readouterr().out
+    assert load_committee(tmp_path / "staged.png").cascade == cascade
 
 
 def test_inspect_exports_each_view_as_a_prompt_of_its_own(tmp_path: Path, committee: Committee) -> None:

@@ -52,7 +52,7 @@ def _rows(prompt: Committee) -> Iterator[tuple[str, str]]:
     if len(prompt.pages) == 1:
         yield from _page_rows(prompt.pages[0])
     else:
-        yield "queries", f"{len(prompt.pages)} per prediction"
+        yield "queries", _price(prompt)
         for number, page in enumerate(prompt.pages, 1):
             yield f"view {number}", view_name(page)
             yield from ((f"view {number} {name}", value) for name, value in _page_rows(page))
@@ -63,6 +63,14 @@ def _rows(prompt: Committee) -> Iterator[tuple[str, str]]:
     yield "seed", str(prompt.seed)
     yield "saved by", f"pixprompt {prompt.version}" if prompt.version else "not said"
     yield from _flat("metrics", prompt.metrics)
+
+
+def _price(prompt: Committee) -> str:
+    """Says what a prediction takes: an image is asked further where the first answer leaves doubt, if there is a rule."""
+    expected = prompt.cascade.get("per_prediction")
+    if isinstance(expected, int | float):
+        return f"1 to {len(prompt.pages)} per prediction, {expected:.3g} expected"
+    return f"{len(prompt.pages)} per prediction"
 
 
 def _page_rows(prompt: Prompt) -> Iterator[tuple[str, str]]:
