@@ -130,8 +130,13 @@ def _point(line: Line) -> Point:
         best_output=_test(line, "output_only"),
         size=line["settings"].get("size") or 0,
         parameters=result["parameters"],
-        none_kept=None if result["best"] != "none" else none_kept(result["searched"]),
+        none_kept=_kept(result),
     )
+
+
+def _kept(result: Mapping[str, Any]) -> str | None:
+    """Says why no prompt was kept; None where one was."""
+    return none_kept(result["searched"]) if result["best"] == "none" else None
 
 
 def machine() -> str:
@@ -158,7 +163,7 @@ def table_row(line: Line) -> str:
         _number(trained.get("test")),
         _number(png.get("val")),
         _number(png.get("test")) + interval,
-        result["best"],
+        _kept(result) or result["best"],
         f"{result['seconds']:.0f}",
     ]
     name = str(line["name"]).replace("|", "\\|")

@@ -1,4 +1,4 @@
-"""A committee on a real classifier that names its five likeliest classes only: it reads more, and its file does, too."""
+"""A committee on a real classifier that names its five likeliest classes only: it reads more, and so does its file."""
 
 from __future__ import annotations
 

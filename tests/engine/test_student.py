@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -75,9 +76,8 @@ def test_a_student_costs_nothing_and_stands_in_the_result(config, paid, data, tm
     assert "student alone" in format_ladder(result)
 
 
-def test_the_student_answers_first_and_the_model_where_it_is_unsure(config, paid, data, tmp_path) -> None:
-    out = tmp_path / "run"
-    result = train(config.with_values(predictions=100_000), out=out, model=paid, data=data)
+def test_the_student_answers_first_and_the_model_where_it_is_unsure(config, paid, data, wholes, tmp_path) -> None:
+    out, result = wholes(config.with_values(predictions=100_000), model=paid, data=data)
     assert result.student["first"]["threshold"] is not None
     images = []
     for index in range(len(data.test)):
@@ -140,12 +140,12 @@ def test_what_does_nothing_is_refused(options, words, config, paid, model, data:
     assert paid.images == 0
 
 
-def test_a_student_of_another_run_is_refused(config, paid, data, tmp_path) -> None:
-    train(config.with_values(student=None), out=tmp_path / "none", model=paid, data=data)
+def test_a_student_of_another_run_is_refused(config, paid, data, wholes, tmp_path) -> None:
+    train(config.with_values(student=None, budget=20, test_images=0), out=tmp_path / "none", model=paid, data=data)
     with pytest.raises(ConfigError, match="has no student"):
         pixprompt.deploy(tmp_path / "none", model=paid, student_first=True)
-    out = tmp_path / "run"
-    train(config.with_values(predictions=100_000), out=out, model=paid, data=data)
+    whole, _ = wholes(config.with_values(predictions=100_000), model=paid, data=data)
+    out = Path(shutil.copytree(whole, tmp_path / "run"))
     (out / "student.safetensors").write_bytes(b"{}")
     with pytest.raises(PromptError, match="damaged"):
         pixprompt.deploy(out, model=paid, student_first=True)

@@ -55,7 +55,9 @@ def test_a_view_is_found_where_it_helps_and_its_file_scores_as_the_run_did(confi
 
 @pytest.mark.parametrize("cascade", ["auto", "none"])
 def test_a_cascade_scores_as_it_predicts_and_can_be_switched_off(cascade, config, framed, data, tmp_path) -> None:
-    config = config.with_values(test_images=45, views="3", budget=1100, cascade=cascade, predictions=100_000)
+    config = config.with_values(
+        test_images=45, views="3", budget=1100, cascade=cascade, predictions=100_000, output="ridge"
+    )
     result = train(config, out=tmp_path / "run", model=framed, data=data)
     committee, facts = load_committee(tmp_path / "run/prompt.png"), result.views["cascade"]
     assert len(committee.pages) == 3

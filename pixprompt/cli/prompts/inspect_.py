@@ -66,7 +66,7 @@ def _rows(prompt: Committee) -> Iterator[tuple[str, str]]:
 
 
 def _price(prompt: Committee) -> str:
-    """Says what a prediction takes: an image is asked further where the first answer leaves doubt, if there is a rule."""
+    """Says what a prediction takes; with a cascade, an image is asked further where the first answer leaves doubt."""
     expected = prompt.cascade.get("per_prediction")
     if isinstance(expected, int | float):
         return f"1 to {len(prompt.pages)} per prediction, {expected:.3g} expected"
