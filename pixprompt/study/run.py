@@ -136,7 +136,7 @@ def _point(line: Line) -> Point:
 
 def _kept(result: Mapping[str, Any]) -> str | None:
     """Says why no prompt was kept; None where one was."""
-    return none_kept(result["searched"]) if result["best"] == "none" else None
+    return none_kept(result.get("searched", True)) if result["best"] == "none" else None
 
 
 def machine() -> str:
