@@ -55,8 +55,9 @@ def learn_student(
     output = fit.output
     val, test = (_evidence(session, ladder, output, split, baseline.val_positions) for split in ("val", "test"))
     positions, paid = _held_out(baseline, learned, ladder)
-    held_out = Evidence(fit.held_out[positions], paid, labels[positions])
-    held_out = held_out if val is None else Evidence.joined([held_out, val])
+    evidence = [Evidence(fit.held_out[positions], paid, labels[positions])] if len(positions) else []
+    evidence += [] if val is None else [val]
+    held_out = Evidence.joined(evidence) if evidence else None
     search = parts.config.search
     per_prediction = float(learned.queries.get("per_prediction", 1)) if ladder.best != "none" else 1.0
     price = Price(max(1, search.budget or 0), search.predictions)
@@ -70,7 +71,8 @@ def learn_student(
         "taught": fit.taught,
         **report.to_json(),
     }
-    draw_student(session.folder.path, facts, per_prediction, search.price_per_1000)
+    if report.curve:
+        draw_student(session.folder.path, facts, per_prediction, search.price_per_1000)
     return facts
 
 
@@ -144,4 +146,6 @@ def _held_out(baseline: AnswersBaseline, learned: Learned, ladder: Ladder) -> tu
         nothing = torch.zeros(0, dtype=torch.int64), torch.zeros(0, len(learned.solution.output.classes))
         return learned.solution.held_out or nothing
     first, positions = baseline.first, baseline.first.positions
+    if not len(positions):
+        return positions, torch.zeros(0, 0)
     return positions, baseline.choice.heads.logits(first.answered.outputs, first.folds[positions])

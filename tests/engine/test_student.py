@@ -115,6 +115,19 @@ def test_unlabelled_images_are_asked_within_the_budget(config, paid, data, tmp_p
     assert 0 < result.student["asked"] <= 41
 
 
+@pytest.mark.parametrize("budget", [0, 3])
+def test_without_answers_there_is_a_student_and_nothing_to_compare_it_with(
+    budget, config, paid, data, tmp_path
+) -> None:
+    result = train(config.with_values(budget=budget, test_images=0), out=tmp_path / "run", model=paid, data=data)
+    assert paid.images == result.queries["images"] <= budget
+    assert result.student["first"] is None
+    assert result.student["curve"] == []
+    assert "student alone" in format_ladder(result)
+    with pytest.raises(ConfigError, match="never sure enough"):
+        pixprompt.deploy(tmp_path / "run", model=paid, student_first=True)
+
+
 @pytest.mark.slow
 def test_a_stopped_run_ends_with_the_same_student(config, paid, data, wholes, tmp_path) -> None:
     _, whole = wholes(config, model=paid, data=data)

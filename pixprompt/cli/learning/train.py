@@ -187,7 +187,7 @@ def _student_lines(result: Result) -> Iterator[str]:
     alone, first = result.student["accuracy"], result.student["first"]
     interval = "" if alone["ci95"] is None else f"{alone['ci95'][0]:.3f} - {alone['ci95'][1]:.3f}"
     rows = [("student alone", alone["val"], alone["test"], interval, 0.0, alone["output"])]
-    if first["threshold"] is not None:
+    if first is not None and first["threshold"] is not None:
         rows.append(("student first, then the model", None, first["test"], "", first["per_prediction"], ""))
     for title, val, test, between, price, output in rows:
         shown = ["-" if score is None else f"{score:.3f}" for score in (val, test)]

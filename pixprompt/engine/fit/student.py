@@ -23,6 +23,8 @@ __all__ = ["SHARES", "Evidence", "StudentFit", "StudentReport", "fit_student", "
 SHARES = tuple(step / 20 for step in range(21))
 """Of the images that the paid model is asked about, those of which the student is least sure."""
 _KINDS = ("lda", "ridge", "linear")
+_LEAST = 20
+"""Held-out images below which nothing can be said about a threshold."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ def fit_student(
             held_out = torch.zeros(len(labels), len(classes))
             for fold in range(int(folds.max()) + 1):
                 rest = folds != fold
+                if not bool(rest.any()):
+                    continue
                 fitted = made.refit(torch.cat([features[rest], more]), torch.cat([labels[rest], classes_read]))
                 held_out[~rest] = fitted(features[~rest])
             rank = (accuracy(held_out, labels), -float(cross_entropy(held_out, labels)))
@@ -109,50 +113,59 @@ class StudentReport:
     Attributes:
         alone: Its accuracy.
         chosen: The cascade "student first" that is worth most on held-out images; its threshold is infinite where the
-            paid model should always be asked.
+            paid model should always be asked. None where too few images were held out to tell.
         test: Accuracy of that cascade on test; None where nothing was tested.
         curve: Of each share of SHARES: share, queries per prediction, held-out and test accuracy.
     """
 
     alone: Score
-    chosen: Cascade
+    chosen: Cascade | None
     test: float | None
     curve: tuple[dict[str, float | None], ...]
 
     @property
     def threshold(self) -> float | None:
         """Of the cascade; None where the paid model is always asked."""
-        return None if math.isinf(self.chosen.threshold) else self.chosen.threshold
+        return None if self.chosen is None or math.isinf(self.chosen.threshold) else self.chosen.threshold
 
     def to_json(self) -> dict[str, Any]:
         """Returns what a result says of it."""
-        first = {
-            "threshold": self.threshold,
-            "per_prediction": self.chosen.per_prediction,
-            "held_out": self.chosen.accuracy,
-            "test": self.test,
-        }
+        first = None
+        if self.chosen is not None:
+            first = {
+                "threshold": self.threshold,
+                "per_prediction": self.chosen.per_prediction,
+                "held_out": self.chosen.accuracy,
+                "test": self.test,
+            }
         return {"accuracy": asdict(self.alone), "first": first, "curve": list(self.curve)}
 
 
 def judge(
-    held_out: Evidence, val: Evidence | None, test: Evidence | None, per_prediction: float, price: Price, kind: str
+    held_out: Evidence | None,
+    val: Evidence | None,
+    test: Evidence | None,
+    per_prediction: float,
+    price: Price,
+    kind: str,
 ) -> StudentReport:
     """Returns what the student is worth; everything is chosen on held-out images, the test images are scored once.
 
     Args:
-        held_out: Training images, cross-fitted, and validation images.
+        held_out: Training images, cross-fitted, and validation images; None for none.
         val: The validation images among them; None for none.
         test: Test images; None for none.
         per_prediction: Queries of the paid model.
         price: Of learning and use.
         kind: Of the student's head.
     """
-    curve = cascade_curve(held_out.student, held_out.paid, held_out.labels, (0.0, per_prediction), SHARES)
-    chosen = choose_cascade(curve, price)
+    curve: list[Cascade] = []
+    if held_out is not None and len(held_out.labels) >= _LEAST:
+        curve = cascade_curve(held_out.student, held_out.paid, held_out.labels, (0.0, per_prediction), SHARES)
+    chosen = choose_cascade(curve, price) if curve else None
     lines = [
         {"asked": share, "per_prediction": each.per_prediction, "held_out": each.accuracy, "test": tested}
-        for share, each, tested in zip(SHARES, curve, _tested(curve, test), strict=True)
+        for share, each, tested in zip(SHARES, curve, _tested(curve, test), strict=False)
     ]
     hits = None if test is None else int((test.student.argmax(1) == test.labels).sum())
     alone = Score(
@@ -161,7 +174,8 @@ def judge(
         ci95=None if test is None or hits is None else wilson(hits, len(test.labels)),
         output=kind,
     )
-    return StudentReport(alone, chosen, next(_tested([chosen], test)), tuple(lines))
+    tested = None if chosen is None else next(_tested([chosen], test))
+    return StudentReport(alone, chosen, tested, tuple(lines))
 
 
 def _tested(curve: Sequence[Cascade], test: Evidence | None) -> Iterator[float | None]:
