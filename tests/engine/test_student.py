@@ -17,6 +17,7 @@ from pixprompt.core import ConfigError, PromptError
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, plan, train
 from pixprompt.engine.parts import build
+from pixprompt.engine.trust import distrust, trust
 from pixprompt.models import as_model
 
 from .conftest import pictures
@@ -159,6 +160,10 @@ def test_a_student_of_another_run_is_refused(config, paid, data, wholes, tmp_pat
         pixprompt.deploy(tmp_path / "none", model=paid, student_first=True)
     whole, _ = wholes(config.with_values(predictions=100_000), model=paid, data=data)
     out = Path(shutil.copytree(whole, tmp_path / "run"))
+    distrust("python:own_student:net@16")
+    with pytest.raises(ConfigError, match="no file may decide that"):
+        pixprompt.deploy(out, model=paid, student_first=True)
+    trust("python:own_student:net@16")
     (out / "student.safetensors").write_bytes(b"{}")
     with pytest.raises(PromptError, match="damaged"):
         pixprompt.deploy(out, model=paid, student_first=True)

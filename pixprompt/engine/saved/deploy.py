@@ -212,9 +212,10 @@ def deploy(
     model = _name_labels(model, prompt.output)
     reader = _reader_of(path, prompt, model, device, cascade)
     student = None
-    if student_first:
+    if student_first and config is not None:
         from .student import Student
 
+        check_trusted({"student": config.search.student}, path)
         student = Student.load(path, config, device=_local_device(wanted))
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device, student)
 
