@@ -215,7 +215,6 @@ def deploy(
     if student_first and config is not None:
         from .student import Student
 
-        check_trusted({"student": config.search.student}, path)
         student = Student.load(path, config, device=_local_device(wanted))
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device, student)
 
