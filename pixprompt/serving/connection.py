@@ -24,11 +24,21 @@ class Connection(H11Protocol):
         config: Of uvicorn.
         state: Shared by all connections.
         limits: On the client.
+        ending: Whether the server takes nothing new.
         on_end: Called when the connection is gone.
     """
 
-    def __init__(self, config: Config, state: ServerState, limits: Limits, on_end: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        state: ServerState,
+        limits: Limits,
+        *,
+        ending: Callable[[], bool],
+        on_end: Callable[[], None],
+    ) -> None:
         super().__init__(config, state, {})
+        self._ending = ending
         self.timeout_keep_alive = limits.idle  # type: ignore[assignment]  # uvicorn's own are whole seconds
         self._limits, self._on_end = limits, on_end
         self._refused = False
@@ -37,7 +47,9 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Starts the clock, or sends one client too many away."""
         super().connection_made(transport)
-        if len(self.connections) > self._limits.connections:
+        if self._ending():  # it was accepted in the last moment
+            transport.abort()
+        elif len(self.connections) > self._limits.connections:
             self._refuse(RequestError(503, "too many connections; try again later.", {"Retry-After": "1"}))
         else:
             self.timeout_keep_alive_task = self.loop.call_later(self._limits.idle, self.timeout_keep_alive_handler)

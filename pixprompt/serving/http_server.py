@@ -6,6 +6,7 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -93,10 +94,12 @@ class HttpServer:
         state.default_headers = [(b"server", b"pixprompt")]
         config = Config(app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none")
         listener = await self._loop.create_server(
-            lambda: Connection(config, state, self._limits, changed.set), sock=self._socket, backlog=1024
+            lambda: Connection(config, state, self._limits, ending=self._stop.is_set, on_end=changed.set),
+            sock=self._socket,
+            backlog=1024,
         )
         await self._stop.wait()
-        listener.close()
+        await self._stop_listening(listener)
         app.end()
         for connection in list(state.connections):
             connection.shutdown()
@@ -105,9 +108,26 @@ class HttpServer:
                 while state.connections:
                     changed.clear()
                     await changed.wait()
+                await _all_over(state)
         except TimeoutError:
             for connection in list(state.connections):
                 connection.transport.abort()
-            for task in state.tasks:
+            for task in list(state.tasks):
                 task.cancel()
+            await _all_over(state)
         await app.close()
+
+
+    async def _stop_listening(self, listener: asyncio.Server) -> None:
+        """Takes no new connection; those that were accepted a moment ago are made first, so that they can be ended."""
+        with suppress(NotImplementedError):  # of event loops that wait in another way
+            self._loop.remove_reader(self._socket.fileno())
+        for _ in range(3):
+            await asyncio.sleep(0)
+        listener.close()
+
+
+async def _all_over(state: ServerState) -> None:
+    """Waits for requests whose clients have gone."""
+    if state.tasks:
+        await asyncio.wait(set(state.tasks))

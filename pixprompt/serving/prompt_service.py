@@ -16,7 +16,7 @@ from .outputs import Output
 from .tensors import InputTensor, any_images
 from .v2_service import V2Service, check_method
 
-__all__ = ["MAX_PIXELS", "Labeler", "PromptService", "Reading"]
+__all__ = ["MAX_PIXELS", "Labeler", "PromptService", "Reading", "check_size"]
 
 MAX_PIXELS = 50_000_000
 """Of one image file in a request: while it is decoded, 150 MB of memory."""
@@ -119,9 +119,14 @@ class PromptService(V2Service):
 
 
 def _decoded(image: Pixels | bytes) -> Image.Image | Pixels:
-    return decode(image, admit=_check_size) if isinstance(image, bytes) else image
+    return decode(image, admit=check_size) if isinstance(image, bytes) else image
 
 
-def _check_size(num_pixels: int) -> None:
+def check_size(num_pixels: int) -> None:
+    """Refuses image files that are too large to decode beside others.
+
+    Raises:
+        ImageError: It is.
+    """
     if num_pixels > MAX_PIXELS:
         raise ImageError(f"{num_pixels} pixels, more than {MAX_PIXELS}; scale it down first.")

@@ -27,7 +27,7 @@ from ..canvas import Pixels, decode
 from ..core import ImageError
 from .messages import RequestError
 
-__all__ = ["InputTensor", "any_images", "brief", "decode_images", "read_input"]
+__all__ = ["InputTensor", "any_images", "brief", "decode_images", "read_input", "split_elements"]
 
 _LENGTH = struct.Struct("<I")
 _BRIEF = reprlib.Repr()
@@ -208,7 +208,7 @@ def _flat(tensor: InputTensor, kinds: tuple[type, ...]) -> list[Any]:
 
 
 def _read_files(tensor: InputTensor) -> list[bytes]:
-    files = _split_elements(tensor.raw) if tensor.raw is not None else [_from_base64(item) for item in _files(tensor)]
+    files = split_elements(tensor.raw) if tensor.raw is not None else [_from_base64(item) for item in _files(tensor)]
     if len(files) != tensor.shape[0]:
         raise RequestError(400, f"the shape {list(tensor.shape)} takes {tensor.shape[0]} files, got {len(files)}.")
     return files
@@ -232,7 +232,12 @@ def _refuse_item(item: object) -> bytes:
     raise RequestError(400, f"BYTES data are image files in base64, got {brief(item)}.")
 
 
-def _split_elements(raw: memoryview) -> list[bytes]:
+def split_elements(raw: memoryview) -> list[bytes]:
+    """Returns the elements of a BYTES tensor of the binary extension.
+
+    Raises:
+        RequestError: One is cut.
+    """
     elements, start = [], 0
     while start < len(raw):
         begin = start + _LENGTH.size

@@ -14,7 +14,7 @@ from .messages import HEADER_LENGTH, Request, RequestError, Response, json_respo
 from .outputs import Output, outputs_response, read_output_options
 from .tensors import InputTensor, read_input
 
-__all__ = ["V2Service", "check_method", "served_name"]
+__all__ = ["V2Service", "check_method", "json_length", "served_name"]
 
 _VERSION = "1"
 _EXTENSIONS = ("binary_tensor_data", "classification")
@@ -101,7 +101,7 @@ class V2Service(ABC):
 
     def _infer(self, request: Request) -> Response:
         _check_content(request, ("application/json", "application/octet-stream"))
-        length = _json_length(request)
+        length = json_length(request)
         content = read_json(request.body[:length])
         options = read_output_options(content, self.output_names)
         inputs, identity = content.get("inputs"), content.get("id")
@@ -146,7 +146,12 @@ def _parts(path: str) -> tuple[str, ...]:
         raise RequestError(400, "the path cannot be read.") from error
 
 
-def _json_length(request: Request) -> int:
+def json_length(request: Request) -> int:
+    """Returns how many bytes of the body of a request are JSON.
+
+    Raises:
+        RequestError: The header that says so is wrong.
+    """
     text = request.headers.get(HEADER_LENGTH.lower())
     if text is None:
         return len(request.body)

@@ -15,7 +15,7 @@ from ...urls import plain_url
 from ..messages import Incoming
 from .redaction import MASK, Redactor
 
-__all__ = ["Secrets", "check_filling", "check_options", "check_url", "open_headers", "variables_of"]
+__all__ = ["Secrets", "check_filling", "check_options", "check_url", "is_key_name", "open_headers", "variables_of"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)[^/\s@\"']*@")
@@ -129,7 +129,7 @@ def check_url(url: str) -> None:
             "header: Authorization, with ${NAME} for a variable of the environment."
         )
     for name, _ in parse_qsl(parts.query, keep_blank_values=True):
-        if _is_key_name(name) or name.lower() == "code":  # as Azure Functions call it
+        if is_key_name(name) or name.lower() == "code":  # as Azure Functions call it
             raise ConfigError(
                 f"the parameter {name!r} of the URL {plain_url(url)} looks like a credential, and URLs end up in "
                 "logs. Put it into a header, with ${NAME} for a variable of the environment."
@@ -155,7 +155,7 @@ def check_filling(name: str) -> None:
     Raises:
         ConfigError: It looks like one.
     """
-    if _is_key_name(name):
+    if is_key_name(name):
         raise _in_sight(name)
 
 
@@ -175,7 +175,7 @@ def _check_header(name: str, template: str) -> None:
     if name.lower() in _FIXED:
         raise ConfigError(f"the header {name} is set for each request as it must be. Leave it out.")
     literal = _VARIABLE.sub("", template)
-    secret = _is_key_name(name) or template.lower().startswith(_SCHEMES)
+    secret = is_key_name(name) or template.lower().startswith(_SCHEMES)
     if secret and (literal == template or len(literal) > _LONGEST_LITERAL or re.search(r"\d", literal)):
         raise ConfigError(
             f"the header {name} holds a credential itself. Put the credential into an environment variable, and "
@@ -189,7 +189,7 @@ def _check_fields(value: object, name: str = "") -> None:
         inner = value.items()
     elif isinstance(value, list):
         inner = ((name, item) for item in value)
-    elif isinstance(value, str) and _is_key_name(name) and _may_be_key(value):
+    elif isinstance(value, str) and is_key_name(name) and _may_be_key(value):
         raise _in_sight(name)
     for key, item in inner:
         _check_fields(item, key)
@@ -207,6 +207,7 @@ def _in_sight(name: str) -> ConfigError:
     )
 
 
-def _is_key_name(name: str) -> bool:
+def is_key_name(name: str) -> bool:
+    """Whether a header, an option or a parameter is a credential, by its name."""
     words = re.split(r"[^a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower())
     return any(word in _KEY_WORDS or word.endswith("apikey") for word in words)

@@ -54,7 +54,7 @@ class HuggingFace(Protocol):
 
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one image."""
-        return with_parameters(self.endpoint.url, pictures[0], self._parameters)
+        return with_parameters(self.endpoint.url, pictures[0].content, self._parameters)
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
         """Reads the labels of one image; their order is for the reader of the answers to choose."""
@@ -65,9 +65,9 @@ class HuggingFace(Protocol):
         return {**super().facts(), "parameters": self._parameters}
 
 
-def with_parameters(url: str, picture: Picture, parameters: Mapping[str, Any]) -> Outgoing:
-    """Makes a request of one image in base64 with parameters."""
-    body = {"inputs": b64encode(picture.content).decode("ascii"), "parameters": dict(parameters)}
+def with_parameters(url: str, content: bytes, parameters: Mapping[str, Any]) -> Outgoing:
+    """Makes a request of one image file in base64 with parameters."""
+    body = {"inputs": b64encode(content).decode("ascii"), "parameters": dict(parameters)}
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
     return Outgoing(url, json.dumps(body).encode(), headers)
 
@@ -125,7 +125,7 @@ class HuggingFaceZeroShot(Protocol):
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one image."""
         check_named(self._labels, self.endpoint)
-        return with_parameters(self.endpoint.url, pictures[0], self._parameters)
+        return with_parameters(self.endpoint.url, pictures[0].content, self._parameters)
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
         """Reads the labels of one image, in whatever order they come."""
