@@ -48,7 +48,7 @@ _OPTIONS = (
 """Of every command but `train`, whose options are the fields of TrainConfig."""
 
 
-def call_options(command: Callable[..., None], *, with_budget: bool = True) -> Callable[..., None]:
+def call_options(command: Callable[..., Any], *, with_budget: bool = True) -> Callable[..., Any]:
     """Adds the options of `Calls` to a command."""
     for option in reversed((*_OPTIONS, _BUDGET) if with_budget else _OPTIONS):
         command = option(command)

@@ -182,17 +182,18 @@ class Querier(ABC):
         """Answers images; returns outputs (N, S), and which images were refused and why, whose rows are NaN."""
         return self(images), {}
 
-    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> Rows:
-        """Answers 8-bit images (N, H, W, 3) with outputs (N, S) float32, without gradients; see `__call__`.
+    def query_pixels(self, canvases: Canvases, device: str = "cpu", *, replicate: int = 0) -> Rows:
+        """Answers 8-bit images (N, H, W, 3) with outputs (N, S) float32, without gradients; see `query`.
 
         Args:
             canvases: The images.
             device: Where a local model takes them.
+            replicate: Which asking of the same images this is.
         """
         import torch
 
         with torch.no_grad():
-            return self(to_images(canvases, device)).float().cpu().numpy()
+            return self.query(to_images(canvases, device), replicate).float().cpu().numpy()
 
     def query_pixels_each(self, canvases: Canvases, device: str = "cpu") -> tuple[Rows, dict[int, str]]:
         """Answers 8-bit images (N, H, W, 3), without gradients; see `query_each`."""

@@ -129,9 +129,9 @@ class RemoteJournal(Journal):
         """
         return _on(images, self._rows(self.replies(self._canvases(images), replicate)))
 
-    def query_pixels(self, canvases: Canvases, device: str = "cpu") -> Rows:
+    def query_pixels(self, canvases: Canvases, device: str = "cpu", *, replicate: int = 0) -> Rows:
         """Answers 8-bit images (N, H, W, 3) without torch; see `query`."""
-        return self._rows(self.replies(canvases))
+        return self._rows(self.replies(canvases, replicate))
 
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.

@@ -117,7 +117,6 @@ class HttpServer:
             await _all_over(state)
         await app.close()
 
-
     async def _stop_listening(self, listener: asyncio.Server) -> None:
         """Takes no new connection; those that were accepted a moment ago are made first, so that they can be ended."""
         with suppress(NotImplementedError):  # of event loops that wait in another way
