@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -119,7 +119,7 @@ class HttpServer:
 
     async def _stop_listening(self, listener: asyncio.Server) -> None:
         """Takes no new connection; those that were accepted a moment ago are made first, so that they can be ended."""
-        with suppress(NotImplementedError):  # of event loops that wait in another way
+        if sys.platform != "win32":  # where event loops wait in another way
             self._loop.remove_reader(self._socket.fileno())
         for _ in range(3):
             await asyncio.sleep(0)

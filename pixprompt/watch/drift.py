@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from ..core import AnswerKind
 
-__all__ = ["Comparison", "alarm_level", "compare", "distances", "to_shares"]
+__all__ = ["Comparison", "Shares", "alarm_level", "compare", "distances", "to_shares"]
 
 Shares = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pixprompt.canvas import Canvas
-from pixprompt.encoding import encode_jpeg, encode_png
+from pixprompt.canvas.encoding import encode_jpeg, encode_png
 from pixprompt.prompt import Committee, Prompt
 from pixprompt.serving import Request
 

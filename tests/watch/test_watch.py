@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from pixprompt.canvas import Canvas
+from pixprompt.canvas.encoding import encode_png
 from pixprompt.cli import main
-from pixprompt.encoding import encode_png
 from pixprompt.ledger.summary import read_ledger
 from pixprompt.outputs import make_output
 from pixprompt.prompt import Committee

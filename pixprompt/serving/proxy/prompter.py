@@ -10,8 +10,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from ...canvas import Pixels, decode
+from ...canvas.encoding import encoder_of
 from ...core import ImageError
-from ...encoding import encoder_of
 from ...prompt import Page
 from ...remote.protocols.pixels import PixelValues
 from ..prompt_service import check_size
