@@ -51,9 +51,7 @@ def test_v2_answers_in_json_and_in_bytes() -> None:
     entry: dict[str, Any] = {"name": "scores", "datatype": "FP32", "shape": [2, 5]}
     head = json.dumps({"model_name": "m", "outputs": [{**entry, "parameters": {"binary_data_size": 40}}]}).encode()
     answers = [
-        as_json(
-            {"model_name": "m", "id": "7", "outputs": [{**entry, "data": LOGITS.ravel().tolist()}]}, **{"X-More": "1"}
-        ),
+        as_json({"model_name": "m", "id": "7", "outputs": [{**entry, "data": LOGITS.ravel().tolist()}]}, Via="x"),
         Response(200, head + LOGITS.tobytes(), {LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}),
     ]
     wanted = expected(LOGITS, spec)
