@@ -17,7 +17,7 @@ from ..messages import HEADER_LENGTH, Request, RequestError, Response
 from .answer_map import AnswerMap
 from .forms import Form, Prompted
 from .prompter import NotUnderstood
-from .record import Record, received, redactor_for
+from .record import Record, redacted, redactor_for
 
 __all__ = ["Exchange", "Route"]
 
@@ -178,7 +178,7 @@ class Exchange:
             return await self._fail(Fault(_kind_of(reply.status), f"HTTP {reply.status}"), reply, body)
         if self._number is not None:
             number, self._number = self._number, None
-            said = received(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
+            said = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
             try:
                 await self._route.record.store(number, answers, said, len(self._prompted.body))
             except PixpromptError as error:
@@ -188,7 +188,7 @@ class Exchange:
         if self._number is not None:
             number, self._number, said = self._number, None, None
             if reply is not None:
-                said = received(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
+                said = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
             await self._route.record.fail(number, fault, said, len(self._prompted.body))
 
 

@@ -20,15 +20,15 @@ from typing import Any
 from urllib.parse import parse_qsl
 from uuid import uuid4
 
-from ...ledger.reply_ledger import Received, ReplyLedger
+from ...ledger.reply_ledger import ReplyLedger
 from ...remote.http.redaction import Redactor
 from ...remote.http.secrets import is_key_name
-from ...remote.messages import Fault
+from ...remote.messages import Fault, Incoming
 from ...replies.parse import Reply
 from ...urls import plain_url
 from ..messages import Request
 
-__all__ = ["Record", "received", "redactor_for"]
+__all__ = ["Record", "redacted", "redactor_for"]
 
 _HEADERS = ("content-type", "date", "retry-after", "server", "inference-header-content-length")
 _HEADER_PARTS = ("request-id", "ratelimit", "rate-limit")
@@ -100,18 +100,18 @@ class Record:
         self._waiting.put(intent)
         return await asyncio.shield(asyncio.wrap_future(intent.done))
 
-    async def store(self, request: int, replies: Sequence[Reply | None], received: Received, bytes_sent: int) -> None:
+    async def store(self, request: int, replies: Sequence[Reply | None], incoming: Incoming, bytes_sent: int) -> None:
         """Writes a reply down.
 
         Args:
             request: From `begin`.
             replies: What it says about each image, None where that cannot be read.
-            received: As it came.
+            incoming: As it came.
             bytes_sent: Length of the request.
         """
-        await self._change(lambda: self._ledger.store(request, replies, [None] * len(replies), received, bytes_sent))
+        await self._change(lambda: self._ledger.store(request, replies, [None] * len(replies), incoming, bytes_sent))
 
-    async def fail(self, request: int, fault: Fault, received: Received | None, bytes_sent: int) -> None:
+    async def fail(self, request: int, fault: Fault, incoming: Incoming | None, bytes_sent: int) -> None:
         """Writes down that a request brought no answer."""
         await self._change(
             lambda: self._ledger.fail(
@@ -119,7 +119,7 @@ class Record:
                 fault.reason,
                 kind=str(fault.kind),
                 billed=fault.billed,
-                received=received,
+                incoming=incoming,
                 bytes_sent=bytes_sent,
             )
         )
@@ -166,16 +166,16 @@ def _succeeds(done: Future[Any], write: Callable[[], None]) -> bool:
     return True
 
 
-def received(
+def redacted(
     status: int, headers: Iterable[tuple[str, str]], body: bytes, seconds: float, redactor: Redactor
-) -> Received:
+) -> Incoming:
     """Returns a reply as it is written down: without credentials, and of a long one the beginning."""
     chosen = {
         name.lower(): redactor.clean(value.encode()).decode("utf-8", "replace")
         for name, value in headers
         if name.lower() in _HEADERS or any(part in name.lower() for part in _HEADER_PARTS)
     }
-    return Received(status, chosen, redactor.clean(body[:_MAX_BODY], is_answer=True), seconds)
+    return Incoming(status, chosen, redactor.clean(body[:_MAX_BODY], is_answer=True), seconds)
 
 
 def redactor_for(request: Request) -> Redactor:
