@@ -206,16 +206,11 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
         parts, answered = session.parts, first.answered
         kinds = self._kinds(parts, few=0 < len(answered.labels) <= FEW)
         if len(answered.labels) == 0:
-            fixed, wanted = (
-                next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits),
-                parts.config.output.kind,
-            )
-            notes = (
-                ()
-                if wanted in ("auto", fixed)
-                else (f"Without labelled answers {wanted!r} cannot be fitted; {fixed!r} reads them.",)
-            )
-            return {fixed: Choice(CrossFit(parts.output(fixed).to("cpu")), 0.0, 0.0)}, notes
+            configured = parts.config.output.kind
+            fixed = next(kind for kind in (*kinds, "first-k") if not OUTPUTS[kind].fits)
+            note = f"Without labelled answers {configured!r} cannot be fitted; {fixed!r} reads them."
+            choice = Choice(CrossFit(parts.output(fixed).to("cpu")), 0.0, 0.0)
+            return {fixed: choice}, () if configured in ("auto", fixed) else (note,)
         choices = choose(parts.output, kinds, answered, first.folds[first.positions])
         accuracies = ", ".join(f"{kind} {choice.accuracy:.3f}" for kind, choice in choices.items())
         session.reporter.note(f"output transforms, cross-validated on {len(answered.labels)} answers: {accuracies}")
