@@ -2,15 +2,20 @@
 
 import asyncio
 import json
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from pixprompt.adapters import METHODS
+import pixprompt
+from pixprompt.adapters import METHODS, PixelPrompt, load_adapter
+from pixprompt.canvas import Canvas
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.grids import grids
@@ -20,6 +25,8 @@ from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.report import Silent
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap
+from pixprompt.outputs import make_output
+from pixprompt.templates import make_template
 from pixprompt.tensor_file import load_state, save_state
 
 from .conftest import SIZE
@@ -134,6 +141,24 @@ def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, 
 
 
 CLOCKS = {"seconds": 0.0, "train_images_per_second": 0.0, "peak_memory_mb": 0.0}
+
+
+def test_the_file_of_a_run_is_that_of_the_library(inside, vit, data, wholes, tmp_path) -> None:
+    """One format: a run's adapter is read by hand, and one that was saved by hand is no run's."""
+    folder, result = wholes(inside, model=vit, data=data)
+    adapter = load_adapter(folder / "adapter.safetensors", tiny())
+    canvases = canvases_of(data.test, Canvas.for_model(vit.spec), 1, Silent(), "read test")
+    accuracy = pixprompt.evaluate(adapter, np.asarray(canvases.pixels[:]), canvases.labels)
+    assert accuracy == pytest.approx(result.accuracy["prompt_float"].test)
+    copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+    adapter.save(copy / "adapter.safetensors")
+    with pytest.raises(PromptError, match="was saved outside a run"):
+        deploy(copy, model=tiny())
+    template = make_template("padding", canvas_size=(SIZE, SIZE), size=2)
+    pixels = PixelPrompt(template, vit, make_output("first-k", spec=vit.spec, classes=data.classes))
+    pixels.save(copy / "adapter.safetensors")
+    with pytest.raises(PromptError, match="holds a pixel prompt"):
+        deploy(copy, model=tiny())
 
 
 def test_the_seconds_of_earlier_sessions_count(inside, vit, data, tmp_path) -> None:
