@@ -33,9 +33,11 @@ class Light:
         self.folder = folder
         self.python = folder / "bin" / "python"
 
-    def run(self, *arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str | Path, cwd: Path, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [self.folder / "bin" / "pixprompt", *arguments]
-        return subprocess.run(list(map(str, command)), cwd=cwd, capture_output=True, text=True, env={"PATH": ""})
+        return subprocess.run(
+            list(map(str, command)), cwd=cwd, input=stdin, capture_output=True, text=True, env={"PATH": ""}
+        )
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +70,24 @@ def test_a_prompt_is_applied_to_the_byte_and_inspected(light: Light, tmp_path: P
     (ours,), (theirs,) = (sorted((tmp_path / name).rglob("*.png")) for name in ("here", "out"))
     assert Image.open(ours).tobytes() == Image.open(theirs).tobytes()
     assert light.run("inspect", "prompt.png", cwd=tmp_path).returncode == 0
+
+
+def test_a_prompt_is_exported_and_goes_through_pipes(light: Light, tmp_path: Path) -> None:
+    make_prompt(blend="add").save(tmp_path / "prompt.png")
+    picture().save(tmp_path / "a.png")
+    for form in ("pair", "arrays"):
+        done = light.run("export", "prompt.png", "--to", form, "--out", form, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert (tmp_path / "pair/subtract.png").exists()
+    done = light.run("export", "prompt.png", "--to", "onnx", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "this needs the package onnx, which is not installed. pip install 'onnx>=" in done.stderr
+    assert "'pixprompt[onnx]'" in done.stderr
+    line = json.dumps({"path": str(tmp_path / "a.png")})
+    done = light.run("apply", "prompt.png", "-", "--out", "-", cwd=tmp_path, stdin=line)
+    assert "image" in json.loads(done.stdout)
+    done = light.run("apply", "hf:you/prompt", "a.png", "--out", "out", cwd=tmp_path)
+    assert "this needs the package huggingface_hub, which is not installed" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["models", "datasets", "templates", "outputs", "methods", "optimizers", "protocols"])
