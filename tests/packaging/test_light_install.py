@@ -73,7 +73,7 @@ def test_a_prompt_is_applied_to_the_byte_and_inspected(light: Light, tmp_path: P
 
 
 def test_a_prompt_is_exported_and_goes_through_pipes(light: Light, tmp_path: Path) -> None:
-    make_prompt(blend="add").save(tmp_path / "prompt.png")
+    (tmp_path / "prompt.png").write_bytes((ROOT / "tests/golden/format/prompts/add-crop.png").read_bytes())
     picture().save(tmp_path / "a.png")
     for form in ("pair", "arrays"):
         done = light.run("export", "prompt.png", "--to", form, "--out", form, cwd=tmp_path)
