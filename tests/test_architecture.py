@@ -281,16 +281,26 @@ def test_the_layers_hold(tmp_path: Path) -> None:
 
 
 def test_light_modules_load_no_torch() -> None:
-    assert (
-        heavy("pixprompt, pixprompt.cli, pixprompt.cli.prompts.apply, pixprompt.cli.prompts.inspect_, pixprompt.views")
-        == []
-    )
+    commands = ", ".join(f"pixprompt.cli.prompts.{name}" for name in ("apply", "export", "inspect_", "sharing"))
+    assert heavy(f"pixprompt, pixprompt.cli, {commands}, pixprompt.export, pixprompt.views") == []
     assert heavy("requests, safetensors") == ["requests", "safetensors"]  # negative control
 
 
 def heavy(modules: str) -> list[str]:
     """The large libraries that importing some modules brings along."""
-    names = ("torch", "torchvision", "timm", "open_clip", "matplotlib", "sklearn", "scipy", "requests", "safetensors")
+    names = (
+        "torch",
+        "torchvision",
+        "timm",
+        "open_clip",
+        "matplotlib",
+        "sklearn",
+        "scipy",
+        "requests",
+        "safetensors",
+        "onnx",
+        "huggingface_hub",
+    )
     code = f"import sys, {modules}; print(*[name for name in {names} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
     return done.stdout.split()
