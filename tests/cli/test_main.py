@@ -21,23 +21,9 @@ from pixprompt.registry import Registry
 from ..images import make_prompt, picture
 
 NAMES = (
-    *("train", "evaluate", "apply", "predict", "diagnose", "study", "segment", "serve", "report", "pictures"),
-    *(
-        "ledger",
-        "keys",
-        "trust",
-        "inspect",
-        "export",
-        "push",
-        "pull",
-        "models",
-        "datasets",
-        "templates",
-        "outputs",
-        "methods",
-        "optimizers",
-        "protocols",
-    ),
+    *("train", "evaluate", "apply", "predict", "diagnose", "study", "segment", "serve", "proxy", "watch", "report"),
+    *("pictures", "ledger", "keys", "trust", "inspect", "export", "push", "pull", "models", "datasets", "templates"),
+    *("outputs", "methods", "optimizers", "protocols"),
 )
 
 
