@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,8 @@ from ..splits import listed
 from .folders import SPLIT_NAMES
 
 __all__ = ["read_hub"]
+
+logger = logging.getLogger(__name__)
 
 
 def read_hub(name: str) -> Collection:
@@ -47,6 +49,9 @@ def read_hub(name: str) -> Collection:
         )
         for part, rows in dataset.items()
     }
+    for part in [part for part, images in parts.items() if (images.labels < 0).any()]:
+        logger.warning("hf:%s: %s holds images without a label and is left out.", name, part)
+        del parts[part]
     return Collection(classes, parts, source=f"the hub or its cache, as {target}")
 
 
@@ -58,7 +63,7 @@ def _column(rows: Any, name: str, kind: type[Any], what: str) -> str:
 
 
 def _images(rows: Any, image: str, label: str, prefix: str) -> ImageSet:
-    labels = np.asarray(rows[label] if not isinstance(rows[label], Sequence) else list(rows[label]), dtype=np.int64)
+    labels = np.array(list(rows[label]), dtype=np.int64)
     width = len(str(max(0, len(rows) - 1)))
     numbers = [f"{index:0{width}d}" for index in range(len(rows))]
     fingerprint = rows._fingerprint
