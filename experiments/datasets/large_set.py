@@ -28,9 +28,9 @@ class Net(torch.nn.Module):
         super().__init__()
         self.head = torch.nn.Linear(3, 100)
     def forward(self, images):
-        if "first_query" not in seen:
+        if "first_query" not in seen and len(images) >= 32:  # a check before the run asks about fewer
             seen["first_query"] = round(time.time() - BEGAN, 1)
-        if images.requires_grad and "first_step" not in seen:
+        if len(images) == 256 and "first_step" not in seen:
             seen["first_step"] = round(time.time() - BEGAN, 1)
             seen["peak_mb_at_first_step"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
             with open(os.environ["SEEN"], "w") as file:
