@@ -100,7 +100,8 @@ def train(
             if isinstance(learner, AnswersLearner):
                 student = learn_student(session, baseline, learned, ladder, learner.allocation.student)
             result = make_result(session, learned, ladder, began=began, student=student)
-    write_bytes(folder.path / "README.md", model_card(result, parts.config).encode())
+    card = model_card(result, parts.config, preview=(folder.path / "preview.png").exists())
+    write_bytes(folder.path / "README.md", card.encode())
     folder.write_result(result.to_json())  # last: it says that the run is finished
     return result
 

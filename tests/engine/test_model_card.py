@@ -45,6 +45,8 @@ def test_the_text_says_how_good_beside_the_strongest_baseline() -> None:
     card = model_card(RESULT, CONFIG)
     assert "On 500 test images it reads **91.2% (95% interval 87.2% to 94.2%)** right." in card
     assert "output transform linear on the images as they are, reads 80.0% (95% interval 76.0% to 83.0%)." in card
+    assert "preview.png" not in card
+    assert "](preview.png)" in model_card(RESULT, CONFIG, preview=True)
     assert "| no prompt | 25.0% | 21.0% to 28.0% | names |" in card
     assert "takes 2.5 queries" in card
     assert 'pixprompt.deploy("prompt.png", model="resnet18")' in card

@@ -21,9 +21,15 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _MANY = 30
 
 
-def model_card(result: Result, config: TrainConfig) -> str:
-    """Returns the card of a finished run: what, on what, how good, how to use it, and a licence field."""
-    return "\n".join([*_front_matter(result), "", *_body(result, config), ""])
+def model_card(result: Result, config: TrainConfig, *, preview: bool = False) -> str:
+    """Returns the card of a finished run: what, on what, how good, how to use it, and a licence field.
+
+    Args:
+        result: Of the run.
+        config: Of the run.
+        preview: Whether `preview.png` lies beside it.
+    """
+    return "\n".join([*_front_matter(result), "", *_body(result, config, preview), ""])
 
 
 def _front_matter(result: Result) -> Iterator[str]:
@@ -45,7 +51,7 @@ def _front_matter(result: Result) -> Iterator[str]:
     yield "---"
 
 
-def _body(result: Result, config: TrainConfig) -> Iterator[str]:
+def _body(result: Result, config: TrainConfig, preview: bool) -> Iterator[str]:
     yield f"# {_plain(_title(result))}"
     yield ""
     yield _what(result, config)
@@ -53,6 +59,9 @@ def _body(result: Result, config: TrainConfig) -> Iterator[str]:
     shown = ", ".join(map(_plain, result.classes[:_MANY])) + (", ..." if len(result.classes) > _MANY else "")
     yield f"**{len(result.classes)} classes:** {shown}"
     yield ""
+    if preview:
+        yield "![Images before and after, and the confusion of the test images](preview.png)"
+        yield ""
     yield "## How good it is"
     yield ""
     yield from _quality(result)
@@ -81,7 +90,7 @@ def _what(result: Result, config: TrainConfig) -> str:
         what = f"What `{config.method.name}` has learned: {result.parameters:,} parameters beside a model."
     else:
         what = f"A visual prompt of {result.parameters:,} parameters, put on every image before a model sees it."
-    train = f"Learned on {result.counts['train']:,} labelled images of {data} with seed {result.seed}"
+    train = f"Learned on {result.counts['train']:,} labelled images of the data set {data}, with seed {result.seed}"
     return f"{what} The model, **{model}**, is unchanged and not part of this. {train}, by pixprompt."
 
 
@@ -108,8 +117,8 @@ def _against(reached: Score, baseline: Score | None) -> str:
     if baseline is None or baseline.test is None or reached.test is None:
         return ""
     verb = "reads" if baseline.test < reached.test else "reads as many or more,"
-    what = f"nothing but the output transform {_plain(baseline.output)}"
-    return f"The strongest baseline, {what} on the images as they are, {verb} {_share(baseline)}."
+    what = f"the output transform {_plain(baseline.output)} on the images as they are"
+    return f"The strongest baseline, {what}, {verb} {_share(baseline)}."
 
 
 def _use(result: Result, config: TrainConfig) -> Iterator[str]:
