@@ -31,6 +31,18 @@ EVERY = [(method, net) for method in METHODS for net in (VITS if method in LAYER
 EVERY = [pair for pair in EVERY if pair[1] != "torchvision-resnet" or pair[0] in ("linear", "full")]  # a large net
 
 
+def one_of(number: int, method: str) -> tuple[str, str]:
+    pairs = [pair for pair in EVERY if pair[0] == method]
+    return pairs[number % len(pairs)]
+
+
+FEW = {("full", "torchvision-resnet"), *(one_of(number, method) for number, method in enumerate(METHODS))}
+"""Every method once, with nets in turn."""
+FEW_QUICKLY = pytest.mark.parametrize(
+    ("method", "net"), [pytest.param(*pair, marks=[] if pair in FEW else pytest.mark.slow) for pair in EVERY]
+)
+
+
 @pytest.mark.parametrize(("method", "net"), [pair for pair in EVERY if pair[0] != "side"])
 def test_it_starts_at_the_frozen_features_and_its_head(method: str, net: str) -> None:
     model = model_of(net)
@@ -68,7 +80,7 @@ def test_the_net_of_a_caller_is_held_while_it_is_used(method: str) -> None:
     assert list(trace(model)) == before
 
 
-@pytest.mark.parametrize(("method", "net"), EVERY)
+@FEW_QUICKLY
 def test_an_image_is_answered_alike_alone_and_in_a_batch(method: str, net: str) -> None:
     adapter = made(method, model_of(net))
     step(adapter, 1)
@@ -79,7 +91,7 @@ def test_an_image_is_answered_alike_alone_and_in_a_batch(method: str, net: str) 
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(("method", "net"), EVERY)
+@FEW_QUICKLY
 def test_the_state_is_what_is_learned_and_restores_it(method: str, net: str) -> None:
     model = model_of(net)
     adapter = made(method, model)
@@ -95,7 +107,7 @@ def test_the_state_is_what_is_learned_and_restores_it(method: str, net: str) -> 
     assert torch.equal(again.eval()(pictures()), adapter(pictures()))
 
 
-@pytest.mark.parametrize(("method", "net"), EVERY)
+@FEW_QUICKLY
 def test_the_counts_are_the_sizes(method: str, net: str) -> None:
     model = model_of(net)
     adapter = made(method, model)
@@ -165,7 +177,7 @@ def weight_gradients(output: torch.Tensor) -> set[int]:
     return found
 
 
-@pytest.mark.parametrize(("method", "net"), EVERY)
+@FEW_QUICKLY
 def test_the_graph_ends_in_what_is_learned_and_nowhere_else(method: str, net: str) -> None:
     model = model_of(net)
     adapter = made(method, model)
