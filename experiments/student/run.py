@@ -1,7 +1,7 @@
 """What a cascade of views and a local student save: real models made opaque, accuracy against queries per prediction.
 
 MobileNetV2 is the paid model: it takes images of 112x112 and answers with its five likeliest classes, or with all
-probabilities. ResNet-18 is the student at home. Each run may ask 1,500 queries to learn; its test is paid for beside.
+probabilities. ResNet-18 is the student at home. Each run may ask 1,000 queries to learn; its test is paid for beside.
 
 python experiments/student/run.py ASSETS
 """
@@ -25,7 +25,7 @@ from pixprompt.engine import TrainConfig, train
 from pixprompt.ledger import Budget, Ledger, LocalJournal
 
 HERE = Path(__file__).parent
-TESTED, LEARNING, RUNGS = 250, 1500, 6
+TESTED, LEARNING, RUNGS = 150, 1000, 6
 
 
 def economy() -> Any:
