@@ -1,6 +1,7 @@
 """Test accuracy of a zero-shot endpoint that is asked about the classes alone, or about common nouns as well.
 
-Both runs ask the same number of queries; `pixprompt evaluate` then scores them on all test images.
+Both runs ask the same number of queries: the first is a head on the answers about the classes, the second what
+`pixprompt train` does by itself. `pixprompt evaluate` then scores them on all test images.
 
 python experiments/vocabulary/run.py ASSETS
 """
@@ -43,8 +44,8 @@ def rows() -> Iterator[dict[str, Any]]:
     """Every run."""
     for seed in range(3):
         for data in ("digits", "flowers5"):
-            for vocabulary in ("none", "auto"):
-                yield {"data": data, "vocabulary": vocabulary, "method": "pixel", "seed": seed}
+            for vocabulary, method in (("none", "none"), ("auto", "pixel")):
+                yield {"data": data, "vocabulary": vocabulary, "method": method, "seed": seed}
 
 
 def run(row: dict[str, Any], assets: Path, out: Path) -> dict[str, Any]:
@@ -75,6 +76,22 @@ def main() -> None:
             with results.open("a") as file:
                 file.write(json.dumps(line) + "\n")
             print(row, line["scored"]["accuracy"]["prompt_png"], flush=True)
+    (HERE / "table.md").write_text("\n".join(table(results)) + "\n")
+
+
+def table(results: Path) -> Iterator[str]:
+    """Yields a Markdown table: test accuracy by data set and vocabulary, of each seed and their mean."""
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    yield "| data | vocabulary | labels per query | seeds | mean |"
+    yield "|---|---|---|---|---|"
+    for data in ("digits", "flowers5"):
+        for vocabulary in ("none", "auto"):
+            chosen = [line for line in lines if (line["data"], line["vocabulary"]) == (data, vocabulary)]
+            scores = [line["scored"]["accuracy"]["prompt_png"]["test"] for line in chosen]
+            if scores:
+                labels = {line["learned"]["queries"].get("labels", len(line["learned"]["classes"])) for line in chosen}
+                shown = ", ".join(f"{score:.3f}" for score in scores)
+                yield f"| {data} | {vocabulary} | {labels.pop()} | {shown} | {sum(scores) / len(scores):.3f} |"
 
 
 if __name__ == "__main__":
