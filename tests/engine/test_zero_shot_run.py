@@ -43,7 +43,7 @@ def test_further_words_read_more_at_the_same_number_of_queries(
         accuracy[vocabulary] = result.accuracy["output_only"].test
         paid[vocabulary] = result.queries["images"]
         assert toy.images == paid[vocabulary] <= config.search.budget
-    assert paid["auto"] == paid["none"]
+    assert paid["auto"] <= paid["none"]
     assert accuracy["auto"] > accuracy["none"] + 0.15
 
 
