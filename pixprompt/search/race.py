@@ -222,7 +222,8 @@ class Race:
         size = max(worths, key=lambda each: (worths[each], -each))
         score = forecast.score(losses[size - 1], size, self._reach(pool, size, images))
         alone = forecast.worth(forecast.plain, 1, self._reach(pool, 1, pool.count(PLAIN)))
-        promises = self.size is not None or self.anyway or (worths[size] > alone and score > _PROMISING)
+        spare = self._is_spare(pool, size, images) and score > _HOPELESS
+        promises = self.size is not None or self.anyway or spare or (worths[size] > alone and score > _PROMISING)
         rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
         # The best single view comes first, as a cascade asks them.
         own = [kernels[active.index(view)] for view in views[:size]]
@@ -233,9 +234,15 @@ class Race:
         """Images that what is left pays for under so many views."""
         return min(len(pool.order), images + pool.left // size)
 
+    def _is_spare(self, pool: AnswerPool, size: int, images: int) -> bool:
+        """Whether the budget pays for all images under the plain view and under so many others: nothing is at stake."""
+        num_images = len(pool.order)
+        return pool.left >= size * (num_images - images) + num_images - pool.count(PLAIN)
+
     def _finish(self, pool: AnswerPool, standing: _Standing, rungs: tuple[Rung, ...]) -> Winner:
         best, images, promises = standing.best, standing.rung.num_images, standing.promises
-        if promises and self.size is None and not self.anyway:
+        decided = self.size is not None or self.anyway or self._is_spare(pool, len(best), images)
+        if promises and not decided:
             images = pool.extend_evenly(best, images, least=(images + self._reach(pool, len(best), images)) // 2)
             score = self._comparison(pool, standing, images)[1]
             promises = score * math.sqrt(self._reach(pool, len(best), images) / max(1, images)) > _SURE

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -51,6 +53,22 @@ def test_a_view_is_found_where_it_helps_and_its_file_scores_as_the_run_did(confi
     assert any("cross-fitted" in note for note in result.notes)
     again = evaluate(tmp_path / "run/prompt.png", model=framed, data=data)
     assert again.accuracy["prompt_png"].test == pytest.approx(png.test, abs=0.15)
+
+
+def test_validation_images_reach_neither_the_choice_of_views_nor_what_reads_them(
+    config, framed, data, tmp_path
+) -> None:
+    """A prompt that was kept on 43 classes won on validation and not on test: it must not have been able to see it."""
+    config = config.with_values(budget=700, cascade="none", test_images=0)
+    other = replace(data, val=replace(data.val, labels=data.val.labels[::-1].copy()))
+    results = [
+        train(config, out=tmp_path / str(each), model=framed, data=set_) for each, set_ in enumerate((data, other))
+    ]
+    first, second = (load_committee(tmp_path / f"{each}/prompt.png") for each in range(2))
+    assert results[0].accuracy["prompt_png"].val != results[1].accuracy["prompt_png"].val
+    assert results[0].views == results[1].views
+    assert np.array_equal(first.rgba, second.rgba)
+    assert first.output == second.output
 
 
 @pytest.mark.parametrize("cascade", ["auto", "none"])
