@@ -23,11 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch._dynamo  # the first step of an optimizer would import it in every child
 
 from pixprompt.cli import main
 
-for _name in ("learning.train", "prompts.evaluate"):
-    importlib.import_module(f"pixprompt.cli.{_name}")  # before the fork: every child would import it again
+_NAMES = ("cli.learning.train", "cli.prompts.evaluate", "engine.run", "engine.saved.deploy", "engine.saved.predict")
+for _name in (*_NAMES, "remote.connection", "models.python_callable.as_model", "engine.learners.by_gradients"):
+    importlib.import_module(f"pixprompt.{_name}")  # before the fork: every child would import it again
 
 
 def fork(arguments: list[str], log: Path) -> int:
@@ -67,7 +69,7 @@ def size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def wait_for_growth(path: Path, num_bytes: int, child: int, seconds: float = 30.0) -> None:
+def wait_for_growth(path: Path, num_bytes: int, child: int, seconds: float = 600.0) -> None:
     """Waits until a file has grown, as it does with every image sold, or the child has ended."""
     begun, end = size(path), time.monotonic() + seconds
     while size(path) < begun + num_bytes and time.monotonic() < end:
