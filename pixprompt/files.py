@@ -14,7 +14,16 @@ from typing import Any
 
 from .core import PixpromptError
 
-__all__ = ["MAX_JSON_BYTES", "file_sha256", "make_folder", "open_regular", "read_json", "write_bytes", "write_json"]
+__all__ = [
+    "MAX_JSON_BYTES",
+    "file_sha256",
+    "make_folder",
+    "open_regular",
+    "read_json",
+    "read_text",
+    "write_bytes",
+    "write_json",
+]
 
 
 MAX_JSON_BYTES = 64 * 2**20
@@ -52,6 +61,17 @@ def open_regular(path: str | Path) -> io.BufferedReader:
     if stat.S_ISDIR(mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     raise OSError(errno.EINVAL, "not a regular file but a pipe, socket or device", str(path))
+
+
+def read_text(path: str | Path, encoding: str = "utf-8") -> str:
+    r"""Reads a text file, whose lines end in \n then; see `open_regular`.
+
+    Raises:
+        OSError: It cannot be read, or is no regular file.
+        UnicodeDecodeError: It is no text.
+    """
+    with open_regular(path) as file:
+        return file.read().decode(encoding).replace("\r\n", "\n")
 
 
 def read_json(path: str | Path) -> Any:

@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from .core import PixpromptError
-from .files import make_folder, write_bytes
+from .files import make_folder, open_regular, write_bytes
 
 __all__ = ["load_state", "save_state", "tensors_sha256"]
 
@@ -35,6 +35,7 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     if not path.exists():
         return None
     try:
+        open_regular(path).close()
         with safe_open(path, framework="pt") as file:
             values = json.loads(file.metadata()["values"])
             return {name: file.get_tensor(name) for name in file.keys()}, values  # noqa: SIM118

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from ..canvas import decode, from_array
+from ..files import open_regular
 
 __all__ = ["UNLABELLED", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
 
@@ -107,8 +108,13 @@ def from_files(
         np.array(labels, dtype=np.int64),
         tuple(map(_file_key, names)) if keys is None else tuple(keys),
         lambda index: decode(names[index]),
-        lambda index: Path(names[index]).read_bytes(),
+        lambda index: _content(names[index]),
     )
+
+
+def _content(path: str) -> bytes:
+    with open_regular(path) as file:
+        return file.read()
 
 
 def from_arrays(pixels: npt.NDArray[np.uint8], labels: Sequence[int] | Labels, *, prefix: str) -> ImageSet:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from ..core import ModelError
+from ..files import open_regular
 
 __all__ = ["load_weights", "num_rows", "read_weights"]
 
@@ -32,6 +33,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         ModelError: It cannot be read, or holds something else than tensors.
     """
     try:
+        open_regular(path).close()
         if path.suffix == ".safetensors":
             return load_file(path)
         content = torch.load(path, map_location="cpu", weights_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import ConfigError, ModelSpec
+from ..files import read_text
 from ..registry import suggest
 from .templates import pretty
 
@@ -100,7 +101,7 @@ def _read_entries(path: Path) -> dict[str, Any]:
         return values
 
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=distinct)
+        entries = json.loads(read_text(path), object_pairs_hook=distinct)
     except ConfigError:
         raise
     except OSError as error:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from ..core import ConfigError
+from ..files import read_text
 from ..registry import suggest
 from .published_texts import CLIP, COOP, PAPER, family
 
@@ -55,7 +55,7 @@ def texts_for(data_name: str, choice: str | None = None) -> tuple[str, ...]:
     if "{" in text or "|" in text:
         return check_templates([part.strip() for part in text.split("|")])
     try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        lines = read_text(text).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{text!r} is no template with one {{}}, no readable file with one template per line, and none of "

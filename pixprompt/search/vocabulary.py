@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core import ConfigError
+from ..files import read_text
 
 __all__ = ["COMMON_NOUNS", "read_vocabulary", "widened_labels"]
 
@@ -46,7 +47,7 @@ def read_vocabulary(source: str) -> tuple[str, ...]:
     if source == "auto":
         return COMMON_NOUNS
     try:
-        lines = Path(source).read_text(encoding="utf-8").splitlines()
+        lines = read_text(source).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"cannot read the vocabulary {source}: {error}. It is a text file, one label a line."

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,15 @@ from pixprompt.canvas import MAX_CANVAS_PIXELS, Canvas, decode
 from pixprompt.cli import main
 from pixprompt.cli.prompts.apply import PixelRoom
 from pixprompt.cli.terminal import json_line, printable
-from pixprompt.core import AnswerKind, ConfigError, ImageError, ModelSpec, PromptError
+from pixprompt.core import AnswerKind, ConfigError, ImageError, ModelSpec, PixpromptError, PromptError
+from pixprompt.data import load_images
+from pixprompt.models.weights import read_weights
 from pixprompt.outputs import make_output
+from pixprompt.outputs.sources import read_mapping
+from pixprompt.outputs.templates import texts_for
 from pixprompt.prompt import load
+from pixprompt.search.vocabulary import read_vocabulary
+from pixprompt.tensor_file import load_state
 
 from ..images import files, make_prompt, picture
 
@@ -155,3 +162,21 @@ def test_control_characters_of_answers_never_reach_the_terminal(
     assert json.loads(shown.out)["label"] == evil
     assert printable(shown.out) == shown.out
     assert printable(shown.err) == shown.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.csv", "a.json", "a.txt", "a.png"])
+def test_no_reader_waits_for_a_pipe(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    os.mkfifo(path)
+    readers: dict[str, list[Callable[[], object]]] = {
+        "a.safetensors": [lambda: read_weights(path), lambda: load_state(path)],
+        "a.pth": [lambda: read_weights(path)],
+        "a.csv": [lambda: load_images(f"csv:{path}")],
+        "a.json": [lambda: read_mapping(path, ("a",), ModelSpec("m", (8, 8), 2))],
+        "a.txt": [lambda: read_vocabulary(str(path)), lambda: texts_for("digits", str(path))],
+        "a.png": [lambda: decode(path), lambda: load(path)],
+    }
+    for reader in readers[name]:
+        with pytest.raises(PixpromptError):
+            reader()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
+from ...files import read_text
 from ..image_set import Collection, from_files
 from ..splits import listed
 from .folders import split_names
@@ -57,7 +59,7 @@ def read_csv(file: Path, others: tuple[str, ...] = ()) -> Collection:
 
 def _rows(file: Path) -> list[_Row]:
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
+        with io.StringIO(read_text(file, "utf-8-sig"), newline="") as lines:
             reader = csv.DictReader(lines, restval="")
             columns = [str(column).strip().lower() for column in reader.fieldnames or []]
             reader.fieldnames = columns

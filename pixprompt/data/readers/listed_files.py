@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+from ... import files
 from ...core import DataError
 from ..image_set import ImageSet, from_files
 from ..splits import listed
@@ -64,7 +65,7 @@ def read_text(path: Path) -> str:
         DataError: It is missing or no text.
     """
     try:
-        return path.read_text(encoding="utf-8")
+        return files.read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{path}: cannot be read as text ({reason}).") from error

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
-from ...files import write_bytes
+from ...files import read_text, write_bytes
 
 __all__ = ["Manifest"]
 
@@ -76,7 +76,7 @@ class Manifest:
             DataError: It is none, or was changed after it was written.
         """
         try:
-            lines = path.read_text(encoding="utf-8").split("\n")
+            lines = read_text(path).split("\n")
             magic, data, part, digest = lines[0].split("\t")
             classes = tuple(str(name) for name in json.loads(lines[1]))
             cells = [line.split("\t") for line in lines[2:] if line]
