@@ -3,7 +3,8 @@
     python large_set.py FOLDER [COUNT]
 
 makes COUNT (100,000) images of 16x16 pixels in 100 classes below FOLDER, then trains one epoch on them in a process of
-its own, decoded as they are read, and once more decoded beforehand. It prints a line of JSON for each.
+its own, decoded as they are read, and once more decoded beforehand; before that it reads them without any run. It
+prints a line of JSON for each.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Net(torch.nn.Module):
     def forward(self, images):
         if "first_query" not in seen and len(images) >= 32:  # a check before the run asks about fewer
             seen["first_query"] = round(time.time() - BEGAN, 1)
+            seen["peak_mb_at_first_query"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         if len(images) == 256 and "first_step" not in seen:
             seen["first_step"] = round(time.time() - BEGAN, 1)
             seen["peak_mb_at_first_step"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
@@ -45,6 +47,26 @@ if sys.argv[1] == "before":
     cache.AT_ONCE = 10**9
 from pixprompt.cli import main
 sys.exit(main(sys.argv[2:]))
+"""
+
+READ = """
+import json, resource, sys, time
+from pathlib import Path
+from pixprompt.canvas import Canvas
+from pixprompt.data import load_data, make_canvases
+began, seen = time.time(), {}
+def note(name):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    seen[name] = {"seconds": round(time.time() - began, 1), "peak_mb": peak}
+images = load_data(sys.argv[1]).train
+note("found")
+canvases = make_canvases(images, Canvas((32, 32)), workers=2, cache=Path(sys.argv[2]))
+canvases.pixels[:256]
+note("first batch")
+for start in range(0, len(images), 256):
+    canvases.pixels[start : start + 256]
+note("all")
+print(json.dumps(seen))
 """
 
 
@@ -86,5 +108,8 @@ if __name__ == "__main__":
     place, many = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 100_000
     if not (place / "images").exists():
         make(place / "images", many)
+    reading = [sys.executable, "-c", READ, f"folder:{place / 'images'}", str(place / "read-cache")]
+    alone = json.loads(subprocess.run(reading, capture_output=True, text=True, check=True).stdout)
+    print(json.dumps({"images": many, "decoded": "as they are read, no run", **alone}), flush=True)
     for kind in ("as they are read", "before"):
         print(json.dumps({"images": many, **measure(place, kind)}), flush=True)
