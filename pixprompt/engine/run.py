@@ -82,8 +82,8 @@ def train(
     if resume and folder.result.exists():
         reporter.note(f"{folder.path} is finished; this is its result.")
         return read_result(folder.result)
-    if resume and model is None:
-        check_trusted(config.options(), folder.path)
+    if resume:
+        check_trusted(config.options(), folder.path, except_for=() if model is None else ("model",))
     with reproducible(), folder:
         parts = build(config, model=model, data=data)
         if not resume:

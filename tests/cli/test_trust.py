@@ -12,7 +12,7 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.core import ConfigError
-from pixprompt.engine import TrainConfig, deploy
+from pixprompt.engine import TrainConfig, deploy, train
 from pixprompt.engine.trust import check_trusted, distrust, trust, trust_named, trusted
 from pixprompt.user_settings import settings_file
 
@@ -33,13 +33,6 @@ def foreign(toy: Toy, tmp_path: Path) -> Path:
         file.write(f"\nopen({str(tmp_path / 'trace')!r}, 'w').close()\n")
     sys.modules.pop(toy.module)
     return tmp_path / "run"
-
-
-def rewrite(run: Path, **values: Any) -> None:
-    """Changes the configuration of a run, as somebody could who means harm."""
-    path = run / "config.json"
-    config = TrainConfig.from_json(json.loads(path.read_text()), source=path)
-    path.write_text(json.dumps(config.with_values(**values).to_json()))
 
 
 def test_code_that_a_run_folder_names_is_not_run(
@@ -124,6 +117,14 @@ def test_whatever_a_configuration_names_needs_the_word(
         distrust(name)
     with pytest.raises(ConfigError, match="no file may decide that"):
         check_trusted(options, tmp_path)
+
+
+def test_a_model_by_hand_is_no_word_for_what_else_a_folder_names(tmp_path: Path) -> None:
+    config = TrainConfig(model="python:mine:net", surrogate="python:os:system")
+    (tmp_path / "config.json").write_text(json.dumps(config.to_json()))
+    mine: Any = object()
+    with pytest.raises(ConfigError, match=r"names python:os:system"):
+        train(config, out=tmp_path, resume=True, model=mine)
 
 
 def test_names_of_the_package_need_no_word(tmp_path: Path) -> None:
