@@ -14,6 +14,7 @@ from .prepare import read_prepared
 from .readers.csv_ import read_csv
 from .readers.folders import read_folder, read_images
 from .readers.hub import read_hub
+from .readers.lists import read_lists
 from .readers.shards import read_shards
 from .splits import SPLITS, chosen_parts, split
 
@@ -21,7 +22,7 @@ __all__ = ["load_data", "load_images"]
 
 logger = logging.getLogger(__name__)
 
-_FORMS = {"folder": "PATH", "csv": "FILE", "webdataset": "PATH", "hf": "NAME"}
+_FORMS = {"folder": "PATH", "csv": "FILE", "lists": "PATH", "webdataset": "PATH", "hf": "NAME"}
 
 
 def load_data(
@@ -35,7 +36,8 @@ def load_data(
     """Finds a labelled data set and splits it; decodes nothing.
 
     Args:
-        name: A name of DATASETS, "folder:PATH", "csv:FILE", "webdataset:PATH" or "hf:NAME".
+        name: A name of DATASETS, "folder:PATH", "csv:FILE", "lists:PATH", "webdataset:PATH" or
+            "hf:NAME".
         seed: Decides the splits that are missing, the shots and the fraction.
         shots: Images per class in train and at most in val; None takes all.
         fraction: Share of the training images of each class, in (0, 1]; None takes all.
@@ -77,8 +79,8 @@ def _collection(name: str, parts: tuple[str, ...] = ()) -> Collection:
     path = Path(rest).expanduser()
     if kind == "hf":
         return read_hub(rest)
-    if kind == "webdataset":
-        return read_shards(path)
+    if kind in ("lists", "webdataset"):
+        return (read_lists if kind == "lists" else read_shards)(path)
     if kind:
         return (read_folder if kind == "folder" else read_csv)(path, parts)
     if name not in DATASETS and path.exists():

@@ -83,10 +83,10 @@ class DataSettings(Settings):
 
     name: str = option(
         "digits",
-        "Labelled images: a short name ('pixprompt datasets' lists them), folder:PATH, csv:FILE, webdataset:PATH of"
-        " tar archives, or hf:NAME of the Hugging Face hub.",
+        "Labelled images: a short name ('pixprompt datasets' lists them), folder:PATH, csv:FILE, lists:PATH,"
+        " webdataset:PATH of tar archives, or hf:NAME of the Hugging Face hub.",
         name="data",
-        paths=("folder:", "csv:", "webdataset:"),
+        paths=("folder:", "csv:", "lists:", "webdataset:"),
     )
     shots: int | None = option(None, "Training images per class; all by default.")
     fraction: float | None = option(None, "Share of the training images of each class, in (0, 1]; all by default.")

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from pixprompt.core import DataError
+from pixprompt.data import load_data
 from pixprompt.data.readers.class_names import NamesFile
 from pixprompt.data.readers.layout import Files, Numbered
 from pixprompt.data.readers.listed_files import resolve
@@ -153,3 +154,19 @@ def test_a_table_is_read_under_its_conditions(tmp_path: Path) -> None:
         Table("m.csv", "{row}.png", "kind", {})(tmp_path)
     with pytest.raises(DataError, match="cannot be read"):
         Table("none.csv", "{row}.png", "kind", {})(tmp_path)
+
+
+@pytest.mark.parametrize("images", ["", "images/"])
+def test_lists_of_ones_own_are_data(tmp_path: Path, images: str) -> None:
+    for part, count in (("train", 4), ("test", 2)):
+        names = [f"{part}{index}.jpg" for index in range(count)]
+        save(tmp_path, *(images + name for name in names))
+        lines = [f"{name} {index % 2}" for index, name in enumerate(names) for _ in range(2)]
+        (tmp_path / f"{part}.txt").write_text("\n".join(lines))
+    data = load_data(f"lists:{tmp_path}")
+    assert (data.classes, len(data.train), len(data.val), len(data.test)) == (("class 0", "class 1"), 2, 2, 2)
+    (tmp_path / "classes.txt").write_text("cat\ndog\n")
+    assert load_data(f"lists:{tmp_path}").classes == ("cat", "dog")
+    (tmp_path / "train.txt").unlink()
+    with pytest.raises(DataError, match=r"expected train.txt"):
+        load_data(f"lists:{tmp_path}")
