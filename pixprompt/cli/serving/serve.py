@@ -114,7 +114,7 @@ def _prompt_service(source: str, calls: Any, options: dict[str, Any], stack: Exi
     from ...engine.saved.deploy import deploy
     from ...serving import PromptService, served_name
 
-    if not Path(source).exists():
+    if not Path(source).exists() and not source.startswith("hf:"):
         raise ConfigError(f"there is no prompt or run {source!r}; a bare model is served with --model {source}.")
     named = {name: options[name] for name in ("model", "weights", "device")}
     deployed = settled(

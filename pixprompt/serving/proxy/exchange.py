@@ -27,6 +27,7 @@ _MAX_REPLY = 64 << 20
 """Of a reply about images that is no stream: it is held until it is written down."""
 _MAX_STREAM = 1 << 20
 """Of a stream, the beginning of which is written down."""
+_SMALL = 1 << 15
 _COUNT = "X-Pixprompt-Images"
 """In replies: how many images of the request were prompted."""
 
@@ -119,11 +120,14 @@ class Exchange:
         headers = {name.lower(): value for name, value in reply.headers}
         said = redactor_for(self._request).clean(bytes(body), is_answer=True)  # as it may be written down
         incoming = Incoming(reply.status, headers, said, reply.seconds)
-        answers, reason = await asyncio.to_thread(self._read, incoming)
+        # A thread of its own costs more than reading a small reply.
+        small = len(said) < _SMALL
+        answers, reason = self._read(incoming) if small else await asyncio.to_thread(self._read, incoming)
         await self._store(reply, said, answers)
         status, kept = reply.status, [pair for pair in reply.headers if pair[0].lower() != "content-length"]
         if self._route.answer_map is not None and status < 300:
-            mapped = await asyncio.to_thread(self._mapped, incoming, answers, reason)
+            arguments = incoming, answers, reason
+            mapped = self._mapped(*arguments) if small else await asyncio.to_thread(self._mapped, *arguments)
             if mapped is not None:
                 body, kept = bytearray(mapped.body), [*_without_body(kept), *mapped.headers.items()]
         await send(_start(status, [*kept, ("Content-Length", str(len(body))), (_COUNT, str(self._count))]))
