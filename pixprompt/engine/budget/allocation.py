@@ -7,7 +7,16 @@ from typing import Any
 
 from ...core import ConfigError
 
-__all__ = ["PURPOSES", "START_LEAST", "Allocation", "allocate", "reserve_of"]
+__all__ = [
+    "NOISE_MOST",
+    "NOISE_SHARE",
+    "PURPOSES",
+    "START_LEAST",
+    "Allocation",
+    "allocate",
+    "queries_for_test",
+    "reserve_of",
+]
 
 PURPOSES = {
     "head": "training images without a prompt, to fit the output transform",
@@ -39,8 +48,8 @@ _RIVAL_LEAST = 2000
 _ANYWAY_LEAST = 100
 _ENOUGH = 1500
 _ENOUGH_PER_CLASS = 50
-_NOISE_MOST = 16
-_NOISE_SHARE = 25
+NOISE_MOST = 16
+NOISE_SHARE = 25
 _RESERVE_SHARE = 20
 _RESERVE_LEAST = 8
 _START_MOST = 100
@@ -160,7 +169,7 @@ def allocate(
     if has_prompt and num_train and val_pool:
         val_pool = min(val_pool, max(_VAL_LEAST, budget // 10))  # candidates are validated on them again and again
         enough = max(_ENOUGH, _ENOUGH_PER_CLASS * num_classes)
-        test = _test(budget, num_test, test_images, rungs=2)
+        test = queries_for_test(budget, num_test, test_images, rungs=2)
         noise = 2 * _noise(budget - test, num_train)
         prompt = _prompt(budget - test - noise, num_train + val_pool, enough)
         if search_anyway and budget >= _ANYWAY_LEAST:
@@ -170,13 +179,14 @@ def allocate(
             head, val = _labeled(budget - test - noise - prompt, num_train, val_pool, 1 if search_anyway else _VAL_FROM)
             return _with_prompt(Allocation(head, val, noise=noise, test=test - test % 2), prompt, num_starts)
     val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
-    test = _test(budget, num_test, test_images, rungs=1)
+    test = queries_for_test(budget, num_test, test_images, rungs=1)
     noise = _noise(budget - test, num_train)
     head, val = _labeled(budget - test - noise, num_train, val_pool)
     return Allocation(head, val, noise=noise if noise <= head else 0, test=test)
 
 
-def _test(budget: int, num_test: int, test_images: int | None, *, rungs: int) -> int:
+def queries_for_test(budget: int, num_test: int, test_images: int | None, *, rungs: int) -> int:
+    """Returns what the test takes: see rule 2 of `allocate`."""
     if test_images is not None:
         return rungs * min(test_images, num_test)
     share = min(rungs * num_test, budget // _TEST_SHARE)
@@ -184,7 +194,7 @@ def _test(budget: int, num_test: int, test_images: int | None, *, rungs: int) ->
 
 
 def _noise(remaining: int, num_train: int) -> int:
-    images = 0 if remaining < _VAL_FROM else min(_NOISE_MOST, remaining // _NOISE_SHARE, num_train)
+    images = 0 if remaining < _VAL_FROM else min(NOISE_MOST, remaining // NOISE_SHARE, num_train)
     return images if images > 1 else 0  # of one image there is nothing to compare with
 
 

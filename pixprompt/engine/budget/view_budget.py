@@ -5,17 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ...core import ConfigError
-from .allocation import Allocation
+from .allocation import NOISE_MOST, NOISE_SHARE, Allocation, queries_for_test
 
 __all__ = ["allocate_views"]
 
-_TEST_SHARE = 5
-"""The test may take a fifth of the budget."""
-_TEST_LEAST = 50
-"""Images per rung; fewer say nothing (the 95% interval of 0.8 is wider than 0.2)."""
 _FIRST_PER_CLASS = 3
-_NOISE_MOST = 16
-_NOISE_SHARE = 25
 _USUAL_SIZE = 5
 """Views of a committee, as long as its size is open."""
 
@@ -49,18 +43,13 @@ def allocate_views(
         ConfigError: `test_images` alone cost more than half of the budget.
     """
     rungs = 1 + (size or _USUAL_SIZE)
-    least = min(_TEST_LEAST, num_test)
-    if test_images is None:
-        share = min(budget // _TEST_SHARE, rungs * num_test)
-        test = share if share // rungs >= least else 0
-    else:
-        test = rungs * min(test_images, num_test)
+    test = queries_for_test(budget, num_test, test_images, rungs=rungs)
     if test_images is not None and test > max(budget // 2, min(test_images, num_test)):
         raise ConfigError(
             f"{test_images} test images take {test} queries, without a prompt and under {rungs - 1} views each, of a "
             f"budget of {budget}. Test fewer, or say fewer --views."
         )
-    noise = min(_NOISE_MOST, (budget - test) // _NOISE_SHARE, num_train)
+    noise = min(NOISE_MOST, (budget - test) // NOISE_SHARE, num_train)
     noise = 2 * noise if noise > 1 else 0
     remaining = max(0, budget - test - noise)
     first = min(num_train, _FIRST_PER_CLASS * max(1, num_classes), remaining)
