@@ -283,6 +283,7 @@ def test_the_layers_hold(tmp_path: Path) -> None:
 def test_light_modules_load_no_torch() -> None:
     commands = ", ".join(f"pixprompt.cli.prompts.{name}" for name in ("apply", "export", "inspect_", "sharing"))
     assert heavy(f"pixprompt, pixprompt.cli, {commands}, pixprompt.export, pixprompt.views") == []
+    assert heavy("pixprompt.cli.serving.proxy, pixprompt.serving.proxy.proxy, pixprompt.serving.prompt_service") == []
     assert heavy("requests, safetensors") == ["requests", "safetensors"]  # negative control
 
 
