@@ -46,7 +46,8 @@ def both(behind: Upstream) -> Iterator[tuple[Proxy, Proxy]]:
         yield open_, strict
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(
     path=PATHS,
     value=st.dictionaries(st.sampled_from(["inputs", "instances", "messages", "parameters", "examples"]), JSON),
@@ -59,7 +60,8 @@ def test_any_json_passes_or_is_refused(
     assert post(both[1].port, path, body).status in (200, 422)
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
+@pytest.mark.slow
+@settings(derandomize=True, deadline=None, max_examples=150)
 @given(change=st.dictionaries(st.sampled_from(list(ENTRY)), JSON, min_size=1, max_size=2))
 def test_any_change_of_a_good_tensor_passes_or_is_refused(both: tuple[Proxy, Proxy], change: dict[str, object]) -> None:
     body = json.dumps({"inputs": [{**ENTRY, **change}]}).encode()
@@ -67,7 +69,7 @@ def test_any_change_of_a_good_tensor_passes_or_is_refused(both: tuple[Proxy, Pro
     assert post(both[1].port, "/v2/models/m/infer", body).status in (200, 422)
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
+@settings(derandomize=True, deadline=None, max_examples=12)
 @given(sent=st.binary(max_size=60))
 def test_any_bytes_on_the_socket_are_answered_or_dropped(both: tuple[Proxy, Proxy], sent: bytes) -> None:
     for start in (b"", b"POST / HTTP/1.1\r\nHost: localhost\r\n", b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n"):
