@@ -22,9 +22,11 @@ if TYPE_CHECKING:
         models as models,
         optimizers as optimizers,
         outputs as outputs,
+        search as search,
         segmentation as segmentation,
         study as study,
         templates as templates,
+        views as views,
     )
     from .adapters import PixelPrompt as PixelPrompt, load_adapter as load_adapter
     from .data import Data as Data, from_arrays as from_arrays, from_files as from_files, load_data as load_data

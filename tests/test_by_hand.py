@@ -77,7 +77,7 @@ def test_experiments_use_public_names_only() -> None:
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         name = path.relative_to(ROOT / "experiments").as_posix()
         modules = set(internal_imports(ast.parse(path.read_text("utf-8"))))
-        if modules and not name.startswith("query-economy/"):
+        if modules:
             found[name] = modules
     assert found == INTERNAL
 

@@ -1,103 +1,144 @@
-"""Merges the results of the parts, writes table.md and economy.png from them.
-
-python experiments/query-economy/draw.py
-"""
+"""The table and the figure of what `run.py` recorded: python experiments/query-economy/draw.py"""
 
 from __future__ import annotations
 
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
-from matplotlib.figure import Figure
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 
 HERE = Path(__file__).parent
-SHOWN = ("default", "no prompt", "no prompt, mapping", "VP, spsa-gc in pixels", "BAR", "BlackVIP", "surrogate first")
+BUDGETS = (25, 200, 1000, 5000, 20_000)
+DATA = ("digits", "cifar10", "flowers5", "fashion-mnist")
+ANSWERS = ("all", "top-5", "label")
+COLORS = {
+    "head alone": "#777777",
+    "default": "black",
+    "default, price ignored": "#1f6fb4",
+    "one view": "#2a9d4a",
+    "first 3 views": "#e08214",
+    "first 8 views": "#b2182b",
+}
+Key = tuple[str, str, str, str]
+"""Model, data, answers, method."""
+Cells = dict[Key, dict[int, list[tuple[float, int]]]]
+"""Of each seed, test accuracy and queries per prediction, by budget."""
 
 
-def lines() -> list[dict[str, Any]]:
-    """All results, each once; what the parts hold is moved into results.jsonl."""
-    found: dict[str, dict[str, Any]] = {}
-    for path in sorted(HERE.glob("results*.jsonl")):
-        for text in path.read_text().splitlines():
-            line = json.loads(text)
-            key = json.dumps([line[name] for name in ("model", "data", "method", "budget", "seed", "answer")])
-            found[key] = line
-        if path.name != "results.jsonl":
-            path.unlink()
-    (HERE / "results.jsonl").write_text("".join(json.dumps(line) + "\n" for line in found.values()))
-    return list(found.values())
+def cells() -> Cells:
+    """Reads the results."""
+    found: Cells = defaultdict(lambda: defaultdict(list))
+    for text in (HERE / "results.jsonl").read_text().splitlines():
+        line = json.loads(text)
+        key = (line["model"], line["data"], line["answer"], line["method"])
+        found[key][line["budget"]].append((line["accuracy"], line["queries_per_prediction"]))
+    return found
 
 
-def scored(found: Iterable[dict[str, Any]]) -> dict[tuple[str, ...], dict[int, list[float]]]:
-    """(model, data, method, answer) -> budget -> test accuracies of the seeds."""
-    scores: dict[tuple[str, ...], dict[int, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for line in found:
-        key = (line["model"], line["data"], line["method"], line["answer"])
-        scores[key][line["budget"]].append(
-            line["result"]["accuracy"]["prompt_png"]["test"]
-            if line["result"]["accuracy"]["prompt_png"]
-            else line["result"]["accuracy"]["prompt_float"]["test"]
-        )
-    return scores
+def shown(seeds: list[tuple[float, int]]) -> str:
+    """Mean accuracy, the half range over the seeds, how many seeds there are, and the queries per prediction."""
+    if not seeds:
+        return "not run"
+    scores = [score for score, _ in seeds]
+    text = f"{statistics.mean(scores):.3f}±{(max(scores) - min(scores)) / 2:.3f}"
+    price = statistics.mean(price for _, price in seeds)
+    return text + (f" ({price:.1f})" if price > 1 else "") + (f" [{len(seeds)}]" if len(seeds) != 3 else "")
 
 
-def cell(values: list[float]) -> str:
-    """Mean and deviation over seeds."""
-    if not values:
-        return ""
-    spread = f"±{statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}"
+def table(found: Cells) -> str:
+    """A Markdown table for each model, data set and kind of answer."""
+    parts = [
+        "Test accuracy by queries to learn: the mean of three seeds ± half their range; in round brackets the queries "
+        "per prediction where they are more than one, in square brackets the number of seeds where it is not three."
+    ]
+    for model, data, answer in dict.fromkeys(key[:3] for key in sorted(found)):
+        parts.append(f"\n| {model}, {data}, {answer} | " + " | ".join(f"{budget:,}" for budget in BUDGETS) + " |")
+        parts.append("|---" * (len(BUDGETS) + 1) + "|")
+        for method in COLORS if model != "mini-clip" else ("head alone", "default"):
+            row = [shown(found.get((model, data, answer, method), {}).get(budget, [])) for budget in BUDGETS]
+            if any(cell != "not run" for cell in row):
+                parts.append(f"| {method} | " + " | ".join(row) + " |")
+    return "\n".join(parts)
 
 
-def table(scores: dict[tuple[str, ...], dict[int, list[float]]]) -> str:
-    """One table per model and data set, methods by budgets."""
-    budgets = sorted({budget for values in scores.values() for budget in values})
-    parts = []
-    for pair in dict.fromkeys(key[:2] for key in scores):
-        head = f"| {pair[0]}, {pair[1]} | " + " | ".join(f"{budget:,}" for budget in budgets) + " |"
-        rows = [head, "|---" * (len(budgets) + 1) + "|"]
-        for key, values in scores.items():
-            if key[:2] == pair:
-                name = key[2] if key[3] == "all" else f"{key[2]} ({key[3]} answers)"
-                rows.append(f"| {name} | " + " | ".join(cell(values.get(budget, [])) for budget in budgets) + " |")
-        parts.append("\n".join(rows))
-    return "\n\n".join(parts)
+def pixels() -> str:
+    """The runs that searched for pixels, recorded before views came first; all scored at 500 or 359 test images."""
+    runs: dict[str, dict[tuple[str, str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    for text in (HERE / "pixels.jsonl").read_text().splitlines():
+        run = json.loads(text)
+        runs[run["method"]][run["model"], run["data"], run["budget"]].append(run["accuracy"])
+    pairs = list(dict.fromkeys(key[:2] for found in runs.values() for key in found))
+    parts = [
+        "\n| learned pixels, all probabilities, 1,000 / 5,000 queries | " + " | ".join(map(", ".join, pairs)) + " |"
+    ]
+    parts.append("|---" * (len(pairs) + 1) + "|")
+    for method, found in runs.items():
+        row = []
+        for pair in pairs:
+            seeds = [found.get((*pair, budget), []) for budget in (1000, 5000)]
+            row.append(" / ".join(f"{statistics.mean(each):.3f}" if each else "not run" for each in seeds))
+        parts.append(f"| {method} | " + " | ".join(row) + " |")
+    return "\n".join(parts)
 
 
-def draw(scores: dict[tuple[str, ...], dict[int, list[float]]], path: Path) -> None:
-    """Test accuracy against queries, one panel per model and data set."""
-    pairs = list(dict.fromkeys(key[:2] for key in scores))
-    figure = Figure(figsize=(13, 7.5), layout="constrained")
-    panels = figure.subplots(2, 3).flatten()
-    for axes, pair in zip(panels, pairs, strict=False):
-        for index, method in enumerate(SHOWN):
-            values = scores.get((*pair, method, "all"), {})
-            points = sorted((budget, each) for budget, each in values.items())
-            if not points:
-                continue
-            where = [max(budget, 5) for budget, _ in points]
-            means = [statistics.mean(each) for _, each in points]
-            style = {"lw": 2.5, "color": "black"} if method == "default" else {"lw": 1.2, "color": f"C{index}"}
-            axes.plot(where, means, "o-", ms=4, label=method, **style)
-            axes.fill_between(
-                where,
-                [min(each) for _, each in points],
-                [max(each) for _, each in points],
-                alpha=0.12,
-                color=style["color"],
-            )
-        axes.set(title=", ".join(pair), xscale="log", xlabel="queries to learn (0 drawn at 5)", ylabel="test accuracy")
-        axes.set_ylim(0, 1)
+def line(found: Cells, data: str, answer: str, method: str, value: int) -> list[tuple[int, float, float]]:
+    """(budget, mean, standard error) over the classifiers and seeds; only where all classifiers were run."""
+    models = {key[0] for key in found if key[0] != "mini-clip"}
+    points = []
+    for budget in BUDGETS:
+        runs = [found.get((model, data, answer, method), {}).get(budget, []) for model in models]
+        if all(runs):
+            means = [statistics.mean(each[value] for each in seeds) for seeds in zip(*runs, strict=False)]
+            error = statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0
+            points.append((budget, statistics.mean(means), error))
+    return points
+
+
+def compare(axes: Axes, found: Cells, data: str, answer: str) -> None:
+    """One line for each method."""
+    for method, color in COLORS.items():
+        points = line(found, data, answer, method, 0)
+        if points:
+            where, means, errors = zip(*points, strict=True)
+            reach, width = [2 * error for error in errors], 2.5 if method == "default" else 1.3
+            axes.errorbar(where, means, reach, fmt="o-", ms=4, lw=width, color=color, capsize=3, label=method)
+    axes.set(title=f"{data}, {answer}", xscale="log", ylabel="test accuracy" if data == DATA[0] else None)
+
+
+def draw(found: Cells, path: Path) -> None:
+    """One panel for each data set and kind of answer, and below them what a prediction costs."""
+    figure, panels = plt.subplots(4, 4, figsize=(16, 14), sharex=True, constrained_layout=True)
+    for column, data in enumerate(DATA):
+        for row, answer in enumerate(ANSWERS):
+            compare(panels[row][column], found, data, answer)
+        show_price(panels[3][column], found, data)
+    panels[3][0].set_ylabel("queries per prediction")
+    for axes in (panels[0][0], panels[3][0]):
+        axes.legend(frameon=False, fontsize=9)
+    for axes in panels.flat:
         axes.spines[["top", "right"]].set_visible(False)
-    panels[0].legend(frameon=False, fontsize=8)
-    figure.savefig(path, dpi=110)
+        axes.grid(alpha=0.2)
+    figure.suptitle("Mean of three ImageNet classifiers; bars are two standard errors over the seeds")
+    figure.savefig(path, dpi=80)
+
+
+def show_price(axes: Axes, found: Cells, data: str) -> None:
+    """Queries per prediction of the default, one line for each kind of answer."""
+    for answer, style in zip(ANSWERS, ("o-", "s--", "^:"), strict=True):
+        points = line(found, data, answer, "default", 1)
+        if points:
+            where, means, _ = zip(*points, strict=True)
+            axes.plot(where, means, style, color="black", label=answer)
+    axes.set(title=f"{data}: cost of the default", xlabel="queries to learn", ylim=(0, None))
 
 
 if __name__ == "__main__":
-    found = scored(lines())
-    (HERE / "table.md").write_text(table(found) + "\n")
-    draw(found, HERE / "economy.png")
+    recorded = cells()
+    (HERE / "table.md").write_text(table(recorded) + "\n" + pixels() + "\n")
+    draw(recorded, HERE / "economy.png")

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     )
     from .pool import AnswerPool as AnswerPool
     from .race import PLAIN as PLAIN, Race as Race, Rung as Rung, Winner as Winner
-    from .readout import Readout as Readout, kernel_of as kernel_of, leave_one_out as leave_one_out
+    from .readout import (
+        Readout as Readout,
+        kernel_of as kernel_of,
+        leave_one_out as leave_one_out,
+        predict as predict,
+    )
     from .selection import Path as Path, cross_fit as cross_fit, forward_selection as forward_selection
     from .vocabulary import (
         COMMON_NOUNS as COMMON_NOUNS,
