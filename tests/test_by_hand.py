@@ -53,7 +53,7 @@ INTERNAL = {
     "benchmarks/sa2vp_step.py": {"pixprompt.adapters.sa2vp"},  # it puts another form in the place of the one in use
     "benchmarks/train_step.py": {"pixprompt.cli.allocator"},  # what it times
     "recipes/compare.py": {  # the steps of the format, each compared alone
-        *(f"pixprompt.{name}" for name in ("canvas", "export", "prompt", "views")),
+        *(f"pixprompt.{name}" for name in ("canvas", "export", "prompt")),
     },
     "remote/overhead.py": {"pixprompt.ledger", "pixprompt.remote"},  # the client alone, without a run
 }
