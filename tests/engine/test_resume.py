@@ -20,7 +20,10 @@ from .toy import KillAfter, Killed, history, numbers
     [
         ("train", 130),
         ("score", 50),
-        *(pytest.param(*at, marks=pytest.mark.slow) for at in (("no prompt", 10), ("train", 10), ("train", 239))),
+        *(
+            pytest.param(*at, marks=pytest.mark.slow)
+            for at in (("no prompt", 10), ("train", 10), ("train", 60), ("train", 239))
+        ),
     ],
 )
 @pytest.mark.parametrize(
