@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 from .canvas import Canvas as Canvas
 from .lazy import lazy_names
-from .prompt import Committee as Committee, Prompt as Prompt, load as load, load_committee as load_committee
+from .prompt import (
+    Committee as Committee,
+    Prompt as Prompt,
+    load as load,
+    load_committee as load_committee,
+)
 from .version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -29,7 +34,12 @@ if TYPE_CHECKING:
         views as views,
     )
     from .adapters import PixelPrompt as PixelPrompt, load_adapter as load_adapter
-    from .data import Data as Data, from_arrays as from_arrays, from_files as from_files, load_data as load_data
+    from .data import (
+        Data as Data,
+        from_arrays as from_arrays,
+        from_files as from_files,
+        load_data as load_data,
+    )
     from .data.torch_dataset import CanvasDataset as CanvasDataset
     from .engine import (
         Progress as Progress,

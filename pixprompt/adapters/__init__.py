@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
     from .pixel import PixelPrompt as PixelPrompt
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp
-    from .saving import AdapterFile as AdapterFile, load_adapter as load_adapter, save_adapter as save_adapter
+    from .saving import (
+        AdapterFile as AdapterFile,
+        load_adapter as load_adapter,
+        save_adapter as save_adapter,
+    )
     from .search import InBasis as InBasis, Prompter as Prompter
     from .vpt import ViTVPT as ViTVPT, make_vpt as make_vpt
     from .whitebox import Supervised as Supervised, WhiteBox as WhiteBox, make_white_box as make_white_box

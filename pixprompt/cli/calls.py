@@ -12,7 +12,7 @@ import click
 
 from ..core import DoubtError
 from ..engine.config.presets import affordable
-from ..engine.opening import LEDGER, QUERIES, Calls
+from ..engine.inputs.opening import LEDGER, QUERIES, Calls
 from ..ledger.ledger import DURABILITIES
 
 __all__ = ["call_options", "calls_of", "settled"]

@@ -21,7 +21,7 @@ def trust(model: str | None, forgotten: bool, as_json: bool) -> None:
     Needed once for python:module:attribute, models of a hub and URLs in a run folder that was made elsewhere; what you
     have trained with is allowed already.
     """
-    from ..engine import trust as words
+    from ..engine.inputs import trust as words
 
     if forgotten and model is None:
         raise ConfigError("--forget takes a model: pixprompt trust MODEL --forget")

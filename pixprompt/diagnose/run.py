@@ -22,9 +22,9 @@ from ..diagnostics.gain import Evidence, published_diversity
 from ..diagnostics.lpips import LPIPS, load_lpips
 from ..diagnostics.measure import MeasureSettings, measure
 from ..engine.answers import reproducible
-from ..engine.devices import device_of, pick_device
-from ..engine.opening import Calls, open_model, open_querier
-from ..engine.report import Reporter, Silent
+from ..engine.inputs.devices import device_of, pick_device
+from ..engine.inputs.opening import Calls, open_model, open_querier
+from ..engine.progress.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..files import make_folder, write_json
 from .model_check import ModelCheck, check_model, images_per_class

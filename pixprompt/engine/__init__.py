@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from .answers import to_images as to_images
     from .by_hand import evaluate as evaluate
     from .config.train_config import TrainConfig as TrainConfig
-    from .opening import Calls as Calls
-    from .report import Progress as Progress, Reporter as Reporter, Silent as Silent
+    from .inputs.opening import Calls as Calls
+    from .progress.report import Progress as Progress, Reporter as Reporter, Silent as Silent
     from .result import RUNGS as RUNGS, Result as Result, Score as Score, wilson as wilson
     from .run import plan as plan, train as train
     from .saved.deploy import Deployed as Deployed, deploy as deploy

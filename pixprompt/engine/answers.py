@@ -15,7 +15,7 @@ from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
 from ..models import widened
 from ..tensor_checks import to_images
-from .report import Reporter, Silent
+from .progress.report import Reporter, Silent
 from .result import Score, wilson
 
 __all__ = [

@@ -20,7 +20,7 @@ from ..tensor_checks import check_images
 from .answers import accuracy, query_canvases, reproducible
 from .fit.gradient import Fit, GradientFit, fit as run_fit
 from .fit.inputs import Images, TrainInputs, inputs_of
-from .report import Reporter, Silent
+from .progress.report import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
 

@@ -18,12 +18,12 @@ from ..prompt import Committee, Prompt, load, load_committee
 from .answers import Answered, batches, score, to_images
 from .baseline import Baseline
 from .budget.counts import query_counts
+from .inputs.vocabulary import describe_labels
 from .learners.learned import Learned, Solution
 from .result import RUNGS, Result, Score, none_kept, peak_memory_mb
 from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
-from .vocabulary import describe_labels
 
 __all__ = ["Ladder", "SavedSolution", "make_result", "score_ladder"]
 

@@ -22,9 +22,9 @@ from ..seeds import stream
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
 from .config.presets import uses_model_units
 from .config.train_config import TrainConfig
-from .devices import pick_device
-from .report import Reporter
-from .run_inputs import open_inputs
+from .inputs.devices import pick_device
+from .inputs.run_inputs import open_inputs
+from .progress.report import Reporter
 
 __all__ = [
     "Parts",

@@ -13,6 +13,9 @@ from ..files import write_bytes
 from .answers import reproducible
 from .config.train_config import TrainConfig, default_folder, run_config
 from .first_lines import first_lines
+from .inputs.run_inputs import outline
+from .inputs.trust import check_trusted, trust_named
+from .inputs.vocabulary import describe_labels
 from .ladder import make_result, score_ladder
 from .learners.answers_learner import AnswersLearner
 from .learners.by_answers import ByAnswers
@@ -21,14 +24,11 @@ from .learners.by_grid_search import ByGridSearch
 from .learners.by_views import ByViews
 from .learners.learned import Learner
 from .parts import Parts, build
-from .report import Progress, Reporter, Silent
+from .progress.report import Progress, Reporter, Silent
 from .result import Result, read_result
 from .run_folder import RunFolder
-from .run_inputs import outline
 from .saved.model_card import model_card
 from .student import describe_student, learn_student
-from .trust import check_trusted, trust_named
-from .vocabulary import describe_labels
 
 __all__ = ["LEARNERS", "plan", "train"]
 

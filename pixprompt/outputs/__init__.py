@@ -11,7 +11,11 @@ if TYPE_CHECKING:
     from .direct import Direct as Direct
     from .linear.folds import stratified_folds as stratified_folds
     from .linear.head import LinearHead as LinearHead
-    from .registry import candidates as candidates, make_output as make_output, output_from_json as output_from_json
+    from .registry import (
+        candidates as candidates,
+        make_output as make_output,
+        output_from_json as output_from_json,
+    )
     from .saved import SavedOutput as SavedOutput
     from .scores import decimals_of as decimals_of, floor_of as floor_of, to_scores as to_scores
     from .templates import pretty as pretty, texts_for as texts_for, words_for as words_for

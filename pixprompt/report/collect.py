@@ -7,7 +7,7 @@ from importlib.util import find_spec
 import numpy as np
 
 from ..core import PixpromptError
-from ..engine.report import Reporter
+from ..engine.progress.report import Reporter
 from .evidence import MAX_SHOWN, Evidence, ReportOptions
 from .run_files import RunFiles
 from .sample import read_sample

@@ -11,7 +11,7 @@ from ..canvas import Canvas, Pixels
 from ..core import ConfigError, ModelSpec
 from ..data import CanvasSet, ImageSet, load_data, make_canvases
 from ..engine.config.train_config import run_config
-from ..engine.report import Reporter
+from ..engine.progress.report import Reporter
 from .run_files import RunFiles
 
 __all__ = ["Sample", "read_sample"]

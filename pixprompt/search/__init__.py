@@ -6,7 +6,11 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .bill import Price as Price, choose_size as choose_size
-    from .cascade import Cascade as Cascade, cascade_curve as cascade_curve, choose_cascade as choose_cascade
+    from .cascade import (
+        Cascade as Cascade,
+        cascade_curve as cascade_curve,
+        choose_cascade as choose_cascade,
+    )
     from .evidence import (
         Comparison as Comparison,
         compare as compare,

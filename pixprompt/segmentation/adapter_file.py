@@ -10,7 +10,7 @@ import torch
 
 from ..backbones.origin import backbone_sha256
 from ..core import PixpromptError, PromptError
-from ..engine.trust import check_trusted
+from ..engine.inputs.trust import check_trusted
 from ..models import TorchModel, load_model
 from ..tensor_file import load_state, save_state
 from ..version import __version__

@@ -16,7 +16,7 @@ from ..canvas import Pixels
 from ..core import ConfigError
 from ..engine.answers import to_images
 from ..engine.fit.gradient import Validated, check_finite
-from ..engine.report import Reporter
+from ..engine.progress.report import Reporter
 from ..seeds import stream
 from .ade20k import IGNORED, LabeledImages, Labels
 from .config import SegmentConfig

@@ -10,12 +10,12 @@ from typing import Any
 from ..backbones.origin import backbone_sha256
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
-from ..engine.devices import pick_autocast, pick_device
 from ..engine.fit.gradient import Best, Fit, fit
-from ..engine.report import Reporter, Silent
+from ..engine.inputs.devices import pick_autocast, pick_device
+from ..engine.inputs.trust import check_trusted, trust_named
+from ..engine.progress.report import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.run_folder import RunFolder, identity
-from ..engine.trust import check_trusted, trust_named
 from ..files import read_json
 from ..models import TorchModel, load_model
 from ..seeds import stream

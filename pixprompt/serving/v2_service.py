@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ..core import BudgetError, ConfigError, EndpointError, ImageError, LimitError, PixpromptError, RangeError
+from ..core import (
+    BudgetError,
+    ConfigError,
+    EndpointError,
+    ImageError,
+    LimitError,
+    PixpromptError,
+    RangeError,
+)
 from .messages import HEADER_LENGTH, Request, RequestError, Response, json_response, read_json
 from .outputs import Output, outputs_response, read_output_options
 from .tensors import InputTensor, read_input

@@ -19,7 +19,7 @@ import torch
 from ..core import ConfigError, Model
 from ..data import Data
 from ..engine.config.train_config import TrainConfig
-from ..engine.report import Reporter, Silent
+from ..engine.progress.report import Reporter, Silent
 from ..engine.result import none_kept
 from ..engine.run import train
 from ..files import make_folder, write_bytes

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from .padding import Padding as Padding
     from .patch import Patch as Patch, RandomPatch as RandomPatch
     from .rounding import clamp_through as clamp_through, round_through as round_through
-    from .template import Geometry as Geometry, PixelTemplate as PixelTemplate, make_template as make_template
+    from .template import (
+        Geometry as Geometry,
+        PixelTemplate as PixelTemplate,
+        make_template as make_template,
+    )
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -13,7 +13,7 @@ import pytest
 from pixprompt.cli import main
 from pixprompt.core import ConfigError
 from pixprompt.engine import TrainConfig, deploy, train
-from pixprompt.engine.trust import check_trusted, distrust, trust, trust_named, trusted
+from pixprompt.engine.inputs.trust import check_trusted, distrust, trust, trust_named, trusted
 from pixprompt.user_settings import settings_file
 
 from .toy import Toy

@@ -22,7 +22,7 @@ from pixprompt.engine.config.grids import grids
 from pixprompt.engine.fit.adapter_fit import new_adapter
 from pixprompt.engine.fit.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.parts import build, canvases_of
-from pixprompt.engine.report import Silent
+from pixprompt.engine.progress.report import Silent
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.timm_ import wrap
 from pixprompt.outputs import make_output

@@ -13,7 +13,7 @@ from pixprompt.core import ConfigError
 from pixprompt.engine import Calls, TrainConfig, deploy
 from pixprompt.engine.budget.allocation import reserve_of
 from pixprompt.engine.config.presets import affordable
-from pixprompt.engine.opening import endpoint_options, is_remote, open_model
+from pixprompt.engine.inputs.opening import endpoint_options, is_remote, open_model
 from pixprompt.remote import RemoteModel
 
 from ..images import make_prompt

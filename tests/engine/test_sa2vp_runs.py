@@ -20,7 +20,7 @@ from pixprompt.engine.fit.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradient import GradientFit
 from pixprompt.engine.fit.inputs import inputs_of
 from pixprompt.engine.parts import build, canvases_of
-from pixprompt.engine.report import Silent
+from pixprompt.engine.progress.report import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.timm_ import wrap
 

@@ -16,8 +16,8 @@ from pixprompt.cli.learning.train import format_ladder
 from pixprompt.core import ConfigError, PromptError
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, plan, train
+from pixprompt.engine.inputs.trust import distrust, trust
 from pixprompt.engine.parts import build
-from pixprompt.engine.trust import distrust, trust
 from pixprompt.models import as_model
 
 from .conftest import pictures

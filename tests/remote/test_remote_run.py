@@ -146,7 +146,7 @@ def test_the_first_look_of_diagnose_is_kept_and_within_its_budget(
     asked = [told(capsys, 0, given)["model"]["queries"] for _ in range(2)]
     assert asked == [12, 0]
     assert read_ledger("look.sqlite")["queries"] == 12
-    monkeypatch.setattr("pixprompt.engine.opening.QUERIES", 10)  # what nobody gave a budget for is not planned
+    monkeypatch.setattr("pixprompt.engine.inputs.opening.QUERIES", 10)  # what nobody gave a budget for is not planned
     found = told(capsys, 0, [*given[:-1], "new.sqlite", "--labelled", "9", "--price-per-1000", "2"])
     assert found["model"]["queries"] == 9
     assert read_ledger("new.sqlite")["cost"] == 0.018

@@ -95,7 +95,7 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
     The epoch with the best mIoU on a part of the training images is kept. The validation images of the data set are
     scored once, at the end.
     """
-    from ...engine.trust import check_trusted
+    from ...engine.inputs.trust import check_trusted
     from ...segmentation import train as run
 
     given = {name: value for name, value in options.items() if value is not None}
@@ -184,7 +184,7 @@ def predict(
     NAME-overlay.png, the image with the labels' colours. An image that cannot be read is named and left out; the exit
     code is then 1.
     """
-    from ...engine.devices import pick_device
+    from ...engine.inputs.devices import pick_device
     from ...segmentation import load_segmenter, make_windows
     from ...segmentation.pictures import label_picture, overlay
 

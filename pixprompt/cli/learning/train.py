@@ -14,9 +14,9 @@ from ...core import ConfigError
 from ...engine.budget.allocation import PURPOSES
 from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
-from ...engine.report import Reporter
+from ...engine.progress.report import Reporter
+from ...engine.progress.trackers import Tracked
 from ...engine.result import RUNGS, Result
-from ...engine.trackers import Tracked
 from ...requirements import missing_package
 from ..allocator import keep_freed_memory
 from ..calls import settled
@@ -123,7 +123,7 @@ def _plan(config: TrainConfig) -> dict[str, Any]:
             raise
     else:
         return plan(build(config, pretrained=False))
-    from ...engine.run_inputs import open_inputs, outline
+    from ...engine.inputs.run_inputs import open_inputs, outline
 
     inputs = open_inputs(config)  # a local model ends here, for want of the same package
     budget = inputs.config.search.budget or 0
@@ -148,7 +148,7 @@ def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any],
 
 def _read(path: Path, given: Mapping[str, Any]) -> TrainConfig:
     """Reads a saved configuration, whose models need the user's word unless the command line names others."""
-    from ...engine.trust import check_trusted
+    from ...engine.inputs.trust import check_trusted
 
     saved = TrainConfig.from_json(read_settings(path), source=path)
     check_trusted(saved.options(), path, except_for=given)

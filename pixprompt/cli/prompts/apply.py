@@ -215,9 +215,7 @@ def _load(source: str) -> Pages:
     if not (path / "adapter.safetensors").exists() or not (path / "config.json").exists():
         return load_committee(prompt_path(source))
     from ...engine.config.train_config import run_config
-    from ...engine.saved.per_image_prompt import (
-        load_per_image,  # such a prompt is a network: only here, torch is needed
-    )
+    from ...engine.saved.per_image_prompt import load_per_image
 
     if run_config(path).method.white_box:
         raise PromptError(

@@ -86,7 +86,7 @@ def serve(
 
 
 def _model_service(options: dict[str, Any]) -> Service:
-    from ...engine.devices import pick_device
+    from ...engine.inputs.devices import pick_device
     from ...models import load_model
     from ...serving import Service
 

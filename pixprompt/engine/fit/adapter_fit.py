@@ -7,9 +7,9 @@ from pathlib import Path
 from ...adapters import PixelPrompt, WhiteBox, make_white_box
 from ...seeds import stream
 from ..config.train_config import TrainConfig
-from ..devices import pick_autocast
+from ..inputs.devices import pick_autocast
 from ..parts import Parts
-from ..report import Reporter
+from ..progress.report import Reporter
 from ..run_folder import RunFolder
 from .gradient import Fit, GradientFit, fit
 from .inputs import TrainInputs

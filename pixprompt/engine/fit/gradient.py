@@ -21,7 +21,7 @@ from ...seeds import stream
 from ...tensor_file import load_state, save_state
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
-from ..report import Reporter
+from ..progress.report import Reporter
 from .checkpoint import pack_optimizer, unpack_optimizer
 from .inputs import TrainInputs
 from .losses import loss_of

@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from ...adapters import PixelPrompt, Supervised, WhiteBox
 from ...data import CanvasSet
 from ..answers import Answered, batches, query_canvases, to_images
-from ..report import Reporter, Silent
+from ..progress.report import Reporter, Silent
 
 __all__ = ["CachedFeatures", "Images", "TrainInputs", "inputs_of"]
 

@@ -17,7 +17,7 @@ from ...models import DirectQuerier, load_model
 from ...seeds import stream
 from ..answers import query_canvases
 from ..parts import Parts
-from ..report import Silent
+from ..progress.report import Silent
 from ..session import Session
 from .cross_fit import Choice
 from .first_answers import FirstAnswers

@@ -24,9 +24,9 @@ from ..config.train_config import FREE
 from ..fit.cross_fit import Choice, CrossFit, choose, stratified_order
 from ..fit.first_answers import FirstAnswers, NoiseCheck
 from ..fit.zeroth_order import Candidate
-from ..opening import Calls, identity_of, journal_of, open_ledger
+from ..inputs.opening import Calls, identity_of, journal_of, open_ledger
 from ..parts import Parts, canvases_of
-from ..report import Reporter
+from ..progress.report import Reporter
 from ..run_folder import RunFolder, identity
 from ..session import Session
 from .learned import Learner

@@ -19,7 +19,7 @@ from ..fit.adapter_fit import fit_adapter, new_adapter
 from ..fit.gradient import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
-from ..report import Reporter
+from ..progress.report import Reporter
 from ..run_folder import RunFolder, identity
 from ..saved.prompt_png import trained_prompt
 from ..session import Session

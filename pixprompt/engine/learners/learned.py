@@ -17,7 +17,7 @@ from ...prompt import Committee, Prompt
 from ..answers import Answered
 from ..baseline import Baseline
 from ..parts import Parts
-from ..report import Reporter
+from ..progress.report import Reporter
 from ..run_folder import RunFolder
 from ..session import Session
 

@@ -18,7 +18,7 @@ from ...outputs.saved import SavedOutput
 from ...prompt import Committee, load_committee
 from ...replies import OTHER
 from ..config.train_config import TrainConfig
-from ..opening import Calls, is_remote, open_querier
+from ..inputs.opening import Calls, is_remote, open_querier
 from .prediction import Picture, Prediction, predictions
 from .saved_prompt import SavedPrompt
 from .source import Source
@@ -190,7 +190,7 @@ def deploy(
         return _deploy_adapter(place, model, weights, device)
     prompt: SavedPrompt
     if config is not None and config.method.per_image:
-        from ..devices import pick_device
+        from ..inputs.devices import pick_device
         from .per_image_prompt import load_per_image
 
         prompt = load_per_image(path, device=pick_device(device))
@@ -265,7 +265,7 @@ def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | Te
 
 
 def _local_device(name: str) -> str:
-    from ..devices import pick_device
+    from ..inputs.devices import pick_device
 
     return pick_device(name)
 
@@ -278,7 +278,7 @@ def _device(name: str, model: str) -> str:
 def _device_of(model: Model, name: str) -> str:
     if isinstance(model, remote.RemoteModel):
         return "cpu"
-    from ..devices import device_of
+    from ..inputs.devices import device_of
 
     return device_of(model, name)
 
@@ -316,7 +316,7 @@ def _deploy_adapter(source: Source, model: str | Model | None, weights: str | No
     """Loads an adapter onto the backbone that it was learned in."""
     from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
     from ...models import DirectQuerier
-    from ..devices import device_of, pick_device
+    from ..inputs.devices import device_of, pick_device
     from .adapted_model import AdaptedModel, prompt_of
 
     file = AdapterFile.read(source.file(ADAPTER_FILE))

@@ -17,8 +17,8 @@ from ...data import CanvasSet, Data, load_data, make_canvases
 from ...ledger.querier import Rows
 from ..budget.counts import query_counts
 from ..config.train_config import TrainConfig
-from ..opening import Calls
-from ..report import Reporter, Silent
+from ..inputs.opening import Calls
+from ..progress.report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
 

@@ -16,8 +16,8 @@ from ...canvas import Canvas
 from ...core import OutputTransform, PromptError
 from ..answers import Pixels, to_images
 from ..config.train_config import run_config
+from ..inputs.trust import check_trusted
 from ..parts import Parts
-from ..trust import check_trusted
 
 __all__ = ["PerImagePrompt", "load_per_image", "save_coordinator"]
 

@@ -14,7 +14,7 @@ from ...canvas import Pixels
 from ...core import ImageError
 from ...data import join, load_images
 from ...prompt import Page
-from ..report import Reporter, Silent
+from ..progress.report import Reporter, Silent
 from .deploy import Deployed
 from .prediction import probabilities
 

@@ -10,8 +10,8 @@ from ...core import ConfigError, Model, UnknownName
 from ...files import file_sha256
 from ...sharing import LEARNED, find_file, local_path
 from ..config.train_config import TrainConfig, run_config
-from ..opening import Calls, is_remote, names_hub, open_model
-from ..trust import check_trusted
+from ..inputs.opening import Calls, is_remote, names_hub, open_model
+from ..inputs.trust import check_trusted
 
 __all__ = ["Source"]
 

@@ -19,7 +19,7 @@ from ...outputs import output_from_json
 from ...tensor_file import load_state, save_state
 from ...version import __version__
 from ..config.train_config import TrainConfig
-from ..trust import check_trusted
+from ..inputs.trust import check_trusted
 
 __all__ = ["FILE", "Student"]
 

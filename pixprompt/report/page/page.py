@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...core import ConfigError
-from ...engine.report import Reporter, Silent
+from ...engine.progress.report import Reporter, Silent
 from ...files import make_folder, write_bytes
 from ...version import __version__
 from ..collect import collect_evidence

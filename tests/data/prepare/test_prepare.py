@@ -24,7 +24,7 @@ from pixprompt.data.catalogue import DataSet
 from pixprompt.data.prepare import prepare, prepared_folder, read_prepared
 from pixprompt.data.readers.layout import Files
 from pixprompt.data.readers.rows import ClassFolders
-from pixprompt.engine.report import Silent
+from pixprompt.engine.progress.report import Silent
 from pixprompt.registry import Registry
 
 SIZES = {"train": 12, "val": 4, "test": 6}

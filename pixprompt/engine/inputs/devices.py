@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..core import ConfigError, Model
-from ..models import TorchModel
+from ...core import ConfigError, Model
+from ...models import TorchModel
 
 __all__ = ["device_of", "pick_autocast", "pick_device"]
 

@@ -7,17 +7,17 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .. import models, remote
-from ..core import ConfigError, Model
-from ..ledger.budget import Budget
-from ..ledger.ledger import PRICE, Ledger
-from ..ledger.reply_ledger import ReplyLedger
-from ..remote.endpoint_file import read_endpoint
-from .config.groups import EndpointSettings
-from .config.train_config import TrainConfig
+from ... import models, remote
+from ...core import ConfigError, Model
+from ...ledger.budget import Budget
+from ...ledger.ledger import PRICE, Ledger
+from ...ledger.reply_ledger import ReplyLedger
+from ...remote.endpoint_file import read_endpoint
+from ..config.groups import EndpointSettings
+from ..config.train_config import TrainConfig
 
 if TYPE_CHECKING:
-    from ..ledger import Journal, Querier
+    from ...ledger import Journal, Querier
 
 __all__ = [
     "LEDGER",
@@ -241,7 +241,7 @@ def journal_of(
         )
     # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
     single = isinstance(model, models.CallableModel) and model.takes == "image"
-    from ..ledger import LocalJournal
+    from ...ledger import LocalJournal
 
     return LocalJournal(model, ledger, budget, identity=identity, max_batch=1 if single else None)
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from ..core import ConfigError, Model
-from ..data import Data, load_data
-from ..ledger import max_labels
-from ..remote import RemoteModel
-from .budget.counts import cost
-from .config.presets import learns_from_answers, resolve
-from .config.rules import check_settings
-from .config.train_config import TrainConfig
+from ...core import ConfigError, Model
+from ...data import Data, load_data
+from ...ledger import max_labels
+from ...remote import RemoteModel
+from ..budget.counts import cost
+from ..config.presets import learns_from_answers, resolve
+from ..config.rules import check_settings
+from ..config.train_config import TrainConfig
 from .opening import Calls, is_remote, open_model
 from .vocabulary import name_labels
 

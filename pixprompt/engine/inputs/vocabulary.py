@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ..core import Model
-from ..ledger import ZeroShot
-from ..outputs import words_for
-from ..search.vocabulary import read_vocabulary, widened_labels
+from ...core import Model
+from ...ledger import ZeroShot
+from ...outputs import words_for
+from ...search.vocabulary import read_vocabulary, widened_labels
 
 __all__ = ["describe_labels", "name_labels"]
 
