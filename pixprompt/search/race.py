@@ -28,7 +28,7 @@ PLAIN = 0
 _PER_CLASS, _LEAST_PER_CLASS, _FEWEST = 10, 5, 3
 """Images of each class that a race begins with; from fewer than the second none opens, unless it is asked for anyway:
 then from the third."""
-_MOST_VIEWS = 16
+_LEAST_IMAGES, _MOST_VIEWS = 40, 16
 _FEW = 3
 _MOST_IMAGES, _MOST_COMPARED = 250, 500
 """By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
@@ -137,6 +137,8 @@ class Race:
         usual, least, fewest = (
             max(1, min(count * self.num_classes, num_images)) for count in (_PER_CLASS, _LEAST_PER_CLASS, _FEWEST)
         )
+        if self.size is None:
+            least = max(least, min(_LEAST_IMAGES, usual))
         size = self.size or 1
         if size > 1:
             views, images = max(size, int(_FIXED_SHARE * budget) // usual), min(usual, budget // (size + 1))
