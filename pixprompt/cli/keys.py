@@ -30,9 +30,9 @@ def keys(variable: str | None, url: str | None, forgotten: bool, as_json: bool) 
         forget(variable)
     elif variable is not None and url is not None:
         allow(variable, url)
-    found = allowed()
+    hosts = allowed()
     if as_json:
-        print_json(found)
+        print_json(hosts)
         return
-    for name, origins in found.items():
+    for name, origins in hosts.items():
         echo(f"{name}  may be sent to  {', '.join(origins)}")

@@ -31,8 +31,8 @@ def fetch(name: str, as_json: bool) -> None:
     from ..models import load_model
 
     spec = load_model(name).spec
-    found = {"name": spec.name, "image_size": list(spec.image_size), "num_outputs": spec.num_outputs}
-    _say(found, f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}", as_json)
+    facts = {"name": spec.name, "image_size": list(spec.image_size), "num_outputs": spec.num_outputs}
+    _say(facts, f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}", as_json)
 
 
 @models.command

@@ -80,10 +80,10 @@ def describe_student(parts: Parts, num_queries: int) -> Iterator[str]:
     """Yields what a dry run says of the student."""
     if parts.student is None:
         return
-    asked = f" and from the answers to {num_queries} queries about unlabelled ones" if num_queries else ""
+    further = f" and from the answers to {num_queries} queries about unlabelled ones" if num_queries else ""
     yield (
-        f"A student, {parts.student.model.spec.name}, learns from {len(parts.data.train)} labelled images{asked}; the "
-        "result says what it reaches alone and in front of the paid model."
+        f"A student, {parts.student.model.spec.name}, learns from {len(parts.data.train)} labelled images{further}; "
+        "the result says what it reaches alone and in front of the paid model."
     )
 
 

@@ -74,8 +74,8 @@ def _scores(graph: _Graph, table: OutputTable) -> str:
     total = graph.add("ReduceSum", [rows, across], keepdims=1)
     silent = graph.add("Where", [named, graph.number(0), graph.number(1)])
     num_silent = graph.add("Max", [graph.add("ReduceSum", [silent, across], keepdims=1), graph.number(1)])
-    left = graph.add("Div", [graph.add("Sub", [graph.number(1), total]), num_silent])
-    share = graph.add("Max", [left, graph.number(table.floor)])
+    rest = graph.add("Div", [graph.add("Sub", [graph.number(1), total]), num_silent])
+    share = graph.add("Max", [rest, graph.number(table.floor)])
     share = graph.add("Where", [graph.add("Greater", [total, graph.number(1)]), graph.number(table.floor), share])
     least = graph.add("ReduceMin", [graph.add("Where", [named, rows, graph.number(1)]), across], keepdims=1)
     filled = graph.add("Where", [named, rows, graph.add("Min", [share, least])])
@@ -131,8 +131,8 @@ class _Graph:
         ]
         graph = helper.make_graph(self._nodes, "pixprompt", *ends, self._constants)
         opsets = [helper.make_opsetid("", _OPSET)]
-        made = helper.make_model(graph, producer_name="pixprompt", opset_imports=opsets, ir_version=_IR_VERSION)
-        helper.set_model_props(made, metadata)
-        self.onnx.checker.check_model(made, full_check=True)
-        content: bytes = made.SerializeToString()
+        model = helper.make_model(graph, producer_name="pixprompt", opset_imports=opsets, ir_version=_IR_VERSION)
+        helper.set_model_props(model, metadata)
+        self.onnx.checker.check_model(model, full_check=True)
+        content: bytes = model.SerializeToString()
         return content

@@ -111,8 +111,8 @@ def check_bundle(folder: Path) -> dict[str, Any]:
     """
     values, model = _description(folder), load(str(folder), name=f"bundle:{folder}")
     pixels, expected = np.asarray(decode(folder / _FILES[1])), np.asarray(values["answer"], np.float32)
-    found = _answer(model, pixels)
-    if found.shape != expected.shape or np.abs(found - expected).max() > _TOLERANCE * np.abs(expected).max():
+    answer = _answer(model, pixels)
+    if answer.shape != expected.shape or np.abs(answer - expected).max() > _TOLERANCE * np.abs(expected).max():
         raise ModelError(f"{folder} loads, but answers its picture otherwise than it did when it was made.")
     return values
 

@@ -82,31 +82,31 @@ def read_endpoint(
     Raises:
         ConfigError: Something is missing or makes no sense, or a key stands where it would be written down.
     """
-    told = load_description(description) if description is not None else {}
-    merged = {**told.get("options", {}), **(options or {})}
-    template = url or told.get("url")
+    values = load_description(description) if description is not None else {}
+    merged = {**values.get("options", {}), **(options or {})}
+    template = url or values.get("url")
     if template is None:
         raise ConfigError("the endpoint has no URL; give one, or a description with one.")
     address = _fill(template, merged)
-    used = {*_PLACEHOLDER.findall(template), *_PLACEHOLDER.findall(told.get("url", ""))}
+    used = {*_PLACEHOLDER.findall(template), *_PLACEHOLDER.findall(values.get("url", ""))}
     check_url(address)
     if description is not None and url is None and description not in DESCRIPTIONS:
-        check_allowed(variables_of(told.get("headers", {})), address, description)
-    name = protocol or told.get("protocol") or _guess(address)
+        check_allowed(variables_of(values.get("headers", {})), address, description)
+    name = protocol or values.get("protocol") or _guess(address)
     if name not in PROTOCOLS:
         raise UnknownName(f"unknown protocol {name!r}.{suggest(name, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}.")
-    file_format = encoding or told.get("encoding") or "png"
+    file_format = encoding or values.get("encoding") or "png"
     encoder_of(file_format)
-    size, answer, labels = told.get("image_size"), told.get("answer"), told.get("labels")
+    size, answer, labels = values.get("image_size"), values.get("answer"), values.get("labels")
     return Endpoint(
         address,
         name,
         file_format,
-        headers=dict(told.get("headers", {})),
+        headers=dict(values.get("headers", {})),
         image_size=(size, size) if isinstance(size, int) else None if size is None else (size[0], size[1]),
         labels=None if labels is None else tuple(labels),
         answer=None if answer is None else AnswerKind(answer),
-        max_batch=told.get("max_batch"),
+        max_batch=values.get("max_batch"),
         options={key: value for key, value in merged.items() if key not in used},
     )
 

@@ -86,12 +86,12 @@ def _named(returned: object) -> dict[str, float] | None:
         pairs = [_pair(item) for item in returned]
     else:
         return None
-    found: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for label, score in pairs:
         if not isinstance(label, str) or not (isinstance(score, int | float | np.number) or _is_tensor(score)):
             return None
-        found[label] = found.get(label, 0.0) + float(score)
-    return found
+        scores[label] = scores.get(label, 0.0) + float(score)
+    return scores
 
 
 def _pair(item: object) -> tuple[object, object]:

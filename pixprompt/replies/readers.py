@@ -121,10 +121,10 @@ class _Dense:
         self._scores(reply)
 
     def rows(self, replies: Sequence[Reply]) -> Rows:
-        found = np.empty((len(replies), self.num_outputs), np.float32)
-        for row, reply in zip(found, replies, strict=True):
+        rows = np.empty((len(replies), self.num_outputs), np.float32)
+        for row, reply in zip(rows, replies, strict=True):
             row[:] = _checked(self._scores(reply), self.answer, self.name)
-        return found
+        return rows
 
     def _scores(self, reply: Reply) -> Scores:
         if isinstance(reply, str | dict):
@@ -249,10 +249,10 @@ def _checked(scores: Scores, answer: AnswerKind, name: str) -> Scores:
 
 
 def _filled(entries: Sequence[dict[int, float]], num_outputs: int) -> Rows:
-    found = np.zeros((len(entries), num_outputs), np.float32)
-    for row, scores in zip(found, entries, strict=True):
+    rows = np.zeros((len(entries), num_outputs), np.float32)
+    for row, scores in zip(rows, entries, strict=True):
         row[list(scores)] = list(scores.values())
-    return found
+    return rows
 
 
 def _other_form(name: str, reply: Reply, expected: str) -> ModelError:

@@ -80,10 +80,10 @@ class Vocabulary:
         Raises:
             ModelError: There are too many.
         """
-        found = self._indices.get(label)
-        if found is None:
-            found = self._add(label) if self.open else self._indices[OTHER]
-        return found
+        index = self._indices.get(label)
+        if index is None:
+            index = self._add(label) if self.open else self._indices[OTHER]
+        return index
 
     def read(self, answer: str) -> int:
         """Returns the index of the label that an answer in words stands for.
@@ -95,11 +95,11 @@ class Vocabulary:
         if label in self._indices:
             return self._indices[label]
         short = self.open and len(words) <= _MAX_WORDS
-        found = self._phrases.whole(words)
-        if found is None:
-            found = (self._expected if short else self._phrases).first(words)
-        if found is not None:
-            return found
+        index = self._phrases.whole(words)
+        if index is None:
+            index = (self._expected if short else self._phrases).first(words)
+        if index is not None:
+            return index
         return self.index(label.strip(" \t\n.,;:!?\"'`*")) if short and words else self._indices[OTHER]
 
     def _add(self, label: str) -> int:
@@ -136,8 +136,8 @@ class _Phrases:
 
     def whole(self, words: tuple[str, ...]) -> int | None:
         """Returns the label that these words are, all of them together."""
-        found = self._exact.get(words) or self._singular.get(_singular(words))
-        return None if found is None else found[1]
+        index = self._exact.get(words) or self._singular.get(_singular(words))
+        return None if index is None else index[1]
 
     def first(self, words: tuple[str, ...]) -> int | None:
         """Returns the longest of the labels at the earliest mention."""

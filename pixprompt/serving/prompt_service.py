@@ -103,9 +103,9 @@ class PromptService(V2Service):
     def infer(self, tensor: InputTensor) -> list[Output]:
         """Answers images of any size."""
         pictures = [_decoded(image) for image in any_images(tensor, _MAX_IMAGES)]
-        found = self._labeler(pictures)
-        rows = np.array([list(reading.probabilities.values()) for reading in found], np.float32)
-        return [Output("label", [reading.label for reading in found]), Output("probabilities", rows, self.classes)]
+        answers = self._labeler(pictures)
+        rows = np.array([list(reading.probabilities.values()) for reading in answers], np.float32)
+        return [Output("label", [reading.label for reading in answers]), Output("probabilities", rows, self.classes)]
 
     def _routed(self, request: Request) -> Response:
         if request.path.partition("?")[0].rstrip("/") != _PREDICT:

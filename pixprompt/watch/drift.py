@@ -68,8 +68,8 @@ def compare(first: Shares, second: Shares, new: Shares, *, tolerance: float) -> 
 
 def distances(one: Shares, other: Shares) -> npt.NDArray[np.float64]:
     """Returns the total variation distance of each image, (N,), the mean over its V views."""
-    found: npt.NDArray[np.float64] = abs(one - other).sum(2).mean(1) / 2
-    return found
+    distances: npt.NDArray[np.float64] = abs(one - other).sum(2).mean(1) / 2
+    return distances
 
 
 def to_shares(rows: npt.NDArray[np.float32], views: int, answer: AnswerKind) -> Shares:

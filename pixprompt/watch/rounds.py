@@ -118,8 +118,8 @@ class Watch:
         self._values = {**self._values, "rounds": number}
         write_json(self._file, self._values)
         first, second, new = _as_wide(self._first, self._second, new)
-        found = compare(first, second, new, tolerance=self._tolerance)
-        return Round(number, found, alarm_level(self._alpha, number))
+        difference = compare(first, second, new, tolerance=self._tolerance)
+        return Round(number, difference, alarm_level(self._alpha, number))
 
     def _begin(self) -> dict[str, Any]:
         self._deployed.model.require(2 * self.queries_per_round)
@@ -172,7 +172,7 @@ def _to_json(shares: Shares) -> dict[str, Any]:
 def _from_json(values: dict[str, Any]) -> Shares:
     try:
         content = base64.b64decode(values["base64"], validate=True)
-        found: npt.NDArray[np.float64] = np.frombuffer(content, "<f4").reshape(values["shape"]).astype(np.float64)
+        outputs: npt.NDArray[np.float64] = np.frombuffer(content, "<f4").reshape(values["shape"]).astype(np.float64)
     except (KeyError, TypeError, ValueError) as error:
         raise PixpromptError(f"the baseline of the watch is damaged ({error}). Delete it to begin again.") from error
-    return found
+    return outputs

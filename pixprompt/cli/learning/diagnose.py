@@ -72,7 +72,7 @@ def diagnose(
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
     try:
-        found = settled(
+        diagnosis = settled(
             lambda policy: run(
                 data,
                 reference,
@@ -90,9 +90,9 @@ def diagnose(
     finally:
         console.close()
     if as_json:
-        print_json(found)
+        print_json(diagnosis)
     else:
-        click.echo("\n".join(format_diagnosis(found)))
+        click.echo("\n".join(format_diagnosis(diagnosis)))
         if out is not None:
             click.echo(f"\ndiagnosis  {out}")
 

@@ -98,12 +98,12 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
     from ...engine.inputs.trust import check_trusted
     from ...segmentation import train as run
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if resume is not None and (given or config_file or out):
+    chosen = {name: value for name, value in options.items() if value is not None}
+    if resume is not None and (chosen or config_file or out):
         raise ConfigError("--resume continues a run as it was configured; it takes no other option.")
-    config = (_read(config_file) if config_file else SegmentConfig()).with_values(**given)
+    config = (_read(config_file) if config_file else SegmentConfig()).with_values(**chosen)
     if config_file:
-        check_trusted(dataclasses.asdict(config), config_file, except_for=given)
+        check_trusted(dataclasses.asdict(config), config_file, except_for=chosen)
     keep_freed_memory()
     folder, console = resume or out or _default_folder(config), _Progress()
     try:

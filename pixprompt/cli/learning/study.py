@@ -63,10 +63,10 @@ def _read_values(text: str | None) -> tuple[str, ...]:
         return ()
     path = Path(text)
     try:
-        found = path.read_text("utf-8").splitlines() if path.is_file() else re.split(";", text)
+        lines = path.read_text("utf-8").splitlines() if path.is_file() else re.split(";", text)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--values {text!r} cannot be read ({error}).") from error
-    values = tuple(value.strip() for value in found if value.strip())
+    values = tuple(value.strip() for value in lines if value.strip())
     if not values:
         raise ConfigError(f"--values {text!r} names nothing to vary.")
     return values

@@ -76,15 +76,15 @@ def train(
     Without options this turns an ImageNet classifier into a reader of handwritten digits. Settings that are not given
     are decided by --preset.
     """
-    given = {name: value for name, value in options.items() if value is not None}
-    load_named(given)
-    if resume is not None and (given.keys() - set(FREE) or config_file or out or dry_run):
+    chosen = {name: value for name, value in options.items() if value is not None}
+    load_named(chosen)
+    if resume is not None and (chosen.keys() - set(FREE) or config_file or out or dry_run):
         raise ConfigError(
             "--resume continues a run as it was configured; only what it may cost can change: "
             f"{', '.join('--' + name.replace('_', '-') for name in FREE)}."
         )
-    saved = _read(config_file, given) if config_file else TrainConfig()
-    config = saved.with_values(**given)
+    saved = _read(config_file, chosen) if config_file else TrainConfig()
+    config = saved.with_values(**chosen)
     if config_file and config.preset != saved.preset:
         raise ConfigError("the settings of a saved configuration are decided already; leave out --preset or --config.")
     if dry_run:
@@ -95,7 +95,7 @@ def train(
     console = Console()
     try:
         with closing(Tracked(console, track, folder, config.to_json())) as reporter:
-            result = _run(config, folder, resume is not None, given, reporter)
+            result = _run(config, folder, resume is not None, chosen, reporter)
             reporter.result(result)
     except KeyboardInterrupt:
         if not (folder / "config.json").exists():
@@ -216,6 +216,6 @@ def _print_plan(planned: dict[str, Any], as_json: bool) -> None:
         if most is not None and most < calls["requests"]:
             click.echo(f"            --max-requests {most} is not enough: the run would stop there")
         seconds = calls["seconds"]
-        told = "is told after the first request; or give --rate" if seconds is None else f"{seconds} s at least"
-        click.echo(f"time        {told}")
+        duration = "is told after the first request; or give --rate" if seconds is None else f"{seconds} s at least"
+        click.echo(f"time        {duration}")
         click.echo(f"first       a request about {calls['first']}, before any other")

@@ -165,15 +165,15 @@ def _work_on_record(
 ) -> tuple[bytes, bool]:
     """Returns what goes to stdout, and whether it is an image; see `_apply_to_pipe`."""
     try:
-        made = [encode(page.overlay(canvas)) for page, canvas in _canvases(prompt, record.open, room)]
+        pages = [encode(page.overlay(canvas)) for page, canvas in _canvases(prompt, record.open, room)]
     except ImageError as error:
         if record.alone:
             raise
         return _line(record, {"error": str(error)}), False
-    if record.alone and len(made) > 1:
-        raise PromptError(f"one image becomes {len(made)} under this prompt; pipe JSON lines instead.")
-    texts = [base64.b64encode(content).decode() for content in made]
-    return made[0] if record.alone else _line(
+    if record.alone and len(pages) > 1:
+        raise PromptError(f"one image becomes {len(pages)} under this prompt; pipe JSON lines instead.")
+    texts = [base64.b64encode(content).decode() for content in pages]
+    return pages[0] if record.alone else _line(
         record, {"image": texts[0]} if len(texts) == 1 else {"images": texts}
     ), True
 
@@ -257,9 +257,9 @@ def find_jobs(
                 "put a prompt on them in two calls with different --out, or give the folder that holds both."
             )
     if not jobs:
-        told = "".join(f" {failure.path}: {failure.reason}." for failure in failures)
+        reasons = "".join(f" {failure.path}: {failure.reason}." for failure in failures)
         known = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise DataError(f"no image in {', '.join(map(str, inputs))}.{told} In a folder, these are read: {known}.")
+        raise DataError(f"no image in {', '.join(map(str, inputs))}.{reasons} In a folder, these are read: {known}.")
     protected = {_identity(path) for path in (keep, *(job.source for job in jobs.values()))} - {None}
     for target in (target for job in jobs.values() for target in job.targets):
         if _identity(target) in protected:

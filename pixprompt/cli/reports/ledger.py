@@ -26,13 +26,13 @@ def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bo
 
     It only looks, also while a run is writing: requests that are under way then show as in doubt.
     """
-    found = read_ledger(
+    summary = read_ledger(
         file / "ledger.sqlite" if file.is_dir() else file, price_per_1000=price_per_1000, requests=requests
     )
     if as_json:
-        print_json(found)
+        print_json(summary)
     else:
-        click.echo("\n".join(format_ledger(found)))
+        click.echo("\n".join(format_ledger(summary)))
 
 
 def format_ledger(found: dict[str, Any]) -> Iterator[str]:

@@ -44,19 +44,19 @@ def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> 
     keep_freed_memory()
     console = Console()
     try:
-        made = draw_pictures(runs, out=out, options=PictureOptions(**options), reporter=console)
+        drawn = draw_pictures(runs, out=out, options=PictureOptions(**options), reporter=console)
     finally:
         console.close()
     if as_json:
-        print_json(made.to_json())
+        print_json(drawn.to_json())
         return
-    for name in made.files:
-        click.echo(f"{name:<15} {made.out / name}")
-    for title, value in made.silhouettes.items():
+    for name in drawn.files:
+        click.echo(f"{name:<15} {drawn.out / name}")
+    for title, value in drawn.silhouettes.items():
         click.echo(f"silhouette      {'not defined' if value is None else f'{value:.3f}':<12} {title}")
-    for title, layers in made.alignment.items():
+    for title, layers in drawn.alignment.items():
         for found in layers:
-            told = f"margin {found.margin:+.3f}, percentile {found.percentile:.3f}"
-            click.echo(f"alignment       layer {found.layer}: {told}, {title}")
-    for name, reason in made.skipped.items():
+            line = f"margin {found.margin:+.3f}, percentile {found.percentile:.3f}"
+            click.echo(f"alignment       layer {found.layer}: {line}, {title}")
+    for name, reason in drawn.skipped.items():
         click.echo(f"no {name}: {reason}", err=True)

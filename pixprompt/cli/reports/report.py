@@ -50,21 +50,21 @@ def report(
     console = Console()
     options = ReportOptions(model, weights, device, images, queries, use_model=not no_model)
     try:
-        made = write_report(runs, out=out, options=options, reporter=console)
+        page = write_report(runs, out=out, options=options, reporter=console)
     finally:
         console.close()
     if as_json:
         print_json(
             {
-                "out": str(Path(made.path).absolute()),
-                "bytes": made.num_bytes,
-                "runs": list(made.runs),
-                "queries": made.queries,
-                "skipped": made.skipped,
+                "out": str(Path(page.path).absolute()),
+                "bytes": page.num_bytes,
+                "runs": list(page.runs),
+                "queries": page.queries,
+                "skipped": page.skipped,
             }
         )
         return
-    click.echo(f"report   {made.path} ({made.num_bytes / 2**20:.1f} MiB, {made.queries} queries)")
-    for run, reasons in made.skipped.items():
+    click.echo(f"report   {page.path} ({page.num_bytes / 2**20:.1f} MiB, {page.queries} queries)")
+    for run, reasons in page.skipped.items():
         for what, reason in reasons.items():
             click.echo(f"{run}: no {what}: {reason}", err=True)

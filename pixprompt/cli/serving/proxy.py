@@ -87,7 +87,7 @@ def proxy(
     from ...serving import Limits
     from ...serving.proxy import Proxy, ProxyOptions
 
-    made = ProxyOptions(
+    settings = ProxyOptions(
         input=input_name,
         output=output_name,
         max_bytes=max_request_mb * 1_000_000,
@@ -96,11 +96,11 @@ def proxy(
     )
     loaded = load_committee(prompt / "prompt.png" if prompt.is_dir() else prompt)
     with ExitStack() as stack:
-        server = Proxy(loaded, url, made, host=host, port=port)
+        server = Proxy(loaded, url, settings, host=host, port=port)
         if server.num_in_doubt:
             click.echo(
                 f"note: {server.num_in_doubt} requests were under way when an earlier proxy ended, and may have been "
-                f"answered; see: pixprompt ledger {made.ledger} --requests",
+                f"answered; see: pixprompt ledger {settings.ledger} --requests",
                 err=True,
             )
         warn_of_others(host, "the server behind with a key of their own")

@@ -30,10 +30,10 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 def _read_seconds(context: click.Context, parameter: click.Parameter, text: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if found is None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
+    if match is None:
         raise click.BadParameter(f"expected a time such as 30s, 10m, 1h or 1d, got {text!r}.")
-    return float(found[1]) * _UNITS[found[2] or "s"]
+    return float(match[1]) * _UNITS[match[2] or "s"]
 
 
 @click.command()
@@ -92,7 +92,7 @@ def watch(
     from ...watch import Watch
 
     keep_freed_memory()
-    calls, found = calls_of(options, budget=budget, price_per_1000=None), _canaries(images, num)
+    calls, canaries = calls_of(options, budget=budget, price_per_1000=None), _canaries(images, num)
     deployed = settled(
         lambda policy: deploy(
             source, model=model, weights=weights, device=device, calls=replace(calls, in_doubt=policy)
@@ -102,10 +102,10 @@ def watch(
     done: list[dict[str, Any]] = []
     with deployed:
         known = baseline.exists()
-        made = Watch(deployed, found, baseline, alpha=alpha)
+        running = Watch(deployed, canaries, baseline, alpha=alpha)
         if not known:
-            echo(f"baseline of {made.num_images} images written to {baseline}", err=as_json)
-        for each in _rounds(made, every, rounds):
+            echo(f"baseline of {running.num_images} images written to {baseline}", err=as_json)
+        for each in _rounds(running, every, rounds):
             done.append(each.to_json())
             echo(_line(each), err=as_json)
     if as_json:
@@ -118,9 +118,9 @@ def _rounds(made: Watch, every: float, rounds: int | None) -> Iterator[Round]:
     for index in count() if rounds is None else range(rounds):
         if index:
             threading.Event().wait(every)
-        found = made.ask()
-        yield found
-        if found.alarm:
+        outcome = made.ask()
+        yield outcome
+        if outcome.alarm:
             return
 
 
@@ -134,10 +134,10 @@ def _line(found: Round) -> str:
 
 def _canaries(paths: tuple[Path, ...], num: int) -> list[Path]:
     """Returns image files, evenly spaced among those that there are."""
-    found: list[Path] = []
+    files: list[Path] = []
     for path in paths:
-        found += walk(path, on_error=_refuse) if path.is_dir() else [path]
-    return [found[index * len(found) // num] for index in range(num)] if len(found) > num else found
+        files += walk(path, on_error=_refuse) if path.is_dir() else [path]
+    return [files[index * len(files) // num] for index in range(num)] if len(files) > num else files
 
 
 def _refuse(error: OSError) -> None:

@@ -214,7 +214,7 @@ class CanvasStore:
 
     def _trim(self, for_now: bool) -> None:
         """Removes the pairs that were used longest ago until all of them are within the limit."""
-        kept = {self._own} | (set() if for_now else {name for name, _ in self._places.values()})
+        in_use = {self._own} | (set() if for_now else {name for name, _ in self._places.values()})
         files = []
         for path in self._folder.parent.glob("*/*.rows"):
             with suppress(OSError):
@@ -224,7 +224,7 @@ class CanvasStore:
         for _, size, path in sorted(files):
             if excess <= 0:
                 return
-            if path.stem not in kept:
+            if path.stem not in in_use:
                 _remove(path.with_suffix(".index"))
                 self._forget(path.stem)
                 excess -= size

@@ -157,10 +157,10 @@ def read_batch(path: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} is longer than any file of CIFAR")
     try:
         value = _Machine().run(path.read_bytes())
-        found = {str(key): item.pixels if isinstance(item, _Array) else item for key, item in value.items()}
+        entries = {str(key): item.pixels if isinstance(item, _Array) else item for key, item in value.items()}
     except (LookupError, TypeError, AttributeError, StopIteration, UnicodeError, OverflowError, ValueError) as error:
         raise ValueError(f"{path} is no file of CIFAR: {error}") from error
-    return found
+    return entries
 
 
 def cifar_reader(kind: str) -> Callable[..., Any]:

@@ -65,17 +65,17 @@ def fit_student(
     for taught in (False, True) if answered is not None else (False,):
         more, classes_read = answered if taught and answered is not None else (features[:0], labels[:0])
         for kind in _KINDS:
-            made = make_output(kind, classes=classes, spec=spec)
+            output = make_output(kind, classes=classes, spec=spec)
             held_out = torch.zeros(len(labels), len(classes))
             for fold in range(int(folds.max()) + 1):
                 rest = folds != fold
                 if not bool(rest.any()):
                     continue
-                fitted = made.refit(torch.cat([features[rest], more]), torch.cat([labels[rest], classes_read]))
+                fitted = output.refit(torch.cat([features[rest], more]), torch.cat([labels[rest], classes_read]))
                 held_out[~rest] = fitted(features[~rest])
             rank = (accuracy(held_out, labels), -float(cross_entropy(held_out, labels)))
             if best is None or rank > best[0]:
-                full = made.refit(torch.cat([features, more]), torch.cat([labels, classes_read]))
+                full = output.refit(torch.cat([features, more]), torch.cat([labels, classes_read]))
                 best = rank, StudentFit(full, held_out, taught)
     if best is None:
         raise ValueError("there is no kind of head.")

@@ -183,11 +183,11 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             images = getattr(data, name)
             if len(images):
                 workers = self.parts.config.data.workers
-                made = canvases_of(images, self.parts.plain, workers, reporter, f"read {name}")
-                skipped = {each for each, _ in made.skipped}
+                canvases = canvases_of(images, self.parts.plain, workers, reporter, f"read {name}")
+                skipped = {each for each, _ in canvases.skipped}
                 if skipped:
-                    kept = [index for index, each in enumerate(images.names) if each not in skipped]
-                    splits[name] = images.subset(kept)
+                    readable = [index for index, each in enumerate(images.names) if each not in skipped]
+                    splits[name] = images.subset(readable)
         return replace(data, **splits)
 
     def _tested(self, data: Data) -> Data:

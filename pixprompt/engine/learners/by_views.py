@@ -118,10 +118,10 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             return [f"No prompt will be looked for: {self.why_not}."]
         views, images = self.race.opening(plan.search, self.num_train)
         gain = detectable_gain(images, _DISAGREEMENT)
-        found = f"a gain of {gain:.0%}" if gain < 1 else "no gain whatever"
+        least_gain = f"a gain of {gain:.0%}" if gain < 1 else "no gain whatever"
         return [
             f"{views} views will be raced, the image as it is among them, from {images} images each. Evidence from so "
-            f"few would find {found} 8 times in 10; what looks good is asked about further.",
+            f"few would find {least_gain} 8 times in 10; what looks good is asked about further.",
             "A committee costs a query per view and prediction: --views fixes their number, --predictions weighs them.",
         ]
 

@@ -127,10 +127,10 @@ def _evaluate(
 
 def _of_adapter(rungs: dict[str, Score | None], config: TrainConfig | None) -> dict[str, Score | None]:
     """Returns the score as that of an adapter, which is no PNG; after a search it has learned from val, too."""
-    found = rungs["prompt_png"]
-    if found is not None and config is not None and config.fit.grid_search:
-        found = replace(found, val=None)
-    return {**rungs, "prompt_float": found, "prompt_png": None}
+    score = rungs["prompt_png"]
+    if score is not None and config is not None and config.fit.grid_search:
+        score = replace(score, val=None)
+    return {**rungs, "prompt_float": score, "prompt_png": None}
 
 
 @dataclass(frozen=True)

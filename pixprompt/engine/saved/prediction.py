@@ -91,13 +91,13 @@ def probabilities(deployed: Answering, views: Sequence[Pixels], own: Pixels | No
     if deployed.student is None or own is None:
         return _paid(deployed, views)
     shares, in_doubt = deployed.student.answer(own)
-    found: list[Shares | str] = list(shares)
+    labels: list[Shares | str] = list(shares)
     if in_doubt.any():
         for index, answer in zip(
             np.flatnonzero(in_doubt), _paid(deployed, [each[in_doubt] for each in views]), strict=True
         ):
-            found[index] = answer
-    return found
+            labels[index] = answer
+    return labels
 
 
 def _paid(deployed: Answering, views: Sequence[Pixels]) -> Sequence[Shares | str]:

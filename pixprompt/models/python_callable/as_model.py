@@ -44,13 +44,13 @@ def load(target: str, *, name: str, weights: Path | None = None) -> Model:
     size = (int(form["height"]), int(form["width"] or form["height"])) if form["height"] else None
     module = _imported(form["module"])
     try:
-        found = reduce(getattr, form["attribute"].split("."), module)
+        value = reduce(getattr, form["attribute"].split("."), module)
     except AttributeError as error:
         close = suggest(form["attribute"], vars(module))
         raise UnknownName(f"module {form['module']!r} has no attribute {form['attribute']!r}.{close}") from error
-    if not callable(found):
-        raise ModelError(f"{name!r} is {type(found).__name__}, expected a callable: images -> scores.")
-    return as_model(found, image_size=size, name=name)
+    if not callable(value):
+        raise ModelError(f"{name!r} is {type(value).__name__}, expected a callable: images -> scores.")
+    return as_model(value, image_size=size, name=name)
 
 
 def as_model(
@@ -125,9 +125,9 @@ def as_model(
     if not is_net and takes_labels(fn_or_module):
 
         def about(chosen: tuple[str, ...]) -> Model:
-            asked = NamedSpec(**{**vars(spec), "labels": chosen, "num_outputs": 0})
+            named = NamedSpec(**{**vars(spec), "labels": chosen, "num_outputs": 0})
             bound = partial(fn_or_module, labels=list(chosen))
-            return probe(bound, asked, form, mean=mean, std=std, answer=None if kind is None else spec.answer)
+            return probe(bound, named, form, mean=mean, std=std, answer=None if kind is None else spec.answer)
 
         return ZeroShotCallable(fn_or_module, spec, about)
     return probe(fn_or_module, spec, form, mean=mean, std=std, answer=None if kind is None else spec.answer)

@@ -117,16 +117,16 @@ class CallableModel:
             ShapeError: The images have another size.
         """
         check_images(images, self._spec.image_size)
-        given = self._prepare(images.detach()) if self.takes == "tensor" else images
+        inputs = self._prepare(images.detach()) if self.takes == "tensor" else images
         try:
-            found = query_callable(self.function, given, self.takes, self._spec.name)
+            answers = query_callable(self.function, inputs, self.takes, self._spec.name)
         except ModelError:
             raise
         except Exception as error:
             raise ModelError(
                 f"model {self._spec.name!r} failed on {len(images)} images: {type(error).__name__}: {error}"
             ) from error
-        return torch.from_numpy(self._reader.rows(found)).to(images.device)
+        return torch.from_numpy(self._reader.rows(answers)).to(images.device)
 
 
 def query_callable(function: Callable[..., object], images: Tensor, takes: str, name: str) -> list[Reply]:

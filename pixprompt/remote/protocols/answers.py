@@ -60,10 +60,10 @@ def load_json(content: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
+    shares = dict(pairs)
+    if len(shares) < len(pairs):
         raise _UnfitError("an object of the reply holds the same name twice")
-    return found
+    return shares
 
 
 class _UnfitError(ValueError):
@@ -141,16 +141,16 @@ def named_scores(
     Raises:
         Fault: GARBLED, a label is neither text nor an integer or comes twice, or a score is no finite number.
     """
-    found: dict[str, float] = {}
+    shares: dict[str, float] = {}
     for label, value in pairs:
         name = label_text(label)
         number = finite(value, scale)
-        if name is None or number is None or not math.isfinite(found.get(name, 0.0) + number):
+        if name is None or number is None or not math.isfinite(shares.get(name, 0.0) + number):
             raise garbled(f"expected a label with a finite score, got {short(label)}: {short(value)}", incoming)
-        if name in found and not add_up:
+        if name in shares and not add_up:
             raise garbled(f"the label {short(name)!r} comes twice", incoming)
-        found[name] = found.get(name, 0.0) + number
-    return found
+        shares[name] = shares.get(name, 0.0) + number
+    return shares
 
 
 def label_text(value: object) -> str | None:

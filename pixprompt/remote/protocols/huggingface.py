@@ -129,14 +129,14 @@ class HuggingFaceZeroShot(Protocol):
 
     def read(self, incoming: Incoming, count: int) -> list[Reply | ItemFault]:
         """Reads the labels of one image, in whatever order they come."""
-        found = read_labels(incoming)
-        strange = [label for label in found if label not in self._labels]
+        labels = read_labels(incoming)
+        strange = [label for label in labels if label not in self._labels]
         if strange:
             raise garbled(f"the answer names {short(strange[0])!r}, which was no candidate", incoming)
-        missing = [label for label in self._labels if label not in found]
+        missing = [label for label in self._labels if label not in labels]
         if missing:
             raise garbled(f"the answer leaves out {short(missing[0])!r}, which was a candidate", incoming)
-        return [found]
+        return [labels]
 
     def facts(self) -> dict[str, Any]:
         """Adds the parameters that are sent: the labels may be those of the endpoint."""

@@ -198,8 +198,8 @@ def letter_of_text(text: str) -> str | None:
     alone = letter_of_token(text)
     if alone is not None:
         return alone
-    found = _FIRST.match(text) or _NAMED.search(text)
-    return None if found is None else found[1]
+    match = _FIRST.match(text) or _NAMED.search(text)
+    return None if match is None else match[1]
 
 
 def token_scores(first: Mapping[str, Any], letters: Mapping[str, str], incoming: Incoming) -> dict[str, float]:
@@ -213,11 +213,11 @@ def token_scores(first: Mapping[str, Any], letters: Mapping[str, str], incoming:
     Raises:
         Fault: A token is no text, or its log-probability no number.
     """
-    found = {OTHER: 0.0}
+    shares = {OTHER: 0.0}
     for token, probability in _tokens(first, incoming):
         label = letters.get(letter_of_token(token) or "", OTHER)
-        found[label] = min(1.0, found.get(label, 0.0) + probability)
-    return found
+        shares[label] = min(1.0, shares.get(label, 0.0) + probability)
+    return shares
 
 
 def _tokens(first: Mapping[str, Any], incoming: Incoming) -> Iterator[tuple[str, float]]:

@@ -57,11 +57,11 @@ class TFServing(Protocol):
         super().__init__(endpoint)
         options = endpoint.options
         check_keys(options, _OPTIONS, "protocol 'tf-serving'")
-        found = _PATH.fullmatch(urlsplit(endpoint.url).path)
-        if found is None:
+        match = _PATH.fullmatch(urlsplit(endpoint.url).path)
+        if match is None:
             raise ConfigError(f"expected a URL like http://host/v1/models/NAME:predict, got {endpoint.url}.")
-        self._model = found["model"]
-        self.verb = (found["verb"] or ":predict")[1:]
+        self._model = match["model"]
+        self.verb = (match["verb"] or ":predict")[1:]
         self.column = choice_option(options, "format", ("row", "column")) == "column"
         if self.column and self.verb == "classify":
             raise ConfigError("':classify' knows no column format; leave out option 'format'.")
@@ -99,9 +99,9 @@ class TFServing(Protocol):
         if reply.status >= 300 and body.get("error"):
             raise EndpointError(f"{self._url(self._model)} answers {reply.status}: {short(body['error'])}.")
         wanted = text_option(self.endpoint.options, "input")
-        found = find_signature(body, self.signature or _DEFAULT, wanted, self.output) or Signature(wanted)
-        self._use(found)
-        return Declared(found.image_size, found.num_outputs, max_batch=found.max_batch)
+        signature = find_signature(body, self.signature or _DEFAULT, wanted, self.output) or Signature(wanted)
+        self._use(signature)
+        return Declared(signature.image_size, signature.num_outputs, max_batch=signature.max_batch)
 
     def request(self, pictures: Sequence[Picture]) -> Outgoing:
         """Makes the request for one batch; images that go as numbers are of one size."""
@@ -154,8 +154,8 @@ class TFServing(Protocol):
     def _rows(self, body: Mapping[str, Any], incoming: Incoming) -> object:
         if self.verb == "classify":  # documented as one, sent as the other
             return body.get("results", body.get("result"))
-        found = body.get("outputs" if self.column else "predictions")
-        return self._pick(found, incoming) if self.column and isinstance(found, dict) else found
+        rows = body.get("outputs" if self.column else "predictions")
+        return self._pick(rows, incoming) if self.column and isinstance(rows, dict) else rows
 
     def _answer(self, row: object, incoming: Incoming) -> Reply:
         value = self._pick(row, incoming) if isinstance(row, dict) else row
@@ -188,8 +188,8 @@ def _states(reply: Incoming) -> list[str]:
         body = load_json(reply.body)
     except ValueError:
         return []
-    found = body.get("model_version_status") if isinstance(body, dict) else None
-    return [str(item.get("state")) for item in found if isinstance(item, dict)] if isinstance(found, list) else []
+    versions = body.get("model_version_status") if isinstance(body, dict) else None
+    return [str(item.get("state")) for item in versions if isinstance(item, dict)] if isinstance(versions, list) else []
 
 
 _FLOATS = {"DT_FLOAT": "FP32", "DT_HALF": "FP32", "DT_DOUBLE": "FP32", "DT_BFLOAT16": "FP32"}

@@ -49,18 +49,22 @@ class AnswerMap:
         Raises:
             NotUnderstood: An answer is missing, or of another form than those that the prompt was learned from.
         """
-        given = [reply for reply in replies if reply is not None]
-        if len(given) < len(replies) or not given:
+        complete = [reply for reply in replies if reply is not None]
+        if len(complete) < len(replies) or not complete:
             raise NotUnderstood("the reply holds no scores for every image")
-        if isinstance(given[0], dict) and self._labels is None:
+        if isinstance(complete[0], dict) and self._labels is None:
             raise NotUnderstood("the reply names its scores, and the prompt was learned from scores without names")
         try:
             reader = reader_for(
-                given[0], answer=self._answer, labels=self._labels, num_outputs=self.num_labels, name="the endpoint's"
+                complete[0],
+                answer=self._answer,
+                labels=self._labels,
+                num_outputs=self.num_labels,
+                name="the endpoint's",
             )
             if reader.vocabulary is not None:
                 reader.vocabulary.restore(self._labels or (), True)
-            rows = reader.rows(given)
+            rows = reader.rows(complete)
             logits = self._transform(reader.answer, reader.labels)(rows).astype(np.float64)
         except PixpromptError as error:
             raise NotUnderstood(str(error)) from error

@@ -158,13 +158,13 @@ class Exchange:
 
     async def _pass_on(self, reply: StreamedReply, receive: Receive, send: Send) -> None:
         """Passes a reply on as it comes; one about images is written down before its end is passed on."""
-        left = asyncio.ensure_future(_disconnect(receive))
+        disconnected = asyncio.ensure_future(_disconnect(receive))
         beginning = bytearray()
         try:
             await send(_start(reply.status, [*reply.headers, (_COUNT, str(self._count))]))
             async for chunk in reply.chunks():
                 beginning += chunk[: _MAX_STREAM - len(beginning)] if self._count else b""
-                if left.done():
+                if disconnected.done():
                     raise Fault(FaultKind.LOST, "the client left before the answer was whole")
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         except Fault as fault:
@@ -172,7 +172,7 @@ class Exchange:
             await self._fail(fault, reply, bytes(beginning))
             raise ConnectionAbortedError from None
         finally:
-            left.cancel()
+            disconnected.cancel()
         await self._store(reply, bytes(beginning), [None] * self._count)
         await send({"type": "http.response.body", "body": b""})
 

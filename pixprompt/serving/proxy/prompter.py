@@ -63,8 +63,8 @@ class Prompter:
         """Returns images (N, h, w, 3) as prompted canvases (N, H, W, 3)."""
         size = self._page.canvas.size
         canvas = self._cropped if images.shape[1:3] == size else self._page.canvas
-        made = [canvas.make(Image.fromarray(np.ascontiguousarray(image))) for image in images]
-        return self._page.overlay(np.stack(made))
+        canvases = [canvas.make(Image.fromarray(np.ascontiguousarray(image))) for image in images]
+        return self._page.overlay(np.stack(canvases))
 
     def to_pixels(self, numbers: npt.NDArray[Any]) -> Pixels:
         """Returns numbers (N, h, w, 3) as pixels: whole ones as they are, those with a point by the range.

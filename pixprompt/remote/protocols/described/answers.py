@@ -129,10 +129,10 @@ class Answers:
         return self.paths["score"].one(item) if "score" in self.paths else item
 
     def _at(self, name: str, entry: Any, incoming: Incoming) -> Any:
-        found = self.paths[name].one(entry)
-        if found is MISSING:
+        value = self.paths[name].one(entry)
+        if value is MISSING:
             raise garbled(f"expected something at {self.paths[name]}, got {short(entry)}", incoming)
-        return found
+        return value
 
 
 def _single(text: object, name: str) -> JsonPath:

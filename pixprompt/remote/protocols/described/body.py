@@ -107,21 +107,21 @@ def _count(node: object, depth: int, place: str = "images") -> dict[str, int]:
     """Counts what a template holds: lists of images, and images inside and outside of them."""
     if depth > _DEEPEST:
         raise ConfigError(f"option 'body' is nested more than {_DEEPEST} deep.")
-    found = {_EACH: 0, "images": 0, "images in each": 0}
+    counts = {_EACH: 0, "images": 0, "images in each": 0}
     if isinstance(node, str):
         _check_word(node, _WORDS)
-        found[place] += node in _IMAGES
+        counts[place] += node in _IMAGES
     children: list[object] = node if isinstance(node, list) else []
     if isinstance(node, dict):
         children = list(node.values())
     if isinstance(node, dict) and _EACH in node:
         if len(node) != 1:
             raise ConfigError(f'expected {{"$each": ...}} alone in its object, got the keys {", ".join(node)}.')
-        found[_EACH], place = 1, "images in each"
+        counts[_EACH], place = 1, "images in each"
     for child in children:
         inner = _count(child, depth + 1, place)
-        found = {name: count + inner[name] for name, count in found.items()}
-    return found
+        counts = {name: count + inner[name] for name, count in counts.items()}
+    return counts
 
 
 def _check_form(template: object, send: str) -> None:

@@ -38,13 +38,13 @@ class JsonPath:
         self._steps: list[object] = []
         place = 0
         while place < len(text):
-            found = _STEP.match(text, place)
-            if found is None or (place == 0 and text.startswith(".")):
+            match = _STEP.match(text, place)
+            if match is None or (place == 0 and text.startswith(".")):
                 raise ConfigError(
                     f"cannot read the path {text!r} from {text[place:]!r} on; expected 'outputs[*].data'."
                 )
-            self._steps.append(_step(found))
-            place = found.end()
+            self._steps.append(_step(match))
+            place = match.end()
         self.many = _EVERY in self._steps
 
     def __str__(self) -> str:
@@ -56,13 +56,13 @@ class JsonPath:
         Returns:
             What it leads to, in order; MISSING for each branch that ends early, so that none moves up.
         """
-        found = [value]
+        values = [value]
         for step in self._steps:
             if step is not _EVERY:
-                found = [_follow(item, step) for item in found]
+                values = [_follow(item, step) for item in values]
             else:
-                found = [inner for item in found for inner in (item if isinstance(item, list) else [MISSING])]
-        return found
+                values = [inner for item in values for inner in (item if isinstance(item, list) else [MISSING])]
+        return values
 
     def one(self, value: Any) -> Any:
         """Returns what a path without `[*]` leads to, or MISSING."""

@@ -91,9 +91,9 @@ def find_input(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Image
     """
     tensors = _tensors(metadata, "inputs")
     wanted = text_option(options, "input")
-    given = input_from_options(options)
-    if not tensors and given is not None:
-        return given
+    image_input = input_from_options(options)
+    if not tensors and image_input is not None:
+        return image_input
     if wanted is not None:
         chosen = _named(tensors, wanted, "input")
     elif len(tensors) == 1:
@@ -103,13 +103,13 @@ def find_input(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Image
             f"the model has {len(tensors)} inputs ({_listing(tensors)}), and one image to fill them: "
             "name the one that takes it with option 'input', if the others may be left out."
         )
-    found = _as_image(chosen, options)
-    if found is None:
+    image_input = _as_image(chosen, options)
+    if image_input is None:
         raise EndpointError(
             f"no input of the model takes RGB images: {_listing([chosen])}. Expected BYTES, or numbers of a shape such "
             "as [-1, 3, 224, 224]; where the shape leaves the layout open, give option 'layout'."
         )
-    return found
+    return image_input
 
 
 def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> ScoreOutput:
@@ -131,22 +131,22 @@ def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Scor
             raise ConfigError(f"the model has several outputs ({_listing(tensors)}): choose one with option 'output'.")
         chosen = candidates[0]
     size = _shape(chosen)[-1] if _is_rows(chosen) else -1
-    found = ScoreOutput(str(chosen["name"]), size if size > 1 else None, chosen.get("datatype") == "BYTES")
+    scores = ScoreOutput(str(chosen["name"]), size if size > 1 else None, chosen.get("datatype") == "BYTES")
     said = chosen.get("parameters")
-    if found.num_outputs is None or not isinstance(said, dict):
-        return found
-    return replace(found, labels=_labels(said.get("labels"), found.num_outputs), answer=_answer(said.get("answer")))
+    if scores.num_outputs is None or not isinstance(said, dict):
+        return scores
+    return replace(scores, labels=_labels(said.get("labels"), scores.num_outputs), answer=_answer(said.get("answer")))
 
 
 def _labels(text: object, count: int) -> tuple[str, ...] | None:
     """Reads a JSON list in a text; other servers may mean other things by the same word."""
     try:
-        found = load_json(text.encode()) if isinstance(text, str) else None
+        labels = load_json(text.encode()) if isinstance(text, str) else None
     except ValueError:
         return None
-    if not isinstance(found, list) or len(found) != count:
+    if not isinstance(labels, list) or len(labels) != count:
         return None
-    return tuple(found) if all(isinstance(label, str) and label for label in found) else None
+    return tuple(labels) if all(isinstance(label, str) and label for label in labels) else None
 
 
 def _answer(text: object) -> AnswerKind | None:
@@ -154,10 +154,10 @@ def _answer(text: object) -> AnswerKind | None:
 
 
 def _tensors(metadata: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
-    found = metadata.get(kind) or []
-    if not isinstance(found, list) or not all(isinstance(item, dict) and item.get("name") for item in found):
-        raise EndpointError(f"expected a list of named {kind} in the model's metadata, got {found!r:.80}.")
-    return found
+    tensors = metadata.get(kind) or []
+    if not isinstance(tensors, list) or not all(isinstance(item, dict) and item.get("name") for item in tensors):
+        raise EndpointError(f"expected a list of named {kind} in the model's metadata, got {tensors!r:.80}.")
+    return tensors
 
 
 def _named(tensors: Sequence[Mapping[str, Any]], name: str, kind: str) -> Mapping[str, Any]:

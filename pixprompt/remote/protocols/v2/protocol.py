@@ -61,9 +61,9 @@ class V2(Protocol):
         self.pause: Callable[[float], None] = time.sleep
         self.output = find_output({}, options)
         self.input: ImageInput | None = None
-        given = input_from_options(options)
-        if given is not None:
-            self._use(given)
+        image_input = input_from_options(options)
+        if image_input is not None:
+            self._use(image_input)
 
     def discover(self, get: Callable[[Outgoing], Incoming]) -> Declared:
         """Waits until the model is ready and reads its metadata.
@@ -101,9 +101,9 @@ class V2(Protocol):
         """
         entry, raw = self._tensor(pictures)
         message: dict[str, Any] = {"inputs": [entry]}
-        asked: dict[str, Any] = {"classification": self.top} if self.top else {"binary_data": True}
+        parameters: dict[str, Any] = {"classification": self.top} if self.top else {"binary_data": True}
         if self.output.name is not None:
-            wanted = {"parameters": asked} if self.binary or self.top else {}
+            wanted = {"parameters": parameters} if self.binary or self.top else {}
             message["outputs"] = [{"name": self.output.name, **wanted}]
         elif self.binary:
             message["parameters"] = {"binary_data_output": True}
@@ -197,16 +197,16 @@ class V2(Protocol):
         raise EndpointError(f"{self.urls.model} is not ready: {url} answers {reply.status}: {said}.")
 
     def _extensions(self, get: Callable[[Outgoing], Incoming]) -> list[object]:
-        found = _body(get(Outgoing(self.urls.server, method="GET"))).get("extensions")
-        return found if isinstance(found, list) else []
+        extensions = _body(get(Outgoing(self.urls.server, method="GET"))).get("extensions")
+        return extensions if isinstance(extensions, list) else []
 
     def _check_repository(self, get: Callable[[Outgoing], Incoming]) -> None:
         """Looks the model up where Triton lists all: it calls an unknown one not ready, which one would wait for."""
         try:
-            found = load_json(get(Outgoing(self.urls.repository)).body)
+            models = load_json(get(Outgoing(self.urls.repository)).body)
         except ValueError:
             return
-        entries = found if isinstance(found, list) else []
+        entries = models if isinstance(models, list) else []
         names = [entry.get("name") for entry in entries if isinstance(entry, dict)]
         if names and self.urls.name not in names:
             known = ", ".join(map(str, names))
@@ -234,5 +234,5 @@ def _words(reply: Incoming) -> str:
 
 
 def _max_batch(config: dict[str, Any]) -> int | None:
-    found = config.get("max_batch_size")
-    return found if type(found) is int and found > 0 else None
+    largest = config.get("max_batch_size")
+    return largest if type(largest) is int and largest > 0 else None

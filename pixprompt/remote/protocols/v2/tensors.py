@@ -103,7 +103,7 @@ def _unpack(raw: bytes, datatype: str, incoming: Incoming) -> npt.NDArray[np.flo
 
 
 def _unpack_texts(raw: bytes, incoming: Incoming) -> npt.NDArray[np.object_]:
-    found: list[str] = []
+    strings: list[str] = []
     place = 0
     try:
         while place < len(raw):
@@ -111,7 +111,7 @@ def _unpack_texts(raw: bytes, incoming: Incoming) -> npt.NDArray[np.object_]:
             place += _LENGTH.size + length
             if place > len(raw):
                 raise garbled("expected BYTES elements of the lengths that they say, got fewer bytes", incoming)
-            found.append(raw[place - length : place].decode())
+            strings.append(raw[place - length : place].decode())
     except (struct.error, UnicodeDecodeError) as error:
         raise garbled("expected texts as BYTES elements, got other bytes", incoming) from error
-    return np.array(found, dtype=object)
+    return np.array(strings, dtype=object)

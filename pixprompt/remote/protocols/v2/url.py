@@ -44,12 +44,12 @@ class V2Url:
         """
         parts = urlsplit(url)
         model, version = text_option(options, "model"), text_option(options, "version")
-        found = _PATH.fullmatch(parts.path)
-        if (found is None) == (model is None):
-            problem = "names no model" if found is None else "and option 'model' name one each"
+        match = _PATH.fullmatch(parts.path)
+        if (match is None) == (model is None):
+            problem = "names no model" if match is None else "and option 'model' name one each"
             raise ConfigError(f"the URL {url} {problem}; expected http://host/v2/models/NAME, or option 'model'.")
-        if found is not None:
-            base, named, version = found["base"], found["model"], found["version"] or version
+        if match is not None:
+            base, named, version = match["base"], match["model"], match["version"] or version
         else:
             base, named = parts.path.rstrip("/").removesuffix("/v2"), quote(model or "", safe="")
         path = f"{base}/v2/models/{named}" + (f"/versions/{version}" if version else "")

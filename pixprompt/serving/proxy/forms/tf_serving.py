@@ -48,8 +48,8 @@ class TFServingForm(Form):
         options: dict[str, Any] = {"format": "column"} if _is_column(request) else {}
         options |= {"output": self.options.output} if self.options.output else {}
         endpoint = Endpoint(f"http://host{path_of(request).rstrip('/')}", "tf-serving", options=options)
-        found = TFServing(endpoint).read(incoming, count)
-        return [reply if isinstance(reply, str | dict | np.ndarray) else None for reply in found]
+        rows = TFServing(endpoint).read(incoming, count)
+        return [reply if isinstance(reply, str | dict | np.ndarray) else None for reply in rows]
 
     def write(self, request: Request, incoming: Incoming, shares: Shares, classes: Sequence[str]) -> Response:
         """Returns probabilities as rows or as a column, or as pairs with their labels for `:classify`."""
@@ -79,8 +79,8 @@ class TFServingForm(Form):
 
 
 def _is_column(request: Request) -> bool:
-    found: object = json.loads(request.body)
-    return isinstance(found, dict) and "inputs" in found
+    message: object = json.loads(request.body)
+    return isinstance(message, dict) and "inputs" in message
 
 
 def _as_images(values: list[Any]) -> npt.NDArray[Any] | None:
@@ -88,12 +88,12 @@ def _as_images(values: list[Any]) -> npt.NDArray[Any] | None:
     if _leaf(values) is None:
         return None
     try:
-        found = np.asarray(values)
+        array = np.asarray(values)
     except ValueError:  # ragged
         return None
-    if found.dtype.kind not in "iuf" or found.ndim not in (3, 4) or 3 not in (found.shape[-1], found.shape[-3]):
+    if array.dtype.kind not in "iuf" or array.ndim not in (3, 4) or 3 not in (array.shape[-1], array.shape[-3]):
         return None
-    return found if min(found.shape) > 0 else None
+    return array if min(array.shape) > 0 else None
 
 
 def _leaf(values: Any) -> int | float | None:

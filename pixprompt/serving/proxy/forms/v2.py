@@ -84,10 +84,10 @@ class V2Form(Form):
 
 
 def _entries(message: dict[str, Any]) -> list[dict[str, Any]]:
-    found = message.get("inputs")
-    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+    inputs = message.get("inputs")
+    if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
         raise NotUnderstood("inputs is a list of objects")
-    return found
+    return inputs
 
 
 def _binary_parts(entries: Sequence[dict[str, Any]], tail: bytes) -> list[bytes | None]:
