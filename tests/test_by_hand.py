@@ -56,6 +56,9 @@ INTERNAL = {
         *(f"pixprompt.{name}" for name in ("canvas", "export", "prompt")),
     },
     "remote/overhead.py": {"pixprompt.ledger", "pixprompt.remote"},  # the client alone, without a run
+    "service/servers.py": {"pixprompt.remote.http.upstream"},  # what the proxy forwards by, alone
+    "student/run.py": {"pixprompt.ledger"},  # a local model's answers are bought, and remembered over several runs
+    "vocabulary/run.py": {"pixprompt.cli"},  # a command without the start of Python
 }
 """What benchmarks time, and nothing else takes, below the public names."""
 

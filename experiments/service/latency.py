@@ -26,9 +26,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pixprompt.canvas import Canvas
-from pixprompt.prompt import Prompt
-from pixprompt.version import __version__
+from pixprompt import Canvas, Prompt, __version__
 
 HERE = Path(__file__).parent
 CONCURRENCY = (1, 8, 64)

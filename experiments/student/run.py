@@ -21,7 +21,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import machine
 
-from pixprompt.engine import TrainConfig, train
+from pixprompt import TrainConfig, train
 from pixprompt.ledger import Budget, Ledger, LocalJournal
 
 HERE = Path(__file__).parent

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import AnswerKind
-from ..outputs.saved import DOUBT
+from ..outputs.saved import DOUBT, rest_of
 from ..prompt import Prompt
 from .output_table import OutputTable
 
@@ -66,8 +66,9 @@ def _scores(graph: _Graph, table: OutputTable) -> str:
     if table.answer is AnswerKind.PROBABILITIES:
         return graph.add("Log", [graph.add("Max", ["outputs", graph.number(table.floor)])])
     if table.answer is AnswerKind.LABEL:
-        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT)])
-        return graph.add("Log", [graph.add("Add", [weighed, graph.number(DOUBT / table.num_outputs)])])
+        rest = rest_of(table.num_outputs)
+        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT - rest)])
+        return graph.add("Log", [graph.add("Add", [weighed, graph.number(rest)])])
     rows = graph.add("Reshape", ["outputs", graph.constant(np.array([-1, table.num_outputs]))])
     across = graph.constant(np.array([1]))
     named = graph.add("Greater", [rows, graph.number(0)])

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ..core import AnswerKind
-from .saved import DOUBT
+from .saved import DOUBT, rest_of
 
 __all__ = ["NAMED", "decimals_of", "floor_of", "to_scores"]
 
@@ -24,7 +24,7 @@ def to_scores(outputs: Tensor, answer: AnswerKind, floor: float) -> Tensor:
     - TOP_K: the same, and the classes on which an answer is silent share what it leaves over, of `floor` at least
       and never more than the smallest score that is named. Scores that sum to more than 1 are independent of each
       other and leave nothing over: there it is `floor`.
-    - LABEL: the logarithm of 1 - DOUBT for the label, and all S share DOUBT. Averages of labels work too.
+    - LABEL: the logarithm of 1 - DOUBT for the label, of `rest_of` for the others. Averages of labels work too.
 
     Args:
         outputs: (N, S), float32.
@@ -37,7 +37,8 @@ def to_scores(outputs: Tensor, answer: AnswerKind, floor: float) -> Tensor:
         is_named = outputs > 0
         return torch.where(is_named, outputs, _silent_share(outputs, is_named, floor)).log()
     if answer is AnswerKind.LABEL:
-        return (DOUBT / outputs.shape[1] + outputs * (1 - DOUBT)).log()
+        rest = rest_of(outputs.shape[1])
+        return (rest + outputs * (1 - DOUBT - rest)).log()
     return outputs
 
 

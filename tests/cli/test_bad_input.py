@@ -82,7 +82,7 @@ def test_a_misspelt_name_is_wrong_usage_with_a_suggestion(
         (["--space", "unclamped", "--blend", "over"], "blend 'add'"),
         (["--output", "given"], "needs a mapping file"),
         (["--output", "text"], "does not go with logits"),
-        (["--config", "none.json"], "none.json is no configuration"),
+        (["--config", "none.json"], "none.json is no file of settings"),
     ],
 )
 def test_settings_that_make_no_sense_are_wrong_usage_before_anything_is_asked(
@@ -97,8 +97,8 @@ def test_settings_that_make_no_sense_are_wrong_usage_before_anything_is_asked(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"no json", "is no configuration"),
-        (b"\xff\xfe", "is no configuration"),
+        (b"no json", "is no file of settings"),
+        (b"\xff\xfe", "is no file of settings"),
         (b"[1]", "expected a JSON object"),
         (b'{"epoch": 3}', "Did you mean 'epochs'"),
         (b'{"epochs": "3"}', "epochs must be a whole number, got '3'"),

@@ -149,8 +149,8 @@ def test_runs_of_different_models_are_refused(runs: Path, tmp_path: Path) -> Non
 
 
 def test_runs_with_other_test_images_are_refused(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def split(name: str, *, seed: int, shots: int | None) -> Any:
-        data = load_data(name, seed=seed, shots=shots)
+    def split(name: str, *, seed: int, **subset: Any) -> Any:
+        data = load_data(name, seed=seed, **subset)
         return replace(data, test=data.test.subset(range(9 * seed, 9 * seed + 9)))
 
     monkeypatch.setattr("pixprompt.report.figures.runs.load_data", split)

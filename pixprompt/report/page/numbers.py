@@ -82,7 +82,7 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
         "chart": chart(draw, f"Accuracy by rung. {description}."),
         "rungs": rungs,
         "prices": {
-            title: _price(result, title == titles["prompt_float"] or title == titles["prompt_png"]) for title in rungs
+            title: _price(result, title in (titles["prompt_float"], titles.get("prompt_png"))) for title in rungs
         },
         "num_test": result.counts.get("test"),
         "change": _change(evidence) if has_prompt else None,

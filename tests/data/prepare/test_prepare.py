@@ -25,6 +25,7 @@ from pixprompt.data.prepare import prepare, prepared_folder, read_prepared
 from pixprompt.data.readers.layout import Files
 from pixprompt.data.readers.rows import ClassFolders
 from pixprompt.engine.progress.report import Silent
+from pixprompt.files import open_regular
 from pixprompt.registry import Registry
 
 SIZES = {"train": 12, "val": 4, "test": 6}
@@ -207,14 +208,13 @@ def test_digests_that_were_made_are_not_made_again(folder: Path) -> None:
     assert len(lines) == 10
     (folder / "train/dog/11.png").touch()  # a changed file is read again
     reads: list[str] = []
-    original = Path.read_bytes
 
-    def counted(path: Path) -> bytes:
-        reads.append(path.name)
-        return original(path)
+    def counted(path: str) -> io.BufferedReader:
+        reads.append(path)
+        return open_regular(path)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Path, "read_bytes", counted)
+        patch.setattr("pixprompt.data.image_set.open_regular", counted)
         prepare(TOY, folder, progress=Silent())
     assert 12 <= len(reads) <= 13
 
