@@ -66,9 +66,9 @@ def _scores(graph: _Graph, table: OutputTable) -> str:
     if table.answer is AnswerKind.PROBABILITIES:
         return graph.add("Log", [graph.add("Max", ["outputs", graph.number(table.floor)])])
     if table.answer is AnswerKind.LABEL:
-        least = rest_of(table.num_outputs)
-        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT - least)])
-        return graph.add("Log", [graph.add("Add", [weighed, graph.number(least)])])
+        doubted = rest_of(table.num_outputs)
+        weighed = graph.add("Mul", ["outputs", graph.number(1 - DOUBT - doubted)])
+        return graph.add("Log", [graph.add("Add", [weighed, graph.number(doubted)])])
     rows = graph.add("Reshape", ["outputs", graph.constant(np.array([-1, table.num_outputs]))])
     across = graph.constant(np.array([1]))
     named = graph.add("Greater", [rows, graph.number(0)])
