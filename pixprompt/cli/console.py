@@ -86,5 +86,6 @@ class Console:
             if wait <= 0:
                 seconds, done = time.monotonic() - self._began, self._done
                 left = f", {seconds / done * (self._total - done):.0f} s left" if 0 < done < self._total else ""
-                self._write(f"{self._name}: {done} of {self._total} images in {seconds:.0f} s{left}")
+                whole = f" of {self._total}" if done <= self._total else ""  # some stages cannot know it all beforehand
+                self._write(f"{self._name}: {done}{whole} images in {seconds:.0f} s{left}")
                 wait = self._interval

@@ -70,7 +70,8 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     total = len(parts.data.test) if learned.test_images is None else learned.test_images
     if total:  # an image that cannot be read has no canvas
         total = min(total, len(session.canvases("test", parts.plain).labels))
-    session.reporter.stage("score", total * (1 if solution is None or solution.is_better is False else 2))
+    pages = 0 if solution is None or solution.is_better is False else _num_pages(solution)
+    session.reporter.stage("score", total * (1 + pages))
     plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
     if len(plain.labels) < total:
         ladder.notes.append(f"The budget paid for {len(plain.labels)} of {total} test images.")
@@ -97,6 +98,10 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     ladder.saved = scored
     _draw(session, baseline, learned, ladder, plain, scored)
     return ladder
+
+
+def _num_pages(solution: Solution) -> int:
+    return len(solution.prompt.pages) if isinstance(solution.prompt, Committee) else 1
 
 
 def _in_memory(session: Session[Querier], solution: Solution, plain: Answered) -> Answered | None:
