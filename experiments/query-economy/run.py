@@ -84,17 +84,18 @@ def accuracy(views: list[Tensor], labels: Tensor, train: Tensor, test: Tensor) -
 
 Played = tuple[float, int, int]
 """Test accuracy, queries per prediction, and images that the readout has read."""
-Method = Callable[[list[Tensor], Tensor, int, int, bool], Played]
+Method = Callable[[list[Tensor], Tensor, int, int, str], Played]
 
 
 def race(size: int | None, predictions: int = PREDICTIONS) -> Method:
     """The race of the package, with a committee of a fixed size or one of its own choice."""
 
-    def play(views: list[Tensor], labels: Tensor, budget: int, seed: int, rich: bool) -> Played:
+    def play(views: list[Tensor], labels: Tensor, budget: int, seed: int, answer: str) -> Played:
         train, test = drawn(labels, seed)
         num_classes = int(labels.max()) + 1
         pool = AnswerPool(lambda view, chosen: views[view][chosen], train, labels[train], lambda each: each, budget)
-        rules = Race(len(views), num_classes, predictions, size=size, rich=rich)
+        rich, labels_only = answer == "all", answer == "label"
+        rules = Race(len(views), num_classes, predictions, size=size, rich=rich, labels_only=labels_only)
         winner = rules.run(pool, first=min(budget, 3 * num_classes))
         chosen = [views[view] for view in winner.views]
         return accuracy(chosen, labels, train[: winner.num_images], test), len(chosen), winner.num_images
@@ -105,7 +106,7 @@ def race(size: int | None, predictions: int = PREDICTIONS) -> Method:
 def first_views(count: int) -> Method:
     """The first views of the catalogue, without a race."""
 
-    def play(views: list[Tensor], labels: Tensor, budget: int, seed: int, rich: bool) -> Played:
+    def play(views: list[Tensor], labels: Tensor, budget: int, seed: int, answer: str) -> Played:
         train, test = drawn(labels, seed)
         images = min(len(train), budget // count)
         return accuracy(views[:count], labels, train[:images], test), count, images
@@ -163,7 +164,7 @@ def run(row: dict[str, Any], store: Path, assets: Path) -> dict[str, Any] | None
         views, labels = answers(store / f"{row['model']}-112-{row['data']}", row["answer"])
         method = METHODS[row["method"]]
     began = time.perf_counter()
-    score, price, images = method(views, labels, row["budget"], row["seed"], row["answer"] == "all")
+    score, price, images = method(views, labels, row["budget"], row["seed"], row["answer"])
     seconds = round(time.perf_counter() - began, 2)
     return {**row, "accuracy": score, "queries_per_prediction": price, "images": images, "seconds": seconds}
 

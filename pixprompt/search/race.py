@@ -34,6 +34,9 @@ _MOST_IMAGES, _MOST_COMPARED = 250, 500
 """By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
 _FIRST_SHARE, _PILOT_SHARE = 0.15, 0.25
 """Of the budget, for views that may turn out useless: of the first rung, and of all of them."""
+_LABEL_SHARE, _LABEL_VIEWS = 0.25, 3
+"""Where an answer is a label alone: of the budget, for the first rung, and the fewest views in it. One further view is
+often the wrong one, and a label says too little for its images to be missed elsewhere."""
 _FIXED_SHARE = 0.5
 """Of the budget, for the choice among views where the size of the committee is fixed."""
 _HOPELESS, _PROMISING, _SURE, _GREAT = 0.5, 1.5, 1.8, 4.0
@@ -119,6 +122,7 @@ class Race:
         size: Of the committee; None lets the price decide.
         most: Views of the largest committee.
         rich: Whether one answer says so much that labelled images come first, and views get what those leave over.
+        labels_only: Whether an answer is a single label, so that more views are tried and at a higher price.
         anyway: Whether it is run with few images under each view, too, where the plain view promises more.
     """
 
@@ -128,6 +132,7 @@ class Race:
     size: int | None = None
     most: int = 12
     rich: bool = False
+    labels_only: bool = False
     anyway: bool = False
 
     def opening(self, budget: int, num_images: int) -> tuple[int, int]:
@@ -143,9 +148,11 @@ class Race:
         if size > 1:
             views, images = max(size, int(_FIXED_SHARE * budget) // usual), min(usual, budget // (size + 1))
         else:
-            share, rungs = (_FIRST_SHARE, 1) if self.size is None else (_FIXED_SHARE, 2)
+            share, rungs, least_views = _FIXED_SHARE, 2, 2
+            if self.size is None:
+                share, rungs, least_views = (_LABEL_SHARE, 1, _LABEL_VIEWS) if self.labels_only else (_FIRST_SHARE, 1, 2)
             spent = max(0, int(share * (budget - num_images * self.rich)))
-            views = min(self.num_views, max(2, min(_MOST_VIEWS, 1 + spent // usual)))
+            views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
             images = min(num_images, spent // rungs // max(1, views - 1))
         if self.anyway and images < least:
             views, images = min(_MOST_VIEWS, budget // (2 * fewest)), fewest

@@ -34,6 +34,12 @@ def run(
     return winner
 
 
+def test_bare_labels_try_a_second_further_view() -> None:
+    richer, bare = (Race(12, 10, predictions=1000, labels_only=each).opening(970, 1000) for each in (False, True))
+    assert richer == (2, 145)
+    assert bare == (3, 121)
+
+
 @pytest.mark.parametrize("size", [None, 1, 3])
 def test_views_that_help_are_kept(size: int | None) -> None:
     winner = run([0.2, 1.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0], seed=0, size=size)

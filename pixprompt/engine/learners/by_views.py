@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ...core import ConfigError
+from ...core import AnswerKind, ConfigError
 from ...data import Data
 from ...ledger import Journal
 from ...outputs import OUTPUTS, to_scores
@@ -90,8 +90,15 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         parts = self.parts
         search, num_classes = parts.config.search, len(parts.data.classes)
         rich = parts.spec.answer not in NAMED and parts.spec.num_outputs > _RICH * num_classes
-        anyway = search.search_anyway
-        return Race(len(self.views), num_classes, search.predictions, size=self.size, rich=rich, anyway=anyway)
+        return Race(
+            len(self.views),
+            num_classes,
+            search.predictions,
+            size=self.size,
+            rich=rich,
+            labels_only=parts.spec.answer is AnswerKind.LABEL,
+            anyway=search.search_anyway,
+        )
 
     def divide(self, budget: int) -> Allocation:
         """See `AnswersLearner`."""
