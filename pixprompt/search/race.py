@@ -150,7 +150,9 @@ class Race:
         else:
             share, rungs, least_views = _FIXED_SHARE, 2, 2
             if self.size is None:
-                share, rungs, least_views = (_LABEL_SHARE, 1, _LABEL_VIEWS) if self.labels_only else (_FIRST_SHARE, 1, 2)
+                share, rungs, least_views = (
+                    (_LABEL_SHARE, 1, _LABEL_VIEWS) if self.labels_only else (_FIRST_SHARE, 1, 2)
+                )
             spent = max(0, int(share * (budget - num_images * self.rich)))
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
             images = min(num_images, spent // rungs // max(1, views - 1))
