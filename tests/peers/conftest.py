@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from .served.linear import LABELS
-from .servers import SERVED, missing, mlserver, triton, write_triton_model
+from .servers import SERVED, missing, mlserver, transformers, triton, write_triton_model
 
 INPUTS = {
     "linear": {"name": "images", "datatype": "FP32", "shape": [-1, 3, 32, 32]},
@@ -56,3 +56,12 @@ def mlserver_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("mlserver")
     with mlserver(folder, folder / "log.txt", INPUTS) as models:
         yield models
+
+
+@pytest.fixture(scope="session")
+def chat_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a `transformers serve` with the model "tiny", without the path."""
+    needs("transformers")
+    folder = tmp_path_factory.mktemp("transformers")
+    with transformers(folder, folder / "log.txt") as url:
+        yield url

@@ -17,9 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 ROOT = Path(__file__).parents[2]
 PEERS = Path(os.environ.get("PIXPROMPT_PEERS", ROOT / ".peers"))
 SERVED = Path(__file__).parent / "served"
+_OF_CI = ("triton", "mlserver")
 _SHARED = "pixprompt_peer_"
 _LONGEST_START = 90.0
 _LONGEST_END = 15.0
@@ -29,7 +32,8 @@ def missing(name: str) -> str | None:
     """Says why a peer cannot be started; None where it can."""
     if (PEERS / name / "made-from.txt").is_file():
         return None
-    return f"no {name} at {PEERS}; .ci/peers makes it"
+    recipe = ".ci/peers makes it" if name in _OF_CI else f"made as in .ci/peers, from tests/peers/{name}.txt"
+    return f"no {name} at {PEERS}; {recipe}"
 
 
 def free_port() -> int:
@@ -150,6 +154,26 @@ def mlserver(folder: Path, log: Path, models: Mapping[str, Mapping[str, Any]]) -
         for name in models:
             _wait(process, f"http://127.0.0.1:{port}/v2/models/{name}/ready", log)
         yield f"http://127.0.0.1:{port}/v2/models"
+
+
+@contextmanager
+def transformers(folder: Path, log: Path) -> Iterator[str]:
+    """Runs `transformers serve` with the model of tiny_llava.py, named "tiny"; torch is that of the tests."""
+    port, python = free_port(), str(PEERS / "transformers" / "bin" / "python")
+    environment = {**_plain_environment(), "HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "cache")}
+    packages = str(Path(torch.__file__).parents[1])
+    program = "import runpy, sys; sys.path.append({!r}); sys.argv = {!r}; {}"
+
+    def command(run: str, *arguments: str) -> list[str]:
+        return [python, "-c", program.format(packages, ["", *arguments], run)]
+
+    write = command(f"runpy.run_path({str(SERVED / 'tiny_llava.py')!r}, run_name='__main__')", str(folder / "tiny"))
+    subprocess.run(write, env=environment, cwd=folder, check=True, timeout=_LONGEST_START)
+    options = ("--device", "cpu", "--host", "127.0.0.1", "--port", str(port))
+    serve = command("runpy.run_module('transformers.cli.transformers', run_name='__main__')", "serve", "tiny", *options)
+    with running(serve, environment, folder, log) as process:
+        _wait(process, f"http://127.0.0.1:{port}/health", log)
+        yield f"http://127.0.0.1:{port}"
 
 
 def group_is_gone(group: int) -> bool:
