@@ -76,11 +76,11 @@ def test_a_useless_prompt_is_rarely_kept(null: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("budget", [500, 3000])
+@pytest.mark.parametrize(("budget", "seeds", "limit"), [(500, 40, 6), (3000, 10, 3)])
 @pytest.mark.parametrize("null", NULLS)
-def test_a_useless_prompt_is_kept_at_most_once_in_twenty(null: str, budget: int) -> None:
-    """At a rate of 1 in 20, 29 of 400 or more would have a chance of 3%. No seed of these was used to tune the race."""
-    assert count_kept(null, range(40_000, 40_400), budget) < 29
+def test_a_useless_prompt_is_kept_at_most_once_in_twenty(null: str, budget: int, seeds: int, limit: int) -> None:
+    """At a rate of 1 in 20 the limit has a chance of 1 to 2%. No seed of these was used to tune the race."""
+    assert count_kept(null, range(40_000, 40_000 + seeds), budget) < limit
 
 
 def test_a_useful_prompt_is_kept_far_more_often_than_a_useless_one() -> None:
