@@ -64,7 +64,8 @@ NULLS = ("shuffled labels", "useless views", "copies of the plain view")
 
 def count_kept(null: str, seeds: range, budget: int = 500) -> int:
     """How often a race keeps a prompt that is of no use."""
-    strengths = [0.7, 0.0, 0.0, 0.0, 0.0, 0.0] if null == "useless views" else [1.0] * 6
+    # Copies differ by a little noise, which says nothing: a head could read the smallest share of a useful view.
+    strengths = [1.0] * 6 if null == "shuffled labels" else [0.7, 0.0, 0.0, 0.0, 0.0, 0.0]
     options = {"shuffled": null == "shuffled labels", "copies": null == "copies of the plain view"}
     return sum(run(strengths, seed, budget=budget, **options).views != (PLAIN,) for seed in seeds)
 
@@ -76,10 +77,10 @@ def test_a_useless_prompt_is_rarely_kept(null: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("budget", "seeds", "limit"), [(500, 40, 6), (3000, 10, 3)])
+@pytest.mark.parametrize(("budget", "seeds", "limit"), [(500, 400, 29), (3000, 40, 6)])
 @pytest.mark.parametrize("null", NULLS)
 def test_a_useless_prompt_is_kept_at_most_once_in_twenty(null: str, budget: int, seeds: int, limit: int) -> None:
-    """At a rate of 1 in 20 the limit has a chance of 1 to 2%. No seed of these was used to tune the race."""
+    """At a rate of 1 in 20 the limit has a chance of 1 to 3%. No seed of these was used to tune the race."""
     assert count_kept(null, range(40_000, 40_000 + seeds), budget) < limit
 
 
