@@ -55,6 +55,7 @@ def test_a_view_is_found_where_it_helps_and_its_file_scores_as_the_run_did(confi
     assert again.accuracy["prompt_png"].test == pytest.approx(png.test, abs=0.15)
 
 
+@pytest.mark.slow
 def test_validation_images_reach_neither_the_choice_of_views_nor_what_reads_them(
     config, framed, data, tmp_path
 ) -> None:
@@ -145,6 +146,7 @@ def test_a_killed_run_ends_as_if_it_never_was(images, config, framed, data, whol
     assert ours == theirs
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_file(config, framed, data, tmp_path) -> None:
     for name in ("a", "b"):
         torch.manual_seed(hash(name) % 1000)

@@ -151,7 +151,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("rounds", [4, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.slow)])
 def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(
     tmp_path: Path, seller: str, rounds: int
 ) -> None:

@@ -239,6 +239,7 @@ def test_what_nobody_answered_counts_in_no_score(
     assert share == pytest.approx(round(share))
 
 
+@pytest.mark.slow
 def test_an_outage_in_the_midst_of_predicting_ends_it(
     toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

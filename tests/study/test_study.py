@@ -174,6 +174,7 @@ class StopsAt(Silent):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_a_study_continues_where_it_was_stopped(quick: Any, model: Any, data: Any, tmp_path: Path) -> None:
     values = ("kept", "swapped")
     with pytest.raises(KeyboardInterrupt):
