@@ -134,7 +134,7 @@ def overhead(folder: str) -> Figure:
     names = [f"{line['server_ms']:g} ms per answer, {line['concurrency']} at a time" for line in rows]
     axes.set_yticks(range(len(rows)), names)
     axes.set_ylim(len(rows) - 0.5, -0.5)
-    axes.set_xlim(0, 1.05)
+    axes.set_xlim(0, 1.2)
     axes.axvline(1, color=GREY, linewidth=1)
     clean(axes, "queries per second over those of a bare loop")
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
