@@ -144,7 +144,8 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
     with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     assert compared(tmp_path, [*sold, sold[-1]]).unnamed == 1  # negative controls: a sale too many,
-    assert compared(tmp_path, sold[:-1]).lost == 1  # and an answer that nobody sold
+    once = next(index for index, sale in enumerate(sold) if sold.count(sale) == 1)
+    assert compared(tmp_path, [*sold[:once], *sold[once + 1 :]]).lost == 1  # and an answer that nobody sold
 
 
 def lines_of(text: str) -> list[dict[str, Any]]:
