@@ -1,4 +1,4 @@
-"""What several commands share: the `--json` option and the one JSON object that it prints."""
+"""What several commands share: the options `--device` and `--json`, and the one JSON object that the latter prints."""
 
 from __future__ import annotations
 
@@ -7,8 +7,14 @@ from typing import Any
 
 import click
 
-__all__ = ["json_option", "print_json", "print_names"]
+__all__ = ["device_option", "json_option", "print_json", "print_names"]
 
+device_option = click.option(
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
 """Passes `as_json: bool` to the command."""
 

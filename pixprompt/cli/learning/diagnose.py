@@ -13,7 +13,7 @@ import click
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, settled
 from ..console import Console
-from ..options import json_option, print_json
+from ..options import device_option, json_option, print_json
 
 __all__ = ["diagnose", "format_diagnosis"]
 
@@ -35,12 +35,7 @@ _WIDTH = 100
 @click.option("--bootstrap", type=click.IntRange(2), default=200, show_default=True, help="Resamples per interval.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of every draw.")
 @click.option("--limit", type=click.IntRange(1), help="Take so many images of each set, drawn by the seed.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option("--workers", type=click.IntRange(0), default=2, show_default=True, help="Threads that decode images.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File for the diagnosis object, in a run directory or not."

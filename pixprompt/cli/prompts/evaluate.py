@@ -13,7 +13,7 @@ from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, settled
 from ..console import Console
 from ..learning.train import format_ladder
-from ..options import json_option, print_json
+from ..options import device_option, json_option, print_json
 from ..terminal import echo, json_line
 from .pipes import read_records, reads_pipe
 
@@ -36,12 +36,7 @@ _cascade_option = click.option(
 @click.option("--model", help="Model to ask.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
 @click.option("--data", help="Data set to score on.  [default: with a run directory, that of the run]")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
 @_cascade_option
@@ -74,12 +69,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 @click.argument("images", nargs=-1, required=True, type=click.Path(exists=True, readable=False, allow_dash=True))
 @click.option("--model", help="Model to ask.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option(
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many classes to list for each image."
 )

@@ -8,7 +8,7 @@ import click
 
 from ..allocator import keep_freed_memory
 from ..console import Console
-from ..options import json_option, print_json
+from ..options import device_option, json_option, print_json
 
 __all__ = ["pictures"]
 
@@ -18,12 +18,7 @@ __all__ = ["pictures"]
 @click.option("--out", required=True, type=click.Path(), help="Folder of the pictures; new or empty.")
 @click.option("--model", help="Model to look into.  [default: the one that the runs were learned in]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option("--images", type=click.IntRange(min=1), default=4, show_default=True, help="Test images, one per row.")
 @click.option("--points", type=click.IntRange(min=1), default=500, show_default=True, help="Most points in the plane.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the rows, arranges the points.")

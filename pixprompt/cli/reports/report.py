@@ -8,7 +8,7 @@ import click
 
 from ..allocator import keep_freed_memory
 from ..console import Console
-from ..options import json_option, print_json
+from ..options import device_option, json_option, print_json
 
 __all__ = ["report"]
 
@@ -18,12 +18,7 @@ __all__ = ["report"]
 @click.option("--out", default="report.html", show_default=True, type=click.Path(), help="The page to write.")
 @click.option("--model", help="Model to query.  [default: the one that the prompt was learned for]")
 @click.option("--weights", help="Weights file for the model.")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option("--images", type=click.IntRange(min=1), default=300, show_default=True, help="Most test images to query.")
 @click.option(
     "--queries",

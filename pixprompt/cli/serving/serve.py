@@ -14,7 +14,7 @@ from ...core import AnswerKind, ConfigError
 from ...version import __version__
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, settled
-from ..options import json_option
+from ..options import device_option, json_option
 from .listening import listen_options, until_stopped, warn_of_others
 
 if TYPE_CHECKING:
@@ -29,12 +29,7 @@ __all__ = ["serve"]
 @click.option("--weights", help="Weights file for the model.")
 @listen_options
 @click.option("--name", help="Name of the model in the address.  [default: made of the prompt's or the model's]")
-@click.option(
-    "--device",
-    default="auto",
-    show_default=True,
-    help="Where the model runs: cpu, cuda, ...; auto takes a GPU where there is one.",
-)
+@device_option
 @click.option(
     "--answer",
     type=click.Choice(["logits", "probabilities"]),
