@@ -167,6 +167,16 @@ def test_the_rest_of_a_long_reply_is_not_taken_for_the_next_one(transport: Trans
         assert server.num_connections == 2
 
 
+@pytest.mark.parametrize(("status", "connections"), [(500, 2), (503, 2), (429, 1)])
+def test_after_a_failure_inside_the_server_its_connection_is_not_used_again(
+    transport: Transport, status: int, connections: int
+) -> None:
+    with FaultServer(answer, [plays.status(status, b"fails")]) as server:
+        assert transport.send(post(server.url), timeout=LONG).status == status
+        assert transport.send(post(server.url), timeout=LONG).status == 200
+        assert server.num_connections == connections
+
+
 def test_many_threads_share_one_transport() -> None:
     protocol = ToyProtocol(Endpoint("http://x", "toy"))
     found: dict[int, bool] = {}

@@ -12,6 +12,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from http.client import HTTPResponse
 from types import TracebackType
 from typing import Any, Self
 
@@ -123,13 +124,24 @@ class Watchdog:
 WATCHDOG = Watchdog()
 
 
+class _Response(HTTPResponse):
+    def begin(self) -> None:
+        super().begin()
+        # A server that failed inside may close its connection behind the answer without saying so, and a request that
+        # goes out at that moment is lost.
+        self.will_close = self.will_close or self.status >= 500
+
+
 class _Plain(HTTPConnection):
+    response_class = _Response
+
     def send(self, data: Any) -> None:
         _show(self)
         super().send(data)
 
 
 class _Encrypted(HTTPSConnection):
+    response_class = _Response
     _stands = False
 
     def connect(self) -> None:
