@@ -20,7 +20,7 @@ from .baseline import Baseline
 from .budget.counts import query_counts
 from .inputs.vocabulary import describe_labels
 from .learners.learned import Learned, Solution
-from .result import RUNGS, Result, Score, none_kept, peak_memory_mb
+from .result import RUNGS, Change, Result, Score, none_kept, paired_change, peak_memory_mb
 from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
@@ -38,6 +38,7 @@ class Ladder:
         num_test: Test images that were answered without a prompt.
         max_pixel_error: Largest difference in 8-bit steps between images prompted in memory and by the file; None
             where there is nothing to compare.
+        changes: From the rungs without a prompt to what the run saves.
         notes: What the user should know.
         saved: What the run saves, and the answers that it has read.
     """
@@ -46,6 +47,7 @@ class Ladder:
     best: str = "none"
     num_test: int = 0
     max_pixel_error: int | None = None
+    changes: tuple[Change, ...] = ()
     notes: list[str] = field(default_factory=list)
     saved: SavedSolution | None = None
 
@@ -94,6 +96,7 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
         replace(scored.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
     elif solution is not None and solution.write is not None:
         solution.write(session.folder.path / ADAPTER_FILE)
+    ladder.changes = _changes(ladder, baseline, plain, scored)
     ladder.notes += _notes(ladder, solution)
     ladder.saved = scored
     _draw(session, baseline, learned, ladder, plain, scored)
@@ -187,6 +190,28 @@ def _score(output: OutputTransform, val: Answered | None, test: Answered | None)
     return score(output, *(each if each is not None and len(each.labels) else None for each in (val, test)))
 
 
+def _changes(
+    ladder: Ladder, baseline: Baseline, plain: Answered, scored: SavedSolution
+) -> tuple[Change, ...]:
+    """Compares, image by image, the rungs without a prompt with each other and with what the run saves."""
+    last = "prompt_float" if scored.prompt is None else "prompt_png"
+    num = min(len(plain.labels), len(scored.test.labels))  # where a budget ends early, the first images have both
+    chosen = torch.arange(num)[(plain.mask[:num] & scored.test.mask[:num])]
+    if not len(chosen):
+        return ()
+    labels = plain.labels[chosen]
+    readings = {"no_prompt": (baseline.output, plain), "output_only": (baseline.best, plain),
+                last: (scored.output, scored.test)}  # fmt: skip
+    right = {
+        rung: (output.to("cpu")(answered.outputs[chosen]).argmax(1) == labels).numpy()
+        for rung, (output, answered) in readings.items()
+    }
+    pairs = [("no_prompt", "output_only")] if baseline.best is not baseline.output else []
+    if ladder.best != "none":
+        pairs += [(rung, last) for rung in ("no_prompt", "output_only")]
+    return tuple(paired_change(pair, right[pair[0]], right[pair[1]]) for pair in pairs)
+
+
 def _notes(ladder: Ladder, solution: Solution | None) -> list[str]:
     notes, rungs = [], ladder.rungs
     if solution is not None and ladder.best == "none":
@@ -270,6 +295,7 @@ def make_result(
         accuracy=ladder.rungs,
         queries=queries,
         best=ladder.best,
+        changes=ladder.changes,
         max_pixel_difference=ladder.max_pixel_error,
         train_images_per_second=learned.images_per_second,
         seconds=time.perf_counter() - began + learned.earlier_seconds,

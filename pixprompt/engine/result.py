@@ -8,16 +8,38 @@ import sys
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core import PixpromptError
 from ..files import read_json
-from ..intervals import wilson
+from ..intervals import paired_difference, wilson
 from ..version import __version__
 
-__all__ = ["RUNGS", "Result", "Score", "none_kept", "peak_memory_mb", "read_result", "wilson"]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
-RUNGS = ("no_prompt", "output_only", "prompt_float", "prompt_png")
+__all__ = [
+    "RUNGS",
+    "TITLES",
+    "Change",
+    "Result",
+    "Score",
+    "none_kept",
+    "paired_change",
+    "peak_memory_mb",
+    "read_result",
+    "wilson",
+]
+
+TITLES = {
+    "no_prompt": "no prompt",
+    "output_only": "no prompt, best output transform",
+    "prompt_float": "prompt as trained",
+    "prompt_png": "prompt re-read from PNG",
+}
+"""What the rungs of a ladder are called."""
+RUNGS = tuple(TITLES)
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,42 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Change:
+    """How the test accuracy changes from one rung to another, on the images that were answered for both.
+
+    Attributes:
+        before: Rung.
+        after: Rung.
+        gained: Images that are right after and wrong before.
+        lost: Images that are wrong after and right before.
+        images: All images.
+        share: (gained - lost) / images, in [-1, 1].
+        ci95: Its 95% paired interval; see `intervals.paired_difference`.
+    """
+
+    before: str
+    after: str
+    gained: int
+    lost: int
+    images: int
+    share: float
+    ci95: tuple[float, float]
+
+    def __str__(self) -> str:
+        low, high = (100 * end for end in self.ci95)
+        chance = ", which may be chance" if low <= 0 <= high else ""
+        return f"{100 * self.share:+.1f} points (95% paired interval {low:+.1f} to {high:+.1f}{chance})"
+
+
+def paired_change(rungs: tuple[str, str], before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> Change:
+    """Compares two rungs by the images that each reads right, both (N,), N > 0."""
+    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
+    both, images = int((before & after).sum()), len(before)
+    interval = paired_difference(gained, lost, both, images)
+    return Change(*rungs, gained, lost, images, (gained - lost) / images, interval)
+
+
+@dataclass(frozen=True)
 class Result:
     """The result object of interface.md; `to_json` gives it in that form.
 
@@ -50,6 +108,7 @@ class Result:
         search: Of `--search`: trials, choice and seeds.
         views: Of a race of views: those that were chosen, the evidence for them, and the rungs of the race.
         searched: Whether a prompt or an adapter was looked for at all.
+        changes: From the rungs without a prompt to what the run saves, with paired intervals.
         student: Of `--student`: what the local model learned from, what it reaches alone and in front of the paid one.
     """
 
@@ -72,6 +131,7 @@ class Result:
     search: dict[str, Any] | None = None
     views: dict[str, Any] | None = None
     searched: bool = True
+    changes: tuple[Change, ...] = ()
     student: dict[str, Any] | None = None
 
     @property
@@ -86,6 +146,11 @@ class Result:
             f"<td>{escape(rung.output)}</td></tr>"
             for name, rung in self.accuracy.items()
             if rung is not None
+        )
+        rows += "".join(
+            f"<tr><td>{escape(TITLES[change.after])} against {escape(TITLES[change.before])}</td>"
+            f'<td colspan="3">{escape(str(change))}</td></tr>'
+            for change in self.changes
         )
         head = "<tr><th>accuracy</th><th>val</th><th>test</th><th>output</th></tr>"
         title = f"{self.method} on {self.model}, {self.data}: {self.parameters} parameters"
@@ -122,7 +187,8 @@ def read_result(path: Path) -> Result:
             if score is not None:
                 score["ci95"] = score["ci95"] and tuple(score["ci95"])
                 values["accuracy"][rung] = Score(**score)
-        return Result(**values)
+        changes = [Change(**{**change, "ci95": tuple(change["ci95"])}) for change in values.get("changes", ())]
+        return Result(**{**values, "changes": tuple(changes)})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PixpromptError(f"{path} is damaged ({error}). Delete it to score the run again.") from error
 

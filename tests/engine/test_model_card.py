@@ -8,7 +8,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from pixprompt import TrainConfig
-from pixprompt.engine.result import RUNGS, Result, Score
+from pixprompt.engine.result import RUNGS, Change, Result, Score
 from pixprompt.engine.saved.model_card import model_card
 
 CONFIG = TrainConfig(model="resnet18", data="digits")
@@ -45,6 +45,9 @@ def test_the_text_says_how_good_beside_the_strongest_baseline() -> None:
     card = model_card(RESULT, CONFIG)
     assert "On 500 test images it reads **91.2% (95% interval 87.2% to 94.2%)** right." in card
     assert "output transform linear on the images as they are, reads 80.0% (95% interval 76.0% to 83.0%)." in card
+    change = Change("output_only", "prompt_png", 60, 4, 500, 0.112, (0.08, 0.144))
+    paired = model_card(replace(RESULT, changes=(change,)), CONFIG)
+    assert "83.0%): +11.2 points (95% paired interval +8.0 to +14.4) on the same images." in paired
     assert "preview.png" not in card
     assert "](preview.png)" in model_card(RESULT, CONFIG, preview=True)
     assert "| no prompt | 25.0% | 21.0% to 28.0% | names |" in card

@@ -12,6 +12,7 @@ import pixprompt
 from pixprompt.core import AccessError, ConfigError, ModelError
 from pixprompt.engine import RUNGS, evaluate, plan, train
 from pixprompt.engine.parts import build
+from pixprompt.engine.result import read_result
 from pixprompt.models import as_model
 
 from .toy import history, numbers
@@ -50,6 +51,13 @@ def test_prompt_learns_and_the_file_keeps_what_it_learned(config, model, data, w
     assert png.test > none.test + 0.1
     assert result.best == "prompt"
     assert result.max_pixel_difference == 0
+    assert {change.after for change in result.changes} == {"output_only", "prompt_png"}
+    for change in result.changes:
+        tests = [result.accuracy[rung].test for rung in (change.before, change.after)]
+        assert change.images == result.counts["test"]
+        assert change.share == pytest.approx(tests[1] - tests[0])
+        assert change.ci95[0] < change.share < change.ci95[1]
+    assert read_result(folder / "result.json") == result
     again = evaluate(folder, model=model, data=data)
     assert again.accuracy["prompt_png"] == png
     prompt = pixprompt.load(folder / "prompt.png")
@@ -121,6 +129,7 @@ def test_none_wins_where_the_prompt_only_harms(config, model, data, tmp_path) ->
     image = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
     assert np.array_equal(prompt.apply(image), image)
     assert any("empty" in note for note in result.notes)
+    assert all(change.after == "output_only" for change in result.changes)
 
 
 def test_normalized_space_reports_what_the_file_loses(config, model, data, tmp_path) -> None:

@@ -128,6 +128,10 @@ def test_the_numbers_are_those_of_the_result(toy_run: Toy, whole: tuple[str, Nod
         low, high = score["ci95"]
         shown = [f"{score['val']:.1%}", f"{score['test']:.1%}", f"{low:.1%} – {high:.1%}", "1", score["output"]]
         assert row[1:] == shown
+    words = section(root, "ladder").words
+    for change in result["changes"]:
+        assert f"{100 * abs(change['share']):.1f} points, 95% paired interval" in words
+        assert f"{change['gained']} became right and {change['lost']} became wrong" in words
     cards = " ".join(node.words for node in root.all("div") if node.attributes.get("class") == "card")
     before, after = (result["accuracy"][rung]["test"] for rung in ("no_prompt", "prompt_png"))
     assert f"{before:.1%} → {after:.1%}" in cards

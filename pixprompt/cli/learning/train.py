@@ -16,7 +16,7 @@ from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
 from ...engine.progress.report import Reporter
 from ...engine.progress.trackers import Tracked
-from ...engine.result import RUNGS, Result
+from ...engine.result import RUNGS, TITLES, Result
 from ...requirements import missing_package
 from ..allocator import keep_freed_memory
 from ..calls import settled
@@ -35,12 +35,6 @@ _WRITTEN = (
     ("preview", "preview.png"),
     ("result", "result.json"),
 )
-_TITLES = {
-    "no_prompt": "no prompt",
-    "output_only": "no prompt, best output transform",
-    "prompt_float": "prompt as trained",
-    "prompt_png": "prompt re-read from PNG",
-}
 
 
 @click.command(cls=RunCommand, options_metavar="[METHOD] [OPTIONS]")
@@ -165,19 +159,27 @@ def format_ladder(result: Result) -> str:
         test = "-" if score is None or score.test is None else f"{score.test:.3f}"
         interval = "" if score is None or score.ci95 is None else f"{score.ci95[0]:.3f} - {score.ci95[1]:.3f}"
         output = "" if score is None else score.output
-        title = "adapter as trained" if rung == "prompt_float" and result.best == "adapter" else _TITLES[rung]
+        title = "adapter as trained" if rung == "prompt_float" and result.best == "adapter" else TITLES[rung]
         if rung == "prompt_png" and result.best == "adapter":
             continue
         if rung == "prompt_png" and result.best == "none":
             title = result.none_kept or title
         price = "" if score is None else f"{several:.3g}" if rung.startswith("prompt") else "1"
         lines.append(f"{title:34}{val:>7}{test:>8}   {interval:13}   {price:>7}   {output}".rstrip())
-    lines += [*_student_lines(result), "", *result.notes]
+    lines += [*_student_lines(result), "", *_change_lines(result), *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
     paid = "" if result.queries["cost"] is None else f" (cost {result.queries['cost']})"
     lines.append(f"{result.queries['images']} queries{paid}, {result.seconds:.0f} s.")
     return "\n".join(lines)
+
+
+def _change_lines(result: Result) -> Iterator[str]:
+    """Yields what each change of accuracy is worth, on the same test images."""
+    for change in result.changes:
+        what = "adapter" if result.best == "adapter" else "prompt"
+        after = TITLES[change.after] if change.after == "output_only" else what
+        yield f"{after}, against {TITLES[change.before]}: {change}."
 
 
 def _student_lines(result: Result) -> Iterator[str]:

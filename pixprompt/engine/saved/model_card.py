@@ -17,6 +17,7 @@ _TITLES = {
     "prompt_float": "as trained",
     "prompt_png": "as saved, re-read from the file",
 }
+_LAST = ("prompt_float", "prompt_png")
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|~])")
 _MANY = 30
 
@@ -98,7 +99,7 @@ def _quality(result: Result) -> Iterator[str]:
     reached, baseline = _reached(result), _baseline(result)
     if reached is not None and reached.test is not None:
         yield f"On {result.counts['test']:,} test images it reads **{_share(reached)}** right."
-        yield _against(reached, baseline)
+        yield _against(result, reached, baseline)
         yield ""
     yield "| | test accuracy | 95% interval | output transform |"
     yield "|---|---|---|---|"
@@ -113,12 +114,15 @@ def _quality(result: Result) -> Iterator[str]:
         yield f"Each prediction takes {per_prediction:g} queries of the model, one for each view of the prompt."
 
 
-def _against(reached: Score, baseline: Score | None) -> str:
+def _against(result: Result, reached: Score, baseline: Score | None) -> str:
     if baseline is None or baseline.test is None or reached.test is None:
         return ""
+    rung = next(name for name, score in result.accuracy.items() if score is baseline)
+    change = next((change for change in result.changes if change.before == rung and change.after in _LAST), None)
     verb = "reads" if baseline.test < reached.test else "reads as many or more,"
     what = f"the output transform {_plain(baseline.output)} on the images as they are"
-    return f"The strongest baseline, {what}, {verb} {_share(baseline)}."
+    paired = f": {change} on the same images" if change else ""
+    return f"The strongest baseline, {what}, {verb} {_share(baseline)}{paired}."
 
 
 def _use(result: Result, config: TrainConfig) -> Iterator[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ...engine.result import RUNGS, Result, Score
-from ...intervals import paired_difference
+from ...engine.result import RUNGS, TITLES, Result, Score
 from ..evidence import Evidence
 from ..run_files import RunFiles
 from .charts import chart
@@ -20,12 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["curves", "ladder", "rung_titles", "spending", "spending_charts", "summary", "track"]
 
-_TITLES = {
-    "no_prompt": "no prompt",
-    "output_only": "no prompt, best output transform",
-    "prompt_float": "prompt as trained",
-    "prompt_png": "prompt re-read from PNG",
-}
 _WHITE_BOX = {"prompt_float": "adapter as trained", "prompt_png": "adapter re-read from its file"}
 
 
@@ -34,8 +27,8 @@ def rung_titles(runs: Sequence[RunFiles]) -> dict[str, str]:
     white_box = {run.white_box for run in runs}
     if white_box == {True}:
         reread = any(run.result is not None and run.result.accuracy.get("prompt_png") for run in runs)
-        return {rung: title for rung, title in (_TITLES | _WHITE_BOX).items() if reread or rung != "prompt_png"}
-    return _TITLES if True not in white_box else {**_TITLES, "prompt_float": "prompt or adapter as trained"}
+        return {rung: title for rung, title in (TITLES | _WHITE_BOX).items() if reread or rung != "prompt_png"}
+    return TITLES if True not in white_box else {**TITLES, "prompt_float": "prompt or adapter as trained"}
 
 
 def summary(run: RunFiles) -> View:
@@ -59,14 +52,14 @@ def _differs(output_only: Score, before: Score) -> bool:
 
 
 def ladder(run: RunFiles, evidence: Evidence) -> View:
-    """Shows the accuracy of each rung, and the change from the first to the last with its paired interval."""
+    """Shows the accuracy of each rung, and the changes between rungs with their paired intervals."""
+    del evidence
     require(run, "result.json", run.result is not None)
     result: Result = run.result  # type: ignore[assignment]
     titles = rung_titles([run])
-    has_prompt = result.best != "none"
     rungs = {titles.get(name, name): result.accuracy.get(name)
              for name in (*titles, *(name for name in result.accuracy if name not in RUNGS))}  # fmt: skip
-    if not has_prompt:
+    if result.best == "none":
         rungs[result.none_kept or ""] = rungs.pop(titles["prompt_png"])
 
     def draw() -> Figure:
@@ -85,31 +78,14 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
             title: _price(result, title in (titles["prompt_float"], titles.get("prompt_png"))) for title in rungs
         },
         "num_test": result.counts.get("test"),
-        "change": _change(evidence) if has_prompt else None,
+        "changes": [(titles.get(change.after, change.after), titles.get(change.before, change.before), change)
+                    for change in result.changes],
     }
 
 
 def _price(result: Result, prompted: bool) -> float:
     """Returns the queries per prediction."""
     return float(result.queries.get("per_prediction", 1)) if prompted else 1.0
-
-
-def _change(evidence: Evidence) -> View | None:
-    """Returns the change of accuracy on the images of the sample, which were queried without and with the prompt."""
-    sample, predictions = evidence.sample, evidence.predictions
-    if sample is None or predictions is None:
-        return None
-    before, after = (shares.argmax(1) == sample.labels for shares in (predictions.before, predictions.after))
-    gained, lost = int((after & ~before).sum()), int((before & ~after).sum())
-    return {
-        "gained": gained,
-        "lost": lost,
-        "images": len(before),
-        "all": len(before) == sample.total,
-        "share": (gained - lost) / len(before),
-        "ci95": paired_difference(gained, lost, int((before & after).sum()), len(before)),
-        "own_output": predictions.own_output,
-    }
 
 
 def curves(run: RunFiles, evidence: Evidence) -> View:
