@@ -190,9 +190,7 @@ def _score(output: OutputTransform, val: Answered | None, test: Answered | None)
     return score(output, *(each if each is not None and len(each.labels) else None for each in (val, test)))
 
 
-def _changes(
-    ladder: Ladder, baseline: Baseline, plain: Answered, scored: SavedSolution
-) -> tuple[Change, ...]:
+def _changes(ladder: Ladder, baseline: Baseline, plain: Answered, scored: SavedSolution) -> tuple[Change, ...]:
     """Compares, image by image, the rungs without a prompt with each other and with what the run saves."""
     last = "prompt_float" if scored.prompt is None else "prompt_png"
     num = min(len(plain.labels), len(scored.test.labels))  # where a budget ends early, the first images have both

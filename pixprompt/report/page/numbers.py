@@ -78,8 +78,10 @@ def ladder(run: RunFiles, evidence: Evidence) -> View:
             title: _price(result, title in (titles["prompt_float"], titles.get("prompt_png"))) for title in rungs
         },
         "num_test": result.counts.get("test"),
-        "changes": [(titles.get(change.after, change.after), titles.get(change.before, change.before), change)
-                    for change in result.changes],
+        "changes": [
+            (titles.get(change.after, change.after), titles.get(change.before, change.before), change)
+            for change in result.changes
+        ],
     }
 
 
