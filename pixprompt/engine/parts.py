@@ -208,7 +208,7 @@ def template_of(config: TrainConfig, model: Model) -> PixelTemplate:
         ConfigError: The settings do not go together.
     """
     return make_template(
-        config.prompt.template,
+        config.prompt.template or "",
         canvas_size=model.spec.image_size,
         size=config.prompt.size,
         blend=_checked_blend(config, model),

@@ -22,6 +22,10 @@ OPTIMIZERS: Registry[OptimizerMaker] = Registry(
     {
         "adam": (f"{_HERE}.gradient:adam", "Adam, needs gradients; steps of about lr whatever the gradient's size"),
         "adamw": (f"{_HERE}.gradient:adamw", "Adam with decoupled weight decay, needs gradients (the SA2VP paper's)"),
+        "normalized-sgd": (
+            f"{_HERE}.gradient:normalized_sgd",
+            "stochastic gradient descent whose steps have length lr whatever the gradient's, needs gradients (EVP's)",
+        ),
         "sgd": (
             f"{_HERE}.gradient:sgd",
             "stochastic gradient descent with momentum, needs gradients (the VP paper's)",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch.nn import Parameter
 
-__all__ = ["adam", "adamw", "sgd"]
+__all__ = ["adam", "adamw", "normalized_sgd", "sgd"]
 
 
 def sgd(params: Iterable[Parameter], *, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
@@ -23,3 +24,25 @@ def adam(params: Iterable[Parameter], *, lr: float, momentum: float, weight_deca
 def adamw(params: Iterable[Parameter], *, lr: float, momentum: float, weight_decay: float) -> torch.optim.Optimizer:
     """Returns Adam with decoupled weight decay; the momentum is its first beta."""
     return torch.optim.AdamW(params, lr=lr, betas=(momentum, 0.999), weight_decay=weight_decay)
+
+
+def normalized_sgd(
+    params: Iterable[Parameter], *, lr: float, momentum: float, weight_decay: float
+) -> torch.optim.Optimizer:
+    """Returns gradient descent on g / |g|, with g the gradient of all parameters together.
+
+    EVP's public code takes the length of g over the whole image, the shrunk image inside the frame included, so that
+    its steps are somewhat shorter than its lr.
+
+    Reference: arXiv 2212.10556, section 3.2.
+    """
+    return _NormalizedSGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
+
+
+class _NormalizedSGD(torch.optim.SGD):
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        gradients = [each.grad for group in self.param_groups for each in group["params"] if each.grad is not None]
+        length = torch.nn.utils.get_total_norm(gradients)
+        for gradient in gradients:
+            gradient.div_(length + 1e-10)
+        return super().step(closure)

@@ -163,21 +163,22 @@ def _templates(study: StudySettings) -> list[Row]:
     for value in study.values or tuple(TEMPLATES):
         patch = value not in ("padding", "full")
         place = {} if patch or study.config.prompt.place is None else {"place": None}
-        rows.append(Row(value, {"template": value, "size": side if patch else study.config.prompt.size, **place}))
+        size = side if patch else frame.params["size"]
+        rows.append(Row(value, {"template": value, "size": size, **place}))
     return _distinct_names(rows)
 
 
 def _sizes(study: StudySettings) -> list[Row]:
     config, values = study.config, study.values
-    canvas_size = study.parts().template.geometry.size
+    template = study.parts().template
     sizes = []
     for value in _distinct(values or _SIZES):
         if not value.isdecimal():
             raise ConfigError(f"a size is a whole number of pixels, got {value!r}.")
         try:
             make_template(
-                config.prompt.template,
-                canvas_size=canvas_size,
+                template.name,
+                canvas_size=template.geometry.size,
                 size=int(value),
                 blend=Over(),
                 place=config.prompt.place,
@@ -187,7 +188,7 @@ def _sizes(study: StudySettings) -> list[Row]:
                 raise
             continue  # a default that is too large for this canvas
         sizes.append(int(value))
-    return [Row(f"{config.prompt.template} {size}", {"size": size}) for size in sizes]
+    return [Row(f"{template.name} {size}", {"size": size}) for size in sizes]
 
 
 def _distinct(values: Sequence[str]) -> tuple[str, ...]:

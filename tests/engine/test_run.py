@@ -70,6 +70,7 @@ def test_prompt_learns_and_the_file_keeps_what_it_learned(config, model, data, w
     {"blend": "over", "opacity": "learned", "output": "first-k"}, {"fit": "shrink", "output": "random"},
     {"template": "patch", "place": "center", "output": "blm"}, {"template": "random-patch", "output": "linear"},
     {"template": "full"}, {"optimizer": "sgd", "lr": 2.0, "start": "normal"}, {"preset": "vp", "epochs": 3},
+    {"preset": "evp"},
 ], ids=str)  # fmt: skip
 def test_every_choice_runs_and_file_equals_memory(values, config, model, data, tmp_path) -> None:
     result = train(config.with_values(**{"epochs": 2, **values}), out=tmp_path / "run", model=model, data=data)

@@ -34,6 +34,23 @@ _VP: dict[str, Any] = {
     "warmup": 1000,
     "epochs": 1000,
 }
+_EVP: dict[str, Any] = {
+    "template": "padding",
+    "size": 30,
+    "blend": "add",
+    "fit": "shrink",
+    "start": "flat",
+    "optimizer": "normalized-sgd",
+    "lr": 70.0,
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "warmup": 0,
+    "epochs": 1000,
+    "batch_size": 256,
+    "augment": "crop",
+}
+"""EVP, arXiv 2212.10556, section 3: the image shrunk to 164 of 224 pixels, random changes of it, and gradients of unit
+length; the numbers are those of its public code."""
 
 register(
     Method(
@@ -44,6 +61,6 @@ register(
         file="prompt.png",
         defaults=_DEFAULTS,
         answer_defaults=_SEARCH,
-        presets={"vp": _VP},
+        presets={"vp": _VP, "evp": _EVP},
     )
 )

@@ -11,6 +11,7 @@ from ...settings import Settings, option
 from ...templates import BASES, STARTS
 
 __all__ = [
+    "AUGMENTATIONS",
     "DataSettings",
     "EndpointSettings",
     "FitSettings",
@@ -21,6 +22,7 @@ __all__ = [
 ]
 
 _ENCODER = ("open_clip:local-dir:",)
+AUGMENTATIONS = ("none", "flip", "crop")
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,10 @@ class DataSettings(Settings):
 class PromptSettings(Settings):
     """Where a pixel prompt is and how it meets the image."""
 
-    template: str = option("padding", "Where the prompt is ('pixprompt templates' lists the places).")
-    size: int = option(30, "Width of the frame, or side of the patch, in pixels.")
+    template: str | None = option(
+        None, "Where the prompt is ('pixprompt templates' lists the places); padding by default."
+    )
+    size: int | None = option(None, "Width of the frame, or side of the patch, in pixels; 30 by default.")
     place: str | None = option(None, "Where a patch lies: top,left in pixels, or top-left, ..., center.")
     blend: str | None = option(None, "How the prompt meets the image.", BLENDS)
     opacity: str = option("1", "Opacity of blend over: a number in (0, 1], or 'learned' for one per pixel.")
@@ -159,7 +163,7 @@ class FitSettings(Settings):
     )
     loss: str | None = option(None, "What is minimised; cross-entropy by default.", ("cross-entropy", "focal"))
     lr: float | None = option(None, "Learning rate, in units of the prompt's parameters.", low=0)
-    momentum: float = option(0.9, "Momentum of sgd; the first beta of Adam.", low=0, below=1)
+    momentum: float | None = option(None, "Momentum of sgd; the first beta of Adam; 0.9 by default.", low=0, below=1)
     weight_decay: float | None = option(None, "Weight decay; none by default.", low=0)
     warmup: int | None = option(None, "Steps of linear warm-up, at most half of the run.", low=0)
     warmup_epochs: int | None = option(
@@ -167,6 +171,11 @@ class FitSettings(Settings):
     )
     epochs: int | None = option(None, "Passes over the training images.", low=0)
     batch_size: int | None = option(None, "Images per step; by answers alone, 100 queries per step.", low=1)
+    augment: str | None = option(
+        None,
+        "Random changes of training images: flip, or crop, which flips and cuts out of a larger one; none by default.",
+        AUGMENTATIONS,
+    )
     precision: str = option(
         "auto",
         "Precision of training steps; auto takes bf16 on GPUs that have it, and scores are always float32.",

@@ -15,7 +15,16 @@ from .train_config import TrainConfig
 
 __all__ = ["affordable", "learns_from_answers", "query_budget", "resolve", "uses_model_units"]
 
-_ANSWERS: dict[str, Any] = {"blend": "add", "output": "auto", "basis": "dct", "loss": "cross-entropy"}
+_PROMPT: dict[str, Any] = {"template": "padding", "size": 30}
+_MOMENTUM = 0.9
+_ANSWERS: dict[str, Any] = {
+    **_PROMPT,
+    "blend": "add",
+    "output": "auto",
+    "basis": "dct",
+    "loss": "cross-entropy",
+    "momentum": _MOMENTUM,
+}
 """Where only answers are learned from; chosen by measurement (experiments/query-economy)."""
 _QUERIES = 2000
 """The budget of a search that was given none."""
@@ -114,7 +123,8 @@ def _answer_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
 
 def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
-    values = {"output": "text" if dual else "frequency", **method.defaults}
+    base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
+    values = {**base, **method.defaults}
     if config.preset != "default":
         if config.preset not in method.presets:
             having = [name for name in METHODS.builtin() if config.preset in METHODS[name].presets]
@@ -122,7 +132,7 @@ def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
                 f"method {method.name!r} has no preset {config.preset!r}: it is for {_methods(having)}, not "
                 f"{method.name!r}."
             )
-        values = {"output": values["output"], **method.presets[config.preset]}
+        values = {**base, **method.presets[config.preset]}
         if config.preset == "vp":
             batch = 32 if config.model.name in _VP_SMALL_BATCH else 256 if dual else 128
             values |= {"output": "text" if dual else "first-k", "batch_size": batch}

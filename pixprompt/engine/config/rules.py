@@ -144,6 +144,8 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
         reason = "serves runs that learn from answers alone (--budget)"
     elif config.preset != "default":
         idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"
+    elif config.fit.augment not in (None, "none"):
+        idle, reason = ["augment"], "changes training images, and answers to changed ones cannot be used again"
     else:
         idle = [name for name in config.method.idle if options[name] is not None]
         reason = f"does nothing with method {config.method.name!r}"

@@ -159,7 +159,7 @@ class GradientFit:
         optimizer = OPTIMIZERS[config.fit.optimizer or "adam"](
             adapter.parameters(),
             lr=config.fit.lr or 0.0,
-            momentum=config.fit.momentum,
+            momentum=config.fit.momentum or 0.0,
             weight_decay=config.fit.weight_decay or 0.0,
         )
         work = cls(

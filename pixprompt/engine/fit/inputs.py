@@ -14,6 +14,7 @@ from ...adapters import PixelPrompt, Supervised, WhiteBox
 from ...data import CanvasSet
 from ..answers import Answered, batches, query_canvases, to_images
 from ..progress.report import Reporter, Silent
+from .augmentation import Augmentation
 
 __all__ = ["CachedFeatures", "Images", "TrainInputs", "inputs_of"]
 
@@ -57,6 +58,7 @@ class Images:
         canvases: Of the split.
         device: Where it works.
         on_images: Receives the number of images that went through the backbone.
+        augment: Changes the images of a training step; None leaves them as they are.
     """
 
     def __init__(
@@ -66,8 +68,10 @@ class Images:
         device: str,
         *,
         on_images: Callable[[int], None] = lambda _: None,
+        augment: Augmentation | None = None,
     ) -> None:
         self.adapter, self.canvases, self.device, self.on_images = adapter, canvases, device, on_images
+        self.augment = augment
 
     @property
     def labels(self) -> npt.NDArray[np.int64]:
@@ -82,6 +86,8 @@ class Images:
         """See `TrainInputs`."""
         self.on_images(len(chosen))
         images = to_images(self.canvases.pixels[chosen.numpy()], self.device)
+        if self.augment is not None:
+            images = self.augment(images, generator)
         if isinstance(self.adapter, WhiteBox):
             return self.adapter.supervised(self.adapter.frozen(images), generator=generator)
         return ((1.0, self.adapter.outputs(images, generator=generator)),)
@@ -93,7 +99,7 @@ class Images:
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
         """See `TrainInputs`."""
-        return Images(adapter, self.canvases, self.device, on_images=self.on_images)
+        return Images(adapter, self.canvases, self.device, on_images=self.on_images, augment=self.augment)
 
 
 class CachedFeatures:
@@ -140,6 +146,7 @@ def inputs_of(
     *,
     on_images: Callable[[int], None] = lambda _: None,
     reporter: Reporter | None = None,
+    augment: Augmentation | None = None,
 ) -> TrainInputs:
     """Returns the inputs of a split: cached features where that saves work and fits into memory, images elsewhere.
 
@@ -149,10 +156,11 @@ def inputs_of(
         device: Where it works.
         on_images: See `Images`.
         reporter: Receives the progress.
+        augment: See `Images`; images that change cannot be cached.
     """
     reporter, count = reporter or Silent(), len(canvases.labels)
-    whole = Images(adapter, canvases, device, on_images=on_images)
-    if not adapter.caches_frozen:
+    whole = Images(adapter, canvases, device, on_images=on_images, augment=augment)
+    if augment is not None or not adapter.caches_frozen:
         return whole
     cache: tuple[Tensor, ...] = ()
     for place in batches(count):

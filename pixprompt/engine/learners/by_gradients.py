@@ -16,6 +16,7 @@ from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
 from ..config.presets import query_budget
 from ..fit.adapter_fit import fit_adapter, new_adapter
+from ..fit.augmentation import augmentation
 from ..fit.gradient import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
@@ -149,10 +150,14 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
 
     def _inputs(self, session: Session[DirectQuerier], split: str) -> TrainInputs:
         parts, adapter = self.parts, self.adapter
+        canvas = parts.canvas if isinstance(adapter, PixelPrompt) else parts.plain
+        canvases = session.canvases(split, canvas)
+        augment = augmentation(parts.config.fit.augment if split == "train" else None, canvas)
         if isinstance(adapter, PixelPrompt):
-            return Images(adapter, session.canvases(split, parts.canvas), parts.device)
-        canvases = session.canvases(split, parts.plain)
-        return inputs_of(adapter, canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter)
+            return Images(adapter, canvases, parts.device, augment=augment)
+        return inputs_of(
+            adapter, canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter, augment=augment
+        )
 
     def _solution(self, session: Session[DirectQuerier], val: TrainInputs, *, trained: bool) -> Solution | None:
         if isinstance(self.adapter, WhiteBox):

@@ -21,6 +21,7 @@ from ..answers import Answered, score
 from ..baseline import Baseline
 from ..config.grids import grids, scales
 from ..fit.adapter_fit import fit_adapter, new_adapter
+from ..fit.augmentation import augmentation
 from ..fit.gradient import Fit
 from ..fit.inputs import TrainInputs, inputs_of
 from ..parts import canvases_of
@@ -154,7 +155,10 @@ class ByGridSearch(ByGradients):
             join([data.train, data.val]), parts.plain, config.data.workers, reporter, "read train and val"
         )
         first, state, tests, earlier = self._white_box(), Fit(), list[Answered](), 0.0
-        inputs = inputs_of(first, both, parts.device, on_images=parts.counted.count, reporter=session.reporter)
+        inputs = inputs_of(
+            first, both, parts.device, on_images=parts.counted.count, reporter=session.reporter,
+            augment=augmentation(config.fit.augment, parts.plain),
+        )  # fmt: skip
         for seed in range(config.seed, config.seed + config.fit.seeds):
             adapter = new_adapter(parts, seed) if tests else first  # it may be as large as the model
             own = config.with_values(seed=seed, lr=chosen["lr"], weight_decay=chosen["weight_decay"])
