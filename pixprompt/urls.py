@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from urllib.parse import urlsplit
 
-__all__ = ["plain_url", "reachable"]
+__all__ = ["offline", "plain_url", "reachable"]
 
 _TIMEOUT = 3.0
+_OFFLINE = ContextVar("offline", default=False)
 _START = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/*|/*")
 
 
@@ -24,8 +28,20 @@ def plain_url(url: str) -> str:
     return scheme + re.split(r"[?#]", rest)[0]
 
 
+@contextmanager
+def offline() -> Iterator[None]:
+    """Within, in this thread, no host is `reachable`: what is not on this machine is not downloaded."""
+    before = _OFFLINE.set(True)
+    try:
+        yield
+    finally:
+        _OFFLINE.reset(before)
+
+
 def reachable(url: str) -> bool:
     """Says whether the host of an address takes connections; behind a proxy only the proxy knows, so True."""
+    if _OFFLINE.get():
+        return False
     import socket  # here: most commands need no network
     import urllib.request
 

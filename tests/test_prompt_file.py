@@ -17,7 +17,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from pixprompt.core import PromptError
-from pixprompt.prompt import BLENDS, Prompt, load
+from pixprompt.prompt import BLENDS, Prompt, load, load_committee
 
 from .images import make_prompt
 
@@ -35,6 +35,7 @@ def test_save_load_save_gives_the_same_bytes_and_the_same_prompt(tmp_path: Path,
     assert again.metadata() == prompt.metadata()
     assert again.canvas == prompt.canvas
     assert again.output["classes"][2] == "zwölf"
+    assert load_committee(first.read_bytes()).metadata() == prompt.metadata()
 
 
 def test_the_file_is_a_plain_rgba_png_with_the_chunk_of_the_interface(tmp_path: Path) -> None:

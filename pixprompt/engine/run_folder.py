@@ -78,6 +78,11 @@ class RunFolder:
         """The result; a run that has it is finished."""
         return self.path / "result.json"
 
+    @property
+    def is_claimed(self) -> bool:
+        """Whether a run works in it, or was killed there."""
+        return (self.path / f"{_LOCK}-lock").exists()
+
     def checkpoint(self, name: str) -> Path:
         """Returns the path of a file that `--resume` needs."""
         return self.path / "checkpoint" / name

@@ -11,7 +11,7 @@ from ..canvas import Canvas, Pixels
 from ..core import PromptError
 from .committee import Committee
 from .prompt import Prompt
-from .prompt_file import read_prompt_file, take
+from .prompt_file import name_of, read_prompt_file, take
 
 __all__ = ["load", "load_committee"]
 
@@ -47,13 +47,14 @@ def load(path: str | Path) -> Prompt:
     return committee.single
 
 
-def load_committee(path: str | Path) -> Committee:
-    """Reads a prompt PNG with one prompt or several; otherwise as `load`.
+def load_committee(source: str | Path | bytes) -> Committee:
+    """Reads a prompt PNG, or the bytes of one, with one prompt or several; otherwise as `load`.
 
     Raises:
         PromptError: The file is no prompt, of a newer schema, or was changed after it was saved.
     """
-    pixels, values = read_prompt_file(path)
+    path = name_of(source)
+    pixels, values = read_prompt_file(source)
     if "pages" not in values:
         return Committee((_page(path, pixels, values),), **take(path, values, _WHOLE))
     pages = values["pages"]

@@ -22,7 +22,7 @@ from ..canvas import MAX_CANVAS_PIXELS, Pixels, open_image
 from ..core import ImageError, PromptError
 from ..files import write_bytes
 
-__all__ = ["SCHEMA", "read_prompt_file", "sealed", "take", "write_prompt_file"]
+__all__ = ["SCHEMA", "name_of", "read_prompt_file", "sealed", "take", "write_prompt_file"]
 
 SCHEMA = 2
 """The newest schema that this version reads; a file says the oldest that holds it."""
@@ -67,13 +67,14 @@ def write_prompt_file(path: str | Path, rgba: Pixels, values: dict[str, Any]) ->
     write_bytes(Path(path), buffer.getvalue())
 
 
-def read_prompt_file(path: str | Path) -> tuple[Pixels, dict[str, Any]]:
-    """Reads the pixels and the JSON object of a file, checked against its digests. Runs no code from the file.
+def read_prompt_file(source: str | Path | bytes) -> tuple[Pixels, dict[str, Any]]:
+    """Reads the pixels and the JSON object of a file, or of its bytes, checked against its digests. Runs no code of it.
 
     Raises:
         PromptError: The file is no prompt, of a newer schema, or was changed after it was saved.
     """
-    pixels, text = _read_png(Path(path))
+    path = name_of(source)
+    pixels, text = _read_png(source)
     try:
         values = json.loads(text)
         schema, digest = values["schema"], _digest(values)
@@ -112,9 +113,15 @@ def _digest(values: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
-def _read_png(path: Path) -> tuple[Pixels, str]:
+def name_of(source: str | Path | bytes) -> str | Path:
+    """Returns what messages call a prompt file."""
+    return "the prompt file" if isinstance(source, bytes) else source
+
+
+def _read_png(source: str | Path | bytes) -> tuple[Pixels, str]:
+    path = name_of(source)
     try:
-        with open_image(path, formats=("PNG",), max_pixels=MAX_CANVAS_PIXELS) as image:
+        with open_image(source, formats=("PNG",), max_pixels=MAX_CANVAS_PIXELS) as image:
             if not isinstance(image, PngImageFile) or image.mode != "RGBA":
                 raise PromptError(f"{path}: a prompt is an RGBA PNG, got {image.format} {image.mode}.")
             image.load()

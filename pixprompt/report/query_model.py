@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core import Access, BudgetError, Model, OutputTransform, PixpromptError
 from ..engine import Deployed, Reporter, deploy
 from ..engine.answers import batches, reproducible, to_images
-from ..optimizers import OPTIMIZERS
+from ..engine.inputs.opening import is_remote
 from ..plots import Pixels
 from ..tensor_file import load_state
 from .embedding import tsne
@@ -78,12 +78,9 @@ def _may_cost(run: RunFiles, options: ReportOptions) -> bool:
     """Whether even loading the model may query what is paid for: Python code that may only answer, a URL."""
     if isinstance(options.model, Model):
         return False  # it is here already; what it allows is checked before it is queried
-    name = str(options.model or run.settings.get("model", ""))
-    learned_by_gradients = run.settings.get("optimizer") in OPTIMIZERS and not any(
-        "queries" in line for line in run.history
-    )
-    by_gradients = options.model is None and learned_by_gradients
-    return name.startswith(("http:", "https:")) or (name.startswith("python:") and not by_gradients)
+    if options.model is None:
+        return run.may_cost
+    return is_remote(options.model) or options.model.startswith("python:")
 
 
 def _loading_queries(run: RunFiles, options: ReportOptions) -> int:

@@ -12,8 +12,10 @@ from typing import Any, TypeVar
 from ..adapters import METHODS
 from ..core import ConfigError, PixpromptError
 from ..engine.config.train_config import GROUPS
+from ..engine.inputs.opening import is_remote
 from ..engine.result import Result, none_kept, read_result
-from ..files import read_json
+from ..files import MAX_JSON_BYTES, open_regular, read_json
+from ..optimizers import OPTIMIZERS
 from ..prompt import Committee, Prompt, load_committee
 from ..settings import Settings
 
@@ -82,6 +84,15 @@ class RunFiles:
         if self.result is not None:
             return self.result.classes
         return tuple(map(str, self.committee.output.get("classes", ()))) if self.committee else ()
+
+    @property
+    def may_cost(self) -> bool:
+        """Whether even loading its model may query what is paid for: Python code that may only answer, a URL."""
+        name = str(self.settings.get("model", ""))
+        by_gradients = self.settings.get("optimizer") in OPTIMIZERS and not any(
+            "queries" in line for line in self.history
+        )
+        return is_remote(name) or (name.startswith("python:") and not by_gradients)
 
     @property
     def price(self) -> float | None:
@@ -169,7 +180,7 @@ def _object(path: Path) -> dict[str, Any]:
 def _lines(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
     """Reads a history up to its first torn line."""
     lines: list[dict[str, Any]] = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(_content(path).decode("utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
         except ValueError:
@@ -181,12 +192,21 @@ def _lines(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
     return lines
 
 
+def _content(path: Path) -> bytes:
+    """Reads a file whose size and kind are somebody else's choice."""
+    with open_regular(path) as file:
+        content = file.read(MAX_JSON_BYTES + 1)
+    if len(content) > MAX_JSON_BYTES:
+        raise ValueError(f"larger than {MAX_JSON_BYTES} bytes")
+    return content
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _png(path: Path) -> bytes:
-    content = path.read_bytes()
+    content = _content(path)
     if not content.startswith(b"\x89PNG\r\n\x1a\n"):
         raise ValueError("no PNG file")
     return content

@@ -83,6 +83,8 @@ def test_apply_writes_exactly_the_pixels_that_evaluate_scores(toy: Toy, trained:
     assert not np.array_equal(applied, plain)
     assert main(["predict", "run/prompt.png", str(toy.folder / "images/test"), *arguments]) == 0
     assert np.array_equal(asked(toy)[-18:], applied)
+    assert main(["predict", "run/prompt.png", str(toy.folder / "images/test"), *arguments, "--no-prompt"]) == 0
+    assert np.array_equal(asked(toy)[-18:], plain)
 
 
 def test_classes_that_differ_are_wrong_usage_and_both_are_named(

@@ -76,6 +76,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
 @click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
 @_cascade_option
+@click.option("--no-prompt", is_flag=True, help="Leave the prompt out, to see what it changes.")
 @click.option(
     "--student-first",
     is_flag=True,
@@ -96,6 +97,7 @@ def predict(
     as_json: bool,
     cascade: bool,
     student_first: bool,
+    no_prompt: bool,
     **options: Any,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order.
@@ -122,6 +124,8 @@ def predict(
         ),
         calls.in_doubt,
     )
+    if no_prompt:
+        deployed = deployed.without_prompt()
     try:
         lines = _predictions_of_pipe(deployed, top, workers) if piped else _predictions(deployed, images, top, workers)
         _print(deployed, lines, as_json)

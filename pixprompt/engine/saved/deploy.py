@@ -20,7 +20,7 @@ from ...replies import OTHER
 from ..config.train_config import TrainConfig
 from ..inputs.opening import Calls, is_remote, open_querier
 from .prediction import Picture, Prediction, predictions
-from .saved_prompt import SavedPrompt
+from .saved_prompt import SavedPrompt, plain_canvas, unprompted
 from .source import Source
 
 if TYPE_CHECKING:
@@ -132,6 +132,18 @@ class Deployed:
         """The reader for tensors, on the device."""
         return self.reader.to_tensors(self.device)
 
+    def without_prompt(self) -> Deployed:
+        """Returns the same model, read by the same output transform, for images as the model takes them itself.
+
+        Raises:
+            ConfigError: There is no prompt to leave out, or answers under several pages are read together.
+        """
+        if self.prompt.is_empty or len(self.prompt.pages) > 1:
+            what = "the model is asked without one anyway" if self.prompt.is_empty else "its views are read together"
+            raise ConfigError(f"there is no prompt that could be left out: {what}.")
+        canvas = plain_canvas(self.prompt, self.model.spec, self.config)
+        return replace(self, prompt=unprompted(self.prompt, canvas), student=None)
+
     def query(self, canvases: Canvases) -> Rows:
         """Queries the model about prompted canvases; see `Querier.query_pixels`."""
         with self._reproducible():
@@ -156,7 +168,7 @@ class Deployed:
 
 
 def deploy(
-    source: str | Path,
+    source: str | Path | Committee,
     *,
     model: str | Model | None = None,
     weights: str | None = None,
@@ -168,7 +180,8 @@ def deploy(
     """Loads a prompt and its model.
 
     Args:
-        source: A prompt PNG, an adapter.safetensors, a run directory, or hf:OWNER/NAME[@REVISION] on a hub.
+        source: A prompt PNG, or what `load_committee` made of one; an adapter.safetensors, a run directory, or
+            hf:OWNER/NAME[@REVISION] on a hub.
         model: A name, or a model; the one that the prompt was learned for by default.
         weights: Weights file of a model given by name.
         device: Where the model runs.
@@ -182,14 +195,16 @@ def deploy(
         DoubtError: The ledger of a remote model holds requests in doubt, and nobody said what to do.
         PromptError: The prompt does not fit the model.
     """
-    place = Source.of(source)
+    place = Source(Path("the prompt"), None) if isinstance(source, Committee) else Source.of(source)
     path, config = place.path, place.config
     if student_first and (config is None or config.search.student is None):
         raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
     if config.method.white_box if config is not None else path.suffix == ".safetensors":
         return _deploy_adapter(place, model, weights, device)
     prompt: SavedPrompt
-    if config is not None and config.method.per_image:
+    if isinstance(source, Committee):
+        prompt = source
+    elif config is not None and config.method.per_image:
         from ..inputs.devices import pick_device
         from .per_image_prompt import load_per_image
 

@@ -21,6 +21,7 @@ from ..inputs.opening import Calls
 from ..progress.report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
+from .saved_prompt import plain_canvas
 
 __all__ = ["evaluate"]
 
@@ -151,14 +152,8 @@ class _Job:
 
 def _jobs(deployed: Deployed, data: Data, workers: int, reporter: Reporter, *, alone: bool) -> list[_Job]:
     """Returns the rungs that a file alone can give."""
-    pages, config = deployed.prompt.pages, deployed.config
-    plain = Canvas.for_model(
-        deployed.model.spec,
-        crop_pct=config.data.crop if config else None,
-        aspect=config.data.aspect if config else None,
-    )
-    if pages[0].canvas.fit == "resize" and pages[0].canvas.is_basic:
-        plain = pages[0].canvas
+    pages = deployed.prompt.pages
+    plain = plain_canvas(deployed.prompt, deployed.model.spec, deployed.config)
     rungs_to_score: list[tuple[str, Canvas, Callable[[Pixels], Pixels] | None]] = []
     if alone and len(pages) == 1:
         rungs_to_score.append(("no_prompt", plain, None))

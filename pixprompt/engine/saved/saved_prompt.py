@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ...canvas import Canvas, Pixels
+import numpy as np
 
-__all__ = ["Page", "SavedPrompt"]
+from ...canvas import Canvas, Pixels
+from ...core import ModelSpec
+from ...prompt import Committee, Prompt
+from ..config.train_config import TrainConfig
+
+__all__ = ["Page", "SavedPrompt", "plain_canvas", "unprompted"]
 
 
 class Page(Protocol):
@@ -60,3 +65,24 @@ class SavedPrompt(Protocol):
     def is_empty(self) -> bool:
         """Whether it leaves every canvas as it is."""
         ...
+
+
+def plain_canvas(prompt: SavedPrompt, spec: ModelSpec, config: TrainConfig | None) -> Canvas:
+    """Returns the canvas that an image has without the prompt.
+
+    Args:
+        prompt: The first page decides.
+        spec: Of the model.
+        config: Of the run, where there is one.
+    """
+    own = prompt.pages[0].canvas
+    if own.fit == "resize" and own.is_basic:
+        return own
+    data = None if config is None else config.data
+    return Canvas.for_model(spec, crop_pct=data.crop if data else None, aspect=data.aspect if data else None)
+
+
+def unprompted(prompt: SavedPrompt, canvas: Canvas) -> Committee:
+    """Returns the empty prompt on a canvas, whose answers are read as those under another prompt."""
+    empty = Prompt(np.zeros((*canvas.size, 4), np.uint8), canvas, "over", None, {"name": "none", "params": {}})
+    return Committee((empty,), prompt.output, prompt.model, prompt.weights_sha256, prompt.seed)
