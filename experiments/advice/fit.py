@@ -23,6 +23,8 @@ LEAST = -5.0
 SEARCH_START = 1000
 """Images asked before which no zeroth-order search has found anything (blackbox.csv: the first 1,000 bring -8%)."""
 
+ECONOMY = FOLDER.parent / "query-economy" / "results.jsonl"
+
 Case = dict[str, Any]
 NUMBERS = ("before", "head", "gain", "diversity", "white_box_gain", "black_box_gain", "images")
 NUMBERS += ("lpips", "normalised", "published")
@@ -132,10 +134,7 @@ def fitted(cases: Sequence[Case], name: str) -> dict[str, Any]:
 
 
 def search(cases: Sequence[Case]) -> dict[str, Any]:
-    """Fits the share of the white-box gain that a search finds: slope * log10(images / SEARCH_START), one number.
-
-    The interval is a fan from nothing at SEARCH_START: its half width counts per factor of ten as well.
-    """
+    """Fits the share of the white-box gain that a search finds: slope * log10(images / SEARCH_START), one number."""
     cases = [case for case in cases if case["images"] > SEARCH_START]
     x = np.array([math.log10(case["images"] / SEARCH_START) for case in cases])
     y = np.array([case["black_box_gain"] / case["white_box_gain"] for case in cases])
@@ -147,12 +146,54 @@ def search(cases: Sequence[Case]) -> dict[str, Any]:
     return {
         "start": SEARCH_START,
         "slope": round(_slope(x, y, names), 5),
-        "half": round(conformal(np.abs(errors) / x), 5),
-        "high": max(case["images"] for case in cases),
         "cases": len(cases),
         "tasks": len(set(names)),
         "left_out_rmse": round(float(np.sqrt(np.mean(errors**2))), 2),
     }
+
+
+def views(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Averages what views gain over a head on as many queries, by kind of answer and budget.
+
+    Each data set weighs the same, and the interval is that of data sets that were left out. Returns kind of answer ->
+    rows of {queries, gain in points, half, price in queries per prediction, cases, data_sets}, by queries; budgets
+    that were played on fewer than three data sets are left out.
+    """
+    found: dict[tuple[str, int], list[Case]] = {}
+    for (answer, queries, *_), cell in sorted(_by_cell(runs).items(), key=lambda item: item[0]):
+        found.setdefault((answer, queries), []).append(cell)
+    rows: dict[str, Any] = {}
+    for (answer, queries), cases in found.items():
+        names = [case["data"] for case in cases]
+        if len(set(names)) < 3:
+            continue
+        errors = []
+        for case in cases:
+            rest = [other for other in cases if other["data"] != case["data"]]
+            errors.append(abs(case["gain"] - _mean(rest, "gain")))
+        row = {"queries": queries, "gain": round(_mean(cases, "gain"), 2), "half": round(conformal(np.array(errors)), 2),
+               "price": round(_mean(cases, "price"), 2), "cases": len(cases), "data_sets": len(set(names))}  # fmt: skip
+        rows.setdefault(answer, []).append(row)
+    return rows
+
+
+def _by_cell(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, int, str, str], Case]:
+    """Returns (answer, queries, model, data) -> the mean gain and price over the seeds that played both ways."""
+    played = {(*(run[key] for key in ("answer", "budget", "model", "data", "method", "seed")),): run for run in runs}
+    gains: dict[tuple[str, int, str, str], list[tuple[float, float]]] = {}
+    for (*cell, method, seed), run in played.items():
+        head = played.get((*cell, "head alone", seed))
+        if method == "default" and head is not None and run["model"] != "mini-clip":  # which has words and no views
+            pair = (100 * (run["accuracy"] - head["accuracy"]), run["queries_per_prediction"])
+            gains.setdefault((*cell,), []).append(pair)
+    return {
+        cell: dict(zip(("gain", "price"), np.mean(pairs, axis=0).tolist(), strict=True)) | {"data": cell[3]}
+        for cell, pairs in gains.items()
+    }
+
+
+def _mean(cases: Sequence[Case], name: str) -> float:
+    return float(_equal([case["data"] for case in cases]) @ np.array([case[name] for case in cases]))
 
 
 def scale(cases: Sequence[Case]) -> dict[str, Any]:
@@ -189,6 +230,7 @@ def rule() -> dict[str, Any]:
         "least": LEAST,
         "lines": {name: fitted(cases, name) for name in INPUTS},
         "search": search(read("blackbox.csv")),
+        "views": views([json.loads(text) for text in ECONOMY.read_text().splitlines()]),
         "scale": scale(read("diversity.csv")),
     }
 

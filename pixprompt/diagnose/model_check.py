@@ -48,6 +48,8 @@ class ModelCheck:
         known_names: Share of the classes whose name the model knows; None where it has neither labels nor texts.
         names_by: How that was measured.
         gradients: Whether a prompt can be learned with gradients.
+        answer: Kind of its answers, an `AnswerKind`.
+        num_outputs: Length of an answer.
         train: Labelled images to learn from.
     """
 
@@ -63,6 +65,8 @@ class ModelCheck:
     known_names: float | None
     names_by: str
     gradients: bool
+    answer: str
+    num_outputs: int
     train: int
 
     def to_json(self) -> dict[str, Any]:
@@ -149,6 +153,8 @@ def check_model(
         known_names=known,
         names_by=names_by,
         gradients=model.access >= Access.GRADIENTS,
+        answer=model.spec.answer.value,
+        num_outputs=answered.outputs.shape[1],
         train=len(data.train),
     )
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..adapters import METHODS
-from ..core import ConfigError, DataError, Model, ModelError
+from ..core import AnswerKind, ConfigError, DataError, Model, ModelError
 from ..data import ImageSet, load_data, load_images
 from ..data.image_set import UNLABELLED
 from ..data.readers.folders import read_folder
@@ -145,6 +145,8 @@ def evidence_from(diagnosis: dict[str, Any], **more: Any) -> Evidence:
         known_names=check.get("known_names"),
         train=check.get("train"),
         gradients=check.get("gradients"),
+        answer=AnswerKind(check.get("answer", AnswerKind.PROBABILITIES)),
+        num_outputs=check.get("num_outputs", 0),
         **more,
     )
 

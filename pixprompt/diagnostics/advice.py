@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from .gain import Evidence, Gain, expected_gain, rule, search_gain
+from .gain import Evidence, Gain, expected_gain, rule, search_share, views_gain
 
 __all__ = ["MIN_GAIN", "Advice", "advise"]
 
 MIN_GAIN = 5.0
-"""Points below which a prompt is not worth learning."""
-_USUAL_SEARCH = 20_000
-"""Images of a search where no budget is given."""
-_MAX_SEARCH = 1_000_000
-"""A search that needs more images than this is not proposed."""
+"""Points below which a prompt, or views, are not worth learning."""
+_HEAD = "a head on as many queries"
 
 
 @dataclass(frozen=True)
@@ -25,12 +21,14 @@ class Advice:
 
     Attributes:
         verdict: "go", "try" (both with `queries`), "no-go", or "unknown": what was measured does not decide it.
-        expected_gain: Points over the model without a prompt.
+        expected_gain: Points over `over`.
         interval: Of the gain, at `level`; the expected gain lies inside.
         queries: To spend on it; None for "no-go" and "unknown".
         line: Of the rule that was used.
         reasons: Sentences, the decisive one first.
         missing: What was not measured. Without an accuracy or a head the interval is wider.
+        over: What the gain is over: "no prompt"; of a model that only answers, a head alone.
+        per_prediction: Queries per prediction, of views.
     """
 
     verdict: str
@@ -41,6 +39,8 @@ class Advice:
     line: str
     reasons: tuple[str, ...]
     missing: tuple[str, ...]
+    over: str = "no prompt"
+    per_prediction: float = 1.0
 
     def to_json(self) -> dict[str, Any]:
         """Returns the `advice` of the diagnosis object."""
@@ -54,18 +54,65 @@ def advise(evidence: Evidence) -> Advice:
     Args:
         evidence: What was measured.
     """
+    if evidence.gradients is False:
+        return _advise_views(evidence)
     direct = gain = expected_gain(evidence)
     queries = evidence.run
-    if evidence.gradients is False:
-        queries = _search_length(direct, evidence.budget)
-        gain = search_gain(direct, queries)
-    elif _too_little(evidence):
+    if _too_little(evidence):
         queries, gain = evidence.budget, direct._replace(low=min(0.0, direct.low))
     head = 0.0
     if evidence.head is not None and evidence.accuracy is not None:
         head = max(0.0, 100 * (evidence.head - evidence.accuracy))
-    verdict, reason = _verdict(gain, head, queries, evidence)
-    reasons = [reason, *_reasons(evidence, direct, gain, queries)]
+    verdict, reason = _no_go(gain, head, queries, evidence) or _outlook(gain, head, evidence)
+    verdict, reason = _lowered(verdict, reason, gain, _next_measurement(evidence))
+    reasons = [reason, *_model_reasons(evidence), *_rule_reasons(evidence, direct, gain), *_data_reasons(evidence)]
+    return _advice(verdict, gain, queries, reasons, evidence)
+
+
+def _advise_views(evidence: Evidence) -> Advice:
+    """Weighs views, a committee of which a run looks for where a model only answers, against a head alone."""
+    rows = rule()["views"]
+    queries = max(row["queries"] for row in rows["all"]) if evidence.budget is None else evidence.budget
+    gain, price, cases, data_sets = views_gain(evidence, queries)
+    verdict, reason = _verdict_on_views(gain, price, queries)
+    verdict, reason = _lowered(verdict, reason, gain, "Train with --dry-run: it says how small a gain a race can find.")
+    reasons = [
+        reason,
+        *_model_reasons(evidence),
+        f"Known are {cases} results of {data_sets} data sets with as many queries or the next larger number "
+        "(experiments/query-economy); the interval is that of data sets that were left out.",
+        f"Pixels are no way here: searches of {queries:,} queries found {search_share(queries):.0%} of the gain with "
+        f"gradients in {rule()['search']['tasks']} known tasks.",
+        *([gain.extrapolation] if gain.extrapolation else []),
+        *_data_reasons(evidence),
+    ]
+    return replace(_advice(verdict, gain, queries, reasons, evidence), over=_HEAD, per_prediction=round(price, 1))
+
+
+def _verdict_on_views(gain: Gain, price: float, queries: int) -> tuple[str, str]:
+    """Returns the verdict and the sentence that decides it."""
+    if queries == 0:
+        return "no-go", "No queries are left. Train the output transform on the answers that were paid for."
+    if price == 1 and gain.value <= 0:
+        return "no-go", (
+            f"Train the output transform alone: with {queries:,} queries labelled answers buy more than views do in all "
+            "known runs."
+        )
+    costs = f"at {price:.1f} queries per prediction" if price > 1 else "for one query per prediction"
+    if gain.high < MIN_GAIN or gain.value <= 0:
+        return "no-go", (
+            f"Train the output transform alone, on as many labelled answers as {queries:,} queries pay for: views "
+            f"gain {gain.value:+.1f} points over it, {gain.high:+.1f} at the upper end, {costs}."
+        )
+    if gain.low >= MIN_GAIN:
+        return "go", f"Views gain {gain.value:+.1f} points, and at least {gain.low:+.1f} is likely, {costs}."
+    return "try", (
+        f"Let a run look for views: {gain.value:+.1f} points are expected, {costs}, but it may be as little as "
+        f"{gain.low:+.1f}."
+    )
+
+
+def _advice(verdict: str, gain: Gain, queries: int | None, reasons: list[str], evidence: Evidence) -> Advice:
     return Advice(
         verdict=verdict,
         expected_gain=round(gain.value, 1),
@@ -78,48 +125,29 @@ def advise(evidence: Evidence) -> Advice:
     )
 
 
+def _lowered(verdict: str, reason: str, gain: Gain, remedy: str) -> tuple[str, str]:
+    """Lowers a verdict that rests on an extrapolation by one step, to "try" or to "unknown"."""
+    if not gain.extrapolation or verdict not in ("go", "try"):
+        return verdict, reason
+    return ("try", reason) if verdict == "go" else ("unknown", f"{gain.extrapolation} {remedy}")
+
+
 def _too_little(evidence: Evidence) -> bool:
     """Whether the budget does not pay a run of the default recipe."""
     return evidence.budget is not None and evidence.run is not None and evidence.budget < evidence.run
 
 
-def _search_length(gain: Gain, budget: int | None) -> int:
-    """Returns how many images a search should ask about: the budget, or the usual number, more where it takes more."""
-    if budget is not None:
-        return max(0, budget)
-    search = rule()["search"]
-    reach = max(gain.high, 1e-9) * (search["slope"] + search["half"])
-    needed: float = search["start"] * 10 ** min(6.0, MIN_GAIN / reach)
-    return max(_USUAL_SEARCH, math.ceil(needed))
-
-
-def _verdict(gain: Gain, head: float, queries: int | None, evidence: Evidence) -> tuple[str, str]:
-    """Returns the verdict and the sentence that decides it; `head` is what a head gains, in points.
+def _no_go(gain: Gain, head: float, queries: int | None, evidence: Evidence) -> tuple[str, str] | None:
+    """Returns "no-go" with its reason where the queries are too few or cannot pay off; otherwise None.
 
     A prompt is worth its queries where it is expected to gain more than a head, which costs none, and may gain MIN_GAIN
-    points. A verdict that rests on an extrapolation is lowered by one step, to "try" or to "unknown".
+    points. `head` is what a head gains, in points.
     """
-    verdict, reason = _no_go(gain, head, queries, evidence) or _outlook(gain, head, evidence)
-    if gain.extrapolation and verdict in ("go", "try"):
-        return (
-            ("try", reason) if verdict == "go" else ("unknown", f"{gain.extrapolation} {_next_measurement(evidence)}")
-        )
-    return verdict, reason
-
-
-def _no_go(gain: Gain, head: float, queries: int | None, evidence: Evidence) -> tuple[str, str] | None:
-    """Returns "no-go" with its reason where the queries are too few or cannot pay off; otherwise None."""
     if evidence.accuracy is None and evidence.gradients is None:
         return None  # without a model the rule errs by too much to refuse
-    search = evidence.gradients is False
     reason = None
-    if queries == 0 and not search:
+    if queries == 0:
         reason = "No queries are left to learn a prompt with. Train the output transform on the answers."
-    elif search and (queries or 0) <= rule()["search"]["start"]:
-        reason = (
-            f"{queries} queries are too few to search a prompt: no search is known to find anything within "
-            f"{rule()['search']['start']:,}. Spend them on labelled answers and train the output transform."
-        )
     elif gain.high < MIN_GAIN:
         reason = (
             f"Even at the upper end a prompt gains {gain.high:+.1f} points, less than the {MIN_GAIN:.0f} that are "
@@ -131,8 +159,6 @@ def _no_go(gain: Gain, head: float, queries: int | None, evidence: Evidence) -> 
             f"Train the output transform, skip the prompt: a linear head on the same answers gains {head:+.1f} "
             f"points, a prompt is expected to gain {gain.value:+.1f}, at best {gain.high:+.1f}."
         )
-    elif search and evidence.budget is None and (queries or 0) > _MAX_SEARCH:
-        reason = f"A search that has a chance to gain {MIN_GAIN:.0f} points takes {queries:,} queries."
     return None if reason is None else ("no-go", reason)
 
 
@@ -169,10 +195,6 @@ def _next_measurement(evidence: Evidence) -> str:
     return "Train a prompt on a few images per class, and score it, before more is spent."
 
 
-def _reasons(evidence: Evidence, direct: Gain, gain: Gain, queries: int | None) -> list[str]:
-    return [*_model_reasons(evidence), *_rule_reasons(evidence, direct, gain, queries), *_data_reasons(evidence)]
-
-
 def _model_reasons(evidence: Evidence) -> list[str]:
     reasons = []
     if evidence.accuracy is not None:
@@ -190,27 +212,19 @@ def _model_reasons(evidence: Evidence) -> list[str]:
     return reasons
 
 
-def _rule_reasons(evidence: Evidence, direct: Gain, gain: Gain, queries: int | None) -> list[str]:
-    line, search = rule()["lines"][direct.line], rule()["search"]
+def _rule_reasons(evidence: Evidence, direct: Gain, gain: Gain) -> list[str]:
+    line = rule()["lines"][direct.line]
     reasons = [
         f"With gradients {direct.value:+.1f} points are expected ({direct.low:+.1f} to {direct.high:+.1f}): the line "
         f"'{direct.line}' on {line['cases']} published and own results of {line['data_sets']} data sets, which errs by "
         f"{line['left_out_rmse']:.0f} points (root mean square) on data sets that it has not seen."
     ]
-    if evidence.gradients is False:
-        share = gain.value / direct.value if direct.value else 0.0
-        reasons.append(
-            f"The model gives no gradients. A search of {queries:,} queries found {share:.0%} of that gain in "
-            f"{search['tasks']} known tasks, with a wide scatter; labelled answers for a head bring more per query."
-        )
-    elif _too_little(evidence):
+    if _too_little(evidence):
         reasons.append(
             f"A run of the default recipe takes {evidence.run:,} queries and {evidence.budget:,} are left: use fewer "
             "shots or epochs, and expect less."
         )
-    if gain.extrapolation:
-        reasons.append(gain.extrapolation)
-    return reasons
+    return [*reasons, gain.extrapolation] if gain.extrapolation else reasons
 
 
 def _data_reasons(evidence: Evidence) -> list[str]:

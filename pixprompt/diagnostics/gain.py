@@ -1,8 +1,9 @@
 """What a prompt will probably gain: the rule that experiments/advice/fit.py wrote into `rule.json`.
 
-It is four lines in one variable and a search curve, fitted on published gains and on runs of this repository. Of the
-lines, the most accurate one that the evidence allows is taken: "head" needs the accuracy of a linear head on the
-answers, "accuracy" that of the model without a prompt, "diversity" the LPIPS of random pairs, and "prior" nothing.
+For a model with gradients it is four lines in one variable, fitted on published gains and on runs of this repository.
+The most accurate one that the evidence allows is taken: "head" needs the accuracy of a linear head on the answers,
+"accuracy" that of the model without a prompt, "diversity" the LPIPS of random pairs, and "prior" nothing. For a model
+that only answers it is what views have gained, by kind of answer and budget.
 """
 
 from __future__ import annotations
@@ -14,13 +15,33 @@ from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
 
-from ..core import RangeError
+import numpy as np
 
-__all__ = ["Evidence", "Gain", "expected_gain", "published_diversity", "rule", "search_gain"]
+from ..core import AnswerKind, RangeError
+
+__all__ = [
+    "Evidence",
+    "Gain",
+    "ViewsGain",
+    "expected_gain",
+    "published_diversity",
+    "rule",
+    "search_share",
+    "views_gain",
+]
 
 _Z80 = 1.2815515655446004
 _MARGIN = 0.2
 """Points: what an interval reaches beyond its value at the least."""
+_KINDS_OF_ANSWERS = {
+    AnswerKind.LOGITS: "all",
+    AnswerKind.PROBABILITIES: "all",
+    AnswerKind.EMBEDDINGS: "all",
+    AnswerKind.TOP_K: "top-5",
+    AnswerKind.LABEL: "label",
+}
+_LEAST_OUTPUTS, _LEAST_TRAIN, _MOST_TRAIN = 100, 500, 2000
+"""The runs with views had models of 1,000 outputs and 1,000 labelled images; this is taken to be about the same."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +57,9 @@ class Evidence:
         distance: (name, value, lower end of its interval, floor) of the distance to the reference set.
         known_names: Share of the class names that the model knows, in [0, 1].
         train: Labelled images to learn from.
-        gradients: Whether the model gives gradients; otherwise a prompt must be searched.
+        gradients: Whether the model gives gradients; otherwise views are looked for.
+        answer: What the model answers with.
+        num_outputs: Length of an answer.
         run: Queries of a run with gradients under the default recipe.
         budget: Queries that may still be spent.
     """
@@ -50,6 +73,8 @@ class Evidence:
     known_names: float | None = None
     train: int | None = None
     gradients: bool | None = None
+    answer: AnswerKind = AnswerKind.PROBABILITIES
+    num_outputs: int = 1000
     run: int | None = None
     budget: int | None = None
 
@@ -75,9 +100,25 @@ class Gain(NamedTuple):
     extrapolation: str
 
 
+class ViewsGain(NamedTuple):
+    """What views gain over a head.
+
+    Attributes:
+        gain: Points over a head on as many queries.
+        price: Queries per prediction.
+        cases: Known results with the next larger budget.
+        data_sets: Of these.
+    """
+
+    gain: Gain
+    price: float
+    cases: int
+    data_sets: int
+
+
 @cache
 def rule() -> dict[str, Any]:
-    """Returns the rule: `level` of the intervals, `least` gain, `lines` and `search`."""
+    """Returns the rule: `level` of the intervals, `least` gain, `lines`, `search` and `views`."""
     rule_values: dict[str, Any] = json.loads(resources.files(__package__).joinpath("rule.json").read_text("utf-8"))
     return rule_values
 
@@ -121,23 +162,50 @@ def expected_gain(evidence: Evidence) -> Gain:
     return _gain(value, low, high, name, extrapolation)
 
 
-def search_gain(gain: Gain, images: int) -> Gain:
-    """Shrinks the gain of a prompt learned with gradients to what a search by `images` queries is likely to find.
+def views_gain(evidence: Evidence, queries: int) -> ViewsGain:
+    """Predicts what views gain over a linear head on as many queries, for a model that only answers.
+
+    Between the budgets that were tried it goes straight in the logarithm of the queries.
 
     Args:
-        gain: From `expected_gain`.
-        images: Images that the search asks about.
+        evidence: Kind and length of the answers; head, training images and classes say whether this is extrapolation.
+        queries: To learn with.
+
+    Reference: experiments/query-economy.
+    """
+    rows = rule()["views"][_KINDS_OF_ANSWERS[evidence.answer]]
+    places = [math.log(row["queries"]) for row in rows]
+    value, half, price = (
+        float(np.interp(math.log(max(1, queries)), places, [row[name] for row in rows]))
+        for name in ("gain", "half", "price")
+    )
+    most = 100.0 if evidence.head is None else 100 * (1 - evidence.head)
+    value = min(value, most)
+    outside = [
+        words
+        for is_outside, words in (
+            (queries > rows[-1]["queries"], f"{queries:,} queries are more than the {rows[-1]['queries']:,} tried"),
+            (evidence.num_outputs < _LEAST_OUTPUTS, f"the model answers with {evidence.num_outputs:,} numbers, those "
+             "tried with 1,000"),
+            (evidence.answer == AnswerKind.EMBEDDINGS, "the model answers with embeddings, those tried with classes"),
+            (evidence.train is not None and not _LEAST_TRAIN <= evidence.train <= _MOST_TRAIN,
+             f"there are {evidence.train:,} labelled images, those runs had 1,000" if evidence.train else ""),
+        )
+        if is_outside
+    ]  # fmt: skip
+    extrapolation = f"This is an extrapolation: {'; '.join(outside)}." if outside else ""
+    gain = _gain(value, max(rule()["least"], value - half), min(most, value + half), "views", extrapolation)
+    last = next((row for row in rows if row["queries"] >= queries), rows[-1])
+    return ViewsGain(gain, price, last["cases"], last["data_sets"])
+
+
+def search_share(images: int) -> float:
+    """Returns the share of the gain with gradients that a search for pixels by `images` queries has found elsewhere.
 
     Reference: experiments/advice/blackbox.csv.
     """
     search = rule()["search"]
-    decades = math.log10(max(images, search["start"]) / search["start"])
-    share, half = search["slope"] * decades, search["half"] * decades
-    extrapolation = gain.extrapolation
-    if images > search["high"]:
-        extrapolation = f"{extrapolation} No search of more than {search['high']:,.0f} images is known.".strip()
-    ends = [part * end for part in (max(0.0, share - half), min(1.0, share + half)) for end in (gain.low, gain.high)]
-    return _gain(share * gain.value, min(ends), max(ends), gain.line, extrapolation)
+    return float(search["slope"] * math.log10(max(images, search["start"]) / search["start"]))
 
 
 def _gain(value: float, low: float, high: float, line: str, extrapolation: str) -> Gain:

@@ -86,7 +86,7 @@ def test_numbers_are_printed_with_what_they_were_taken_in() -> None:
         "model": None,
         "reasons": {"cmmd": "no CLIP extractor was named"},
         "advice": {"verdict": "no-go", "queries": None, "expected_gain": 1.0, "interval": [0.0, 2.0], "level": 0.8,
-                   "reasons": ["Because of this."], "missing": []},
+                   "over": "no prompt", "reasons": ["Because of this."], "missing": []},
     }  # fmt: skip
     text = "\n".join(format_diagnosis(found))
     assert "0.125" in text

@@ -204,8 +204,9 @@ def test_the_object_has_the_form_of_the_interface(folder: str, tmp_path: Path, m
     assert found["model"]["queries"] == 30
     assert found["advice"]["verdict"] in ("go", "try", "no-go", "unknown")
     assert any("KID" in reason for reason in found["advice"]["reasons"])
-    # Scores only, and 70 queries left: nothing can be searched.
-    assert found["advice"]["reasons"][0].startswith("70 queries are too few")
+    # Scores only, and 70 queries left: no race of views opens.
+    assert found["advice"]["verdict"] == "no-go"
+    assert "with 70 queries labelled answers buy more" in found["advice"]["reasons"][0]
 
 
 def test_weights_that_cannot_be_used_are_told_before_the_model_is_asked(folder: str) -> None:

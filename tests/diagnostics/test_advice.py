@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -13,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pixprompt.core import RangeError
+from pixprompt.core import AnswerKind, RangeError
 from pixprompt.diagnostics.advice import MIN_GAIN, advise
-from pixprompt.diagnostics.gain import Evidence, expected_gain, published_diversity, rule, search_gain
+from pixprompt.diagnostics.gain import Evidence, expected_gain, published_diversity, rule, search_share, views_gain
 
 FOLDER = Path(__file__).parents[2] / "experiments" / "advice"
 FIT_PATH = FOLDER / "fit.py"
@@ -146,6 +147,14 @@ def test_no_verdict_on_a_left_out_data_set_is_badly_wrong(monkeypatch: pytest.Mo
 
 # Verdicts ------------------------------------------------------------------------------------------------------------
 
+
+
+def views(answer: str, budget: int, **more: Any) -> Evidence:
+    """Evidence of a model that only answers."""
+    values = {"accuracy": 0.1, "head": 0.3, "scored": 200, "classes": 10, "train": 1000, **more}
+    return Evidence(gradients=False, answer=AnswerKind(answer), budget=budget, **values)
+
+
 UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=True, run=6000)
 
 
@@ -163,10 +172,17 @@ UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=Tr
         (Evidence(accuracy=0.8, head=0.85, scored=100, gradients=True, run=6000), "no-go", "skip the prompt"),
         (Evidence(accuracy=0.9, head=0.8, scored=100, gradients=True, run=6000), "no-go", "upper end"),
         (Evidence(accuracy=0.97, head=0.97, scored=200, gradients=True, run=6000), "no-go", "upper end"),
-        (Evidence(accuracy=0.1, head=0.88, scored=200, gradients=False), "no-go", "skip the prompt"),
-        (Evidence(accuracy=0.1, scored=200, gradients=False, budget=100_000), "try", "as little as"),
-        (Evidence(accuracy=0.1, scored=200, gradients=False, budget=900), "no-go", "too few"),
-        (Evidence(accuracy=0.9, scored=200, gradients=False), "no-go", "upper end"),
+        (views("label", 5000), "try", "Let a run look for views"),
+        (views("top-k", 5000), "try", "queries per prediction"),
+        (views("top-k", 1000), "try", "as little as"),
+        (views("logits", 5000), "no-go", "Train the output transform alone"),
+        (views("logits", 1000), "no-go", "labelled answers buy more"),
+        (views("label", 200), "no-go", "labelled answers buy more"),
+        (views("label", 0), "no-go", "No queries are left"),
+        (views("label", 100_000), "unknown", "more than the 5,000 tried"),
+        (views("label", 5000, train=50), "unknown", "50 labelled images"),
+        (views("label", 5000, num_outputs=2), "unknown", "2 numbers"),
+        (views("label", 5000, head=0.98), "no-go", "upper end"),
         (Evidence(diversity=62.0), "try", "no model was queried"),
         (Evidence(diversity=78.0), "unknown", "--model"),
         (Evidence(diversity=36.0), "unknown", "extrapolation"),
@@ -204,6 +220,11 @@ def test_no_verdict_contradicts_its_expectation(gradients: bool, budget: int | N
             if accuracy is None:
                 assert found.verdict == "unknown"
     assert "no-go" in verdicts
+    for answer, head in itertools.product(("logits", "top-k", "label"), (0.0, 0.3, 0.8, 1.0)):
+        found = advise(views(answer, 5000 if budget is None else budget, head=head))
+        assert found.interval[0] < found.expected_gain < found.interval[1]
+        assert (found.verdict in ("go", "try")) <= (found.expected_gain > 0 and found.interval[1] >= MIN_GAIN)
+        assert (found.verdict == "go") <= (found.interval[0] >= MIN_GAIN)
 
 
 def test_the_advice_is_json_of_the_interface() -> None:
@@ -242,16 +263,40 @@ def test_extrapolation_is_said() -> None:
     assert "extrapolation" not in " ".join(advise(Evidence(accuracy=0.5, scored=100, gradients=True)).reasons)
 
 
-def test_a_search_finds_a_part_that_grows_with_its_budget() -> None:
-    gain = expected_gain(Evidence(accuracy=0.1))
-    found = [search_gain(gain, images) for images in (0, 1000, 10_000, 100_000, 10**7)]
-    values = [one.value for one in found]
-    assert values[:2] == [0.0, 0.0]
-    assert values == sorted(values)
-    assert found[-1].value < 0.5 * gain.value  # no published search came near the gain with gradients
-    for one in found:
-        assert one.low <= one.value <= one.high <= gain.high
-    assert "No search" in search_gain(gain, 10**9).extrapolation
+def test_views_gain_what_they_gained_in_the_recorded_runs() -> None:
+    for answer, kind in (("all", "logits"), ("top-5", "top-k"), ("label", "label")):
+        for row in rule()["views"][answer]:
+            found = views_gain(views(kind, 0), row["queries"])
+            assert (found.gain.value, found.price) == pytest.approx((row["gain"], row["price"]))
+            assert found.gain.low < found.gain.value < found.gain.high
+            assert found.gain.extrapolation == ""
+        few, between, many = (views_gain(views(kind, 0), queries).gain.value for queries in (1000, 2236, 5000))
+        assert between == pytest.approx((few + many) / 2, abs=0.01)  # straight in the logarithm
+    runs = [json.loads(text) for text in fit.ECONOMY.read_text().splitlines()]
+    swapped = [{**run, "method": {"default": "head alone", "head alone": "default"}.get(run["method"])} for run in runs]
+    gains = {answer: rows[-1]["gain"] for answer, rows in rule()["views"].items()}
+    assert fit.views(swapped)["label"][-1]["gain"] == pytest.approx(-gains["label"])  # negative control
+    assert gains["all"] < gains["top-5"] < gains["label"]  # the less an answer says
+
+
+def test_the_interval_of_views_holds_on_most_data_sets_that_were_left_out() -> None:
+    runs = [json.loads(text) for text in fit.ECONOMY.read_text().splitlines()]
+    inside = []
+    for data in {run["data"] for run in runs if run["model"] != "mini-clip"}:
+        rows = fit.views([run for run in runs if run["data"] != data])
+        for (answer, queries, _, name), cell in fit._by_cell(runs).items():
+            row = next((row for row in rows.get(answer, ()) if row["queries"] == queries), None)
+            if name == data and row is not None and queries >= 1000:
+                inside.append(abs(cell["gain"] - row["gain"]) <= row["half"] + 1e-9)
+    assert len(inside) > 50
+    assert 0.6 <= np.mean(inside) <= 0.95
+
+
+def test_a_search_for_pixels_finds_a_part_that_grows_with_its_budget() -> None:
+    shares = [search_share(images) for images in (0, 1000, 10_000, 100_000, 10**7)]
+    assert shares[:2] == [0.0, 0.0]
+    assert shares == sorted(shares)
+    assert shares[-1] < 0.5  # no published search came near the gain with gradients
 
 
 def test_a_budget_below_a_run_is_no_go_ahead() -> None:

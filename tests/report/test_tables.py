@@ -134,7 +134,7 @@ def test_every_number_stands_with_what_it_was_taken_in() -> None:
         "the number to read is KID",
         "on 40 labelled images",
         "Advice: try with 5 000 queries.",
-        "Expected gain 12.5 points, 90% interval −2 to 30.",
+        "Expected gain 12.5 points over no prompt, 90% interval −2 to 30.",
     ):
         assert part in told
     assert [node.words for node in read(made).all("li")] == ["far <away>"]

@@ -167,7 +167,10 @@ def _advice(advice: dict[str, Any]) -> Iterator[str]:
     queries = "" if advice["queries"] is None else f" with {advice['queries']:,} queries"
     low, high = advice["interval"]
     yield f"advice     {advice['verdict'].upper()}{queries}"
-    gain = f"{advice['expected_gain']:+.1f} points ({advice['level']:.0%} interval {low:+.1f} to {high:+.1f})"
+    gain = (
+        f"{advice['expected_gain']:+.1f} points over {advice['over']} "
+        f"({advice['level']:.0%} interval {low:+.1f} to {high:+.1f})"
+    )
     yield f"expected   {gain}" if advice["verdict"] != "unknown" else f"guess      {gain}; too wide to decide by"
     for reason in advice["reasons"]:
         first, *rest = _wrapped(reason)

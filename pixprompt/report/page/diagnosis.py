@@ -95,6 +95,7 @@ def _advice(advice: Mapping[str, Any]) -> View:
         "verdict": advice.get("verdict"),
         "queries": _whole(advice["queries"]) if advice.get("queries") else None,
         "gain": number(advice.get("expected_gain"), 3),
+        "over": advice.get("over", "no prompt"),
         "level": f"{level:.0%} interval" if isinstance(level, float) else "interval",
         "interval": _interval(advice.get("interval")),
         "reasons": reasons if isinstance(reasons, list) else [],
