@@ -95,8 +95,8 @@ def _verdict_on_views(gain: Gain, price: float, queries: int) -> tuple[str, str]
         return "no-go", "No queries are left. Train the output transform on the answers that were paid for."
     if price == 1 and gain.value <= 0:
         return "no-go", (
-            f"Train the output transform alone: with {queries:,} queries labelled answers buy more than views do in all "
-            "known runs."
+            f"Train the output transform alone: with {queries:,} queries labelled answers buy more than views "
+            "do in all known runs."
         )
     costs = f"at {price:.1f} queries per prediction" if price > 1 else "for one query per prediction"
     if gain.high < MIN_GAIN or gain.value <= 0:

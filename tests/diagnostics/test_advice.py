@@ -148,7 +148,6 @@ def test_no_verdict_on_a_left_out_data_set_is_badly_wrong(monkeypatch: pytest.Mo
 # Verdicts ------------------------------------------------------------------------------------------------------------
 
 
-
 def views(answer: str, budget: int, **more: Any) -> Evidence:
     """Evidence of a model that only answers."""
     values = {"accuracy": 0.1, "head": 0.3, "scored": 200, "classes": 10, "train": 1000, **more}
