@@ -171,9 +171,9 @@ def views(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
         for case in cases:
             rest = [other for other in cases if other["data"] != case["data"]]
             errors.append(abs(case["gain"] - _mean(rest, "gain")))
-        row = {"queries": queries, "gain": round(_mean(cases, "gain"), 2), "half": round(conformal(np.array(errors)), 2),
-               "price": round(_mean(cases, "price"), 2), "cases": len(cases), "data_sets": len(set(names))}  # fmt: skip
-        rows.setdefault(answer, []).append(row)
+        values = {"gain": _mean(cases, "gain"), "half": conformal(np.array(errors)), "price": _mean(cases, "price")}
+        row = {"queries": queries, "cases": len(cases), "data_sets": len(set(names))}
+        rows.setdefault(answer, []).append(row | {name: round(value, 2) for name, value in values.items()})
     return rows
 
 
