@@ -11,6 +11,7 @@ from ..canvas import Canvas, Pixels
 from ..core import ConfigError, ModelSpec
 from ..data import CanvasSet, ImageSet, load_data, make_canvases
 from ..engine.config.train_config import run_config
+from ..engine.inputs.trust import check_trusted
 from ..engine.progress.report import Reporter
 from .run_files import RunFiles
 
@@ -62,6 +63,7 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
     if run.config is None or not run.pages:
         raise ConfigError("config.json and prompt.png are both needed to find and prompt them.")
     config, prompt = run_config(run.folder), run.pages[0]
+    check_trusted({"data": config.data.name}, run.folder)
     data = load_data(config.data.name, seed=config.seed, **config.data.subset)
     places = np.unique(np.linspace(0, len(data.test) - 1, limit).astype(int))
     images = data.test.subset(places)

@@ -96,6 +96,7 @@ def test_the_word_is_about_the_code_and_not_about_its_name(
     [
         ({"model": "timm:hf_hub:someone/net"}, "timm:hf_hub:someone/net, a repository of a hub"),
         ({"text_encoder": "open_clip:hf-hub:someone/clip"}, "open_clip:hf-hub:someone/clip, a repository of a hub"),
+        ({"data": "hf:someone/pictures"}, "hf:someone/pictures, a repository of a hub"),
         ({"surrogate": "python:os:system"}, "python:os:system"),
         ({"model": "https://evil.example/x", "endpoint": "google-vision"}, "https://evil.example, a place to send"),
         ({"model": "endpoint:azure-custom-vision"}, "a place to send"),
@@ -117,6 +118,20 @@ def test_whatever_a_configuration_names_needs_the_word(
         distrust(name)
     with pytest.raises(ConfigError, match="no file may decide that"):
         check_trusted(options, tmp_path)
+
+
+def test_data_of_a_hub_need_the_word_where_they_are_read_and_not_for_a_prediction(
+    toy: Toy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(toy.train()) == 0
+    config = tmp_path / "run" / "config.json"
+    config.write_text(config.read_text().replace(toy.data, "hf:someone/pictures"))
+    assert main(["predict", str(tmp_path / "run"), str(toy.images("test")[0])]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", str(tmp_path / "run")]) == 2
+    assert "pixprompt trust hf:someone/pictures" in capsys.readouterr().err
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page.html")]) == 0
+    assert "pixprompt trust hf:someone/pictures" in (tmp_path / "page.html").read_text()
 
 
 def test_a_model_by_hand_is_no_word_for_what_else_a_folder_names(tmp_path: Path) -> None:

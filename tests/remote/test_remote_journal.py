@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -181,10 +182,20 @@ def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path, m
     assert len(sender.asked) == 20 - 3
 
 
-def test_ctrl_c_finishes_what_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "send",
+    [
+        lambda: os.kill(os.getpid(), signal.SIGINT),
+        # To another thread than the main one, which sleeps on: so may any Ctrl-C end that comes as it falls asleep.
+        lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT),
+    ],
+)
+def test_ctrl_c_finishes_what_is_under_way(
+    send: Callable[[], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(numbers: list[int]) -> list[dict[str, float]]:
         before = len(stops)
-        os.kill(os.getpid(), signal.SIGINT)
+        send()
         until(lambda: len(stops) > before)
         return [{"late": 1.0} for _ in numbers]
 

@@ -1,4 +1,4 @@
-"""Models that a file may name only with the user's word: code, repositories of a hub, and places to send images to.
+"""What a file may name only with the user's word: code, repositories of a hub, and places to send images to.
 
 A run folder is a folder of files, and may come from anywhere. What a user has named, on a command line or in Python, is
 remembered; a file that names the same may be opened from then on, and any other is refused.
@@ -25,7 +25,7 @@ __all__ = ["check_trusted", "distrust", "trust", "trust_named", "trusted"]
 
 _LOG = logging.getLogger(__name__)
 _TABLE = "trusted"
-_CODE = "python:"
+_CODE, _HUB_DATA = "python:", "hf:"
 _KINDS = {"code": "code to run", "hub": "a repository of a hub", "place": "a place to send images to"}
 
 
@@ -39,7 +39,7 @@ def trusted() -> dict[str, list[str]]:
 
 
 def trust(name: str) -> None:
-    """Remembers the user's word for a model: python:module:attribute, one of a hub, or a URL, of which the host counts.
+    """Remembers the user's word for code, a model or data of a hub, or a URL, of which the host counts.
 
     Raises:
         ConfigError: The name needs no word, or it cannot be remembered.
@@ -47,7 +47,9 @@ def trust(name: str) -> None:
     is_url = name.lower().startswith(("http://", "https://"))
     item = ("place", origin_of(name), "") if is_url else _item(name, Calls())
     if item is None:
-        raise ConfigError(f"{name!r} needs no word: expected python:module:attribute, a model of a hub, or a URL.")
+        raise ConfigError(
+            f"{name!r} needs no word: expected python:module:attribute, a model or data of a hub, or a URL."
+        )
     add_setting(_TABLE, item[1], item[2])
 
 
@@ -109,7 +111,7 @@ def _item(name: str, calls: Calls) -> tuple[str, str, str] | None:
         return "place", origin_of(endpoint_url(name, calls)), ""
     if name.startswith(_CODE):
         return "code", name, _file_of(name.removeprefix(_CODE).partition(":")[0])
-    return ("hub", name, "") if names_hub(name) else None
+    return ("hub", name, "") if names_hub(name) or name.startswith(_HUB_DATA) else None
 
 
 def _file_of(module: str) -> str:

@@ -18,6 +18,7 @@ from ...ledger.querier import Rows
 from ..budget.counts import query_counts
 from ..config.train_config import TrainConfig
 from ..inputs.opening import Calls
+from ..inputs.trust import check_trusted
 from ..progress.report import Reporter, Silent
 from ..result import RUNGS, Result, Score, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
@@ -89,6 +90,7 @@ def _evaluate(
     own = config is not None and data is None and model is None
     if data is None and config is not None:
         data = config.data.name
+        check_trusted({"data": data}, source)
     if data is None:
         raise ConfigError("a prompt PNG does not name its data; say which with --data.")
     if isinstance(data, str):

@@ -75,7 +75,7 @@ class Source:
         """
         own = name is None
         if own and self.config is not None:
-            check_trusted(self.config.options(), self.path)
+            check_trusted(self.config.options(), self.path, except_for=("data",))
             name, weights = self.config.model.name, weights or self.config.model.weights
         elif own:
             _check_harmless(learned_for)

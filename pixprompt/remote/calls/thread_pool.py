@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from .clock import Stopped
@@ -14,6 +15,8 @@ __all__ = ["run_concurrently"]
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)
+_WAKE = 0.5
+"""Seconds until a Ctrl-C is seen that came while the main thread was falling asleep, or that another thread took."""
 
 
 def run_concurrently(
@@ -37,52 +40,64 @@ def run_concurrently(
     if not parts:
         return
     # In threads of their own even if there is one only: Ctrl-C reaches the main thread, and must not cut an answer.
-    pool, futures, busy = ThreadPoolExecutor(min(at_once, len(parts))), list[Future[None]](), _Busy()
+    pool, futures, state = ThreadPoolExecutor(min(at_once, len(parts))), list[Future[None]](), _State()
     try:
         for part in parts:
-            futures.append(pool.submit(busy.count, work, part))
-        wait(futures, return_when=FIRST_EXCEPTION)
+            futures.append(pool.submit(state.follow, work, part))
+        state.wait(lambda: state.failed or len(state.ended) == len(parts))
     except KeyboardInterrupt:
         stop()
-        _LOG.warning("finishing %d requests that are under way (up to %g s), then stopping.", busy.number, timeout)
+        _LOG.warning("finishing %d requests that are under way (up to %g s), then stopping.", state.num_busy, timeout)
         raise
     finally:
-        _finish(pool, busy, stop)
+        _finish(pool, state, stop)
     errors = [future.exception() for future in futures if not future.cancelled()]
     error = next((each for each in errors if each is not None and not isinstance(each, Stopped)), None)
     if error is not None:
         raise error
 
 
-class _Busy:
-    """Counts what is under way; a thread cannot be waited for, since a Ctrl-C makes Python forget that it runs."""
+class _State:
+    """What was begun and has ended. A Ctrl-C may end a wait for it anywhere, and leaves no lock behind.
+
+    A thread or a future cannot be waited for: Python forgets that it runs, or holds its lock for ever, where a Ctrl-C
+    comes at the wrong moment. Adding to a list, and this queue, cannot be cut in two.
+    """
 
     def __init__(self) -> None:
-        self.number = 0
-        self._changed = threading.Condition()
+        self.begun: list[None] = []
+        self.ended: list[None] = []
+        self.failed = False
+        self._changes: SimpleQueue[None] = SimpleQueue()
 
-    def count(self, work: Callable[[T], None], part: T) -> None:
-        with self._changed:
-            self.number += 1
+    @property
+    def num_busy(self) -> int:
+        return len(self.begun) - len(self.ended)
+
+    def follow(self, work: Callable[[T], None], part: T) -> None:
+        self.begun.append(None)
         try:
             work(part)
+        except BaseException:
+            self.failed = True
+            raise
         finally:
-            with self._changed:
-                self.number -= 1
-                self._changed.notify_all()
+            self.ended.append(None)
+            self._changes.put(None)
 
-    def wait(self) -> None:
-        with self._changed:
-            self._changed.wait_for(lambda: self.number == 0)
+    def wait(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            with suppress(Empty):
+                self._changes.get(timeout=_WAKE)
 
 
-def _finish(pool: ThreadPoolExecutor, busy: _Busy, stop: Callable[[], None]) -> None:
+def _finish(pool: ThreadPoolExecutor, state: _State, stop: Callable[[], None]) -> None:
     interrupted = False
     while True:
         try:
             stop()
             pool.shutdown(wait=False, cancel_futures=True)
-            busy.wait()
+            state.wait(lambda: not state.num_busy)
             break
         except KeyboardInterrupt:
             interrupted = True

@@ -13,6 +13,7 @@ from ...core import ConfigError, Model
 from ...data import Data, ImageSet, load_data
 from ...engine import TrainConfig, deploy
 from ...engine.config.train_config import run_config
+from ...engine.inputs.trust import check_trusted
 from ...engine.saved.adapted_model import AdaptedModel
 from ...models import TorchModel
 from ..run_files import read_runs
@@ -108,6 +109,7 @@ def _same_data(configs: dict[str, TrainConfig]) -> Data:
     """Returns the data of the runs, whose test images are those of all: a split may hang on the seed."""
     loaded: dict[tuple[int, int | None], Data] = {}
     for name, config in configs.items():
+        check_trusted({"data": config.data.name}, name)
         key = (config.seed, config.data.shots)
         data = loaded[key] = loaded.get(key) or load_data(config.data.name, seed=config.seed, **config.data.subset)
         if data.test.keys != next(iter(loaded.values())).test.keys:
