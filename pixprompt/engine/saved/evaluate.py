@@ -88,13 +88,8 @@ def _evaluate(
 ) -> Result:
     prompt, config = deployed.prompt, deployed.config
     own = config is not None and data is None and model is None
-    if data is None and config is not None:
-        data = config.data.name
-        check_trusted({"data": data}, source)
-    if data is None:
-        raise ConfigError("a prompt PNG does not name its data; say which with --data.")
-    if isinstance(data, str):
-        data = load_data(data, seed=prompt.seed, **(config.data.subset if config else {}))
+    if not isinstance(data, Data):
+        data = _load(data, config, prompt.seed, source)
     _check_classes(data.classes, deployed.classes)
     white_box = config.method.white_box if config is not None else prompt.output.get("kind") == "head"
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
@@ -126,6 +121,16 @@ def _evaluate(
         notes=[*notes, *deployed.model.notes],
         adapter=saved.adapter if saved else None,
     )
+
+
+def _load(name: str | None, config: TrainConfig | None, seed: int, source: Path) -> Data:
+    """Loads the data that the user names, or else the run."""
+    if name is None:
+        if config is None:
+            raise ConfigError("a prompt PNG does not name its data; say which with --data.")
+        name = config.data.name
+        check_trusted({"data": name}, source)
+    return load_data(name, seed=seed, **(config.data.subset if config else {}))
 
 
 def _of_adapter(rungs: dict[str, Score | None], config: TrainConfig | None) -> dict[str, Score | None]:
