@@ -28,6 +28,8 @@ class Learning(StrEnum):
 
     GRADIENTS = "gradients"
     """Gradients where the model gives them; answers where it does not, or where a budget is set."""
+    GRADIENTS_ALONE = "gradients alone"
+    """Gradients that the model gives."""
     ANSWERS = "answers"
     """Answers alone."""
     WHITE_BOX = "white-box"
@@ -106,13 +108,16 @@ class Method:
     @property
     def access(self) -> Access:
         """What it needs of the model at least."""
+        if self.learning is Learning.GRADIENTS_ALONE:
+            return Access.GRADIENTS
         return Access.INTERNALS if self.white_box else Access.SCORES
 
     def maker(self) -> Callable[..., Any]:
         """Imports and returns what makes it; it takes those of the method's own settings that are not None.
 
         Of a white-box method it takes model, classes and generator besides, and returns a `WhiteBox`; of one that
-        learns from answers the template (with `per_image` the device, too), and returns a `Prompter`.
+        learns from answers the template (with `per_image` the device, too), and returns a `Prompter`; of the others
+        what `PixelPrompt` takes, and returns one.
         """
         module, _, attribute = self.make.partition(":")
         return partial(getattr(importlib.import_module(module), attribute), **self.arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Self
 
 import torch
@@ -56,13 +57,24 @@ class PixelPrompt(BesideModel):
         if space == "unclamped" and (template.blend.name != "add" or not local):
             raise ConfigError("space 'unclamped' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
-        self.theta = nn.Parameter(_first(template, start, generator))
+        self.recipe: tuple[str, dict[str, Any]] = ("pixel", {})
+        """Method and options that make one like it again."""
+        self.begin(_first(template, start, generator))
+
+    def begin(self, theta: Tensor) -> None:
+        """Makes what is learned: theta itself, (P,), from its first value."""
+        self.theta = nn.Parameter(theta)
 
     @property
     def model(self) -> Model:
         """The frozen model."""
         model: Model = self._model[0]
         return model
+
+    @property
+    def num_params(self) -> int:
+        """Learned parameters."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     def prompted(self, images: Tensor, *, generator: Generator | None = None, quantize: bool = True) -> Tensor:
         """Lays the prompt on images (N, 3, H, W) in [0, 1]; see `PixelTemplate.__call__`.
@@ -100,9 +112,10 @@ class PixelPrompt(BesideModel):
         """
         spec = self.model.spec
         origin = {"model": spec.name, "version": __version__, **origin}
-        return self.template.to_prompt(
+        prompt = self.template.to_prompt(
             self.theta, canvas or Canvas.for_model(spec), output=self.output.to_json(), **origin
         )
+        return replace(prompt, template={**prompt.template, "num_params": self.num_params})
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)

@@ -15,6 +15,7 @@ from ..outputs import output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
 from ..tensor_file import load_state, save_state, tensors_sha256
 from ..version import __version__
+from .method import METHODS
 from .pixel import PixelPrompt
 from .whitebox import WhiteBox, make_white_box
 
@@ -74,7 +75,7 @@ class AdapterFile:
     def adapter(self, model: Model | nn.Module) -> PixelPrompt | WhiteBox:
         """Builds the adapter; see `load_adapter`."""
         try:
-            if self.values["method"] == "pixel":
+            if "template" in self.values:
                 return _pixel(self.values, self.tensors, model)
             return self._white_box(model)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -99,8 +100,10 @@ class AdapterFile:
 def save_adapter(path: str | Path, adapter: BesideModel, **facts: Any) -> None:
     """Writes an adapter to a safetensors file, with further facts in JSON; see `BesideModel.save`."""
     if isinstance(adapter, PixelPrompt):
+        method, options = adapter.recipe
         values: dict[str, Any] = {
-            "method": "pixel",
+            "method": method,
+            "options": options,
             "template": _described(adapter.template),
             "space": adapter.space,
             "output": adapter.output.to_json(),
@@ -156,7 +159,9 @@ def _pixel(values: Mapping[str, Any], tensors: Mapping[str, Tensor], model: Any)
         blend=kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in blend.items()}),
     )
     output = output_from_json(values["output"], spec=model.spec)
-    adapter = PixelPrompt(template, model, output, start=tensors["theta"], space=values["space"])
+    make = METHODS[values["method"]].maker()
+    adapter: PixelPrompt = make(template, model, output, space=values["space"], **values.get("options", {}))
+    adapter.load_state_dict(tensors)
     inner = model.model if isinstance(model, DirectQuerier) else model
     place_of = next(inner.buffers(), None) if isinstance(inner, nn.Module) else None
     return adapter.to(place_of.device if place_of is not None else "cpu").eval()

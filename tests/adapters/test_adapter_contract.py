@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.adapters import METHODS, PixelPrompt, WhiteBox, make_sa2vp, make_vpt, make_white_box
-from pixprompt.core import AccessError, ConfigError, RangeError, ShapeError
+from pixprompt.core import Access, AccessError, ConfigError, RangeError, ShapeError
 from pixprompt.models import TorchModel, as_model
 from pixprompt.outputs import make_output
 from pixprompt.templates import Add, make_template
@@ -22,11 +22,15 @@ from ..backbones.vit_toy import CLASSES, vit
 Adapter = PixelPrompt | WhiteBox
 
 
-def pixel(model: TorchModel) -> PixelPrompt:
-    template = make_template("padding", canvas_size=model.spec.image_size, size=3, blend=Add(start="normal"))
+def pixel(model: TorchModel, name: str = "pixel") -> PixelPrompt:
+    place = METHODS[name].defaults.get("template", "padding")
+    template = make_template(place, canvas_size=model.spec.image_size, size=3, blend=Add())
     output = make_output("linear", spec=model.spec, classes=CLASSES)
     images = pictures(40)
-    return PixelPrompt(template, model, output.refit(model(images).detach(), torch.arange(40) % len(CLASSES)))
+    made: PixelPrompt = METHODS[name].maker()(
+        template, model, output.refit(model(images).detach(), torch.arange(40) % len(CLASSES))
+    )
+    return made
 
 
 def white_box(name: str, model: TorchModel) -> WhiteBox:
@@ -36,6 +40,7 @@ def white_box(name: str, model: TorchModel) -> WhiteBox:
 
 MAKERS: dict[str, Callable[[TorchModel], Adapter]] = {
     "pixel": pixel,
+    **{name: partial(pixel, name=name) for name in METHODS.builtin() if METHODS[name].access is Access.GRADIENTS},
     **{name: partial(white_box, name) for name in METHODS.builtin() if METHODS[name].white_box},
 }
 
@@ -98,7 +103,7 @@ def test_the_border_is_guarded(adapter: Adapter) -> None:
             adapter(torch.zeros(shape))
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if name != "pixel"])
+@pytest.mark.parametrize("name", [name for name in MAKERS if name in METHODS and METHODS[name].white_box])
 def test_a_plain_timm_net_is_enough_and_stays_as_it_is(name: str) -> None:
     sizes = {"img_size": 32, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 5}
     net = timm.create_model("vit_tiny_patch16_224", **sizes).train()

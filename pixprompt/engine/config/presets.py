@@ -45,7 +45,7 @@ def learns_from_answers(config: TrainConfig, model: Model) -> bool:
     if optimizer is not None and optimizer not in known:
         close = suggest(optimizer, known)
         raise UnknownName(f"unknown optimizer {optimizer!r}.{close} Known: {', '.join(known)}.")
-    if optimizer in OPTIMIZERS or config.method.white_box:
+    if optimizer in OPTIMIZERS or config.method.access > Access.SCORES:
         return False
     is_chosen = optimizer is not None or config.search.budget is not None or config.search.max_cost is not None
     return is_chosen or config.method.learning is Learning.ANSWERS or model.access < Access.GRADIENTS

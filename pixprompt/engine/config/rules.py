@@ -68,7 +68,8 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         raise AccessError(
             f"method {name!r} with optimizer {config.fit.optimizer!r} needs {needed.name} access, "
             f"but {model.spec.name} offers {model.access.name}. "
-            "Leave out --optimizer, to learn from answers alone."
+            + ("Use --method pixel" if config.method.access > Access.SCORES else "Leave out --optimizer")
+            + ", to learn from answers alone."
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...adapters import PixelPrompt, WhiteBox, make_white_box
+from ...core import OutputTransform
 from ...seeds import stream
 from ..config.train_config import TrainConfig
 from ..inputs.devices import pick_autocast
@@ -14,7 +15,7 @@ from ..run_folder import RunFolder
 from .gradient import Fit, GradientFit, fit
 from .inputs import TrainInputs
 
-__all__ = ["fit_adapter", "new_adapter"]
+__all__ = ["fit_adapter", "new_adapter", "new_prompt"]
 
 
 def new_adapter(parts: Parts, seed: int) -> WhiteBox:
@@ -23,6 +24,21 @@ def new_adapter(parts: Parts, seed: int) -> WhiteBox:
     return make_white_box(
         config.method, parts.model, parts.data.classes, generator=generator, **config.adapter.to_json()
     ).to(parts.device)
+
+
+def new_prompt(parts: Parts, output: OutputTransform) -> PixelPrompt:
+    """Returns the pixel prompt of a run by gradients as it starts, read by an output transform."""
+    config = parts.config
+    options = {name: value for name, value in config.adapter.to_json().items() if value is not None}
+    prompt: PixelPrompt = config.method.maker()(
+        parts.template,
+        parts.counted,
+        output,
+        generator=stream(config.seed, "init"),
+        space=config.prompt.space,
+        **options,
+    )
+    return prompt.to(parts.device)
 
 
 def fit_adapter(

@@ -17,7 +17,7 @@ from ..fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
 from ..fit.zeroth_order import Candidate
 from ..parts import Parts
 from ..saved.per_image_prompt import save_coordinator
-from ..saved.prompt_png import trained_prompt
+from ..saved.prompt_png import origin_of
 from ..session import Session
 from .answers_learner import DRIFT, AnswersBaseline, AnswersLearner
 from .learned import Learned, Solution
@@ -161,7 +161,8 @@ class ByAnswers(AnswersLearner[AnswersBaseline]):
             is_better=is_better,
         )
         if isinstance(prompter, InBasis | BarPrompter):
-            prompt = trained_prompt(replace(parts, canvas=solution.canvas), prompter.theta(x), best.output)
+            output = best.output.to_json()
+            prompt = parts.template.to_prompt(prompter.theta(x), solution.canvas, output=output, **origin_of(parts))
             return replace(solution, prompt=prompt)
         if isinstance(prompter, Coordinator):
             coordinator = prompter

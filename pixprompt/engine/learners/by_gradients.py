@@ -10,19 +10,18 @@ from torch import Tensor
 from ...adapters import PixelPrompt, WhiteBox, save_adapter
 from ...core import ConfigError
 from ...models import DirectQuerier
-from ...seeds import stream
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
 from ..config.presets import query_budget
-from ..fit.adapter_fit import fit_adapter, new_adapter
+from ..fit.adapter_fit import fit_adapter, new_adapter, new_prompt
 from ..fit.augmentation import augmentation
 from ..fit.gradient import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..progress.report import Reporter
 from ..run_folder import RunFolder, identity
-from ..saved.prompt_png import trained_prompt
+from ..saved.prompt_png import origin_of
 from ..session import Session
 from .learned import Learned, Learner, Solution
 
@@ -37,16 +36,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         config, self.output = parts.config, parts.output()
         self._check_budget()
         self.adapter: PixelPrompt | WhiteBox
-        if parts.config.method.white_box:
-            self.adapter = new_adapter(parts, config.seed)
-        else:
-            self.adapter = PixelPrompt(
-                parts.template,
-                parts.counted,
-                self.output,
-                generator=stream(config.seed, "init"),
-                space=config.prompt.space,
-            ).to(parts.device)
+        self.adapter = new_adapter(parts, config.seed) if config.method.white_box else new_prompt(parts, self.output)
 
     @property
     def num_params(self) -> int:
@@ -180,7 +170,7 @@ def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Sol
         val=session.query("val", parts.canvas, outputs=outputs),
         prompted=adapter.prompted if exact else None,
         outputs=outputs,
-        prompt=trained_prompt(parts, adapter.theta, adapter.output),
+        prompt=adapter.to_prompt(parts.canvas, **origin_of(parts)),
     )
 
 

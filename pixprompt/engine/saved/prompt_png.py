@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from ...canvas import Canvas
 from ...core import OutputTransform
@@ -15,21 +14,7 @@ from ...version import __version__
 from ..parts import Parts
 from ..result import Score
 
-__all__ = ["empty_prompt", "metrics_of", "origin_of", "trained_prompt"]
-
-
-def trained_prompt(parts: Parts, theta: Tensor, output: OutputTransform) -> Prompt:
-    """Returns the prompt of the parameters theta, (P,), on the canvas of the parts."""
-    template = parts.template
-    return Prompt(
-        rgba=template.export(theta),
-        canvas=parts.canvas,
-        blend=template.blend.name,
-        delta_scale=template.blend.delta_scale,
-        template={"name": template.name, "params": template.geometry.params, "num_params": template.num_params},
-        output=output.to_json(),
-        **origin_of(parts),
-    )
+__all__ = ["empty_prompt", "metrics_of", "origin_of"]
 
 
 def empty_prompt(canvas: Canvas, output: OutputTransform, *, num_params: int = 0, **origin: Any) -> Prompt:
