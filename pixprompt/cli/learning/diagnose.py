@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import Any
 
 import click
 
+from ...core import ModelError
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, settled
 from ..console import Console
@@ -29,6 +31,7 @@ _WIDTH = 100
 @click.option("--labelled", default=10, show_default=True, help="Images per class that the model is asked about.")
 @click.option("--budget", type=click.IntRange(0), help="Queries that may be spent in all, those of this look included.")
 @click.option("--inception", help="Inception-2015 weights for FID and KID; 'none' leaves both out.")
+@click.option("--fetch", is_flag=True, help="Download these weights, 96 MB, where there are none; a terminal asks.")
 @click.option("--lpips", help="AlexNet and LPIPS weights for the diversity; 'none' leaves it out.")
 @click.option("--clip", help="CLIP model for CMMD, as for --model.")
 @click.option("--pairs", type=click.IntRange(1), default=10_000, show_default=True, help="Image pairs of LPIPS.")
@@ -46,6 +49,7 @@ def diagnose(
     data: str,
     reference: str,
     inception: str | None,
+    fetch: bool,
     lpips: str | None,
     pairs: int,
     bootstrap: int,
@@ -65,6 +69,8 @@ def diagnose(
     from ...diagnostics.measure import MeasureSettings
 
     keep_freed_memory()
+    if inception is None:
+        _fetch_inception(fetch)
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
     try:
         diagnosis = settled(
@@ -90,6 +96,19 @@ def diagnose(
         click.echo("\n".join(format_diagnosis(diagnosis)))
         if out is not None:
             click.echo(f"\ndiagnosis  {out}")
+
+
+def _fetch_inception(consent: bool) -> None:
+    """Downloads the Inception weights where there are none, and the user wants it."""
+    from ...diagnostics.inception_file import SIZE_MB, URL, fetch_inception, find_inception
+
+    try:
+        find_inception()
+    except ModelError:
+        question = f"FID and KID need weights that are not here. Download {SIZE_MB} MB from {URL}?"
+        on_terminal = sys.stdin.isatty() and sys.stderr.isatty()
+        if consent or (on_terminal and click.confirm(question, default=False, err=True)):
+            fetch_inception()
 
 
 def format_diagnosis(found: dict[str, Any]) -> Iterator[str]:
