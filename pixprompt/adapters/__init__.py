@@ -15,6 +15,7 @@ from .methods import (
 
 if TYPE_CHECKING:
     from .bar import BarPrompter as BarPrompter
+    from .clip import OnEmbeddings as OnEmbeddings
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
     from .pixel import PixelPrompt as PixelPrompt
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp

@@ -108,6 +108,21 @@ class WhiteBox(BesideModel, ABC):
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """Runs the rest: results of `frozen` -> target logits (N, K)."""
 
+    def start(self, parts: Parts, labels: Tensor) -> None:
+        """Learns what needs no gradients, before the first step; by default there is nothing.
+
+        Args:
+            parts: Results of `frozen` for the training images; () where these are too many to be cached.
+            labels: (N,).
+        """
+
+    def choose(self, parts: Parts, labels: Tensor) -> None:
+        """Chooses by the validation images what training leaves open; by default nothing. Arguments as of `start`."""
+
+    def num_learned(self, num_images: int) -> int:
+        """Returns the number of learned parameters after `start` on so many images."""
+        return self.num_tuned
+
     def supervised(self, parts: Parts, *, generator: Generator | None = None) -> Supervised:
         """Returns the logits that training compares with the labels; the first are those of `tuned`, the answer."""
         return ((1.0, self.tuned(parts, generator=generator)),)

@@ -95,10 +95,7 @@ def fit(
     )  # fmt: skip
     with reproducible():
         done = run_fit(work, epochs=epochs, checkpoint=None if checkpoint is None else Path(checkpoint))
-    if done.best is not None:
-        adapter.load_state_dict(done.best.state)
-        adapter.output = done.best.output or adapter.output
-    adapter.eval()
+        work.finish(done)
     return done
 
 

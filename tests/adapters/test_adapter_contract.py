@@ -35,7 +35,10 @@ def pixel(model: TorchModel, name: str = "pixel") -> PixelPrompt:
 
 def white_box(name: str, model: TorchModel) -> WhiteBox:
     options = {"adaptformer": {"bottleneck": 4}, "vpt-shallow": {"dropout": 0.2}}.get(name, {})
-    return make_white_box(name, model, CLASSES, **options)
+    adapter = make_white_box(name, model, CLASSES, **options)
+    images = torch.zeros(3, 3, 32, 32) + torch.tensor([0.2, 0.5, 0.9])[:, None, None, None]
+    adapter.start(adapter.frozen(images), torch.arange(3))
+    return adapter
 
 
 MAKERS: dict[str, Callable[[TorchModel], Adapter]] = {

@@ -98,7 +98,7 @@ def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, v
     assert len(history(tmp_path / "run")) == 3
 
 
-@pytest.mark.parametrize("method", ["linear", "partial", "vpt-shallow", "vpt-deep", "sa2vp-deep"])
+@pytest.mark.parametrize("method", ["linear", "partial", "tip-adapter-f", "vpt-shallow", "vpt-deep", "sa2vp-deep"])
 def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside, vit, data, wholes, tmp_path) -> None:
     folder, result = wholes(configured(inside, method), model=vit, data=data)
     again = evaluate(folder, model=tiny(), data=data)
@@ -115,6 +115,16 @@ def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside
         assert asyncio.run(model.answer([image])) == [model(image)]
     with pytest.raises(ConfigError, match="unknown model"):
         deploy(folder / "adapter.safetensors")
+
+
+def test_tip_adapter_is_scored_without_a_training(inside, vit, data, tmp_path) -> None:
+    config = TrainConfig(model="tiny-vit", data="toy", method="tip-adapter", precision="fp32")
+    result = train(config, out=tmp_path / "run", model=vit, data=data)
+    assert result.parameters == result.counts["train"] * 24 == plan(build(config, model=vit, data=data))["parameters"]
+    assert history(tmp_path / "run") == []
+    assert result.accuracy["prompt_float"].test > result.accuracy["no_prompt"].test
+    again = evaluate(tmp_path / "run", model=tiny(), data=data)
+    assert again.accuracy["prompt_float"] == result.accuracy["prompt_float"]
 
 
 KILLS = [("no prompt", 10), ("train", 70), ("train", 200)]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
-from ...adapters import PixelPrompt, WhiteBox, make_white_box
+from ...adapters import OnEmbeddings, PixelPrompt, WhiteBox, make_white_box
 from ...core import OutputTransform
+from ...models import DualEncoder
+from ...outputs import TextPrompts
 from ...seeds import stream
 from ..config.train_config import TrainConfig
 from ..inputs.devices import pick_autocast
@@ -21,9 +24,12 @@ __all__ = ["fit_adapter", "new_adapter", "new_prompt"]
 def new_adapter(parts: Parts, seed: int) -> WhiteBox:
     """Returns the white-box adapter of a run as it starts; its first parameters depend on the seed alone."""
     config, generator = parts.config, stream(seed, "init")
-    return make_white_box(
+    adapter = make_white_box(
         config.method, parts.model, parts.data.classes, generator=generator, **config.adapter.to_json()
     ).to(parts.device)
+    if isinstance(adapter, OnEmbeddings) and isinstance(parts.model, DualEncoder):
+        adapter.read(cast(TextPrompts, parts.output("text")))
+    return adapter
 
 
 def new_prompt(parts: Parts, output: OutputTransform) -> PixelPrompt:
@@ -75,8 +81,5 @@ def fit_adapter(
     state = fit(work, epochs=work.epochs, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch)
     if folder is not None:
         folder.write_history(state.history)  # once more: a kill between a checkpoint and its line must not lose it
-    if state.best is not None:
-        adapter.load_state_dict(state.best.state)
-        adapter.output = state.best.output or adapter.output
-    adapter.eval()
+    work.finish(state)
     return state

@@ -142,6 +142,7 @@ class GradientFit:
         count = len(self.train.labels)
         self.steps = max(1, -(-count // self.batch_size) - (count % self.batch_size == 1))
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.train.start()
 
     @classmethod
     def of(
@@ -227,6 +228,16 @@ class GradientFit:
         self.optimizer.step()
         self.module.constrain()
         return supervised[0][1].detach().float(), logits_by_share[0][1].detach(), loss.detach()
+
+    def finish(self, state: Fit) -> None:
+        """Leaves the best epoch in the adapter, in evaluation mode, with all that validation images choose."""
+        adapter = self.module
+        if state.best is not None:
+            adapter.load_state_dict(state.best.state)
+            adapter.output = state.best.output or adapter.output
+        adapter.eval()
+        if self.val is not None:
+            self.val.choose()
 
     def validate(self) -> Validated | None:
         """Ranks by accuracy, then by loss, of the 8-bit prompt and in float32."""

@@ -34,6 +34,14 @@ class TrainInputs(Protocol):
         """Says in which order the images will be chosen, (N,)."""
         ...
 
+    def start(self) -> None:
+        """Gives the adapter, before the first step, what it learns from these images without gradients."""
+        ...
+
+    def choose(self) -> None:
+        """Has the adapter choose by these images what training leaves open."""
+        ...
+
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """Returns the adapter's outputs for images chosen by position, (n,), to be differentiated.
 
@@ -82,6 +90,14 @@ class Images:
         """See `TrainInputs`."""
         self.canvases.pixels.expect(order.tolist())
 
+    def start(self) -> None:
+        """See `TrainInputs`."""
+        if isinstance(self.adapter, WhiteBox):
+            self.adapter.start((), torch.from_numpy(self.labels))
+
+    def choose(self) -> None:
+        """See `TrainInputs`; what chooses is what caches features."""
+
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `TrainInputs`."""
         self.on_images(len(chosen))
@@ -119,6 +135,14 @@ class CachedFeatures:
 
     def expect(self, order: Tensor) -> None:
         """See `TrainInputs`; all features are there."""
+
+    def start(self) -> None:
+        """See `TrainInputs`."""
+        self.adapter.start(self.parts, torch.from_numpy(self.labels))
+
+    def choose(self) -> None:
+        """See `TrainInputs`."""
+        self.adapter.choose(self.parts, torch.from_numpy(self.labels))
 
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `TrainInputs`."""

@@ -41,7 +41,10 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     @property
     def num_params(self) -> int:
         """See `Learner`."""
-        return sum(parameter.numel() for parameter in self.adapter.parameters())
+        adapter = self.adapter
+        if isinstance(adapter, WhiteBox):
+            return adapter.num_learned(len(self.parts.data.train))
+        return sum(parameter.numel() for parameter in adapter.parameters())
 
     def queries(self) -> dict[str, int]:
         """See `Learner`."""
