@@ -19,6 +19,8 @@ from pixprompt.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
+GUIDES = sorted(f"guides/{path.name}" for path in (ROOT / "guides").iterdir())
+MANUAL = "\n".join([README, *((ROOT / name).read_text("utf-8") for name in GUIDES)])
 REGISTRIES = {
     "--model": ("models.MODELS",),
     "--data": ("data.DATASETS",),
@@ -83,13 +85,13 @@ def value_faults(name: str, kind: click.ParamType, value: str) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "experiments/README.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "experiments/README.md", *GUIDES])
 def test_documents_name_commands_options_and_things_that_exist(name: str) -> None:
     assert faults((ROOT / name).read_text("utf-8")) == []
 
 
-def test_the_readme_shows_every_main_command() -> None:
-    assert {"train", "evaluate", "apply", "predict", "inspect"} <= {words[0] for words in calls(README)}
+def test_the_manual_shows_every_main_command() -> None:
+    assert {"train", "evaluate", "apply", "predict", "inspect"} <= {words[0] for words in calls(MANUAL)}
 
 
 def test_the_check_of_commands_sees_what_is_wrong() -> None:
@@ -104,9 +106,9 @@ def test_the_check_of_commands_sees_what_is_wrong() -> None:
         assert faults(f"text `{line.split('&& ')[-1].removeprefix('.venv/bin/')}` text") == [fault]
 
 
-def test_readme_code_uses_names_that_exist() -> None:
+def test_code_of_the_manual_uses_names_that_exist() -> None:
     used = set()
-    for block in blocks(README, "python"):
+    for block in blocks(MANUAL, "python"):
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "pixprompt":
                 used.add(node.attr)
@@ -125,16 +127,17 @@ def test_readme_has_the_two_commands_of_a_newcomer_and_ci_runs_the_one_of_the_te
 
 
 def test_readme_is_finished() -> None:
-    assert re.findall(r"\b(?:DEMO_[A-Z]+|TODO|FIXME|XXX|TBD)\b", README) == []
+    assert re.findall(r"\b(?:DEMO_[A-Z]+|TODO|FIXME|XXX|TBD)\b", MANUAL) == []
 
 
-def missing_links(text: str) -> list[str]:
+def missing_links(text: str, folder: Path = ROOT) -> list[str]:
     targets = re.findall(r"\]\(([^)#]+)", text)
-    return [target for target in targets if "://" not in target and not (ROOT / target).exists()]
+    return [target for target in targets if "://" not in target and not (folder / target).exists()]
 
 
 def test_links_and_pictures_lead_somewhere() -> None:
-    assert missing_links(README) == []
+    for name in ("README.md", "experiments/README.md", *GUIDES):
+        assert missing_links((ROOT / name).read_text("utf-8"), (ROOT / name).parent) == []
     assert "![" in README
     assert missing_links("[a](no/such/file.md)") == ["no/such/file.md"]  # negative control
 
