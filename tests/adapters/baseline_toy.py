@@ -27,7 +27,7 @@ from pixprompt.models import DualEncoder, TorchModel
 CLASSES = ("a", "b", "c")
 WIDTH, DEPTH, SIZE = 24, 3, 32
 LAYER_METHODS = ("adapter", "lora", "adaptformer")
-METHODS = (*LAYER_METHODS, "linear", "mlp", "partial", "full", "bias", "side")
+METHODS = (*LAYER_METHODS, "linear", "mlp", "partial", "full", "bias", "ssf", "side")
 
 
 def seeded(seed: int = 0) -> torch.Generator:

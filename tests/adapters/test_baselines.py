@@ -43,7 +43,7 @@ FEW_QUICKLY = pytest.mark.parametrize(
 )
 
 
-@pytest.mark.parametrize(("method", "net"), [pair for pair in EVERY if pair[0] != "side"])
+@pytest.mark.parametrize(("method", "net"), [pair for pair in EVERY if pair[0] not in ("side", "ssf")])
 def test_it_starts_at_the_frozen_features_and_its_head(method: str, net: str) -> None:
     model = model_of(net)
     adapter = sharpened(made(method, model)).eval()
@@ -65,7 +65,7 @@ def test_after_two_steps_every_learned_tensor_has_moved_and_the_backbone_has_not
     assert list(trace(model)) == before
 
 
-@pytest.mark.parametrize("method", ["linear", "partial", "full", "bias", "side", *LAYER_METHODS])
+@pytest.mark.parametrize("method", ["linear", "partial", "full", "bias", "ssf", "side", *LAYER_METHODS])
 def test_the_net_of_a_caller_is_held_while_it_is_used(method: str) -> None:
     """In training mode, with dropout and parameters that want gradients: answers as of a settled net, no trace."""
     model = model_of("timm-vit", owned=False)
@@ -194,7 +194,7 @@ def test_what_the_frozen_part_made_is_enough(method: str) -> None:
     adapter = made(method, model_of("timm-vit")).eval()
     parts = tuple(part.clone() for part in adapter.frozen(pictures()))
     assert torch.equal(adapter.tuned(parts), adapter(pictures()))
-    images_alone = method in ("full", "bias")
+    images_alone = method in ("full", "bias", "ssf")
     assert (parts[0].shape == pictures().shape) == images_alone
 
 

@@ -22,6 +22,7 @@ BIASES = D + L * (D + 3 * D + D + D + MLP + D) + D
         ("linear", {}, 0),
         ("mlp", {"layers": 2}, 2 * (D * D + D) + 2 * 2 * D),  # two linear layers and the norms behind them
         ("bias", {}, BIASES),
+        ("ssf", {}, 2 * BIASES),  # every operation of a ViT has as many biases as channels
         ("adapter", {}, L * (2 * D * 96 + 96 + D)),
         ("adapter", {"reduction": 64}, L * (2 * D * 12 + 12 + D)),
         ("lora", {}, 12 * 2 * 2 * 768 * 8),

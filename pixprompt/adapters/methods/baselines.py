@@ -87,6 +87,7 @@ _baseline(
     grid=_SGD,
 )
 _baseline("lora", "low-rank additions to queries and values (arXiv 2106.09685)", "lora:LoRA", {}, settings=LoRASettings)
+_baseline("ssf", "SSF: a scale and a shift after each operation of the backbone (arXiv 2210.08823)", "ssf:SSF", {})
 _baseline(
     "adaptformer",
     "a bottleneck beside the MLP of each layer (arXiv 2205.13535)",
