@@ -148,7 +148,7 @@ def _score_file(
         return SavedSolution(solution.prompt, solution.output, solution.val, answered)
     reread = load(path)
     positions = baseline.val_positions
-    val = session.query("val", solution.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
+    val = session.query("val", reread.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
     is_better = solution.is_better
     if is_better is None:
         own, none = _score(solution.output, val, None), _score(baseline.fallback, baseline.val, None)
@@ -156,12 +156,12 @@ def _score_file(
     if not is_better and solution.prompted is not None:
         return None
     chosen = torch.arange(len(test.labels))
-    answered = session.query("test", solution.canvas, chosen, overlay=reread.overlay, replicates=(0,))
+    answered = session.query("test", reread.canvas, chosen, overlay=reread.overlay, replicates=(0,))
     if solution.prompted is None:
         trained = _score(solution.output, solution.val, test)
         exported = _score(solution.output, val, answered)
         ladder.notes.append(
-            f"Unclamped in memory the prompt reaches {trained.test:.3f} on test, saved as a PNG {exported.test:.3f}."
+            f"In memory the prompt reaches {trained.test:.3f} on test, saved as a PNG {exported.test:.3f}."
         )
     elif is_better:
         ladder.max_pixel_error = _max_pixel_error(session, solution, reread, positions, chosen)

@@ -161,7 +161,8 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
 
 def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Solution:
     """Returns a pixel prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped)."""
-    parts, exact = session.parts, adapter.space == "pixel"
+    parts, prompt = session.parts, adapter.to_prompt(session.parts.canvas, **origin_of(session.parts))
+    exact = adapter.space == "pixel" and prompt.canvas == parts.canvas
 
     def outputs(images: Tensor) -> Tensor:
         return adapter.outputs(images, quantize=False)
@@ -173,7 +174,7 @@ def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Sol
         val=session.query("val", parts.canvas, outputs=outputs),
         prompted=adapter.prompted if exact else None,
         outputs=outputs,
-        prompt=adapter.to_prompt(parts.canvas, **origin_of(parts)),
+        prompt=prompt,
     )
 
 
