@@ -16,9 +16,11 @@ import pixprompt
 from pixprompt.adapters import METHODS, WhiteBox, make_white_box
 from pixprompt.core import ConfigError, PromptError, ShapeError
 from pixprompt.engine.progress.report import Silent
+from pixprompt.models import TorchModel
 from pixprompt.outputs import Direct, SavedOutput, make_output
 from pixprompt.templates import Add, Over, make_template
 
+from .adapters.clip_toy import toy_clip
 from .backbones.vit_toy import CLASSES, vit
 
 ROOT = Path(__file__).parents[1]
@@ -111,7 +113,11 @@ def labels(count: int = 12) -> np.ndarray:
 
 def white_box(method: str) -> WhiteBox:
     options = {"adaptformer": {"bottleneck": 4}, "vpt-deep": {"tokens": 3, "dropout": 0.0}}.get(method, {})
-    return make_white_box(method, vit(), CLASSES, **options)
+    return make_white_box(method, backbone(method), CLASSES, **options)
+
+
+def backbone(method: str) -> TorchModel:
+    return toy_clip() if method == "coop" else vit()
 
 
 @pytest.mark.parametrize("method", WHITE_BOX)
@@ -119,11 +125,11 @@ def test_an_adapter_is_saved_without_its_backbone_and_read_back(method: str, tmp
     adapter, path = white_box(method), tmp_path / "adapter.safetensors"
     pixprompt.fit(adapter, (pictures(), labels()), epochs=1, batch_size=4)
     adapter.save(path)
-    again = pixprompt.load_adapter(path, vit())
+    again = pixprompt.load_adapter(path, backbone(method))
     assert torch.equal(again(pictures()), adapter(pictures()))
     learned = sum(value.numel() * value.element_size() for value in adapter.state_dict().values())
     assert path.stat().st_size < learned + 8000
-    other = vit()
+    other = backbone(method)
     with torch.no_grad():
         next(other.net.parameters()).add_(1)
     with pytest.raises(PromptError, match="other weights"):

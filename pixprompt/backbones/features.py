@@ -14,7 +14,7 @@ from ..models import DualEncoder, TorchModel
 from .origin import comes_from
 from .vit import ViT
 
-__all__ = ["FeatureNet", "features"]
+__all__ = ["FeatureNet", "features", "replaced"]
 
 _Run = Callable[[Tensor], Tensor]
 _Parts = tuple[nn.Module, _Run, Sequence[nn.Parameter]]
@@ -147,15 +147,16 @@ def _timm_classifier(net: Any) -> Sequence[nn.Parameter]:
 def _without_last_layer(net: nn.Module) -> nn.Module:
     """Returns a shallow copy whose last layer is the identity; every other module and parameter is the net's own."""
     last = [module for module in net.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-    return _without(net, last)
+    return replaced(net, last, nn.Identity())
 
 
-def _without(net: nn.Module, removed: nn.Module) -> nn.Module:
-    if net is removed:
-        return nn.Identity()
-    if all(module is not removed for module in net.modules()):
+def replaced(net: nn.Module, old: nn.Module, new: nn.Module) -> nn.Module:
+    """Returns a shallow copy with another module in place of one of its own; everything else is the net's own."""
+    if net is old:
+        return new
+    if all(module is not old for module in net.modules()):
         return net
     shell = copy.copy(net)
     shell.training = False
-    shell._modules = {name: child and _without(child, removed) for name, child in net._modules.items()}
+    shell._modules = {name: child and replaced(child, old, new) for name, child in net._modules.items()}
     return shell

@@ -29,6 +29,7 @@ from pixprompt.outputs import make_output
 from pixprompt.templates import make_template
 from pixprompt.tensor_file import load_state, save_state
 
+from ..adapters.clip_toy import toy_clip
 from .conftest import SIZE
 from .toy import KillAfter, Killed, history, numbers
 
@@ -73,6 +74,7 @@ def snapshot(model: TorchModel) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].white_box])
 def test_every_method_runs_whole_and_leaves_the_backbone_alone(method, inside, vit, data, tmp_path) -> None:
+    vit = toy_clip() if method == "coop" else vit
     before = snapshot(vit)
     result = train(configured(inside, method), out=tmp_path / "run", model=vit, data=data)
     assert all(torch.equal(value, before[name]) for name, value in vit.state_dict().items())

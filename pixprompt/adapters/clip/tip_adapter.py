@@ -104,7 +104,7 @@ class TipAdapter(OnEmbeddings):
 
     def tuned(self, parts: Parts, *, generator: Generator | None = None) -> Tensor:
         """See the class."""
-        (features,) = parts
+        features = parts[0].to(self.keys.dtype)
         return self.alpha * self._cached(features @ self.keys.T, self.beta) + features @ self.words.T
 
     def _cached(self, affinity: Tensor, beta: Tensor | float) -> Tensor:
