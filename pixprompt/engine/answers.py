@@ -16,6 +16,7 @@ from ..data import CanvasSet
 from ..models import widened
 from ..tensor_checks import to_images
 from .progress.report import Reporter, Silent
+from .ranks import current_ranks
 from .result import Score, wilson
 
 __all__ = [
@@ -91,7 +92,7 @@ def query_canvases(
     partly: bool = False,
     reporter: Reporter | None = None,
 ) -> Answered:
-    """Queries a model about canvases.
+    """Queries a model about canvases; of several processes, each about its own batches.
 
     Args:
         query: Images (n, 3, H, W) in [0, 1] -> outputs (n, S); NaN for an image without an answer.
@@ -111,7 +112,8 @@ def query_canvases(
     """
     chosen = torch.arange(len(canvases.labels)) if chosen is None else chosen
     rows: list[Tensor] = []
-    parts = list(torch.split(chosen, batch_size)) if len(chosen) else []
+    whole = list(torch.split(chosen, batch_size)) if len(chosen) else []
+    parts = list(current_ranks().own(whole))
     while parts:
         part = parts.pop(0)
         block = np.asarray(canvases.pixels[part.numpy()])
@@ -124,8 +126,12 @@ def query_canvases(
             parts = list(torch.split(part, -(-len(part) // 2))) if len(part) > BATCH else []
             continue
         (reporter or Silent()).advance(len(part))
-    chosen = chosen[: sum(map(len, rows))]
-    outputs = torch.cat(level(rows)) if rows else torch.zeros(0, 0)
+    if current_ranks().size > 1:
+        positions = current_ranks().own(torch.split(torch.arange(len(chosen)), batch_size))
+        outputs = current_ranks().gather(rows, positions, len(chosen))
+    else:
+        chosen = chosen[: sum(map(len, rows))]
+        outputs = torch.cat(level(rows)) if rows else torch.zeros(0, 0)
     return Answered(outputs, torch.from_numpy(np.array(canvases.labels)[chosen.numpy()]))
 
 

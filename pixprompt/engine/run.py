@@ -25,6 +25,7 @@ from .learners.by_views import ByViews
 from .learners.learned import Learner
 from .parts import Parts, build
 from .progress.report import Progress, Reporter, Silent
+from .ranks import current_ranks, join_processes, shared_folder
 from .result import Result, read_result
 from .run_folder import RunFolder
 from .saved.model_card import model_card
@@ -54,6 +55,8 @@ def train(
 ) -> Result:
     """Learns a prompt or an adapter and writes the run directory.
 
+    Of several processes that torchrun has started, each learns from a share of every batch, and the first one writes.
+
     Args:
         config: What to do.
         out: The run directory; new or empty, unless resuming. See `default_folder`.
@@ -75,8 +78,21 @@ def train(
         out = default_folder(
             config, model=model.spec.name if isinstance(model, Model) else None, data=data.name if data else None
         )
-    folder = RunFolder.open(out, resume=resume)
     reporter, began = reporter or (Progress() if progress else Silent()), time.perf_counter()
+    with join_processes(), shared_folder(out, resume=resume) as path, reproducible():
+        return _train(config, RunFolder.open(path, resume=resume), changes, reporter, began, model, data)
+
+
+def _train(
+    config: TrainConfig,
+    folder: RunFolder,
+    changes: Mapping[str, Any] | None,
+    reporter: Reporter,
+    began: float,
+    model: Model | None,
+    data: Data | None,
+) -> Result:
+    resume = folder.resumed
     saved = run_config(folder.path) if resume else config
     config = saved.with_values(**(changes or {})) if resume else config
     if resume and folder.result.exists():
@@ -84,10 +100,15 @@ def train(
         return read_result(folder.result)
     if resume:
         check_trusted(config.options(), folder.path, except_for=() if model is None else ("model",))
-    with reproducible(), folder:
+    with folder:
         parts = build(config, model=model, data=data)
-        if not resume:
+        if not resume and current_ranks().rank == 0:
             trust_named(parts.config.options())
+        if current_ranks().size > 1 and parts.mode not in ("gradients", "grid search"):
+            raise ConfigError(
+                "a run that learns from answers asks one model within one budget, and more processes would ask it "
+                "again: start it without torchrun. Those that learn by gradients take several."
+            )
         learner = LEARNERS[parts.mode](parts)  # builds the rest; whatever is wrong with the settings shows here
         folder.claim(_to_save(parts, config, saved).to_json())
         for line in first_lines(parts):

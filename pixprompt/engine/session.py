@@ -19,6 +19,7 @@ from ..prompt import Page
 from .answers import Answered, Pixels, level, mean_of, query_canvases, to_images
 from .parts import Parts, canvases_of
 from .progress.report import Reporter
+from .ranks import shared_counts
 from .run_folder import RunFolder
 
 __all__ = ["Session"]
@@ -114,16 +115,17 @@ class Session(Generic[Q]):
             return self.outputs(prompt(images) if prompt else images, replicates=replicates)
 
         canvases = self.canvases(split, canvas)
-        answered = query_canvases(
-            outputs or query,
-            canvases,
-            chosen,
-            device=self.parts.device,
-            batch_size=self.querier.chunk,
-            overlay=overlay,
-            partly=partly,
-            reporter=self.reporter if outputs else None,  # `self.outputs` reports its own queries
-        )
+        with shared_counts(self.parts.counted):
+            answered = query_canvases(
+                outputs or query,
+                canvases,
+                chosen,
+                device=self.parts.device,
+                batch_size=self.querier.chunk,
+                overlay=overlay,
+                partly=partly,
+                reporter=self.reporter if outputs else None,  # `self.outputs` reports its own queries
+            )
         self._report_unanswered(canvases, answered, chosen)
         return answered
 

@@ -53,6 +53,10 @@ def data() -> Data:
 
 @pytest.fixture
 def net() -> nn.Module:
+    return make_net()
+
+
+def make_net() -> nn.Module:
     generator = torch.Generator().manual_seed(7)
     net = nn.Sequential(
         nn.Conv2d(3, 8, 4, stride=2), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(3), nn.Flatten(),

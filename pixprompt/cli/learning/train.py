@@ -14,8 +14,9 @@ from ...core import ConfigError
 from ...engine.budget.allocation import PURPOSES
 from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
-from ...engine.progress.report import Reporter
+from ...engine.progress.report import Reporter, Silent
 from ...engine.progress.trackers import Tracked
+from ...engine.ranks import is_first_process
 from ...engine.result import RUNGS, TITLES, Result
 from ...requirements import missing_package
 from ..allocator import keep_freed_memory
@@ -86,9 +87,10 @@ def train(
         return
     keep_freed_memory()
     folder = resume or out or default_folder(config)
-    console = Console()
+    first = is_first_process()
+    console: Console | Silent = Console() if first else Silent()
     try:
-        with closing(Tracked(console, track, folder, config.to_json())) as reporter:
+        with closing(Tracked(console, track if first else (), folder, config.to_json())) as reporter:
             result = _run(config, folder, resume is not None, chosen, reporter)
             reporter.result(result)
     except KeyboardInterrupt:
@@ -99,6 +101,11 @@ def train(
         ) from None
     finally:
         console.close()
+    if first:
+        _print_result(result, folder, as_json)
+
+
+def _print_result(result: Result, folder: Path, as_json: bool) -> None:
     if as_json:
         print_json(result.to_json())
         return

@@ -22,8 +22,9 @@ from ...tensor_file import load_state, save_state
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..progress.report import Reporter
+from ..ranks import Ranks, current_ranks, shared_counts
 from .checkpoint import pack_optimizer, unpack_optimizer
-from .inputs import TrainInputs
+from .inputs import Images, TrainInputs
 from .losses import loss_of
 
 __all__ = ["Best", "Fit", "GradientFit", "Validated", "Work", "check_finite", "fit"]
@@ -110,6 +111,10 @@ class Work(Protocol):
 class GradientFit:
     """An adapter, its images and how it is fitted: the `Work` of `fit`.
 
+    Of several processes, each takes its share of every batch, and the gradients are added up: the steps are those of
+    one process, to rounding. What is drawn for each image, dropout and augmentation, is drawn in each process. Where
+    BatchNorm needs the whole batch, in a small head, every process takes all of it.
+
     Attributes:
         module: The adapter.
         train: The images to learn from.
@@ -186,48 +191,68 @@ class GradientFit:
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
-        order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
-        self.train.expect(order)
-        places = stream(self.seed, "places", epoch)
-        batches: list[tuple[Tensor, Tensor]] = []
         self.module.train()
+        ranks = self._ranks()
+        order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
+        steps = self._batches(order)
+        shares = [ranks.share(whole) for whole in steps]
+        self.train.expect(torch.cat(shares))
+        places = self._draws(epoch, ranks.rank)
+        seen: list[tuple[Tensor, Tensor]] = []
         losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
-        for step, chosen in enumerate(self._batches(order), epoch * self.steps):
-            labels = torch.from_numpy(self.train.labels[chosen.numpy()]).to(self.device)
+        for step, (whole, chosen) in enumerate(zip(steps, shares, strict=True), epoch * self.steps):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
-                group["lr"] = rate * self._share(step)
-            outputs, logits, loss = self._step(chosen, labels, places)
-            losses, hits = losses + loss * len(chosen), hits + (logits.argmax(1) == labels).sum()
-            if self.module.output.refits_in_training:
-                batches.append((outputs, labels))
-            self.reporter.advance(len(chosen))
+                group["lr"] = rate * self._rate(step)
+            self.optimizer.zero_grad()
+            if len(chosen):  # the last batch may have fewer images than there are processes
+                outputs, right, loss = self._differentiate(chosen, len(chosen) / len(whole), places)
+                losses, hits = losses + loss * len(whole), hits + right
+                if self.module.output.refits_in_training:
+                    seen.append((outputs, chosen))
+            ranks.add_gradients(self.module.parameters())
+            self.optimizer.step()
+            self.module.constrain()
+            self.reporter.advance(len(whole))
+        losses, hits = ranks.add(torch.stack([losses, hits]))
         check_finite(losses, epoch, max(self.rates))
-        if batches:
-            outputs, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
-            self.module.output = self.module.output.refit(outputs, labels)
-        count = len(self.train.labels)
-        return {"train_loss": float(losses) / count, "train_accuracy": float(hits) / count}
+        if self.module.output.refits_in_training:
+            outputs = ranks.gather([rows for rows, _ in seen], [at for _, at in seen], len(order), self.device)[order]
+            self.module.output = self.module.output.refit(outputs, self._labels(order))
+        return {"train_loss": float(losses) / len(order), "train_accuracy": float(hits) / len(order)}
+
+    def _draws(self, epoch: int, rank: int) -> torch.Generator:
+        """Draws for the whole batch, a place, are the same in every process; those for each image are not."""
+        each = isinstance(self.module, WhiteBox) or (isinstance(self.train, Images) and self.train.augment is not None)
+        return stream(self.seed, "places", epoch, *((rank,) if rank and each else ()))
+
+    def _ranks(self) -> Ranks:
+        """This process among those that share a batch; alone where BatchNorm takes its statistics from the batch."""
+        norms = [part for part in self.module.modules() if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d)]
+        return Ranks() if any(norm.training for norm in norms) else current_ranks()
+
+    def _labels(self, chosen: Tensor) -> Tensor:
+        return torch.from_numpy(self.train.labels[chosen.numpy()]).to(self.device)
 
     def _batches(self, order: Tensor) -> tuple[Tensor, ...]:
         """Splits an order into steps; one image left over joins the step before, since it has no batch statistics."""
         parts = torch.split(order, self.batch_size)
         return (*parts[:-2], torch.cat(parts[-2:])) if len(parts) > self.steps else parts
 
-    def _share(self, step: int) -> float:
+    def _rate(self, step: int) -> float:
         total = self.steps * self.epochs
         return warmup_cosine(step, total=total, warmup=min(self.warmup, total // 2))
 
-    def _step(self, chosen: Tensor, labels: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def _differentiate(self, chosen: Tensor, share: float, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns outputs (n, S), how many are right, and the loss, as a share of that of the whole batch."""
+        labels = self._labels(chosen)
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             supervised = self.train.supervised(chosen, places)
-        logits_by_share = [(share, self.module.output(outputs.float())) for share, outputs in supervised]
-        loss = torch.stack([share * loss_of(self.loss, logits, labels) for share, logits in logits_by_share]).sum()
-        self.optimizer.zero_grad()
+        weighted = [(weight, self.module.output(outputs.float())) for weight, outputs in supervised]
+        loss = share * torch.stack([weight * loss_of(self.loss, logits, labels) for weight, logits in weighted]).sum()
         torch.autograd.backward(loss)
-        self.optimizer.step()
-        self.module.constrain()
-        return supervised[0][1].detach().float(), logits_by_share[0][1].detach(), loss.detach()
+        right = (weighted[0][1].argmax(1) == labels).sum()
+        return supervised[0][1].detach().float(), right, loss.detach()
 
     def finish(self, state: Fit) -> None:
         """Leaves the best epoch in the adapter, in evaluation mode, with all that validation images choose."""
@@ -295,9 +320,10 @@ def fit(
     work.reporter.stage("train", (epochs - state.epoch) * work.num_images)
     while state.epoch < epochs:
         began = time.perf_counter()
-        line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
-        trained = time.perf_counter()
-        rank, scores = work.validate() or ((), {})
+        with shared_counts(counted):
+            line = {"epoch": state.epoch + 1, **work.run_epoch(state.epoch)}
+            trained = time.perf_counter()
+            rank, scores = work.validate() or ((), {})
         if not rank or state.best is None or rank > state.best.rank:
             state.best = _candidate(work.module, state.epoch + 1, rank, scores)
         state.epoch += 1

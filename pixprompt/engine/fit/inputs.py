@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -12,8 +12,9 @@ from torch import Generator, Tensor
 
 from ...adapters import PixelPrompt, Supervised, WhiteBox
 from ...data import CanvasSet
-from ..answers import Answered, batches, query_canvases, to_images
+from ..answers import BATCH, Answered, batches, query_canvases, to_images
 from ..progress.report import Reporter, Silent
+from ..ranks import current_ranks
 from .augmentation import Augmentation
 
 __all__ = ["CachedFeatures", "Images", "TrainInputs", "inputs_of"]
@@ -110,7 +111,7 @@ class Images:
 
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
-        self.on_images(len(self.labels))
+        self.on_images(sum(len(place) for place in _own_places(len(self.labels))))
         return query_canvases(self.adapter.outputs, self.canvases, device=self.device, reporter=reporter)
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
@@ -151,11 +152,12 @@ class CachedFeatures:
     @torch.no_grad()
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
-        rows = []
-        for place in batches(len(self.labels)):
+        rows, places = [], _own_places(len(self.labels))
+        for place in places:
             rows.append(self.adapter.tuned(tuple(part[place].to(self.device) for part in self.parts)).float().cpu())
             reporter.advance(len(rows[-1]))
-        return Answered(torch.cat(rows), torch.from_numpy(np.array(self.labels)))
+        outputs = current_ranks().gather(rows, places, len(self.labels))
+        return Answered(outputs, torch.from_numpy(np.array(self.labels)))
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
         """See `TrainInputs`."""
@@ -174,6 +176,8 @@ def inputs_of(
 ) -> TrainInputs:
     """Returns the inputs of a split: cached features where that saves work and fits into memory, images elsewhere.
 
+    Of several processes, each computes a share of the features, and all have all of them.
+
     Args:
         adapter: To be fitted.
         canvases: Of the split.
@@ -187,7 +191,9 @@ def inputs_of(
     if augment is not None or not adapter.caches_frozen:
         return whole
     cache: tuple[Tensor, ...] = ()
-    for place in batches(count):
+    places = list(batches(count))
+    own = current_ranks().own(places)
+    for place in [places[0], *(own[1:] if current_ranks().rank == 0 else own)]:
         images = to_images(np.asarray(canvases.pixels[place]), device)
         parts = adapter.frozen(images)
         bytes_each = sum(part.numel() * part.element_size() for part in parts) / len(images)
@@ -201,11 +207,26 @@ def inputs_of(
             room[place] = part.cpu()
         on_images(len(images))
         reporter.advance(len(images))
+    for room in cache:
+        _add_shares(room, places[0])
     return CachedFeatures(adapter, cache, canvases.labels, device)
+
+
+def _own_places(total: int) -> Sequence[Tensor]:
+    """Returns the positions of this process's batches, each (n,)."""
+    return current_ranks().own(torch.split(torch.arange(total), BATCH))
+
+
+def _add_shares(room: Tensor, first: slice) -> None:
+    """Adds up the features that the processes have computed; all of them have computed the first batch."""
+    if current_ranks().rank:
+        room[first] = 0
+    current_ranks().add(room)
 
 
 def _room(part: Tensor, count: int) -> Tensor:
     """Memory for the rows of `count` images, in the order in which a part of some of them is."""
     by_channel = part.ndim == 4 and part.is_contiguous(memory_format=torch.channels_last)
     order = torch.channels_last if by_channel else torch.contiguous_format
-    return torch.empty(count, *part.shape[1:], dtype=part.dtype, memory_format=order)
+    room = torch.empty(count, *part.shape[1:], dtype=part.dtype, memory_format=order)
+    return room.zero_() if current_ranks().size > 1 else room

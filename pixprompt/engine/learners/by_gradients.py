@@ -20,6 +20,7 @@ from ..fit.gradient import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..progress.report import Reporter
+from ..ranks import shared_counts
 from ..run_folder import RunFolder, identity
 from ..saved.prompt_png import origin_of
 from ..session import Session
@@ -148,14 +149,17 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         augment = augmentation(parts.config.fit.augment if split == "train" else None, canvas)
         if isinstance(adapter, PixelPrompt):
             return Images(adapter, canvases, parts.device, augment=augment)
-        return inputs_of(
-            adapter, canvases, parts.device, on_images=parts.counted.count, reporter=session.reporter, augment=augment
-        )
+        with shared_counts(parts.counted):
+            return inputs_of(
+                adapter, canvases, parts.device,
+                on_images=parts.counted.count, reporter=session.reporter, augment=augment,
+            )  # fmt: skip
 
     def _solution(self, session: Session[DirectQuerier], val: TrainInputs, *, trained: bool) -> Solution | None:
         if isinstance(self.adapter, WhiteBox):
             session.reporter.stage("score val", len(val.labels))
-            return white_box_solution(self.parts, self.adapter, val.answered(session.reporter))
+            with shared_counts(self.parts.counted):
+                return white_box_solution(self.parts, self.adapter, val.answered(session.reporter))
         return pixel_solution(session, self.adapter) if trained else None
 
 

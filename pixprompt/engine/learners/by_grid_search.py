@@ -25,6 +25,7 @@ from ..fit.augmentation import augmentation
 from ..fit.gradient import Fit
 from ..fit.inputs import TrainInputs, inputs_of
 from ..parts import canvases_of
+from ..ranks import shared_counts
 from ..session import Session
 from .by_gradients import ByGradients, white_box_solution
 from .learned import Learned
@@ -155,10 +156,11 @@ class ByGridSearch(ByGradients):
             join([data.train, data.val]), parts.plain, config.data.workers, reporter, "read train and val"
         )
         first, state, tests, earlier = self._white_box(), Fit(), list[Answered](), 0.0
-        inputs = inputs_of(
-            first, both, parts.device, on_images=parts.counted.count, reporter=session.reporter,
-            augment=augmentation(config.fit.augment, parts.plain),
-        )  # fmt: skip
+        with shared_counts(parts.counted):
+            inputs = inputs_of(
+                first, both, parts.device, on_images=parts.counted.count, reporter=session.reporter,
+                augment=augmentation(config.fit.augment, parts.plain),
+            )  # fmt: skip
         for seed in range(config.seed, config.seed + config.fit.seeds):
             adapter = new_adapter(parts, seed) if tests else first  # it may be as large as the model
             own = config.with_values(seed=seed, lr=chosen["lr"], weight_decay=chosen["weight_decay"])

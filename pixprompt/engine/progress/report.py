@@ -44,6 +44,9 @@ class Silent:
     def note(self, text: str) -> None:
         """Nothing."""
 
+    def close(self) -> None:
+        """Nothing."""
+
 
 class Progress:
     """A bar per stage, and a line per epoch and note, on stderr or in a notebook."""
