@@ -18,7 +18,8 @@ from ..data.torch_dataset import CanvasDataset
 from ..optimizers import OPTIMIZERS
 from ..tensor_checks import check_images
 from .answers import accuracy, query_canvases, reproducible
-from .fit.gradient import Fit, GradientFit, fit as run_fit
+from .fit.epochs import Fit, fit as run_fit
+from .fit.gradient import GradientFit
 from .fit.inputs import Images, TrainInputs, inputs_of
 from .progress.report import Reporter, Silent
 from .result import Result

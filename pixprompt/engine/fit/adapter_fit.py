@@ -15,7 +15,8 @@ from ..inputs.devices import pick_autocast
 from ..parts import Parts
 from ..progress.report import Reporter
 from ..run_folder import RunFolder
-from .gradient import Fit, GradientFit, fit
+from .epochs import Fit, fit
+from .gradient import GradientFit
 from .inputs import TrainInputs
 
 __all__ = ["fit_adapter", "new_adapter", "new_prompt"]

@@ -20,8 +20,9 @@ from ..parts import Parts
 from ..progress.report import Silent
 from ..session import Session
 from .cross_fit import Choice
+from .epochs import fit
 from .first_answers import FirstAnswers
-from .gradient import GradientFit, fit
+from .gradient import GradientFit
 from .initial_prompts import SURROGATE_SHARES, Start
 from .inputs import Images
 

@@ -16,7 +16,7 @@ from ..config.grids import grids
 from ..config.presets import query_budget
 from ..fit.adapter_fit import fit_adapter, new_adapter, new_prompt
 from ..fit.augmentation import augmentation
-from ..fit.gradient import Fit
+from ..fit.epochs import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..progress.report import Reporter

@@ -22,7 +22,7 @@ from ..baseline import Baseline
 from ..config.grids import grids, scales
 from ..fit.adapter_fit import fit_adapter, new_adapter
 from ..fit.augmentation import augmentation
-from ..fit.gradient import Fit
+from ..fit.epochs import Fit
 from ..fit.inputs import TrainInputs, inputs_of
 from ..parts import canvases_of
 from ..ranks import shared_counts
