@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +69,10 @@ def draw_recalls(
     rows = range(len(places))
     if len(recalls) == 2:
         axes.hlines(rows, recalls[0][places], recalls[1][places], color=GRAY, lw=1.4)
-    for recall, name, color in zip(recalls, names, (ORANGE, BLUE), strict=False):
-        axes.plot(recall[places], rows, "o", color=color, label=short(name, 28))
+    # A ring, so that the dot of the same share lies inside it and not on it.
+    styles: tuple[dict[str, Any], ...] = ({"color": ORANGE, "mfc": "none", "mew": 1.8, "ms": 9}, {"color": BLUE})
+    for recall, name, style in zip(recalls, names, styles, strict=False):
+        axes.plot(recall[places], rows, "o", label=short(name, 28), **style)
     axes.set_yticks(rows, [short(classes[index]) for index in places], fontsize=8)
     axes.set(xlim=(-0.03, 1.03), xlabel="right, share of the class")
     axes.invert_yaxis()

@@ -161,7 +161,8 @@ def _draw_classes(figure: SubFigure, preview: Preview) -> None:
         )
         change = 100 * float(after.mean() - before.mean())
         recalls.set_title(
-            f"change {change:+.1f} points\n95% paired interval {100 * low:+.1f} to {100 * high:+.1f}",
+            f"change {change:+.1f} points{', may be chance' if low <= 0 <= high else ''}\n"
+            f"95% paired interval {100 * low:+.1f} to {100 * high:+.1f}",
             fontsize=10,
             pad=24,
         )

@@ -182,11 +182,18 @@ def format_ladder(result: Result) -> str:
 
 
 def _change_lines(result: Result) -> Iterator[str]:
-    """Yields what each change of accuracy is worth, on the same test images."""
+    """Yields a table of what each step changes, on the same test images."""
+    if not result.changes:
+        return
+    names = {"no_prompt": "no prompt", "output_only": "the best output transform"}
+    yield f"{'change, on the same test images':44}{'points':>7}   95% paired interval"
     for change in result.changes:
-        what = "adapter" if result.best == "adapter" else "prompt"
-        after = TITLES[change.after] if change.after == "output_only" else what
-        yield f"{after}, against {TITLES[change.before]}: {change}."
+        after = names.get(change.after, "adapter" if result.best == "adapter" else "prompt")
+        low, high = (100 * end for end in change.ci95)
+        chance = "   may be chance" if low <= 0 <= high else ""
+        title = f"{after} over {names[change.before]}"
+        yield f"{title:44}{100 * change.share:>+7.1f}   {f'{low:+.1f} to {high:+.1f}':20}{chance}".rstrip()
+    yield ""
 
 
 def _student_lines(result: Result) -> Iterator[str]:
