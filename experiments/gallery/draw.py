@@ -2,8 +2,8 @@
 
 python experiments/gallery/draw.py RUNS PHOTOS VIT
 
-RUNS is a folder for the runs; what is in it is not learned again. PHOTOS holds photos that may be shown: those of `pip install scikit-image`
-are in its `skimage/data`. VIT is a weights file of timm's vit_tiny_patch16_224.
+RUNS is a folder for the runs; what is in it is not learned again. PHOTOS holds photos that may be shown: scikit-image
+brings them in its folder `skimage/data`. VIT is a weights file of timm's vit_tiny_patch16_224.
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ def learn(runs: Path, vit: Path) -> None:
 
 
 def canvas_of(photo: Path, canvas: Canvas) -> Pixels:
+    """Reads a photo as the model will see it, (H, W, 3)."""
     with Image.open(photo) as image:
         return canvas(image.convert("RGB"))
 
@@ -102,6 +103,7 @@ def inside(runs: Path, scratch: Path) -> None:
 
 
 def save(figure: Any, path: Path) -> None:
+    """Writes a JPEG of a few tens of kilobytes."""
     figure.savefig(path, dpi=80, pil_kwargs={"quality": 85})
 
 
