@@ -28,7 +28,9 @@ SCHEMA_1 = {
     *("schema", "pixprompt_version", "method", "model", "data", "classes", "counts", "parameters", "seed", "accuracy"),
     *("queries", "train_images_per_second", "seconds", "peak_memory_mb"),
 }  # of interface.md
-ADDED = {*("adapter", "best", "max_pixel_difference", "notes", "search", "searched", "student", "views")}  # of `Result`
+ADDED = {
+    *("adapter", "best", "changes", "max_pixel_difference", "notes", "search", "searched", "student", "views")
+}  # of `Result`
 CLOCKS = {"seconds", "train_images_per_second", "peak_memory_mb"}
 
 
