@@ -18,14 +18,9 @@ from pixprompt import TrainConfig, study, train
 from pixprompt.study import machine
 
 
-def sweep(
-    folder: Path,
-    rows: Iterable[tuple[str, Mapping[str, Any]]],
-    places: Mapping[str, Path],
-    results: str = "results.jsonl",
-) -> None:
+def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
     """Runs rows of (name, settings); "{assets}" and "{scratch}" in a setting stand for those folders."""
-    path = folder / results
+    path = folder / "results.jsonl"
     done = [(line["name"], line["settings"]) for line in _lines(path)]
     for name, settings in rows:
         if (name, dict(settings)) in done:

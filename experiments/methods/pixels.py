@@ -2,8 +2,9 @@
 
     python experiments/methods/pixels.py ../shared
 
-Appends to `pixels.jsonl` and prints the rows of the README's table. A method's own prompt is scored on test whether or
-not it was kept; the head reads the answers to the images as they are.
+ResNet-18 reads canvases of 96 pixels, on which frames and sizes are 96/224 of the published ones; mini-CLIP has its own
+224. Appends to `pixels.jsonl` and prints the rows of the README's table. A method's own prompt is scored on test
+whether or not it was kept; the head reads the answers to the images as they are.
 """
 
 import json
@@ -11,53 +12,79 @@ import sys
 import tempfile
 from pathlib import Path
 
+import torchvision
+from safetensors.torch import load_file
+
+from pixprompt import TrainConfig, as_model, train
+from pixprompt.models import TorchModel
+from pixprompt.study import machine
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from sweep import sweep, write_csv
+from sweep import write_csv
 
 HERE = Path(__file__).parent
-RESNET = {"model": "torchvision:resnet18", "weights": "{assets}/weights/resnet18.safetensors"}
-CLIP = {"model": "open_clip:local-dir:{assets}/weights/mini-clip-vit-ti16"}
-DATA = {
-    "digits": {"data": "digits", "shots": 40},
-    "CIFAR-10": {"data": "csv:{scratch}/cifar10.csv", "shots": 40},
-}
-SHORT = {"epochs": 6, "batch_size": 32, "precision": "fp32"}
+SIDE = 96
+FRAME = {"size": round(30 * SIDE / 224)}
 METHODS = {
-    "pixel": {},
-    "EVP": {"preset": "evp"},
+    "pixel": FRAME,
+    "EVP": {"preset": "evp", **FRAME},
     "LoR-VP": {"method": "lor-vp"},
+    "AutoVP": {"method": "autovp"},
+    "SMM": {"method": "smm"},
 }
+SHORT = {"epochs": 6, "batch_size": 32, "precision": "fp32", "workers": 1}
+CLIP = {"epochs": 3, "batch_size": 32, "precision": "fp32", "workers": 1}
+CLIP_METHODS: dict[str, dict] = {}
 
 
-def rows() -> list[tuple[str, dict]]:
-    """Every method on both data sets, first with the classifier."""
-    return [
-        (f"{name}, {model}, {data}", {**which, **DATA[data], **SHORT, **settings})
-        for name, settings in METHODS.items()
-        for model, which in (("ResNet-18", RESNET), ("mini-CLIP", CLIP))
-        for data in DATA
-        if settings.get("output") != "attributes" or which is CLIP
-    ]
+def resnet18(assets: Path) -> TorchModel:
+    """Returns the classifier on small canvases, with its real weights."""
+    net = torchvision.models.resnet18()
+    net.load_state_dict(load_file(assets / "weights/resnet18.safetensors"))
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    return as_model(net, image_size=SIDE, mean=mean, std=std, name=f"ResNet-18 at {SIDE} pixels")
 
 
-def table() -> str:
-    """Returns the rows of the README's table."""
-    lines = [json.loads(line) for line in (HERE / "pixels.jsonl").read_text().splitlines()]
-    return "\n".join(_row(line["name"], line["result"]) for line in lines)
+def main(assets: Path, scratch: Path) -> None:
+    """Runs all methods."""
+    write_csv(assets / "data/cifar10", scratch / "cifar10.csv", train=50, test=40)
+    small = {"digits": {"data": "digits", "shots": 40}, "CIFAR-10": {"data": f"csv:{scratch}/cifar10.csv"}}
+    for name, settings in METHODS.items():
+        for data, where in small.items():
+            run(name, "ResNet-18", data, {**SHORT, **settings}, where, lambda: {"model": resnet18(assets)})
+    mini = f"open_clip:local-dir:{assets}/weights/mini-clip-vit-ti16"
+    for name, settings in CLIP_METHODS.items():
+        where = {**small["CIFAR-10"], "shots": 20, "model": mini}
+        run(name, "mini-CLIP", "CIFAR-10", {**CLIP, **settings}, where, dict)
 
 
-def _row(name: str, result: dict) -> str:
-    rungs = result["accuracy"]
-    own, none, only = (rungs[rung] for rung in ("prompt_float", "no_prompt", "output_only"))
-    kept = "kept" if result["best"] != "none" else "rejected"
-    method, model, data = name.split(", ")
-    numbers = f"{none['test']:.3f} | {own['test']:.3f} | {kept} | {only['test']:.3f} ({only['output']})"
-    return f"| {method} | {model} | {data} | {result['parameters']:,} | {numbers} |"
+def run(name, model, data, settings, where, parts) -> None:
+    """Runs what is not there yet."""
+    path = HERE / "pixels.jsonl"
+    head = {"method": name, "model": model, "data": data, "settings": settings}
+    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if any(all(line[key] == value for key, value in head.items()) for line in done):
+        return
+    with tempfile.TemporaryDirectory() as out:
+        result = train(TrainConfig(**where, **settings), out=out, **parts()).to_json()
+    line = {**head, "machine": machine(), "result": {**result, "model": model, "data": data}}
+    with path.open("a") as file:
+        file.write(json.dumps(line) + "\n")
+    print(row(line), flush=True)
+
+
+def row(line: dict) -> str:
+    """Returns a row of the README's table."""
+    result = line["result"]
+    none, own, only = (result["accuracy"][rung] for rung in ("no_prompt", "prompt_float", "output_only"))
+    cells = [line["method"], line["model"], line["data"], f"{result['parameters']:,}"]
+    cells += [f"{none['test']:.3f} ({none['output']})", f"**{own['test']:.3f}** ({own['output']})"]
+    cells += ["kept" if result["best"] != "none" else "rejected", f"{only['test']:.3f} ({only['output']})"]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
-    assets = Path(sys.argv[1] if len(sys.argv) > 1 else "../shared").resolve()
     with tempfile.TemporaryDirectory() as scratch:
-        write_csv(assets / "data/cifar10", Path(scratch, "cifar10.csv"), train=60, test=40)
-        sweep(HERE, rows(), {"assets": assets, "scratch": Path(scratch)}, "pixels.jsonl")
-    print(table())
+        main(Path(sys.argv[1] if len(sys.argv) > 1 else "../shared").resolve(), Path(scratch))
+    for line in (HERE / "pixels.jsonl").read_text().splitlines():
+        print(row(json.loads(line)))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from ..core import ConfigError, Model, PixpromptError, PromptError
+from ..core import ConfigError, Model, OutputTransform, PixpromptError, PromptError
 from ..models import DirectQuerier
-from ..outputs import output_from_json
+from ..outputs import Direct, output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
 from ..tensor_file import load_state, save_state, tensors_sha256
 from ..version import __version__
@@ -75,13 +74,33 @@ class AdapterFile:
     def adapter(self, model: Model | nn.Module) -> PixelPrompt | WhiteBox:
         """Builds the adapter; see `load_adapter`."""
         try:
-            if "template" in self.values:
-                return _pixel(self.values, self.tensors, model)
-            return self._white_box(model)
+            return self.pixel_prompt(model) if "template" in self.values else self._white_box(model)
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             if isinstance(error, PixpromptError):
                 raise
             raise PromptError(f"{self.path} does not describe an adapter that fits the model ({error}).") from error
+
+    def pixel_prompt(self, model: Any = None) -> PixelPrompt:
+        """Builds the pixel prompt, in evaluation mode; without a model it can prompt images and nothing else."""
+        values, about = self.values, self.values["template"]
+        blend, place = dict(about["blend"]), about["params"].get("place")
+        kind: Any = {"add": Add, "over": Over}[blend.pop("name")]
+        template = make_template(
+            about["name"],
+            canvas_size=tuple(about["canvas_size"]),
+            size=about["params"].get("size"),
+            place=place and f"{place[0]},{place[1]}",
+            blend=kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in blend.items()}),
+        )
+        output: OutputTransform = Direct(tuple(values["output"]["classes"]))
+        if model is not None:
+            output = output_from_json(values["output"], spec=model.spec)
+        make = METHODS[values["method"]].maker()
+        adapter: PixelPrompt = make(template, model, output, space=values["space"], **values["options"])
+        adapter.load_state_dict(self.tensors)
+        inner = model.model if isinstance(model, DirectQuerier) else model
+        place_of = next(inner.buffers(), None) if isinstance(inner, nn.Module) else None
+        return adapter.to(place_of.device if place_of is not None else "cpu").eval()
 
     def _white_box(self, model: Model | nn.Module) -> WhiteBox:
         values = self.values
@@ -145,23 +164,3 @@ def _described(template: PixelTemplate) -> dict[str, Any]:
         "params": template.geometry.params,
         "blend": {"name": blend.name, **asdict(blend)},
     }
-
-
-def _pixel(values: Mapping[str, Any], tensors: Mapping[str, Tensor], model: Any) -> PixelPrompt:
-    about, blend = values["template"], dict(values["template"]["blend"])
-    kind: Any = {"add": Add, "over": Over}[blend.pop("name")]
-    place = about["params"].get("place")
-    template = make_template(
-        about["name"],
-        canvas_size=tuple(about["canvas_size"]),
-        size=about["params"].get("size"),
-        place=place and f"{place[0]},{place[1]}",
-        blend=kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in blend.items()}),
-    )
-    output = output_from_json(values["output"], spec=model.spec)
-    make = METHODS[values["method"]].maker()
-    adapter: PixelPrompt = make(template, model, output, space=values["space"], **values.get("options", {}))
-    adapter.load_state_dict(tensors)
-    inner = model.model if isinstance(model, DirectQuerier) else model
-    place_of = next(inner.buffers(), None) if isinstance(inner, nn.Module) else None
-    return adapter.to(place_of.device if place_of is not None else "cpu").eval()

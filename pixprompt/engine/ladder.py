@@ -130,7 +130,8 @@ def _score_file(
 ) -> SavedSolution | None:
     """Returns what was learned as its file answers; None if that does not validate better than nothing."""
     if solution.prompt is None:
-        return SavedSolution(None, solution.output, solution.val, test)
+        saved = SavedSolution(None, solution.output, solution.val, test)
+        return saved if _is_better(solution, solution.val, baseline) else None
     decided = solution.is_better is not None
     # Not under its final name while undecided: an interrupted run must not leave a prompt there that was not chosen.
     path = session.folder.path / "prompt.png" if decided else session.folder.checkpoint("candidate.png")
@@ -149,10 +150,7 @@ def _score_file(
     reread = load(path)
     positions = baseline.val_positions
     val = session.query("val", reread.canvas, positions, overlay=reread.overlay, replicates=range(baseline.repeats))
-    is_better = solution.is_better
-    if is_better is None:
-        own, none = _score(solution.output, val, None), _score(baseline.fallback, baseline.val, None)
-        is_better = (own.val or 0.0) > (none.val or 0.0)
+    is_better = _is_better(solution, val, baseline)
     if not is_better and solution.prompted is not None:
         return None
     chosen = torch.arange(len(test.labels))
@@ -166,6 +164,14 @@ def _score_file(
     elif is_better:
         ladder.max_pixel_error = _max_pixel_error(session, solution, reread, positions, chosen)
     return SavedSolution(solution.prompt, solution.output, val, answered) if is_better else None
+
+
+def _is_better(solution: Solution, val: Answered | None, baseline: Baseline) -> bool:
+    """Whether what was learned validates better than nothing."""
+    if solution.is_better is not None:
+        return solution.is_better
+    own, none = _score(solution.output, val, None), _score(baseline.fallback, baseline.val, None)
+    return (own.val or 0.0) > (none.val or 0.0)
 
 
 @torch.no_grad()

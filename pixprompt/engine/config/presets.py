@@ -125,6 +125,8 @@ def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
     base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
     values = {**base, **method.defaults}
+    if dual and values["output"] == "iterative":
+        values["output"] = "text"
     if config.preset != "default":
         if config.preset not in method.presets:
             having = [name for name in METHODS.builtin() if config.preset in METHODS[name].presets]

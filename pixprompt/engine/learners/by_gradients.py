@@ -164,12 +164,16 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
 
 
 def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Solution:
-    """Returns a pixel prompt as trained: float pixels, not rounded to 8 bits (in normalised space not clamped)."""
-    parts, prompt = session.parts, adapter.to_prompt(session.parts.canvas, **origin_of(session.parts))
-    exact = adapter.space == "pixel" and prompt.canvas == parts.canvas
+    """Returns a pixel prompt as trained.
+
+    What a PNG is to hold has float pixels, not rounded to 8 bits (in normalised space not clamped).
+    """
+    parts, per_image = session.parts, session.parts.config.method.per_image
+    prompt = None if per_image else adapter.to_prompt(parts.canvas, **origin_of(parts))
+    exact = adapter.space == "pixel" and prompt is not None and prompt.canvas == parts.canvas
 
     def outputs(images: Tensor) -> Tensor:
-        return adapter.outputs(images, quantize=False)
+        return adapter.outputs(images, quantize=per_image)
 
     session.reporter.stage("score val", len(session.canvases("val", parts.canvas).labels))
     return Solution(
@@ -179,6 +183,7 @@ def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Sol
         prompted=adapter.prompted if exact else None,
         outputs=outputs,
         prompt=prompt,
+        write=(lambda path: save_adapter(path, adapter, **parts.facts())) if per_image else None,
     )
 
 

@@ -11,6 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from ... import remote
+from ...adapters import ADAPTER_FILE
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError
 from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows, ZeroShot
 from ...outputs.cascade import SavedCascade, SavedReader
@@ -204,7 +205,7 @@ def deploy(
     prompt: SavedPrompt
     if isinstance(source, Committee):
         prompt = source
-    elif config is not None and config.method.per_image:
+    elif config is not None and config.method.per_image and (path / ADAPTER_FILE).exists():
         from ..inputs.devices import pick_device
         from .per_image_prompt import load_per_image
 
@@ -329,7 +330,7 @@ def _assume(model: Model, output: dict[str, Any]) -> None:
 
 def _deploy_adapter(source: Source, model: str | Model | None, weights: str | None, device: str) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
-    from ...adapters import ADAPTER_FILE, AdapterFile, WhiteBox
+    from ...adapters import AdapterFile, WhiteBox
     from ...models import DirectQuerier
     from ..inputs.devices import device_of, pick_device
     from .adapted_model import AdaptedModel, prompt_of

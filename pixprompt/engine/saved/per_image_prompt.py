@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -38,21 +39,23 @@ class PerImagePrompt:
     """A prompt that differs from image to image, with what a prompt file says of itself.
 
     Args:
-        coordinator: Makes the prompts.
-        x: Of the coordinator, (D,).
-        values: What `save_coordinator` wrote beside it.
+        prompted: Images (1, 3, H, W) -> prompted images of 8-bit values.
+        num_params: Learned parameters.
+        values: What the file of a run says.
+        device: Where images are prompted.
     """
 
     is_empty = False
 
-    def __init__(self, coordinator: Coordinator, x: Tensor, values: dict[str, Any], *, device: str) -> None:
-        self.coordinator, self.x, self.device = coordinator, x.to(device), device
+    def __init__(
+        self, prompted: Callable[[Tensor], Tensor], num_params: int, values: dict[str, Any], *, device: str
+    ) -> None:
+        self.prompted, self.num_params, self.device = prompted, num_params, device
         self.canvas = Canvas.from_json(values["canvas"])
         self.model: str = values["model"]
         self.weights_sha256: str = values["weights_sha256"]
         self.output: dict[str, Any] = values["output"]
         self.seed: int = values["seed"]
-        self.num_params = coordinator.num_params
         self._lock = Lock()
 
     @property
@@ -63,22 +66,26 @@ class PerImagePrompt:
     def overlay(self, pixels: Pixels) -> Pixels:
         """Prompts canvases (H, W, 3) or (N, H, W, 3), uint8; one image at a time, so that none depends on others."""
         if pixels.ndim == 3:
-            with self._lock:  # the coordinator remembers the features of its last image
-                prompted = self.coordinator(to_images(pixels[None], self.device), self.x)
+            with self._lock, torch.no_grad():  # a coordinator remembers the features of its last image
+                prompted = self.prompted(to_images(pixels[None], self.device))
             return (prompted[0] * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().numpy()
         return np.stack([self.overlay(each) for each in pixels])
 
 
 def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
-    """Reads what `save_coordinator` wrote.
+    """Reads the prompt of a run with another one for each image.
 
     Raises:
-        PromptError: The run holds no coordinator, or one for another encoder.
+        PromptError: The run holds no such prompt, or a coordinator for another encoder.
     """
     options, file = run_config(folder).options(), AdapterFile.read(folder / ADAPTER_FILE)
+    if "template" in file.values:
+        adapter = file.pixel_prompt().to(device).eval()
+        return PerImagePrompt(adapter.prompted, adapter.num_params, file.values, device=device)
     if "spec" not in file.values:
         raise PromptError(f"{file.path} holds no coordinator; its method is {file.values.get('method')!r}.")
     check_trusted({"encoder": options["encoder"]}, folder)
     encoder, digest = load_encoder(options["encoder"], options["encoder_weights"], device=device)
     coordinator = Coordinator(encoder, CoordinatorSpec.from_json(file.values["spec"]), weights_sha256=digest)
-    return PerImagePrompt(coordinator, coordinator.from_tensors(file.tensors), file.values, device=device)
+    x = coordinator.from_tensors(file.tensors).to(device)
+    return PerImagePrompt(lambda images: coordinator(images, x), coordinator.num_params, file.values, device=device)
