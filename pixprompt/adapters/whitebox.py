@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Generator, Tensor, nn
@@ -49,6 +49,8 @@ class WhiteBox(BesideModel, ABC):
     """The backbone, seen from inside."""
     caches_frozen: bool = False
     """Whether `frozen` runs so much of the backbone that its results are worth caching between epochs."""
+    pruned: nn.Parameter | None = None
+    """What is pruned after a first training, by `prune`; None for nothing, and a single training."""
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...]) -> None:
         super().__init__(model)
@@ -118,6 +120,13 @@ class WhiteBox(BesideModel, ABC):
 
     def choose(self, parts: Parts, labels: Tensor) -> None:
         """Chooses by the validation images what training leaves open; by default nothing. Arguments as of `start`."""
+
+    def prune(self, gradients: Iterable[Tensor]) -> None:
+        """Prunes, after a first training, what a second one from the same start then does without.
+
+        Args:
+            gradients: Those of the loss by `pruned` for batches of the training images.
+        """
 
     def num_learned(self, num_images: int) -> int:
         """Returns the number of learned parameters after `start` on so many images."""

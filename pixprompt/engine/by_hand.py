@@ -18,8 +18,8 @@ from ..data.torch_dataset import CanvasDataset
 from ..optimizers import OPTIMIZERS
 from ..tensor_checks import check_images
 from .answers import accuracy, query_canvases, reproducible
-from .fit.epochs import Fit, fit as run_fit
-from .fit.gradient import GradientFit
+from .fit.epochs import Fit
+from .fit.gradient import GradientFit, fit_by_gradients
 from .fit.inputs import Images, TrainInputs, inputs_of
 from .progress.report import Reporter, Silent
 from .result import Result
@@ -95,9 +95,7 @@ def fit(
         loss=loss, warmup=warmup, seed=seed, device=str(device),
     )  # fmt: skip
     with reproducible():
-        done = run_fit(work, epochs=epochs, checkpoint=None if checkpoint is None else Path(checkpoint))
-        work.finish(done)
-    return done
+        return fit_by_gradients(work, checkpoint=None if checkpoint is None else Path(checkpoint))
 
 
 @overload

@@ -130,19 +130,26 @@ def test_tip_adapter_is_scored_without_a_training(inside, vit, data, tmp_path) -
 
 
 KILLS = [("no prompt", 10), ("train", 70), ("train", 200)]
-QUICK_KILLS = [("linear", KILLS[0]), ("full", KILLS[1]), ("vpt-deep", KILLS[2]), ("sa2vp-deep", KILLS[2])]
+QUICK_KILLS = [
+    ("linear", KILLS[0]),
+    ("full", KILLS[1]),
+    ("vpt-deep", KILLS[2]),
+    ("sa2vp-deep", KILLS[2]),
+    ("e2vpt", KILLS[2]),
+]
 
 
 @pytest.mark.parametrize(
     ("method", "stage", "images"),
     [
         pytest.param(method, *kill, marks=[] if (method, kill) in QUICK_KILLS else pytest.mark.slow)
-        for method in ("linear", "vpt-deep", "sa2vp-deep", "full")
+        for method in ("linear", "vpt-deep", "sa2vp-deep", "full", "e2vpt")
         for kill in KILLS
     ],
 )
 def test_killed_and_resumed_equals_never_stopped(method, stage, images, inside, vit, data, wholes, tmp_path) -> None:
     config = configured(inside, method).with_values(dropout=0.1 if method == "vpt-deep" else None)
+    config = config.with_values(prune_tokens=0.5) if method == "e2vpt" else config
     folder, whole = wholes(config, model=vit, data=data)
     with pytest.raises(Killed):
         train(config, out=tmp_path / "cut", model=vit, data=data, reporter=KillAfter(images, stage))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...settings import option
 from ..method import RECIPE, Grid, Method, MethodSettings, register
 
-__all__ = ["VPTDeepSettings", "VPTSettings"]
+__all__ = ["E2VPTSettings", "VPTDeepSettings", "VPTSettings"]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,26 @@ class VPTDeepSettings(VPTSettings):
     shared: bool = option(False, "Use one set of prompts for all layers.")
 
 
+@dataclass(frozen=True)
+class E2VPTSettings(MethodSettings):
+    """See `E2VPT`."""
+
+    family = "e2vpt"
+    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
+    key_values: int | None = option(None, "Prompts among the keys and values of each layer.", low=1)
+    separate: bool = option(False, "Learn prompts of their own for keys and for values.")
+    dropout: float | None = option(
+        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
+    )
+    prune_tokens: float | None = option(
+        None, "Share of the tokens that a second training does without.", low=0, below=1
+    )
+    prune_segments: float | None = option(
+        None, "Share of a token's segments that a second training does without.", low=0, below=1
+    )
+    segments: int | None = option(None, "Segments of a token.", low=1)
+
+
 register(
     Method(
         name="vpt-shallow",
@@ -64,6 +84,16 @@ register(
         make="pixprompt.adapters.vpt.make:vpt_of",
         arguments={"deep": True},
         settings=VPTDeepSettings,
+        defaults={**RECIPE, "lr": 0.01},
+        grid=Grid("sgd"),
+    )
+)
+register(
+    Method(
+        name="e2vpt",
+        line="E²VPT: VPT-deep with prompts among keys and values, and with pruning (arXiv 2307.13770)",
+        make="pixprompt.adapters.vpt.e2vpt:E2VPT",
+        settings=E2VPTSettings,
         defaults={**RECIPE, "lr": 0.01},
         grid=Grid("sgd"),
     )

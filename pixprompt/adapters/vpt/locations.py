@@ -16,7 +16,7 @@ from .layers import insert, run_layers, step
 from .options import VPTOptions
 from .prompts import PromptSets, prompt_bound, uniform
 
-__all__ = ["Location", "make_location"]
+__all__ = ["Location", "PrependedPrompts", "make_location"]
 
 
 class Location(nn.Module, ABC):
@@ -106,15 +106,17 @@ class _PerLayer(Location):
         return self.rows if index == self.view.depth - 1 else None
 
 
-class _Prepend(_PerLayer):
+class PrependedPrompts(_PerLayer):
     """[CLS, prompts, patches]; behind the last prompted layer the prompts go on as the layers change them."""
 
     def build(self, patch_size: tuple[int, int], generator: Generator) -> None:
+        """See `Location`."""
         self.num_tokens = self.options.tokens or 0
         _check_length(self.view, self.num_tokens)
         super().build(patch_size, generator)
 
     def prompted(self, index: int, tokens: Tensor, prompts: Tensor) -> Tensor:
+        """Runs layer `index` with its prompts."""
         layer, pools_prompts = self.view.layers[index], self.options.pool in ("prompt", "image-and-prompt")
         if index == self.stop - 1 and (pools_prompts or self.stop < self.view.depth):
             return step(layer, insert(tokens, prompts))
@@ -175,7 +177,7 @@ class _ConcatChannel(Location):
 
 
 _LOCATIONS: dict[str, type[Location]] = {
-    "prepend": _Prepend,
+    "prepend": PrependedPrompts,
     "add": _Add,
     "add-one": _Add,
     "prepend-pixel": _PrependPixel,

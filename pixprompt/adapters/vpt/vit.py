@@ -12,7 +12,7 @@ from ...backbones import ViT
 from ...models import TorchModel
 from ..heads import ClassifierHead
 from ..whitebox import Parts, WhiteBox
-from .locations import make_location
+from .locations import Location, make_location
 from .options import VPTOptions
 
 __all__ = ["ViTVPT"]
@@ -37,10 +37,14 @@ class ViTVPT(WhiteBox):
     ) -> None:
         super().__init__(model, classes)
         self.view, self.options = ViT(model), options
-        self.prompts = make_location(self.view, options, generator=generator)
+        self.prompts = self.located(generator)
         self.head = ClassifierHead(self.view.width, len(classes), generator=generator)
         # Without prompts everything is frozen but the head.
         self.caches_frozen = options.tokens == 0 or (options.depth_from == "top" and options.depth < self.view.depth)
+
+    def located(self, generator: Generator) -> Location:
+        """Makes the prompts."""
+        return make_location(self.view, self.options, generator=generator)
 
     def before(self, images: Tensor) -> Parts:
         """Returns the tokens at the entry of the first prompted layer, (N, T, D)."""

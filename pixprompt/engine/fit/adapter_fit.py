@@ -15,8 +15,8 @@ from ..inputs.devices import pick_autocast
 from ..parts import Parts
 from ..progress.report import Reporter
 from ..run_folder import RunFolder
-from .epochs import Fit, fit
-from .gradient import GradientFit
+from .epochs import Fit
+from .gradient import GradientFit, fit_by_gradients
 from .inputs import TrainInputs
 
 __all__ = ["fit_adapter", "new_adapter", "new_prompt"]
@@ -79,8 +79,7 @@ def fit_adapter(
             folder.write_history(state.history)
             reporter.epoch(state.history[-1])
 
-    state = fit(work, epochs=work.epochs, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch)
+    state = fit_by_gradients(work, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch)
     if folder is not None:
         folder.write_history(state.history)  # once more: a kill between a checkpoint and its line must not lose it
-    work.finish(state)
     return state

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,11 +18,11 @@ from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..progress.report import Reporter
 from ..ranks import Ranks, current_ranks
-from .epochs import Fit, Validated, check_finite
+from .epochs import Fit, Validated, check_finite, fit
 from .inputs import Images, TrainInputs
 from .losses import loss_of
 
-__all__ = ["GradientFit"]
+__all__ = ["GradientFit", "fit_by_gradients"]
 
 
 @dataclass
@@ -159,15 +162,30 @@ class GradientFit:
 
     def _differentiate(self, chosen: Tensor, share: float, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """Returns outputs (n, S), how many are right, and the loss, as a share of that of the whole batch."""
+        outputs, logits, loss = self._loss(chosen, places)
+        torch.autograd.backward(share * loss)
+        right = (logits.argmax(1) == self._labels(chosen)).sum()
+        return outputs.detach().float(), right, share * loss.detach()
+
+    def _loss(self, chosen: Tensor, places: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns outputs (n, S), logits (n, K) and the mean loss."""
         labels = self._labels(chosen)
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             supervised = self.train.supervised(chosen, places)
         weighted = [(weight, self.module.output(outputs.float())) for weight, outputs in supervised]
-        loss = share * torch.stack([weight * loss_of(self.loss, logits, labels) for weight, logits in weighted]).sum()
-        torch.autograd.backward(loss)
-        right = (weighted[0][1].argmax(1) == labels).sum()
-        return supervised[0][1].detach().float(), right, loss.detach()
+        loss = torch.stack([weight * loss_of(self.loss, logits, labels) for weight, logits in weighted]).sum()
+        return supervised[0][1], weighted[0][1], loss
+
+    def gradients(self, parameter: nn.Parameter) -> Iterator[Tensor]:
+        """Yields the gradients of the loss by a parameter for batches of the training images, in evaluation mode."""
+        self.module.eval()
+        order = torch.arange(len(self.train.labels))
+        self.train.expect(order)
+        for chosen in torch.split(order, self.batch_size):
+            with torch.enable_grad():  # whoever takes them may work without
+                _, _, loss = self._loss(chosen, stream(self.seed, "places"))
+            yield torch.autograd.grad(loss, parameter)[0]
 
     def finish(self, state: Fit) -> None:
         """Leaves the best epoch in the adapter, in evaluation mode, with all that validation images choose."""
@@ -188,3 +206,24 @@ class GradientFit:
         logits = self.module.output.to("cpu")(answered.outputs)
         right, loss = accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels))
         return (right, -loss), {"val_loss": loss, "val_accuracy": right}
+
+
+def fit_by_gradients(work: GradientFit, *, checkpoint: Path | None = None, **options: Any) -> Fit:
+    """Fits an adapter, again from its start where something of it was pruned, and leaves its best epoch in it.
+
+    Args:
+        work: The adapter, its images and how it is fitted.
+        checkpoint: See `fit`; the training before the pruning has one of its own beside it.
+        options: Further ones of `fit`.
+    """
+    adapter = work.module
+    if isinstance(adapter, WhiteBox) and adapter.pruned is not None:
+        start = {name: value.detach().clone() for name, value in adapter.named_parameters()}
+        before = None if checkpoint is None else checkpoint.with_name(f"unpruned-{checkpoint.name}")
+        fit(work, epochs=work.epochs, checkpoint=before, **options)
+        adapter.prune(work.gradients(adapter.pruned))
+        adapter.load_state_dict(start, strict=False)
+        work.optimizer.state.clear()
+    state = fit(work, epochs=work.epochs, checkpoint=checkpoint, **options)
+    work.finish(state)
+    return state

@@ -35,9 +35,9 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     def __init__(self, parts: Parts) -> None:
         super().__init__(parts)
         config, self.output = parts.config, parts.output()
-        self._check_budget()
         self.adapter: PixelPrompt | WhiteBox
         self.adapter = new_adapter(parts, config.seed) if config.method.white_box else new_prompt(parts, self.output)
+        self._check_budget()
 
     @property
     def num_params(self) -> int:
@@ -62,8 +62,9 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
             }
         # At most: what the frozen part makes of an image is cached where it fits into memory.
         rates, decays = grids(parts.config) if fit.grid_search else ((0.0,), (0.0,))
-        passes = len(rates) * len(decays) * epochs
-        final = fit.seeds * epochs * (train + val) if fit.grid_search else 0
+        rounds = 1 if not isinstance(self.adapter, WhiteBox) or self.adapter.pruned is None else 2
+        passes = len(rates) * len(decays) * epochs * rounds
+        final = fit.seeds * epochs * rounds * (train + val) if fit.grid_search else 0
         return {
             "no_prompt": train + val + test,
             "training": passes * train + final,
