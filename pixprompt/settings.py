@@ -28,6 +28,7 @@ def option(
     name: str | None = None,
     paths: tuple[str, ...] = (),
     files: tuple[str, ...] = (),
+    joined: bool = False,
 ) -> Any:
     """A field of settings.
 
@@ -40,6 +41,7 @@ def option(
         name: Of its command-line option, in Python's spelling; None for that of the field.
         paths: Prefixes behind which a value is a path; "" where all of it is one.
         files: Prefixes behind which a value is a path where there is such a file, and a name elsewhere.
+        joined: Whether a value may be several, joined by commas.
     """
     metadata = {
         "help": text,
@@ -49,6 +51,7 @@ def option(
         "name": name,
         "paths": paths,
         "files": files,
+        "joined": joined,
     }
     return field(default=default, metadata=metadata)
 
@@ -98,12 +101,9 @@ class Settings:
         changes: dict[str, Any] = {}
         for item in fields(self):
             value = getattr(self, item.name)
-            for prefix in (*item.metadata["files"], *item.metadata["paths"]):
-                if not value or not value.startswith(prefix):
-                    continue
-                path = value.removeprefix(prefix)
-                if prefix in item.metadata["paths"] or os.path.isfile(path):
-                    changes[item.name] = prefix + os.path.abspath(os.path.expanduser(path))
+            if value and (item.metadata["paths"] or item.metadata["files"]):
+                parts = value.split(",") if item.metadata["joined"] else [value]
+                changes[item.name] = ",".join(_with_absolute_path(part, item.metadata) for part in parts)
         return replace(self, **changes)
 
     @classmethod
@@ -123,6 +123,14 @@ class Settings:
             return cls().with_values(**values)
         except (ConfigError, TypeError) as error:
             raise ConfigError(f"{source}: {error}") from error
+
+
+def _with_absolute_path(value: str, metadata: Mapping[str, Any]) -> str:
+    for prefix in (*metadata["files"], *metadata["paths"]):
+        path = value.removeprefix(prefix)
+        if value.startswith(prefix) and path and (prefix in metadata["paths"] or os.path.isfile(path)):
+            return prefix + os.path.abspath(os.path.expanduser(path))
+    return value
 
 
 def _check(name: str, value: Any, kind: str, metadata: Mapping[str, Any]) -> None:

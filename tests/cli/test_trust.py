@@ -98,6 +98,7 @@ def test_the_word_is_about_the_code_and_not_about_its_name(
         ({"text_encoder": "open_clip:hf-hub:someone/clip"}, "open_clip:hf-hub:someone/clip, a repository of a hub"),
         ({"data": "hf:someone/pictures"}, "hf:someone/pictures, a repository of a hub"),
         ({"surrogate": "python:os:system"}, "python:os:system"),
+        ({"surrogate": "resnet18, python:os:system"}, "python:os:system"),
         ({"model": "https://evil.example/x", "endpoint": "google-vision"}, "https://evil.example, a place to send"),
         ({"model": "endpoint:azure-custom-vision"}, "a place to send"),
     ],

@@ -94,6 +94,9 @@ def test_the_description_of_a_run_is_found_from_every_folder(tmp_path: Path, mon
         f"endpoint:{tmp_path}/mine.json",
         f"{tmp_path}/mine.json",
     )
+    config = TrainConfig(surrogate="resnet18,open_clip:local-dir:clip", surrogate_weights="a,,b").with_absolute_paths()
+    assert config.search.surrogate == f"resnet18,open_clip:local-dir:{tmp_path / 'clip'}"
+    assert config.search.surrogate_weights == f"{tmp_path / 'a'},,{tmp_path / 'b'}"
     config = TrainConfig(model="endpoint:clarifai", endpoint="clarifai").with_absolute_paths()
     assert (config.model.name, config.endpoint.description) == ("endpoint:clarifai", "clarifai")
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
-from pixprompt.core import Access, AccessError
+from pixprompt.core import Access, AccessError, ConfigError
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.fit.surrogate import Mimic, Resized, ridge
+from pixprompt.engine.fit.local_models import Degraded, Mimic, Resized, SideBySide
+from pixprompt.engine.fit.surrogate import ridge
 from pixprompt.models import as_model
 
 
@@ -31,6 +32,41 @@ def test_resized_passes_gradients(model) -> None:
     assert gradient.abs().sum() > 0
     small = torch.rand(1, 3, 16, 16)
     assert torch.equal(Resized(model, (16, 16))(small), model(small))
+
+
+def test_side_by_side_answers_what_each_answers(model) -> None:
+    images = torch.rand(2, 3, 16, 16)
+    both = SideBySide([model, model])
+    assert both.spec.num_outputs == 12
+    assert torch.equal(both(images), torch.cat([model(images)] * 2, dim=1))
+
+
+def test_degraded_images_are_resized_and_stored_as_jpeg_and_gradients_pass(model) -> None:
+    seen = []
+    echo = Echo(model.spec, seen)
+    flat = torch.full((2, 3, 16, 16), 100 / 255)
+    Degraded(echo, torch.Generator().manual_seed(0))(flat)
+    assert (seen[0] - flat).abs().max() < 2.5 / 255  # a resize leaves a colour, and JPEG nearly
+    images = torch.rand(2, 3, 16, 16).requires_grad_()
+    Degraded(echo, torch.Generator().manual_seed(0))(images).sum().backward()
+    Degraded(echo, torch.Generator().manual_seed(0))(images.detach())
+    assert torch.equal(seen[1], seen[2])
+    assert (seen[1] - images).abs().mean() > 0.05  # noise does not survive
+    assert torch.equal(seen[1] * 255, (seen[1] * 255).round())
+    assert images.grad.sum().item() == pytest.approx(images.numel(), rel=1e-4)  # the weights of a resize add up to one
+
+
+class Echo:
+    """Remembers what it was shown, and answers it."""
+
+    access = Access.GRADIENTS
+
+    def __init__(self, spec, seen) -> None:
+        self.spec, self.seen = spec, seen
+
+    def __call__(self, images):
+        self.seen.append(images.detach())
+        return images.flatten(1)
 
 
 def test_mimic_is_the_linear_head(model) -> None:
@@ -75,8 +111,8 @@ def closed(images):
 """
 
 
-@pytest.mark.parametrize("mimic", ["labels", "answers"])
-def test_what_the_surrogate_learns_is_judged_by_the_opaque_model(mimic, data, tmp_path, monkeypatch) -> None:
+@pytest.mark.parametrize(("mimic", "count"), [("labels", 1), ("answers", 1), ("labels", 2)])
+def test_what_the_surrogate_learns_is_judged_by_the_opaque_model(mimic, count, data, tmp_path, monkeypatch) -> None:
     (tmp_path / "toy_surrogate.py").write_text(NET)
     monkeypatch.syspath_prepend(str(tmp_path))
     import toy_surrogate
@@ -84,13 +120,21 @@ def test_what_the_surrogate_learns_is_judged_by_the_opaque_model(mimic, data, tm
     twin = Twin(as_model(toy_surrogate.net(), image_size=(16, 16), name="twin"))
     config = TrainConfig(
         model="twin", data="toy", size=4, budget=1600, basis="blocks", basis_size=4, output="blm", epochs=6,
-        surrogate="python:toy_surrogate:local@16", mimic=mimic, fit="resize",
+        surrogate=",".join(count * ["python:toy_surrogate:local@16"]), mimic=mimic, fit="resize",
     )  # fmt: skip
     result = train(config, out=tmp_path / "run", model=twin, data=data)
     assert twin.images == result.queries["images"] <= 1600
     assert result.accuracy["prompt_png"].val >= result.accuracy["output_only"].val
     if mimic == "labels":
         assert "The search started from: surrogate" in " ".join(result.notes)
+
+
+def test_there_are_as_many_weights_files_as_surrogates(model, data, tmp_path) -> None:
+    config = TrainConfig(
+        model="toy", data="toy", size=4, budget=1500, surrogate="resnet18,resnet50", surrogate_weights="a"
+    )
+    with pytest.raises(ConfigError, match="names 2 models, and --surrogate-weights 1 files"):
+        train(config, out=tmp_path / "run", model=Twin(model), data=data)
 
 
 def test_a_surrogate_must_give_gradients(model, data, tmp_path, monkeypatch) -> None:

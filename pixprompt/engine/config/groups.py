@@ -265,9 +265,15 @@ class SearchSettings(Settings):
         files=("",),
     )
     surrogate: str | None = option(
-        None, "Local model on which the prompt is learned first, by gradients.", paths=_ENCODER
+        None,
+        "Local models, with commas between them, on which the prompt is learned first, by gradients, through random "
+        "resizes and JPEG.",
+        paths=_ENCODER,
+        joined=True,
     )
-    surrogate_weights: str | None = option(None, "Weights file of the surrogate.", paths=("",))
+    surrogate_weights: str | None = option(
+        None, "Weights files of the surrogates, with commas between them, in their order.", paths=("",), joined=True
+    )
     mimic: str = option(
         "labels",
         "What the surrogate learns to read the images by: the labels, or the answers of the model.",

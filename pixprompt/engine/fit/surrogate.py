@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate, log_softmax
+from torch.nn.functional import log_softmax
 
 from ...adapters import METHODS, PixelPrompt
 from ...canvas import Canvas
-from ...core import Access, AccessError, AnswerKind, Model, ModelSpec
+from ...core import Access, AccessError, ConfigError, Model
 from ...ledger import Journal
 from ...models import DirectQuerier, load_model
 from ...seeds import stream
@@ -25,79 +25,42 @@ from .first_answers import FirstAnswers
 from .gradient import GradientFit
 from .initial_prompts import SURROGATE_SHARES, Start
 from .inputs import Images
+from .local_models import Degraded, Mimic, Resized, SideBySide
 
-__all__ = ["Mimic", "Resized", "Surrogate", "ridge"]
+__all__ = ["Surrogate", "ridge"]
 
 _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
-class Resized:
-    """A model that takes images of another size than its own; gradients pass.
-
-    Args:
-        model: Local, with gradients.
-        image_size: (height, width) of the images.
-    """
-
-    def __init__(self, model: Model, image_size: tuple[int, int]) -> None:
-        self.model, self.spec = model, replace(model.spec, image_size=image_size)
-
-    @property
-    def access(self) -> Access:
-        """Of the wrapped model."""
-        return self.model.access
-
-    def __call__(self, images: Tensor, /) -> Tensor:
-        """Resizes the images (N, 3, H, W) where that is needed, and answers them."""
-        size = self.model.spec.image_size
-        if images.shape[2:] != size:
-            images = interpolate(images, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-        return self.model(images)
-
-
-class Mimic:
-    """A local model with a linear head fitted to the target logits of the queried model.
-
-    Args:
-        model: Local, with gradients.
-        weight: (F, K).
-        bias: (K,).
-    """
-
-    access = Access.GRADIENTS
-
-    def __init__(self, model: Model, weight: Tensor, bias: Tensor) -> None:
-        self.model, self.weight, self.bias = model, weight, bias
-        self.spec: ModelSpec = replace(
-            model.spec,
-            name=f"{model.spec.name}, head",
-            num_outputs=len(bias),
-            answer=AnswerKind.LOGITS,
-            labels=None,
-        )
-
-    def __call__(self, images: Tensor, /) -> Tensor:
-        """Answers images with logits (N, K)."""
-        return self.model(images) @ self.weight + self.bias
-
-
 class Surrogate:
-    """The local model of `--surrogate`.
+    """The local models of `--surrogate`: what helps several of them is likelier to help another one (TVP).
 
     Args:
         parts: The parts of the run.
 
     Raises:
-        AccessError: It gives no gradients.
+        AccessError: One gives no gradients.
+        ConfigError: There are not as many weights files as models.
     """
 
     def __init__(self, parts: Parts) -> None:
-        config = parts.config
-        weights = Path(config.search.surrogate_weights) if config.search.surrogate_weights else None
-        model = load_model(config.search.surrogate or "", weights=weights, device=parts.device)
-        if model.access < Access.GRADIENTS:
-            raise AccessError(f"the surrogate {model.spec.name} gives no gradients; name a differentiable local model.")
-        self.model = Resized(model, parts.spec.image_size)
+        search = parts.config.search
+        names = (search.surrogate or "").split(",")
+        files = search.surrogate_weights.split(",") if search.surrogate_weights else [""] * len(names)
+        if len(files) != len(names):
+            raise ConfigError(
+                f"--surrogate names {len(names)} models, and --surrogate-weights {len(files)} files; give as many, in "
+                "the same order, with nothing between two commas for weights that the name brings."
+            )
+        models: list[Model] = []
+        for name, file in zip(names, files, strict=True):
+            model = load_model(name.strip(), weights=Path(file.strip()) if file.strip() else None, device=parts.device)
+            if model.access < Access.GRADIENTS:
+                raise AccessError(
+                    f"the surrogate {model.spec.name} gives no gradients; name a differentiable local model."
+                )
+            models.append(Resized(model, parts.spec.image_size))
+        self.model = models[0] if len(models) == 1 else SideBySide(models)
 
     def starts(self, session: Session[Journal], first: FirstAnswers, plain: Choice) -> list[Start]:
         """Learns a prompt locally, and returns it in the strengths that are worth a try on the queried model.
@@ -129,8 +92,9 @@ class Surrogate:
         epochs = own.fit.epochs or defaults["epochs"]
         config = own.with_values(method="pixel", **recipe, epochs=epochs, output="linear")
         local, train = self.model, session.canvases("train", canvas)
+        seen = Degraded(local, stream(own.seed, "degradation"))
         parts = replace(
-            session.parts, model=local, counted=DirectQuerier(local), config=config, floor=None, canvas=canvas
+            session.parts, model=seen, counted=DirectQuerier(seen), config=config, floor=None, canvas=canvas
         )
         session.reporter.stage("surrogate", len(train.labels))
         if config.search.mimic == "answers":
@@ -138,7 +102,7 @@ class Surrogate:
             features = query_canvases(local, plain_canvases, first.positions, device=parts.device).outputs
             read = plain.heads.logits(first.answered.outputs, first.folds[first.positions])
             weight, bias = ridge(features, log_softmax(read, dim=1))
-            mimic = Mimic(local, weight.to(parts.device), bias.to(parts.device))
+            mimic = Mimic(seen, weight.to(parts.device), bias.to(parts.device))
             parts = replace(parts, model=mimic, counted=DirectQuerier(mimic))
             output = parts.output("first-k")  # its outputs are the classes, in their order
         else:

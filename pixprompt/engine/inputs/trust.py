@@ -103,7 +103,8 @@ def _items(options: Mapping[str, Any], except_for: Iterable[str]) -> list[tuple[
     """Returns kind, key and what is behind it, of every model among some settings that needs a word."""
     calls = Calls(**{item.name: options[item.name] for item in fields(Calls) if item.name in options})
     texts = [value for name, value in options.items() if isinstance(value, str) and name not in {*except_for}]
-    return [item for item in (_item(text, calls) for text in texts) if item is not None]
+    names = [name.strip() for text in texts for name in text.split(",")]  # some settings hold several
+    return [item for item in (_item(name, calls) for name in names) if item is not None]
 
 
 def _item(name: str, calls: Calls) -> tuple[str, str, str] | None:
