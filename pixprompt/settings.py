@@ -129,7 +129,7 @@ def _with_absolute_path(value: str, metadata: Mapping[str, Any]) -> str:
     for prefix in (*metadata["files"], *metadata["paths"]):
         path = value.removeprefix(prefix)
         if value.startswith(prefix) and path and (prefix in metadata["paths"] or os.path.isfile(path)):
-            return prefix + os.path.abspath(os.path.expanduser(path))
+            return f"{prefix}{os.path.abspath(os.path.expanduser(path))}"
     return value
 
 

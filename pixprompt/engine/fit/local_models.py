@@ -119,7 +119,7 @@ class Degraded:
         pixels = (images.detach() * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
         quality = round(self._draw(_QUALITIES))
         stored = np.stack([np.asarray(decode(encode_jpeg(each, quality=quality))) for each in pixels])
-        return self.model(to_images(stored, images.device) + (images - images.detach()))
+        return self.model(to_images(stored, str(images.device)) + (images - images.detach()))
 
     def _draw(self, limits: tuple[float, float]) -> float:
         low, high = limits
