@@ -71,5 +71,5 @@ class DualEncoder(TorchModel):
                 rows.append(F.normalize(cast(_Encoders, self.net).encode_text(tokens).float(), dim=-1))
         return torch.cat(rows)
 
-    def _run(self, normalized: Tensor) -> Tensor:
-        return F.normalize(cast(_Encoders, self.net).encode_image(normalized).float(), dim=-1)
+    def _run(self, net: nn.Module, normalized: Tensor) -> Tensor:
+        return F.normalize(cast(_Encoders, net).encode_image(normalized).float(), dim=-1)

@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 from ...core import ConfigError, ShapeError
+from ...models.folding import in_autocast_type
 
 __all__ = ["aligned", "aligned_attention"]
 
@@ -63,7 +64,7 @@ def aligned_attention(
     if window is not None and (window < 1 or window % 2 == 0):
         raise ConfigError(f"window must be an odd number, 1 or more, or None for the whole map, got {window}.")
     _check(queries, keys, values, query_grid, source_grid, num_prefix)
-    queries, keys, values = (_as_computed(rows) for rows in (queries, keys, values))
+    queries, keys, values = (in_autocast_type(rows) for rows in (queries, keys, values))
     if window is not None:
         tiles = _tiles(query_grid, source_grid, window, num_prefix, queries.device)
         return _Tiled.apply(queries, keys, values, tiles)  # type: ignore[no-any-return]
@@ -103,14 +104,6 @@ def _check(queries: Tensor, keys: Tensor, values: Tensor, query_grid: Grid, sour
 
 def _listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
-
-
-def _as_computed(rows: Tensor) -> Tensor:
-    """In autocast's type where that is on: the backward pass, outside of it, then meets one type only."""
-    kind = rows.device.type
-    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind) or rows.dtype == torch.float64:
-        return rows
-    return rows.to(torch.get_autocast_dtype(kind))
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

@@ -1,0 +1,147 @@
+"""The folded net beside the one that it was made of: equal in float64, with less held; nets that cannot be folded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import timm
+import torch
+from torch import Tensor, nn
+from torchvision import models
+
+from pixprompt.core import ModelSpec
+from pixprompt.models import TorchModel
+from pixprompt.models.folding import FrozenConv, fold
+
+SIZE = (48, 48)
+NETS = {
+    "torchvision shufflenet_v2_x0_5": 0,
+    "torchvision mobilenet_v3_small": 0,
+    "timm tf_efficientnet_lite0": 0,
+    "timm ghostnet_050": 0,
+    "timm resnetv2_18": 9,  # a norm in front of its convolution stays
+    "timm tf_mixnet_s": 34,  # so does one behind several convolutions that are joined
+}
+"""Library and net -> batch norms that are left."""
+
+
+def run(net: nn.Module, images: Tensor) -> Tensor:
+    outputs: Tensor = net(images)
+    return outputs
+
+
+def make(name: str) -> nn.Module:
+    library, _, architecture = name.partition(" ")
+    generator = torch.Generator().manual_seed(0)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = timm.create_model(architecture) if library == "timm" else models.get_model(architecture)
+    for norm in norms(net):
+        for value in (norm.running_mean, norm.bias.data):
+            value += 0.1 * torch.randn(value.shape, generator=generator)
+    return net.eval().requires_grad_(False)
+
+
+def norms(net: nn.Module) -> list[nn.BatchNorm2d]:
+    return [module for module in net.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def answer(net: nn.Module, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Outputs, and the gradient that reaches the images."""
+    leaf = images.clone().requires_grad_()
+    outputs = net(leaf)
+    outputs.square().sum().backward()
+    assert leaf.grad is not None
+    return outputs.detach(), leaf.grad
+
+
+@pytest.mark.parametrize(("name", "num_left"), NETS.items())
+def test_a_folded_net_gives_the_same_outputs_and_gradients(name: str, num_left: int) -> None:
+    net = make(name).double()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    folded = fold(net, run, SIZE)
+    assert len(norms(net)) > num_left == len(norms(folded))
+    images = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    for found, expected in zip(answer(folded, images), answer(net, images), strict=True):
+        assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+
+
+class Branching(nn.Module):
+    """Reads the convolution a second time beside its norm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)
+        self.norm.running_var.fill_(0.5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.conv(images)
+        return (self.norm(maps) * maps).mean((2, 3))
+
+
+def test_a_net_that_would_answer_otherwise_is_not_folded() -> None:
+    net = Branching().eval().requires_grad_(False)
+    assert fold(net, run, SIZE) is net
+
+
+def test_a_net_without_batch_norms_stays() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+    assert fold(net, run, SIZE) is net
+
+
+def held(forward: Callable[[], Tensor]) -> int:
+    """Bytes that autograd holds for the backward pass."""
+    seen: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        result = forward()
+    del result
+    return sum(seen.values())
+
+
+def test_less_is_held_for_the_backward_pass() -> None:
+    net = make("timm tf_efficientnet_lite0")
+    folded = fold(net, run, (96, 96))
+    images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    weights = sum(value.nbytes for value in net.parameters())
+    assert held(lambda: folded(images)) - weights < 0.5 * (held(lambda: net(images)) - weights)
+
+
+def test_in_bfloat16_the_gradient_points_the_same_way() -> None:
+    """With the depthwise convolution of stride 2, whose gradient goes another way there."""
+    conv = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8, bias=False).requires_grad_(False)
+    frozen = FrozenConv(conv, None, SIZE)
+    maps = torch.randn(2, 8, 15, 15, generator=torch.Generator().manual_seed(0))
+    _, expected = answer(conv, maps)
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs, gradient = answer(frozen, maps)
+    assert outputs.dtype == torch.bfloat16
+    torch.testing.assert_close(gradient, expected, rtol=0.02, atol=0.02 * float(expected.abs().max()))
+    assert not torch.equal(gradient, expected), "the comparison must notice another precision"
+
+
+def test_a_hook_on_the_net_is_called() -> None:
+    net = make("torchvision resnet18")
+    model = TorchModel(net, ModelSpec("resnet", SIZE, 1000), owned=True)
+    images, calls = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(2)), []
+    folded = model(images)
+    hook = net.layer1.register_forward_hook(lambda *_: calls.append(1))  # type: ignore[union-attr, operator]
+    torch.testing.assert_close(model(images), folded, rtol=1e-4, atol=1e-4)
+    hook.remove()
+    model(images)
+    assert calls == [1]
+
+
+def test_a_model_that_moves_is_folded_again() -> None:
+    model = TorchModel(make("torchvision mobilenet_v3_small"), ModelSpec("mobilenet", SIZE, 1000), owned=True)
+    images = torch.rand(1, 3, *SIZE, generator=torch.Generator().manual_seed(3))
+    single = model(images)
+    double = model.double()(images.double())
+    torch.testing.assert_close(double, single, rtol=1e-4, atol=1e-5)
