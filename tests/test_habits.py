@@ -19,7 +19,7 @@ from pixprompt.registry import Registry
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-GUIDES = sorted(f"guides/{path.name}" for path in (ROOT / "guides").iterdir())
+GUIDES = sorted(f"assets/guides/{path.name}" for path in (ROOT / "assets" / "guides").iterdir())
 MANUAL = "\n".join([README, *((ROOT / name).read_text("utf-8") for name in GUIDES)])
 REGISTRIES = {
     "--model": ("models.MODELS",),
