@@ -2,7 +2,7 @@
 
     python experiments/methods/pixels.py ../shared
 
-ResNet-18 reads canvases of 96 pixels, on which frames and sizes are 96/224 of the published ones; mini-CLIP has its own
+ResNet-18 reads canvases of 64 pixels, on which frames and sizes are 64/224 of the published ones; mini-CLIP has its own
 224. Appends to `pixels.jsonl` and prints the rows of the README's table. A method's own prompt is scored on test
 whether or not it was kept; the head reads the answers to the images as they are.
 """
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import write_csv
 
 HERE = Path(__file__).parent
-SIDE = 96
+SIDE = 64
 FRAME = {"size": round(30 * SIDE / 224)}
 METHODS = {
     "pixel": FRAME,
@@ -47,8 +47,8 @@ def resnet18(assets: Path) -> TorchModel:
 
 def main(assets: Path, scratch: Path) -> None:
     """Runs all methods."""
-    write_csv(assets / "data/cifar10", scratch / "cifar10.csv", train=50, test=40)
-    small = {"digits": {"data": "digits", "shots": 40}, "CIFAR-10": {"data": f"csv:{scratch}/cifar10.csv"}}
+    write_csv(assets / "data/cifar10", scratch / "cifar10.csv", train=25, test=30)
+    small = {"digits": {"data": "digits", "shots": 20}, "CIFAR-10": {"data": f"csv:{scratch}/cifar10.csv"}}
     for name, settings in METHODS.items():
         for data, where in small.items():
             run(name, "ResNet-18", data, {**SHORT, **settings}, where, lambda: {"model": resnet18(assets)})

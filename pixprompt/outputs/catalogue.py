@@ -22,6 +22,10 @@ def _with_name(output: type[Transform], name: str) -> type[Transform]:
 OUTPUTS: Registry[type[Transform]] = Registry(
     "output transform",
     {
+        "attributes": (
+            f"{_HERE}.attributes:AttributeTexts",
+            "Mean similarity to the nearest descriptive and distinctive attribute texts of each class (dual encoders).",
+        ),
         "blm": (f"{_HERE}.bayesian:BayesianMapping", "Bayesian label mapping from counts of top answers."),
         "blm+": (
             f"{_HERE}.bayesian:BayesianMappingPlus",

@@ -18,6 +18,8 @@ from .sources import SourceNames
 
 __all__ = ["candidates", "make_output", "output_from_json"]
 
+_READ_FILES = ("attributes", "given")
+
 
 def make_output(
     kind: str,
@@ -33,6 +35,7 @@ def make_output(
     views: int = 1,
     smoothing: float | None = None,
     top: int | None = None,
+    nearest: int | None = None,
 ) -> Transform:
     """Builds an output transform by name.
 
@@ -41,14 +44,15 @@ def make_output(
         classes: K distinct names of the target classes.
         spec: Of the model whose answers come in.
         seed: For "random" and for the fold on which "linear" chooses its strength.
-        mapping_file: For "given" only: {"class": source or list of sources}.
+        mapping_file: For "given": {"class": source or list of sources}; for "attributes": see `read_attributes`.
         texts: Templates with one {} each, for "text" and "semantic"; see `texts_for`.
         words: K words that stand for the classes in texts; see `words_for`.
-        encode_text: T texts -> (T, D) embeddings, for "text" and "semantic".
-        logit_scale: Factor on cosine similarities, for "text".
+        encode_text: T texts -> (T, D) embeddings, for "text", "attributes" and "semantic".
+        logit_scale: Factor on cosine similarities, for "text" and "attributes".
         views: How many answers about each image stand side by side.
         smoothing: For "blm" and "blm+": added to the total of each source, at least 0; 1 where it is None.
         top: For "blm+": likeliest sources that count; 15% of all, at least 5, where it is None.
+        nearest: For "attributes": texts of each kind and class that count; 3 where it is None.
 
     Raises:
         ConfigError: The kind does not fit the model, has no such constant, or lacks something it needs.
@@ -56,9 +60,10 @@ def make_output(
     output = OUTPUTS[kind]
     if not classes or len(set(classes)) != len(classes):
         raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
-    if mapping_file is not None and kind != "given":
-        raise ConfigError(f"a mapping file goes with the output transform 'given', not with {kind!r}.")
-    constants = {name: value for name, value in (("smoothing", smoothing), ("top", top)) if value is not None}
+    if mapping_file is not None and kind not in _READ_FILES:
+        raise ConfigError(f"a mapping file goes with the output transform 'given' or 'attributes', not with {kind!r}.")
+    given = {"smoothing": smoothing, "top": top, "nearest": nearest}
+    constants = {name: value for name, value in given.items() if value is not None}
     for name in constants:
         if name not in output.constants:
             raise ConfigError(f"the output transform {kind!r} has no {name}; leave it out.")

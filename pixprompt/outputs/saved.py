@@ -102,7 +102,13 @@ class SavedOutput:
         return mean.astype(np.float32)
 
     def linear_form(self) -> tuple[Array, Array, tuple[int, ...]]:
-        """Returns what it does to scores: a weight (V * S, P), a bias (P,), and the P classes of the columns."""
+        """Returns what it does to scores: a weight (V * S, P), a bias (P,), and the P classes of the columns.
+
+        Raises:
+            PromptError: It is not linear.
+        """
+        if self.kind == "attributes":
+            raise PromptError("output 'attributes' picks the nearest texts of each image, which no table holds.")
         if "weight" in self.arrays:
             return self.arrays["weight"], self.arrays["bias"], tuple(self.values["present"])
         each = self._logits(np.eye(self.spec.num_outputs)) / self.views
@@ -117,9 +123,18 @@ class SavedOutput:
     def _logits(self, scores: Array) -> Array:
         if "matrix" in self.arrays:
             return np.asarray(scores @ self.arrays["matrix"])
+        if self.kind == "attributes":
+            return self._nearest(scores @ self.arrays["embeddings"].T)
         if "embeddings" in self.arrays:
             return np.asarray(scores @ self.arrays["embeddings"].T * float(self.values["logit_scale"]))
         return np.stack([scores[:, sources].mean(1) for sources in self.values["mapping"]], axis=1)
+
+    def _nearest(self, similarities: Array) -> Array:
+        sizes = [len(texts) for texts in (*self.values["descriptive"], *self.values["distinctive"])]
+        parts = np.split(similarities, np.cumsum(sizes)[:-1], axis=1)
+        means = [np.sort(part, axis=1)[:, -int(self.values["nearest"]) :].mean(1) for part in parts]
+        descriptive, distinctive = np.split(np.stack(means, axis=1), 2, axis=1)
+        return np.asarray(float(self.values["logit_scale"]) * (descriptive + distinctive) / 2)
 
     def _linear(self, scores: Array) -> Array:
         logits, present = scores @ self.arrays["weight"] + self.arrays["bias"], list(self.values["present"])

@@ -20,7 +20,7 @@ from pixprompt.outputs.scores import DOUBT, to_scores
 
 from .toy import CLASSES, SIZE, answers, encode_text, spec_for
 
-KINDS = sorted(set(OUTPUTS) - {"text"})
+KINDS = sorted(kind for kind in OUTPUTS if AnswerKind.LOGITS in OUTPUTS[kind].answers)
 PARTIAL = (AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL)
 
 

@@ -12,19 +12,17 @@ from torch import Tensor
 from pixprompt.core import AnswerKind, ModelSpec, PromptError, ShapeError
 from pixprompt.outputs import OUTPUTS, Transform, make_output, output_from_json
 
-from .toy import CLASSES, SIZE, answers, encode_text, spec_for
+from .toy import CLASSES, SIZE, answers, encode_text, file_for, spec_for
 
 VIEWS = 3
 
 
 def made(kind: str, folder: Path, views: int) -> Transform:
-    path = folder / "mapping.json"
-    path.write_text('{"cat": 1, "dog": 2, "sea_horse": 3}')
     return make_output(
         kind,
         classes=CLASSES,
         spec=spec_for(kind),
-        mapping_file=path if kind == "given" else None,
+        mapping_file=file_for(kind, folder),
         encode_text=encode_text,
         views=views,
     )

@@ -13,19 +13,17 @@ import torch
 from pixprompt.core import AnswerKind, ModelSpec, PromptError
 from pixprompt.outputs import OUTPUTS, SavedOutput, Transform, make_output
 
-from .toy import CLASSES, SIZE, answers, encode_text, spec_for
+from .toy import CLASSES, SIZE, answers, encode_text, file_for, spec_for
 
 
 def saved(kind: str, path: Any, answer: AnswerKind, views: int) -> tuple[Transform, ModelSpec, torch.Tensor]:
     """A transform fitted on answers of a kind, the model's spec, and new answers (5, views * S)."""
-    file = path / "mapping.json"
-    file.write_text('{"cat": ["tabby", 5], "dog": ["BEAGLE", "chihuahua"], "sea_horse": "sea lion"}')
     spec = replace(spec_for(kind), answer=answer, floor=0.005)
     made = make_output(
         kind,
         classes=CLASSES,
         spec=spec,
-        mapping_file=file if kind == "given" else None,
+        mapping_file=file_for(kind, path),
         encode_text=encode_text,
         views=views,
     )

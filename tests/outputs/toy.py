@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pixprompt.core import AnswerKind, ModelSpec
+from pixprompt.outputs import OUTPUTS
 
 CLASSES = ("cat", "dog", "sea_horse")
 LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bird", "stove", "Sea Lion")
@@ -18,6 +22,23 @@ SIZE = len(LABELS)
 FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "ridge")
 
 
+def file_for(kind: str, folder: Path) -> Path | None:
+    """Writes the mapping file that a kind reads."""
+    contents: dict[str, dict[str, Any]] = {
+        "given": {"cat": ["tabby", 5], "dog": ["BEAGLE", "chihuahua"], "sea_horse": "sea lion"},
+        "attributes": {
+            "cat": {"descriptive": ["fur", "whiskers", "a tail", "paws"], "distinctive": ["purrs"]},
+            "dog": {"descriptive": ["fur", "a wet nose"], "distinctive": ["barks", "fetches"]},
+            "sea_horse": ["swims", "upright"],
+        },
+    }
+    if kind not in contents:
+        return None
+    path = folder / "mapping.json"
+    path.write_text(json.dumps(contents[kind]))
+    return path
+
+
 def encode_text(texts: Sequence[str]) -> Tensor:
     """A text encoder of bytes: the same text has always the same embedding."""
     rows = [np.random.default_rng(list(text.encode())).normal(size=SIZE) for text in texts]
@@ -25,7 +46,7 @@ def encode_text(texts: Sequence[str]) -> Tensor:
 
 
 def spec_for(kind: str) -> ModelSpec:
-    answer = AnswerKind.EMBEDDINGS if kind == "text" else AnswerKind.LOGITS
+    answer = AnswerKind.LOGITS if AnswerKind.LOGITS in OUTPUTS[kind].answers else AnswerKind.EMBEDDINGS
     return ModelSpec("toy", (8, 8), SIZE, answer, NAMES if kind == "names" else LABELS)
 
 

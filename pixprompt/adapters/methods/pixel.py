@@ -51,6 +51,22 @@ _EVP: dict[str, Any] = {
 }
 """EVP, arXiv 2212.10556, section 3: the image shrunk to 164 of 224 pixels, random changes of it, and gradients of unit
 length; the numbers are those of its public code."""
+_ATTRVR: dict[str, Any] = {
+    "template": "padding",
+    "size": 16,
+    "blend": "over",
+    "fit": "shrink",
+    "start": "flat",
+    "output": "attributes",
+    "optimizer": "sgd",
+    "lr": 2.5,
+    "weight_decay": 0.0,
+    "warmup": 0,
+    "epochs": 200,
+    "batch_size": 64,
+}
+"""AttrVR, arXiv 2501.13982: an opaque frame of 16 pixels. It is a sigmoid of what is learned at rate 40, whose slope at
+the start is 1/4, so that the colours themselves move at 40 / 16."""
 
 register(
     Method(
@@ -61,6 +77,6 @@ register(
         file="prompt.png",
         defaults=_DEFAULTS,
         answer_defaults=_SEARCH,
-        presets={"vp": _VP, "evp": _EVP},
+        presets={"vp": _VP, "evp": _EVP, "attrvr": _ATTRVR},
     )
 )

@@ -149,7 +149,15 @@ class OutputSettings(Settings):
     top: int | None = option(
         None, "Likeliest sources that count in output blm+; by default 15% of all, at least 5.", low=1
     )
-    mapping: str | None = option(None, "JSON file for output 'given': class -> source labels or indices.", paths=("",))
+    nearest: int | None = option(
+        None, "Texts about a class, of each kind, that count in output attributes; 3 by default.", low=1
+    )
+    mapping: str | None = option(
+        None,
+        "JSON file for output 'given', class -> source labels or indices, or for output 'attributes', class -> texts "
+        "about it.",
+        paths=("",),
+    )
     text_encoder: str | None = option(None, "Dual encoder whose text side serves output 'semantic'.", paths=_ENCODER)
 
 

@@ -33,7 +33,7 @@ _BY_ANSWERS = (
     "student",
 )
 
-_OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",)}
+_OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",), "nearest": ("attributes",)}
 
 
 def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:

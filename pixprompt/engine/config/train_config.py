@@ -67,8 +67,8 @@ class RunSettings(Settings):
     method: str = option("pixel", "What is learned ('pixprompt methods' lists the ways).")
     preset: str = option(
         "default",
-        "Recipe for what is not given: default is this tool's, vp the VP paper's, evp EVP's, sa2vp-... the SA2VP"
-        " paper's for one of its tasks.",
+        "Recipe for what is not given: default is this tool's, vp the VP paper's, evp EVP's, attrvr AttrVR's,"
+        " sa2vp-... the SA2VP paper's for one of its tasks.",
     )
     seed: int = option(0, "Seed of the splits, the order of images and the first prompt.")
 
