@@ -29,7 +29,7 @@ OUTPUTS: Registry[type[Transform]] = Registry(
         "blm": (f"{_HERE}.bayesian:BayesianMapping", "Bayesian label mapping from counts of top answers."),
         "blm+": (
             f"{_HERE}.bayesian:BayesianMappingPlus",
-            "Bayesian label mapping from summed probabilities of the top 15% of the sources.",
+            "Bayesian label mapping from summed probabilities of the likeliest sources, whose number is chosen.",
         ),
         "first-k": (f"{_HERE}.mapping:FirstK", "Class k reads source k: hard-coded, learns nothing."),
         "frequency": (

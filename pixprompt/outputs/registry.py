@@ -51,7 +51,7 @@ def make_output(
         logit_scale: Factor on cosine similarities, for "text" and "attributes".
         views: How many answers about each image stand side by side.
         smoothing: For "blm" and "blm+": added to the total of each source, at least 0; 1 where it is None.
-        top: For "blm+": likeliest sources that count; 15% of all, at least 5, where it is None.
+        top: For "blm+": likeliest sources that count; chosen on held-out answers where it is None.
         nearest: For "attributes": texts of each kind and class that count; 3 where it is None.
 
     Raises:

@@ -187,7 +187,7 @@ def test_wrong_shapes_and_labels_are_refused(fresh: Transform, fitted: Transform
 
 def test_damaged_descriptions_are_refused(fitted: Transform) -> None:
     spec, values = spec_for(fitted.kind), fitted.to_json()
-    for name in set(values) - {"floor", "strength"}:  # which the first prompt files lack
+    for name in set(values) - {"floor", "strength", "chosen"}:  # which the first prompt files lack
         with pytest.raises(PromptError):
             output_from_json({key: value for key, value in values.items() if key != name}, spec=spec)
     for floor in (None, 0, -1.0, 1.0, "low"):

@@ -147,7 +147,7 @@ class OutputSettings(Settings):
         None, "Added to the total of each source by outputs blm and blm+; 1 by default.", low=0
     )
     top: int | None = option(
-        None, "Likeliest sources that count in output blm+; by default 15% of all, at least 5.", low=1
+        None, "Likeliest sources that count in output blm+; by default chosen on held-out answers.", low=1
     )
     nearest: int | None = option(
         None, "Texts about a class, of each kind, that count in output attributes; 3 by default.", low=1

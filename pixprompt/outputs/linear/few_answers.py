@@ -18,9 +18,9 @@ from torch.nn.functional import cross_entropy, one_hot
 from .folds import stratified_folds
 from .form import LinearForm, principal_axes
 
-__all__ = ["Discriminant", "Ridge"]
+__all__ = ["FACTORS", "Discriminant", "Ridge"]
 
-_FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 13))
+FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 13))
 """By which logits are multiplied, so that their softmax says how likely they are right."""
 
 
@@ -53,7 +53,7 @@ class _Regularized(LinearForm):
                 held_out = folds == fold
                 weight, bias = self.estimate(features[~held_out], labels[~held_out], num_classes, strength)
                 logits[held_out] = features[held_out] @ weight + bias
-            for factor in _FACTORS if not bool(is_only.all()) else ():
+            for factor in FACTORS if not bool(is_only.all()) else ():
                 loss = float(cross_entropy(factor * logits[~is_only], labels[~is_only]))
                 if loss < least:
                     best, least = (strength, factor), loss
