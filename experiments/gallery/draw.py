@@ -1,9 +1,9 @@
-"""What prompts look like: learns a few on handwritten digits, and draws them on photos.
+"""What prompts look like: learns a few, and draws them on photos that may be shown.
 
-python experiments/gallery/draw.py RUNS PHOTOS VIT
+python experiments/gallery/draw.py ASSETS RUNS PHOTO...
 
-RUNS is a folder for the runs; what is in it is not learned again. PHOTOS holds photos that may be shown: scikit-image
-brings them in its folder `skimage/data`. VIT is a weights file of timm's vit_tiny_patch16_224.
+ASSETS is the folder with the real weights and images; RUNS one for the runs, of which those that are there stay.
+The photos here are `chelsea.png`, `coffee.png` and `rocket.jpg` of scikit-image, and `flower.jpg` of scikit-learn.
 """
 
 from __future__ import annotations
@@ -14,28 +14,39 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sweep import write_csv
 
 from pixprompt import TrainConfig, load_committee, train
 from pixprompt.canvas import Canvas
 from pixprompt.models import load_model
 from pixprompt.plots import Pixels, heat_overlay
-from pixprompt.plots.gallery import Cell, Column, gallery_figure
-from pixprompt.report.figures.draw import PictureOptions, draw_pictures
+from pixprompt.plots.gallery import WHITE, Cell, Column, Mark, gallery_figure, heat_pixels
+from pixprompt.report.figures.adapter_gradcam import explain_adapter, explain_model
+from pixprompt.report.figures.alignment import prompt_similarity
+from pixprompt.report.figures.runs import open_adapter_runs
 from pixprompt.report.saliency.gradcam import gradcam
 
 HERE = Path(__file__).parent
 MODEL = "efficientnet-lite0"
-PHOTOS = {"chelsea.png": "Chelsea", "coffee.png": "coffee", "rocket.jpg": "rocket"}
-"""By Stefan van der Walt and Rachel Michetti (CC0), and by SpaceX (public domain)."""
-FEW: dict[str, Any] = {"model": MODEL, "data": "digits", "shots": 20, "epochs": 3}
-VIT: dict[str, Any] = {"model": "timm:vit_tiny_patch16_224", "data": "digits", "shots": 10, "epochs": 3}
+FLOWERS: dict[str, Any] = {"model": MODEL, "data": "csv:{runs}/flowers.csv", "epochs": 6, "batch_size": 16}
+VIT: dict[str, Any] = {
+    "model": "timm:vit_tiny_patch16_224",
+    "weights": "{assets}/weights/vit_tiny_patch16_224.safetensors",
+    "data": "csv:{runs}/flowers.csv",
+    "epochs": 4,
+    "batch_size": 16,
+}
 RUNS: dict[str, dict[str, Any]] = {
     "frame": {"model": MODEL, "data": "digits"},
-    "shrunk": {**FEW, "fit": "shrink", "blend": "over"},
-    "patch": {**FEW, "template": "patch", "size": 80, "blend": "over"},
-    "full": {**FEW, "template": "full"},
-    "committee": {"model": MODEL, "data": "digits", "budget": 800, "views": "3", "shots": 20},
+    "shrunk": {**FLOWERS, "fit": "shrink", "blend": "over"},
+    "patch": {**FLOWERS, "template": "patch", "size": 80, "blend": "over"},
+    "full": {**FLOWERS, "template": "full"},
+    "committee": {"model": MODEL, "data": "digits", "budget": 600, "views": "4"},
     "vpt-deep": {**VIT, "method": "vpt-deep", "tokens": 5},
     "sa2vp-deep": {**VIT, "method": "sa2vp-deep"},
 }
@@ -47,70 +58,98 @@ TITLES = {
 }
 
 
-def learn(runs: Path, vit: Path) -> None:
+def learn(assets: Path, runs: Path) -> None:
     """Learns what is not there."""
+    runs.mkdir(exist_ok=True)
+    write_csv(assets / "data" / "flowers5", runs / "flowers.csv", train=16, test=10)
     for name, settings in RUNS.items():
         if not (runs / name / "result.json").exists():
-            more = {"weights": str(vit)} if settings["model"].startswith("timm:") else {}
-            train(TrainConfig(**settings, **more), out=runs / name)
+            filled = {
+                key: value.format(assets=assets, runs=runs) if isinstance(value, str) else value
+                for key, value in settings.items()
+            }
+            print(name, flush=True)
+            train(TrainConfig(**filled), out=runs / name)
 
 
-def canvas_of(photo: Path, canvas: Canvas) -> Pixels:
+def shown(photo: Path, canvas: Canvas) -> Pixels:
     """Reads a photo as the model will see it, (H, W, 3)."""
     with Image.open(photo) as image:
         return canvas(image.convert("RGB"))
 
 
-def templates(runs: Path, photos: Path) -> None:
-    """Photos under each template and under the views of a committee."""
-    prompts = [(TITLES[name], load_committee(runs / name / "prompt.png").pages[0]) for name in TITLES]
+def to_images(pixels: Pixels) -> Tensor:
+    """Makes one image (1, 3, H, W) of pixels (H, W, 3)."""
+    return torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+
+
+def templates(runs: Path, photos: list[Path]) -> Figure:
+    """Photos under each template, and under the views of a committee."""
+    prompts = [(title, load_committee(runs / name / "prompt.png").pages[0]) for name, title in TITLES.items()]
     pages = load_committee(runs / "committee" / "prompt.png").pages
-    prompts += [(f"view {number} of a committee", page) for number, page in enumerate(pages, 1)]
+    prompts += [(f"a committee: view {number}", page) for number, page in enumerate(pages, 1)]
     plain = Canvas(prompts[0][1].canvas.size)
-    rows = []
-    for photo in PHOTOS:
-        shown = [canvas_of(photos / photo, plain)]
-        shown += [page.overlay(canvas_of(photos / photo, page.canvas)[None])[0] for _, page in prompts]
-        rows.append([Cell(pixels) for pixels in shown])
-    columns = [Column("the photo"), *(Column(title) for title, _ in prompts)]
-    save(gallery_figure(columns, rows), HERE / "prompts.jpg")
+    rows = [
+        [Cell(shown(photo, plain)), *(Cell(page.overlay(shown(photo, page.canvas)[None])[0]) for _, page in prompts)]
+        for photo in photos
+    ]
+    return gallery_figure([Column("the photo"), *(Column(title) for title, _ in prompts)], rows)
 
 
-def saliency(runs: Path, photos: Path) -> None:
-    """Where the classifier looks, and what it says, without and with the frame."""
+def saliency(runs: Path, photos: list[Path]) -> Figure:
+    """Where the classifier looks, and what it says, without and with the frame that was learned for digits."""
     model, page = load_model(MODEL), load_committee(runs / "frame" / "prompt.png").pages[0]
     labels = model.spec.labels or ()
     rows = []
-    for photo in PHOTOS:
-        plain = canvas_of(photos / photo, page.canvas)
+    for photo in photos:
+        plain = shown(photo, page.canvas)
         row = [Cell(plain)]
         for pixels in (plain, page.overlay(plain[None])[0]):
-            images = torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255
+            images = to_images(pixels)
             top = model(images).argmax(1)
             heat = gradcam(model.net, model, images, top).maps[0].numpy()
             row.append(Cell(heat_overlay(pixels, heat, smooth=True), labels[int(top)].split(",")[0]))
         rows.append(row)
-    columns = [Column("the photo"), Column("where the model looks"), Column("under the frame learned for digits")]
-    save(gallery_figure(columns, rows, heat_key="Grad-CAM, share of the largest value"), HERE / "saliency.jpg")
+    columns = [Column("the photo"), Column("where the model looks"), Column("under a frame learned for digits")]
+    return gallery_figure(columns, rows, heat_key="Grad-CAM, share of the largest value")
 
 
-def inside(runs: Path, scratch: Path) -> None:
-    """The tool's own pictures of two methods inside a transformer."""
-    draw_pictures([runs / "vpt-deep", runs / "sa2vp-deep"], out=scratch, options=PictureOptions(images=3, points=200))
-    for name in ("gradcam", "similarity"):
-        with Image.open(scratch / f"{name}.png") as image:
-            image.convert("RGB").save(HERE / f"{name}.jpg", quality=85)
+def inside(runs: Path, photos: list[Path]) -> Figure:
+    """Where a transformer looks: without an adapter, with VPT, and with SA2VP, whose prompts are a map."""
+    found = open_adapter_runs([runs / "vpt-deep", runs / "sa2vp-deep"], device="cpu")
+    rows = []
+    for photo in photos:
+        plain = shown(photo, found.canvas)
+        images = to_images(plain)
+        frozen = explain_model(found.model, images)
+        names = found.model.spec.labels or ()
+        row = [Cell(plain), looks(plain, frozen.maps, names[int(frozen.probabilities[0].argmax())].split(",")[0])]
+        for adapter in found.adapters.values():
+            with torch.no_grad():
+                label = adapter(images).argmax(1)
+            maps = explain_adapter(adapter, images, label).maps
+            row.append(looks(plain, maps, found.classes[int(label)]))
+        similar = prompt_similarity(adapter, images, maps)
+        marks = (Mark(*map(int, similar.aligned[0]), similar.grids[1], WHITE),)
+        token = Mark(*map(int, similar.tokens[0]), similar.grids[0], WHITE)
+        row[0] = Cell(plain, marks=(token,))
+        rows.append([*row, Cell(heat_pixels(similar.maps[0]), marks=marks)])
+    columns = ["the photo, its most salient token", "frozen ViT", *found.adapters, "SA2VP: prompts like that token"]
+    return gallery_figure([Column(title) for title in columns], rows, heat_key="Grad-CAM, share of the largest value")
 
 
-def save(figure: Any, path: Path) -> None:
-    """Writes a JPEG of a few tens of kilobytes."""
-    figure.savefig(path, dpi=80, pil_kwargs={"quality": 85})
+def looks(pixels: Pixels, maps: np.ndarray | None, caption: str) -> Cell:
+    """A photo under its saliency map."""
+    return Cell(pixels if maps is None else heat_overlay(pixels, maps[0], smooth=True), caption)
+
+
+def main() -> None:
+    """Learns and draws."""
+    assets, runs, *photos = map(Path, sys.argv[1:])
+    learn(assets, runs)
+    for name, draw in (("prompts", templates), ("saliency", saliency), ("inside", inside)):
+        draw(runs, photos).savefig(HERE / f"{name}.jpg", dpi=80, pil_kwargs={"quality": 85})
 
 
 if __name__ == "__main__":
-    folder, pictures, weights = map(Path, sys.argv[1:])
-    np.seterr(all="raise")
-    learn(folder, weights)
-    templates(folder, pictures)
-    saliency(folder, pictures)
-    inside(folder, folder / "pictures")
+    main()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
@@ -84,7 +84,12 @@ def heat_pixels(heat: npt.NDArray[np.floating]) -> Pixels:
 
 @plain_text
 def gallery_figure(
-    columns: Sequence[Column], rows: Sequence[Sequence[Cell]], note: str = "", *, heat_key: str = ""
+    columns: Sequence[Column],
+    rows: Sequence[Sequence[Cell]],
+    note: str = "",
+    *,
+    heat_key: str = "",
+    map_key: str = "",
 ) -> Figure:
     """Draws pictures in rows.
 
@@ -93,6 +98,7 @@ def gallery_figure(
         rows: From the top, each with one cell per column; at least one row.
         note: Below all.
         heat_key: What the colours of `heat_overlay` say; a scale of them is drawn. "" where there are none.
+        map_key: The same for those of `heat_pixels`.
     """
     titles = [textwrap.fill(column.title, _TITLE, break_on_hyphens=False) for column in columns]
     lines = max(title.count("\n") for title in titles)
@@ -103,17 +109,21 @@ def gallery_figure(
         for axes, column, title, cell in zip(panels, columns, titles, cells, strict=True):
             bare(axes, "" if number else title, color=column.color)
             _draw(axes, cell)
-    if heat_key:
-        _draw_key(figure, grid, heat_key)
+    for label, colors, ends in (
+        (heat_key, ListedColormap(heat_colors()[0] / 255.0), ("0", "1")),
+        (map_key, colormaps["inferno"], ("smallest", "largest")),
+    ):
+        if label:
+            _draw_key(figure, grid, label, colors, ends)
     if note:
         figure.supxlabel(textwrap.fill(note, 36 * len(columns)), fontsize=8, color=GRAY)
     return figure
 
 
-def _draw_key(figure: Figure, grid: npt.NDArray[Any], label: str) -> None:
-    colors = ListedColormap(heat_colors()[0] / 255.0)
+def _draw_key(figure: Figure, grid: npt.NDArray[Any], label: str, colors: Colormap, ends: tuple[str, str]) -> None:
     bar = figure.colorbar(ScalarMappable(Normalize(0, 1), colors), ax=grid.flatten().tolist(), orientation="horizontal",
                           shrink=0.5, aspect=40, pad=0.01)  # fmt: skip
+    bar.set_ticks([0, 1], labels=ends)
     bar.set_label(label, fontsize=8)
     bar.ax.tick_params(labelsize=8)
 

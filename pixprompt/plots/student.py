@@ -31,13 +31,12 @@ def student_figure(facts: Mapping[str, Any], per_prediction: float, price_per_10
             axes.plot(*zip(*points, strict=True), "o-", ms=3, lw=1.4, color=color, label=title)
     chosen = first["held_out"] if first["test"] is None else first["test"]
     axes.plot(first["per_prediction"] * unit, chosen, "o", ms=9, mfc="none", mec=ORANGE, mew=2, label="chosen")
-    axes.axvline(per_prediction * unit, color=GRAY, ls=":", lw=1.2)
+    axes.axvline(per_prediction * unit, color=GRAY, ls=":", lw=1.2, label="the paid model alone")
     axes.set(
         xlabel="queries per prediction" if price_per_1000 is None else "cost of 1000 predictions",
         ylabel="accuracy",
-        title=f"{facts['model']} first, the paid model when it is unsure",
     )
-    axes.title.set_fontsize(10)
+    figure.suptitle(f"{facts['model']} first, the paid model when it is unsure", fontsize=10)
     axes.set_xlim(left=-0.02 * per_prediction * unit)
     clean(axes)
     legend_above(axes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from .style import BLUE, GRAY, INK, ORANGE, clean, legend_above, plain_text, short
+from .style import BLUE, GRAY, ORANGE, clean, legend_above, plain_text, short
 
 __all__ = ["Point", "study_figure"]
 
@@ -61,11 +61,14 @@ def study_figure(points: Sequence[Point], *, kind: str, varied: str, subject: st
 
 def _after_by_before(axes: Axes, points: Sequence[Point], varied: str) -> None:
     axes.axline((0, 0), slope=1, color=GRAY, lw=1, label="no gain")
+    names = []
     for number, point in enumerate(points):
         axes.plot([point.before] * 2, point.ci95, color=BLUE, lw=1.2, alpha=0.5)
         _mark(axes, (point.before, point.after), point, "with prompt (95% interval)" if number == 0 else None)
-        axes.annotate(short(point.name, 32), (point.before, point.after), (6, 5), textcoords="offset points",
-                      fontsize=8, color=INK)  # fmt: skip
+        axes.annotate(str(number + 1), (point.before, point.after), (6, 5), textcoords="offset points", fontsize=8)
+        names.append(f"{number + 1}  {short(point.name, 32)}")
+    # Beside the plot: names of texts are long, and points lie close together.
+    axes.text(1.02, 1, "\n".join(names), transform=axes.transAxes, va="top", fontsize=8, linespacing=1.6)
     axes.set(xlabel=varied, ylabel="test accuracy with the prompt", xlim=(0, 1.02), ylim=(0, 1.02))
 
 

@@ -71,7 +71,7 @@ def similarity_figure(
         ]
         for number in range(len(labels))
     ]
-    return gallery_figure(columns, rows, _SIMILARITY)
+    return gallery_figure(columns, rows, _SIMILARITY, map_key="similarity, each map for itself")
 
 
 def _salient(similarities: Mapping[str, PromptSimilarity], colors: Sequence[str], number: int) -> tuple[Mark, ...]:
