@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from pixprompt import TrainConfig, study, train
-from pixprompt.study import machine
+from pixprompt.bench import machine
 
 
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:

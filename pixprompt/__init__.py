@@ -3,8 +3,9 @@
 Prompts and what loads them need numpy and Pillow only; the other names import torch when they are first used.
 
 By hand: `templates`, `outputs`, `models`, `adapters`, `optimizers`, `data` and `diagnostics` hold the parts; `fit` and
-`evaluate` take an adapter and images, and `train` a configuration; `study` repeats runs with one setting varied, and
-`segmentation` learns to label pixels. experiments/by-hand shows each in under 40 lines.
+`evaluate` take an adapter and images, and `train` a configuration; `study` repeats runs with one setting varied,
+`bench` those of a paper's table or figure, and `segmentation` learns to label pixels. experiments/by-hand shows each in
+under 40 lines.
 """
 
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from .version import __version__ as __version__
 if TYPE_CHECKING:
     from . import (
         adapters as adapters,
+        bench as bench,
         data as data,
         diagnostics as diagnostics,
         models as models,

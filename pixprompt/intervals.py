@@ -3,10 +3,28 @@
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
-__all__ = ["paired_difference", "wilson"]
+__all__ = ["mean_interval", "paired_difference", "wilson"]
 
 _Z95 = 1.959963984540054
+_T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
+"""Student's t at 97.5%, for 1 to 10 degrees of freedom."""
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float]:
+    """Returns the 95% interval of a mean by Student's t; of more than 11 values by the normal distribution.
+
+    Raises:
+        ValueError: There are fewer than two values.
+    """
+    freedom = len(values) - 1
+    if freedom < 1:
+        raise ValueError(f"an interval of a mean needs two values or more, got {len(values)}.")
+    quantile = _T95[freedom - 1] if freedom <= len(_T95) else _Z95
+    middle, reach = statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(len(values))
+    return middle - reach, middle + reach
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:

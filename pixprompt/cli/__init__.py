@@ -30,6 +30,7 @@ _COMMANDS = {
     "predict": ("prompts.evaluate:predict", "Put a prompt on images, call the model, print a label for each."),
     "diagnose": ("learning.diagnose:diagnose", "Say whether a prompt is worth its cost."),
     "study": ("learning.study:study", "Vary texts, mappings, templates or sizes."),
+    "bench": ("learning.bench:bench", "Run a table or figure of a paper, published numbers beside."),
     "segment": ("learning.segment:segment", "Label every pixel, with prompts inside a transformer."),
     "serve": ("serving.serve:serve", "Serve a prompt with its model, or a bare model, over HTTP."),
     "proxy": ("serving.proxy:proxy", "Put a prompt inside the requests of other programs."),

@@ -29,6 +29,7 @@ __all__ = [
     "mean_of",
     "query_canvases",
     "reproducible",
+    "right_images",
     "score",
     "to_images",
 ]
@@ -162,3 +163,10 @@ def score(output: OutputTransform, val: Answered | None, test: Answered | None) 
         ci95=wilson(correct, len(test.labels)) if test else None,
         output=output.kind,
     )
+
+
+def right_images(output: OutputTransform, answered: Answered) -> str:
+    """Returns which of N images are right under an output transform, as N bits in hexadecimal; no unanswered one is."""
+    logits = output.to("cpu")(answered.outputs.nan_to_num(0.0))
+    right = (logits.argmax(1) == answered.labels) & answered.mask
+    return np.packbits(right.numpy()).tobytes().hex()

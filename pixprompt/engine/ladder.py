@@ -15,12 +15,13 @@ from ..core import OutputTransform
 from ..ledger import Querier
 from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
-from .answers import Answered, batches, score, to_images
+from .answers import Answered, batches, right_images, score, to_images
 from .baseline import Baseline
 from .budget.counts import query_counts
 from .inputs.vocabulary import describe_labels
 from .learners.learned import Learned, Solution
 from .result import RUNGS, Change, Result, Score, none_kept, paired_change, peak_memory_mb
+from .run_folder import identity
 from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
@@ -41,6 +42,8 @@ class Ladder:
         changes: From the rungs without a prompt to what the run saves.
         notes: What the user should know.
         saved: What the run saves, and the answers that it has read.
+        right: Rung -> which test images it gets right, as `right_images` writes it; for paired comparisons.
+        images: Digest of the names of the test images, in order.
     """
 
     rungs: dict[str, Score | None] = field(default_factory=lambda: dict.fromkeys(RUNGS))
@@ -50,6 +53,14 @@ class Ladder:
     changes: tuple[Change, ...] = ()
     notes: list[str] = field(default_factory=list)
     saved: SavedSolution | None = None
+    right: dict[str, str] = field(default_factory=dict)
+    images: str = ""
+
+    def score(self, rung: str, output: OutputTransform, val: Answered | None, test: Answered | None) -> None:
+        """Scores a rung."""
+        self.rungs[rung] = _score(output, val, test)
+        if test is not None and len(test.labels):
+            self.right[rung] = right_images(output, test)
 
 
 @dataclass(frozen=True)
@@ -78,12 +89,13 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     if len(plain.labels) < total:
         ladder.notes.append(f"The budget paid for {len(plain.labels)} of {total} test images.")
     ladder.num_test = int(plain.mask.sum())
-    ladder.rungs["no_prompt"] = _score(baseline.output, baseline.val, plain)
-    ladder.rungs["output_only"] = _score(baseline.best, baseline.val, plain)
+    ladder.images = identity(names=session.canvases("test", parts.plain).names[:total] if total else [])
+    ladder.score("no_prompt", baseline.output, baseline.val, plain)
+    ladder.score("output_only", baseline.best, baseline.val, plain)
     scored = None
     if solution is not None:
         test = _in_memory(session, solution, plain)
-        ladder.rungs["prompt_float"] = _score(solution.output, solution.val, test)
+        ladder.score("prompt_float", solution.output, solution.val, test)
         scored = _score_file(session, baseline, solution, test, ladder) if test is not None else None
     if scored is not None and solution is not None:
         ladder.best = solution.name
@@ -92,7 +104,7 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
             empty_prompt(parts.plain, baseline.fallback, **origin_of(parts)), baseline.fallback, baseline.val, plain
         )
     if scored.prompt is not None:
-        ladder.rungs["prompt_png"] = _score(scored.output, scored.val, scored.test)
+        ladder.score("prompt_png", scored.output, scored.val, scored.test)
         replace(scored.prompt, metrics=metrics_of(ladder.rungs)).save(session.folder.path / "prompt.png")
     elif solution is not None and solution.write is not None:
         solution.write(session.folder.path / ADAPTER_FILE)

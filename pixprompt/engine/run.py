@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core import ConfigError, Model
 from ..data import Data
-from ..files import write_bytes
+from ..files import write_bytes, write_json
 from .answers import reproducible
 from .config.train_config import TrainConfig, default_folder, run_config
 from .first_lines import first_lines
@@ -123,6 +123,7 @@ def _train(
             result = make_result(session, learned, ladder, began=began, student=student)
     card = model_card(result, parts.config, preview=(folder.path / "preview.png").exists())
     write_bytes(folder.path / "README.md", card.encode())
+    write_json(folder.path / "test.json", {"schema": 1, "images": ladder.images, "right": ladder.right})
     folder.write_result(result.to_json())  # last: it says that the run is finished
     return result
 

@@ -6,23 +6,19 @@ sizes make a prompt gain most. What is finished is not run again, and what was i
 
 from __future__ import annotations
 
-import hashlib
-import json
-import platform
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from ..bench.pools import InProcess
+from ..bench.runs import Run, machine
+from ..bench.store import ResultStore, run_all
 from ..core import ConfigError, Model
 from ..data import Data
 from ..engine.config.train_config import TrainConfig
 from ..engine.progress.report import Reporter, Silent
 from ..engine.result import none_kept
-from ..engine.run import train
-from ..files import make_folder, write_bytes
+from ..files import write_bytes
 from ..plots import save_png
 from ..plots.study import Point, study_figure
 from . import KINDS
@@ -63,47 +59,34 @@ def study(
         data: Used instead of `config.data.name`.
 
     Returns:
-        One line per run: name, settings, run directory, machine and result object.
+        One line per run: name, settings, name of the run directory, machine and result object.
 
     Raises:
         ConfigError: The study does not exist, or a value does not fit it.
     """
     if kind not in ROWS:
         raise ConfigError(f"no study {kind!r}; known: {', '.join(KINDS)}.")
-    folder, reporter = make_folder(Path(out)), reporter or Silent()
-    rows = ROWS[kind](StudySettings(config, tuple(values), folder, reporter, model, data))
-    lines: list[dict[str, Any]] = []
-    for number, row in enumerate(rows, 1):
-        reporter.note(f"run {number} of {len(rows)}: {row.name}")
-        lines.append(_run(row, config, folder, reporter, model, data))
-        content = "".join(json.dumps(line) + "\n" for line in lines)
-        write_bytes(folder / "results.jsonl", content.encode())
-    write_bytes(folder / "table.md", f"{table(lines)}\n".encode())
+    store, reporter = ResultStore(Path(out)), reporter or Silent()
+    rows = ROWS[kind](StudySettings(config, tuple(values), store.folder, reporter, model, data))
+    runs = [_run(row, config) for row in rows]
+    pool = InProcess(strict=True, reporter=reporter, model=model, data=data)
+    run_all(runs, store, pool, store.folder / "runs", reporter=reporter)
+    results = store.results
+    lines = [{**results[run.key], "name": run.name} for run in runs]
+    write_bytes(store.folder / "table.md", f"{table(lines)}\n".encode())
     subject = " on ".join((lines[0]["result"]["model"], lines[0]["result"]["data"])) if lines else ""
-    save_png(study_figure(points(lines), kind=kind, varied=_AXES[kind], subject=subject), folder / "plot.png")
+    figure = study_figure(points(lines), kind=kind, varied=_AXES[kind], subject=subject)
+    save_png(figure, store.folder / "plot.png")
     return lines
 
 
-def _run(
-    row: Row, config: TrainConfig, folder: Path, reporter: Reporter, model: Model | None, data: Data | None
-) -> dict[str, Any]:
-    """Runs one row, or takes its result where it is finished: its folder is named after all settings."""
+def _run(row: Row, config: TrainConfig) -> Run:
+    """Returns the run of a row: its folder is named after all settings, and after what a mapping file says."""
     settings = config.with_values(**row.settings)
     facts = settings.with_absolute_paths().to_json()
     if row.identity is not None:
-        facts["mapping"] = row.identity  # what the file says, wherever it lies
-    digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:10]
-    name = re.sub(r"[^A-Za-z0-9]+", "-", row.name).strip("-")[:40] or "run"
-    place = Path("runs") / f"{name}-{digest}"
-    begun = (folder / place / "config.json").exists()
-    result = train(settings, out=folder / place, resume=begun, reporter=reporter, model=model, data=data)
-    return {
-        "name": row.name,
-        "settings": dict(row.settings),
-        "run": place.as_posix(),
-        "machine": machine(),
-        "result": result.to_json(),
-    }
+        facts["mapping"] = row.identity  # wherever the file lies
+    return Run(row.name, "train", settings.options(), row.settings, facts)
 
 
 def points(lines: Iterable[Line]) -> list[Point]:
@@ -137,11 +120,6 @@ def _point(line: Line) -> Point:
 def _kept(result: Mapping[str, Any]) -> str | None:
     """Says why no prompt was kept; None where one was."""
     return none_kept(result.get("searched", True)) if result["best"] == "none" else None
-
-
-def machine() -> str:
-    """Names the machine well enough to compare figures of one file."""
-    return f"{platform.machine()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def table(lines: Iterable[Line]) -> str:

@@ -157,7 +157,7 @@ def test_a_text_study_writes_results_table_and_plot(quick: Any, clip: Any, data:
     assert len({line["result"]["accuracy"]["no_prompt"]["val"] for line in lines}) == 2  # the texts differ in quality
     assert (tmp_path / "table.md").read_text().count("\n") == 4
     for line in lines:
-        assert (tmp_path / line["run"] / "result.json").exists()
+        assert (tmp_path / "runs" / line["run"] / "result.json").exists()
     with Image.open(tmp_path / "plot.png") as picture:
         assert picture.format == "PNG"
 

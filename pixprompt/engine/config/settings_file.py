@@ -14,8 +14,12 @@ __all__ = ["read_settings"]
 _MAX_BYTES = 2**20
 
 
-def read_settings(path: Path) -> Any:
+def read_settings(path: Path, *, as_written: bool = False) -> Any:
     """Reads a file of settings by its suffix: .toml, .yaml or .yml, otherwise JSON.
+
+    Args:
+        path: The file.
+        as_written: Leaves the names as they are; they are not all those of settings.
 
     Returns:
         What the file holds. Names may be spelled as on the command line: "batch-size" is "batch_size".
@@ -24,7 +28,8 @@ def read_settings(path: Path) -> Any:
         ConfigError: It cannot be read, or is not in the format of its suffix.
     """
     try:
-        return _underscored(_read(path))
+        values = _read(path)
+        return values if as_written else _underscored(values)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no file of settings ({' '.join(str(error).split())}).") from error
 

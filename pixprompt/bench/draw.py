@@ -1,0 +1,115 @@
+"""What is written about a benchmark: a table, a figure, a page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from ..files import write_bytes
+from ..plots import save_png
+from ..plots.benchmark import Mark, bars_figure, dots_figure, lines_figure, scatter_figure
+from .benchmark import Benchmark, Cell
+from .page import write_page
+from .summary import Row, Summary
+from .text import long_table, wide_table
+
+__all__ = ["draw", "figure_of"]
+
+Line = Mapping[str, Any]
+_PICTURES = {"features": "tsne.png", "saliency": "gradcam.png", "alignment": "similarity.png"}
+"""Drawing -> the file that `draw_pictures` writes."""
+
+
+def draw(
+    benchmark: Benchmark,
+    cells: Sequence[tuple[Cell, str]],
+    results: Mapping[str, Line],
+    summary: Summary,
+    failures: Sequence[Line],
+    folder: Path,
+    runs: Path,
+) -> None:
+    """Writes `table.md`, `figure.png` and `index.html`, and pictures of what was learned where those are the figure.
+
+    Args:
+        benchmark: Which one.
+        cells: Its cells, each with the key of its run.
+        results: Key of a run -> its line.
+        summary: The table.
+        failures: Of runs without a result.
+        folder: Where to write.
+        runs: Holds the folders of the runs.
+    """
+    text = f"{wide_table(summary)}\n\n{long_table(summary)}\n"
+    write_bytes(folder / "table.md", text.encode())
+    pictures = list(_pictures(benchmark, cells, results, folder, runs)) if benchmark.draw in _PICTURES else []
+    figure = figure_of(benchmark, summary)
+    if figure is not None:
+        save_png(figure, folder / "figure.png")
+    write_page(benchmark, summary, figure, pictures, results, cells, failures, folder)
+
+
+def figure_of(benchmark: Benchmark, summary: Summary) -> Figure | None:
+    """Returns the figure of a benchmark; None before anything was measured."""
+    if benchmark.draw == "scatter":
+        panels = {column: list(_points(summary, column, benchmark.y)) for column in benchmark.x}
+        return scatter_figure(panels, y=benchmark.y) if any(panels.values()) else None
+    kinds: dict[str, Callable[..., Figure]] = {"lines": lines_figure, "bars": bars_figure}
+    marks = [mark for row in summary.rows for mark in _marks(benchmark, summary, row)]
+    if not marks:
+        return None
+    return kinds.get(benchmark.draw, dots_figure)(marks, columns=summary.columns, axis=benchmark.axis)
+
+
+def _marks(benchmark: Benchmark, summary: Summary, row: Row) -> Iterable[Mark]:
+    if benchmark.draw == "lines":
+        x, rest = row.parts.get("vary", ""), {key: name for key, name in row.parts.items() if key != "vary"}
+        if row.is_mean and not benchmark.mean_over:
+            return
+    else:
+        x, rest = row.parts.get("data", row.label), {key: name for key, name in row.parts.items() if key != "data"}
+        if "data" not in row.parts:
+            x, rest = row.label, {}
+    for column in summary.columns:
+        value = summary[row.label, column]
+        if value.mean is not None and value.is_share:
+            yield Mark(
+                " · ".join(rest.values()),
+                x,
+                column,
+                value.mean,
+                value.interval or (value.mean, value.mean),
+                value.published,
+                row.is_mean,
+            )
+
+
+def _points(summary: Summary, across: str, y: str) -> Iterable[tuple[float, float, str]]:
+    for row in summary.rows:
+        first, second = summary[row.label, across], summary[row.label, y]
+        if first.mean is not None and second.mean is not None and not row.is_mean:
+            yield first.mean, second.mean, row.label
+
+
+def _pictures(
+    benchmark: Benchmark, cells: Sequence[tuple[Cell, str]], results: Mapping[str, Line], folder: Path, runs: Path
+) -> Iterable[Path]:
+    """Draws what the runs of the first seed have learned, data set by data set, where their folders are at hand."""
+    from ..report.figures.draw import draw_pictures
+
+    groups: dict[str, list[str]] = {}
+    for cell, key in cells:
+        if cell.seed == benchmark.seeds[0] and key in results and (runs / key / "adapter.safetensors").exists():
+            groups.setdefault(cell.place.get("data", ""), []).append(key)
+    for data, keys in groups.items():
+        path = folder / f"{data.replace(' ', '-')}.png"
+        with tempfile.TemporaryDirectory() as scratch:
+            draw_pictures([runs / key for key in dict.fromkeys(keys)], out=scratch)
+            picture = Path(scratch) / _PICTURES[benchmark.draw]
+            if picture.exists():
+                write_bytes(path, picture.read_bytes())
+                yield path

@@ -1,0 +1,137 @@
+"""`pixprompt bench`: a table or figure of a paper, by its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ...core import ConfigError
+from ..allocator import keep_freed_memory
+from ..live_table import LiveTable
+from ..options import json_option, print_json
+
+__all__ = ["bench"]
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--list", "listing", is_flag=True, help="List the benchmarks that come with pixprompt, and exit.")
+@click.option("--miniature", is_flag=True, help="Run the small version, on what is at hand, in minutes.")
+@click.option("--only", multiple=True, metavar="TEXT", help="Only the cells that have this in their name; repeatable.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder of the results.  [default: benches/<name>]")
+@click.option("--runs", type=click.Path(path_type=Path), help="Folder of the runs.  [default: runs beside --out]")
+@click.option("--jobs", type=click.IntRange(1), default=1, show_default=True, help="Runs at a time, each a process.")
+@click.option("--ray", metavar="ADDRESS", help="Perform the runs on a Ray cluster; 'local' starts one here.")
+@click.option("--collect", is_flag=True, help="Run nothing; draw what the results say so far.")
+@click.option("--dry-run", is_flag=True, help="Check everything and say what would run.")
+@json_option
+def bench(
+    name: str | None,
+    listing: bool,
+    miniature: bool,
+    only: tuple[str, ...],
+    out: Path | None,
+    runs: Path | None,
+    jobs: int,
+    ray: str | None,
+    collect: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Run the benchmark NAME, or a file of one, and write its table, figure and page.
+
+    Each cell is a run of its own. A benchmark that was stopped continues with the same command, and a run that failed
+    is tried once more; other benchmarks that need the same run share it.
+    """
+    if listing:
+        _print_list(as_json)
+        return
+    if name is None:
+        raise ConfigError("name a benchmark or a file of one; 'pixprompt bench --list' has the names.")
+    if dry_run:
+        _print_plan(name, miniature, only, as_json)
+        return
+    from ...bench.run import bench as run, default_out
+
+    keep_freed_memory()
+    folder = out or default_out(name, miniature)
+    table = LiveTable()
+    try:
+        done = run(
+            name,
+            miniature=miniature,
+            out=folder,
+            runs=runs,
+            only=only,
+            jobs=jobs,
+            ray=ray,
+            collect=collect,
+            reporter=table,
+            on_update=table.update,
+        )
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("interrupted; the same command continues it") from None
+    finally:
+        table.close()
+    if as_json:
+        print_json(_to_json(done))
+    else:
+        from ...bench.text import wide_table
+
+        click.echo(wide_table(done.summary))
+        click.echo("\n".join(f"failed   {line['name']}: {line['error']}" for line in done.failures))
+        names = [each for each in ("table.md", "figure.png", "index.html") if (folder / each).exists()]
+        click.echo("\n".join(f"written  {folder / each}" for each in names))
+    if done.failures:
+        raise click.exceptions.Exit(1)
+
+
+def _print_list(as_json: bool) -> None:
+    from ...bench import benchmark_names, read_benchmark
+
+    found = {name: read_benchmark(name) for name in benchmark_names()}
+    if as_json:
+        print_json({name: {"title": each.title, "source": each.source, "miniature": "missing" not in each.reduced}
+                    for name, each in found.items()})  # fmt: skip
+        return
+    width = max(map(len, found), default=0)
+    click.echo("\n".join(f"{name:{width}}  {each.title}" for name, each in found.items()))
+
+
+def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool) -> None:
+    from ...bench.run import plan
+
+    planned = plan(name, miniature=miniature, only=only)
+    if as_json:
+        print_json(planned)
+        return
+    click.echo(f"cells    {planned['cells']}, which are {len(planned['runs'])} runs")
+    click.echo("\n".join(f"run      {run}" for run in planned["runs"]))
+    click.echo("\n".join(f"missing  {what}" for what in planned["missing"]))
+
+
+def _to_json(done: Any) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "benchmark": done.benchmark.name,
+        "miniature": done.benchmark.small,
+        "out": str(done.out),
+        "runs": {"done": done.summary.done, "total": done.summary.total},
+        "values": [
+            {
+                "row": row,
+                "column": column,
+                "mean": value.mean,
+                "seeds": list(value.seeds),
+                "ci95": value.interval,
+                "kept": value.kept,
+                "published": value.published,
+                "certainty": value.certainty or None,
+                "gain": value.gain,
+            }
+            for (row, column), value in done.summary.values.items()
+        ],
+        "failures": [dict(line) for line in done.failures],
+    }
