@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from ...core import ConfigError
 from ..allocator import keep_freed_memory
 from ..live_table import LiveTable
 from ..options import json_option, print_json
+
+if TYPE_CHECKING:
+    from ...bench.run import BenchResult
 
 __all__ = ["bench"]
 
@@ -30,15 +33,11 @@ __all__ = ["bench"]
 def bench(
     name: str | None,
     listing: bool,
-    miniature: bool,
     only: tuple[str, ...],
     out: Path | None,
-    runs: Path | None,
-    jobs: int,
-    ray: str | None,
-    collect: bool,
     dry_run: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Run the benchmark NAME, or a file of one, and write its table, figure and page.
 
@@ -51,26 +50,15 @@ def bench(
     if name is None:
         raise ConfigError("name a benchmark or a file of one; 'pixprompt bench --list' has the names.")
     if dry_run:
-        _print_plan(name, miniature, only, as_json)
+        _print_plan(name, options["miniature"], only, as_json)
         return
     from ...bench.run import bench as run, default_out
 
     keep_freed_memory()
-    folder = out or default_out(name, miniature)
+    folder = out or default_out(name, options["miniature"])
     table = LiveTable()
     try:
-        done = run(
-            name,
-            miniature=miniature,
-            out=folder,
-            runs=runs,
-            only=only,
-            jobs=jobs,
-            ray=ray,
-            collect=collect,
-            reporter=table,
-            on_update=table.update,
-        )
+        done = run(name, out=folder, only=only, reporter=table, on_update=table.update, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command continues it") from None
     finally:
@@ -78,14 +66,18 @@ def bench(
     if as_json:
         print_json(_to_json(done))
     else:
-        from ...bench.text import wide_table
-
-        click.echo(wide_table(done.summary))
-        click.echo("\n".join(f"failed   {line['name']}: {line['error']}" for line in done.failures))
-        names = [each for each in ("table.md", "figure.png", "index.html") if (folder / each).exists()]
-        click.echo("\n".join(f"written  {folder / each}" for each in names))
+        _print(done)
     if done.failures:
         raise click.exceptions.Exit(1)
+
+
+def _print(done: BenchResult) -> None:
+    from ...bench.text import wide_table
+
+    files = (done.out / name for name in ("table.md", "figure.png", "index.html"))
+    lines = [f"failed   {line['name']}: {line['error']}" for line in done.failures]
+    lines += [f"written  {path}" for path in files if path.exists()]
+    click.echo("\n".join([wide_table(done.summary), "", *lines]))
 
 
 def _print_list(as_json: bool) -> None:
@@ -112,7 +104,7 @@ def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool
     click.echo("\n".join(f"missing  {what}" for what in planned["missing"]))
 
 
-def _to_json(done: Any) -> dict[str, Any]:
+def _to_json(done: BenchResult) -> dict[str, Any]:
     return {
         "schema": 1,
         "benchmark": done.benchmark.name,
