@@ -12,7 +12,8 @@ from torchvision import models
 
 from pixprompt.core import ModelSpec
 from pixprompt.models import TorchModel
-from pixprompt.models.folding import FrozenConv, fold
+from pixprompt.models.folding import fold
+from pixprompt.models.frozen_layers import FrozenAttention, FrozenConv, FrozenPatches
 
 SIZE = (48, 48)
 NETS = {
@@ -87,8 +88,8 @@ def test_a_net_that_would_answer_otherwise_is_not_folded() -> None:
     assert fold(net, run, SIZE) is net
 
 
-def test_a_net_without_batch_norms_stays() -> None:
-    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten())
+def test_a_net_without_anything_to_fold_stays() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 48 * 48, 5))
     assert fold(net, run, SIZE) is net
 
 
@@ -145,3 +146,39 @@ def test_a_model_that_moves_is_folded_again() -> None:
     single = model(images)
     double = model.double()(images.double())
     torch.testing.assert_close(double, single, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("batch_first", [True, False])
+def test_attention_and_patches_of_a_transformer_give_the_same(batch_first: bool) -> None:
+    net = Transformer(batch_first).double().eval().requires_grad_(False)
+    folded = fold(net, run, SIZE)
+    kinds = [type(module) for module in folded.modules()]
+    assert FrozenAttention in kinds
+    assert FrozenPatches in kinds
+    images = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    for found, expected in zip(answer(folded, images), answer(net, images), strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_attention_that_gives_its_weights_stays() -> None:
+    net = Transformer(True, need_weights=True).eval().requires_grad_(False)
+    kinds = [type(module) for module in fold(net, run, SIZE).modules()]
+    assert FrozenPatches in kinds
+    assert FrozenAttention not in kinds
+
+
+class Transformer(nn.Module):
+    """Patches, their attention to each other, the mean; images that leave a rest behind the last patch."""
+
+    def __init__(self, batch_first: bool, *, need_weights: bool = False) -> None:
+        super().__init__()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            self.patches = nn.Conv2d(3, 8, (10, 7), stride=(10, 7))
+            self.attention = nn.MultiheadAttention(8, 2, batch_first=batch_first)
+        self.batch_first, self.need_weights = batch_first, need_weights
+
+    def forward(self, images: Tensor) -> Tensor:
+        tokens = self.patches(images).flatten(2).permute(*((0, 2, 1) if self.batch_first else (2, 0, 1)))
+        mixed: Tensor = self.attention(tokens, tokens, tokens, need_weights=self.need_weights)[0]
+        return mixed.mean(1 if self.batch_first else 0)
