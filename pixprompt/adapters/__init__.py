@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .bar import BarPrompter as BarPrompter
     from .clip import OnEmbeddings as OnEmbeddings
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
+    from .ensemble import PromptEnsemble as PromptEnsemble
     from .pixel import PixelPrompt as PixelPrompt
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp
     from .saving import (

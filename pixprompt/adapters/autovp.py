@@ -46,6 +46,8 @@ class AutoVP(PixelPrompt):
     Reference: arXiv 2310.08381, section 3.
     """
 
+    blank_start = False
+
     def __init__(
         self,
         template: PixelTemplate,

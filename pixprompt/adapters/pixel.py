@@ -40,6 +40,11 @@ class PixelPrompt(BesideModel):
     Reference: arXiv 2203.17274.
     """
 
+    views = 1
+    """Answers about each image."""
+    blank_start = True
+    """Whether the first prompt changes no image where the template's does not, and its answers are read alike."""
+
     def __init__(
         self,
         template: PixelTemplate,

@@ -150,6 +150,8 @@ def _score_file(
     path.parent.mkdir(exist_ok=True)
     solution.prompt.save(path)
     if isinstance(solution.prompt, Committee):
+        if not _is_better(solution, solution.val, baseline):
+            return None
         pages = load_committee(path).pages
         answered = session.query_pages("test", pages, torch.arange(len(test.labels)), replicates=(0,))
         if isinstance(solution.output, CascadeOutput) and len(test.labels):

@@ -35,6 +35,8 @@ __all__ = [
     "template_of",
 ]
 
+_WITH_TEXT = ("attributes", "reweighted", "semantic", "text")
+
 
 @dataclass(frozen=True)
 class Parts:
@@ -93,7 +95,7 @@ class Parts:
             seed=config.seed,
             text=config.output.text,
             mapping_file=Path(config.output.mapping) if config.output.mapping and kind == config.output.kind else None,
-            encode_text=self._encode_text if kind in ("text", "semantic", "attributes") else None,
+            encode_text=self._encode_text if kind in _WITH_TEXT else None,
             constants={name: getattr(config.output, name) for name in OUTPUTS[kind].constants},
             views=views,
         ).to(self.device)
@@ -181,7 +183,7 @@ def model_output(
         spec: Instead of the model's own.
         seed: The run's.
         text: Template or file of texts, instead of those written for the data.
-        mapping_file: Of the kinds "given" and "attributes".
+        mapping_file: Of the kinds "given", "attributes" and "reweighted".
         encode_text: T texts -> (T, D) embeddings.
         constants: Further arguments of `make_output`.
         views: How many answers about each image it reads.

@@ -38,6 +38,7 @@ class Setup:
     words: tuple[str, ...] | None = None
     encode_text: Callable[[Sequence[str]], Tensor] | None = None
     logit_scale: float = 100.0
+    views: int = 1
     constants: Mapping[str, float] = field(default_factory=dict)
 
 

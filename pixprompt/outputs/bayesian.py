@@ -17,7 +17,7 @@ from .linear.few_answers import FACTORS
 from .linear.folds import fifths
 from .mapping import count_answers
 
-__all__ = ["SMOOTHING", "TOPS", "choose_top", "posterior_matrix", "top_sums"]
+__all__ = ["SMOOTHING", "TOPS", "BayesianMappingPlus", "choose_top", "posterior_matrix", "top_sums"]
 
 _log = logging.getLogger(__name__)
 SMOOTHING = 1.0

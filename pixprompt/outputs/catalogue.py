@@ -57,6 +57,10 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "Each class reads the source label of the same name; needs no labelled answers at all.",
         ),
         "random": (f"{_HERE}.mapping:RandomMapping", "Each class reads a source drawn by the seed, none drawn twice."),
+        "reweighted": (
+            f"{_HERE}.reweighted:ReweightedAttributes",
+            "Attribute texts, each under the prompt of its group, by how likely each makes a class (dual encoders).",
+        ),
         "ridge": (
             f"{_HERE}.linear.few_answers:Ridge",
             "Ridge regression on the indicators of the classes, for few answers.",

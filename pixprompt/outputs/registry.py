@@ -18,7 +18,7 @@ from .sources import SourceNames
 
 __all__ = ["candidates", "make_output", "output_from_json"]
 
-_READ_FILES = ("attributes", "given")
+_READ_FILES = ("attributes", "given", "reweighted")
 
 
 def make_output(
@@ -44,7 +44,8 @@ def make_output(
         classes: K distinct names of the target classes.
         spec: Of the model whose answers come in.
         seed: For "random" and for the fold on which "linear" chooses its strength.
-        mapping_file: For "given": {"class": source or list of sources}; for "attributes": see `read_attributes`.
+        mapping_file: For "given": {"class": source or list of sources}; for "attributes" and "reweighted": see
+            `read_attributes`.
         texts: Templates with one {} each, for "text" and "semantic"; see `texts_for`.
         words: K words that stand for the classes in texts; see `words_for`.
         encode_text: T texts -> (T, D) embeddings, for "text", "attributes" and "semantic".
@@ -78,6 +79,7 @@ def make_output(
             None if words is None else tuple(words),
             encode_text,
             logit_scale,
+            views,
             constants,
         )
     )

@@ -95,6 +95,8 @@ class SavedOutput:
         if self.kind == Direct.kind:
             return outputs
         scores = _scores(outputs.reshape(-1, size).astype(np.float64), self.spec.answer, self.values.get("floor", 1e-6))
+        if self.kind == "reweighted":
+            return self._reweighted(scores.reshape(outputs.shape)).astype(np.float32)
         if "weight" in self.arrays:  # reads the answers under several views together
             return self._linear(scores.reshape(outputs.shape)).astype(np.float32)
         logits = self._logits(scores)
@@ -111,6 +113,9 @@ class SavedOutput:
             raise PromptError("output 'attributes' picks the nearest texts of each image, which no table holds.")
         if "weight" in self.arrays:
             return self.arrays["weight"], self.arrays["bias"], tuple(self.values["present"])
+        if self.kind == "reweighted":
+            each = self._reweighted(np.eye(self.views * self.spec.num_outputs))
+            return each, np.zeros(each.shape[1]), tuple(range(each.shape[1]))
         each = self._logits(np.eye(self.spec.num_outputs)) / self.views
         return np.tile(each, (self.views, 1)), np.zeros(each.shape[1]), tuple(range(each.shape[1]))
 
@@ -135,6 +140,12 @@ class SavedOutput:
         means = [np.sort(part, axis=1)[:, -int(self.values["nearest"]) :].mean(1) for part in parts]
         descriptive, distinctive = np.split(np.stack(means, axis=1), 2, axis=1)
         return np.asarray(float(self.values["logit_scale"]) * (descriptive + distinctive) / 2)
+
+    def _reweighted(self, scores: Array) -> Array:
+        texts, groups = self.arrays["embeddings"], np.array(self.values["groups"])
+        pages = scores.reshape(len(scores), self.views, -1) @ texts.T
+        similarities = float(self.values["logit_scale"]) * pages[:, groups, np.arange(len(groups))]
+        return np.asarray(similarities @ self.arrays["matrix"])
 
     def _linear(self, scores: Array) -> Array:
         logits, present = scores @ self.arrays["weight"] + self.arrays["bias"], list(self.values["present"])

@@ -26,11 +26,10 @@ Adapter = PixelPrompt | WhiteBox
 def pixel(model: TorchModel, name: str = "pixel") -> PixelPrompt:
     place = METHODS[name].defaults.get("template", "padding")
     template = make_template(place, canvas_size=model.spec.image_size, size=3, blend=Add())
-    output = make_output("linear", spec=model.spec, classes=CLASSES)
-    images = pictures(40)
-    made: PixelPrompt = METHODS[name].maker()(
-        template, model, output.refit(model(images).detach(), torch.arange(40) % len(CLASSES))
-    )
+    made: PixelPrompt = METHODS[name].maker()(template, model, make_output("linear", spec=model.spec, classes=CLASSES))
+    output = make_output("linear", spec=model.spec, classes=CLASSES, views=made.views)
+    answers = made.outputs(pictures(40)).detach() + torch.randn(40, 1, generator=torch.Generator().manual_seed(2))
+    made.output = output.refit(answers, torch.arange(40) % len(CLASSES))
     return made
 
 

@@ -19,7 +19,7 @@ from .toy import CLASSES, LABELS, SIZE, answers, encode_text, spec_for
 @pytest.mark.parametrize("kind", ["frequency", "blm", "first-k", "semantic", "given"])
 def test_embeddings_allow_text_and_linear_only(kind: str) -> None:
     spec = ModelSpec("clip", (8, 8), SIZE, AnswerKind.EMBEDDINGS, LABELS)
-    with pytest.raises(ConfigError, match="choose one of attributes, lda, linear, ridge, text"):
+    with pytest.raises(ConfigError, match="choose one of attributes, lda, linear, reweighted, ridge, text"):
         make_output(kind, classes=CLASSES, spec=spec)
 
 

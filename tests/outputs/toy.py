@@ -19,7 +19,7 @@ LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bir
 NAMES = ("tabby", "beagle, DOG", "chihuahua", "Cat", "crane, wading bird", "stove", "Sea-Horse")
 """Labels among which every class of CLASSES has its own."""
 SIZE = len(LABELS)
-FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "ridge")
+FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "reweighted", "ridge")
 
 
 def file_for(kind: str, folder: Path) -> Path | None:
@@ -32,6 +32,7 @@ def file_for(kind: str, folder: Path) -> Path | None:
             "sea_horse": ["swims", "upright"],
         },
     }
+    contents["reweighted"] = contents["attributes"]
     if kind not in contents:
         return None
     path = folder / "mapping.json"

@@ -11,6 +11,8 @@ from typing import Any
 
 from ..method import Learning, Method, register
 
+__all__ = ["ATTRVR"]
+
 _DEFAULTS: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
@@ -51,7 +53,7 @@ _EVP: dict[str, Any] = {
 }
 """EVP, arXiv 2212.10556, section 3: the image shrunk to 164 of 224 pixels, random changes of it, and gradients of unit
 length; the numbers are those of its public code."""
-_ATTRVR: dict[str, Any] = {
+ATTRVR: dict[str, Any] = {
     "template": "padding",
     "size": 16,
     "blend": "over",
@@ -77,6 +79,6 @@ register(
         file="prompt.png",
         defaults=_DEFAULTS,
         answer_defaults=_SEARCH,
-        presets={"vp": _VP, "evp": _EVP, "attrvr": _ATTRVR},
+        presets={"vp": _VP, "evp": _EVP, "attrvr": ATTRVR},
     )
 )

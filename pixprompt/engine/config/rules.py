@@ -33,7 +33,11 @@ _BY_ANSWERS = (
     "student",
 )
 
-_OUTPUT_CONSTANTS = {"smoothing": ("blm", "blm+"), "top": ("blm+",), "nearest": ("attributes",)}
+_OUTPUT_CONSTANTS = {
+    "smoothing": ("blm", "blm+", "reweighted"),
+    "top": ("blm+", "reweighted"),
+    "nearest": ("attributes",),
+}
 
 
 def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:

@@ -34,7 +34,7 @@ def new_adapter(parts: Parts, seed: int) -> WhiteBox:
 
 
 def new_prompt(parts: Parts, output: OutputTransform) -> PixelPrompt:
-    """Returns the pixel prompt of a run by gradients as it starts, read by an output transform."""
+    """Returns the pixel prompt of a run by gradients as it starts, read by an output transform of as many views."""
     config = parts.config
     options = {name: value for name, value in config.adapter.to_json().items() if value is not None}
     prompt: PixelPrompt = config.method.maker()(
@@ -45,6 +45,8 @@ def new_prompt(parts: Parts, output: OutputTransform) -> PixelPrompt:
         space=config.prompt.space,
         **options,
     )
+    if prompt.views > 1:
+        prompt.output = parts.output(views=prompt.views)
     return prompt.to(parts.device)
 
 

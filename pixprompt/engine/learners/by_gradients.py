@@ -7,9 +7,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...adapters import PixelPrompt, WhiteBox, save_adapter
+from ...adapters import PixelPrompt, PromptEnsemble, WhiteBox, save_adapter
 from ...core import ConfigError
 from ...models import DirectQuerier
+from ...prompt import Committee, Prompt
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
@@ -51,14 +52,16 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         """See `Learner`."""
         parts, fit, data = self.parts, self.parts.config.fit, self.parts.data
         train, val, test, epochs = len(data.train), len(data.val), len(data.test), fit.epochs or 0
-        if not parts.config.method.white_box:
+        if isinstance(self.adapter, PixelPrompt):
+            views = self.adapter.views
+            reread = 0 if parts.config.method.per_image else test if views > 1 else val + test
             return {
                 "no_prompt": train + val + test,
-                "first_prompt": train if self.output.fits and not parts.starts_plain else 0,
-                "training": epochs * train,
-                "selection": epochs * val,
-                "prompt_float": val + test,
-                "prompt_png": val + test,
+                "first_prompt": views * train if self.output.fits and not self._starts_plain else 0,
+                "training": views * epochs * train,
+                "selection": views * epochs * val,
+                "prompt_float": views * (val + test),
+                "prompt_png": views * reread,
             }
         # At most: what the frozen part makes of an image is cached where it fits into memory.
         rates, decays = grids(parts.config) if fit.grid_search else ((0.0,), (0.0,))
@@ -136,12 +139,17 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         self, session: Session[DirectQuerier], adapter: PixelPrompt, baseline: Baseline, checkpoint: Path
     ) -> None:
         """Fits the output transform to the first prompt's answers; a resumed run has later ones in its checkpoint."""
-        adapter.output = baseline.output
-        if adapter.output.fits and not checkpoint.exists() and not self.parts.starts_plain:
+        if adapter.views == 1:
+            adapter.output = baseline.output
+        if adapter.output.fits and not checkpoint.exists() and not self._starts_plain:
             session.reporter.stage("first mapping", len(baseline.train.labels))
             first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
             adapter.output = adapter.output.refit(first.outputs, first.labels)
         adapter.output = adapter.output.to(self.parts.device)
+
+    @property
+    def _starts_plain(self) -> bool:
+        return self.parts.starts_plain and isinstance(self.adapter, PixelPrompt) and self.adapter.blank_start
 
     def _inputs(self, session: Session[DirectQuerier], split: str) -> TrainInputs:
         parts, adapter = self.parts, self.adapter
@@ -170,8 +178,12 @@ def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Sol
     What a PNG is to hold has float pixels, not rounded to 8 bits (in normalised space not clamped).
     """
     parts, per_image = session.parts, session.parts.config.method.per_image
-    prompt = None if per_image else adapter.to_prompt(parts.canvas, **origin_of(parts))
-    exact = adapter.space == "pixel" and prompt is not None and prompt.canvas == parts.canvas
+    prompt: Prompt | Committee | None = None
+    if isinstance(adapter, PromptEnsemble):
+        prompt = adapter.to_committee(parts.canvas, **origin_of(parts))
+    elif not per_image:
+        prompt = adapter.to_prompt(parts.canvas, **origin_of(parts))
+    exact = adapter.space == "pixel" and isinstance(prompt, Prompt) and prompt.canvas == parts.canvas
 
     def outputs(images: Tensor) -> Tensor:
         return adapter.outputs(images, quantize=per_image)
