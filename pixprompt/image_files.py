@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,18 +21,60 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES
 
 
-def walk(folder: Path, *, on_error: Callable[[OSError], None], skip: Path | None = None) -> Iterator[Path]:
-    """Yields the images below a folder in alphabetical order; hidden folders are left out.
+def walk(
+    folder: Path, *, on_error: Callable[[OSError], None], skip: Path | None = None, block: int = 50_000
+) -> Iterator[Path]:
+    """Yields the images below a folder in alphabetical order, those of a folder before those of its folders.
+
+    Hidden folders are left out.
 
     Args:
         folder: Where to begin; links to folders are followed, each folder is visited once.
         on_error: Called with the error of every folder that cannot be listed.
         skip: A folder to leave out.
+        block: Names of a folder that are in memory at a time.
     """
     visited = {os.path.realpath(folder)} | ({os.path.realpath(skip)} if skip else set())
-    for here, folders, files in os.walk(folder, onerror=on_error, followlinks=True):
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and name != "__MACOSX"]
-        real = {name: os.path.realpath(os.path.join(here, name)) for name in folders}
-        folders[:] = [name for name in folders if real[name] not in visited]
-        visited.update(real.values())
-        yield from (Path(here, name) for name in sorted(files) if is_image_name(name))
+    waiting = [os.fspath(folder)]
+    while waiting:
+        here = waiting.pop()
+        try:
+            yield from (Path(here, name) for name in _sorted_names(here, _is_image, block))
+            folders = list(_sorted_names(here, _is_folder, block))
+        except OSError as error:
+            on_error(error)
+            continue
+        inside = []
+        for path in (os.path.join(here, name) for name in folders):
+            real = os.path.realpath(path)
+            if real not in visited:
+                visited.add(real)
+                inside.append(path)
+        waiting += reversed(inside)
+
+
+def _is_image(entry: os.DirEntry[str]) -> bool:
+    return is_image_name(entry.name) and not _leads_to_folder(entry)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    return not entry.name.startswith(".") and entry.name != "__MACOSX" and _leads_to_folder(entry)
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _sorted_names(folder: str, wanted: Callable[[os.DirEntry[str]], bool], block: int) -> Iterator[str]:
+    """Yields names of a folder in order; a large one is read again for each block of them, which bounds the memory."""
+    last = ""
+    while True:
+        with os.scandir(folder) as entries:
+            names = heapq.nsmallest(block, (each.name for each in entries if each.name > last and wanted(each)))
+        yield from names
+        if len(names) < block:
+            return
+        last = names[-1]

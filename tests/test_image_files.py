@@ -35,3 +35,13 @@ def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     errors: list[OSError] = []
     assert list(walk(tmp_path / "nothing", on_error=errors.append)) == []
     assert isinstance(errors[0], FileNotFoundError)
+
+
+@pytest.mark.parametrize("block", [1, 3, 7, 8])
+def test_order_does_not_depend_on_how_many_names_are_in_memory(block: int, tmp_path: Path) -> None:
+    names = [f"{number:02}.png" for number in range(7)]
+    for name in (*reversed(names), *(f"z/{name}" for name in names), "y/x.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    paths = walk(tmp_path, on_error=lambda error: None, block=block)
+    assert [str(path.relative_to(tmp_path)) for path in paths] == [*names, "y/x.png", *(f"z/{name}" for name in names)]

@@ -1,4 +1,4 @@
-"""What several commands share: the options `--device` and `--json`, and the one JSON object that the latter prints."""
+"""What several commands share: options, and the one JSON object that `--json` prints."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["device_option", "json_option", "print_json", "print_names"]
+__all__ = ["device_option", "json_option", "print_json", "print_names", "ray_option"]
 
 device_option = click.option(
     "--device",
@@ -17,6 +17,7 @@ device_option = click.option(
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
 """Passes `as_json: bool` to the command."""
+ray_option = click.option("--ray", metavar="ADDRESS", help="Do the work on a Ray cluster; 'local' starts one here.")
 
 
 def print_json(value: dict[str, Any]) -> None:

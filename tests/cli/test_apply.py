@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixprompt.bulk.jobs import Job
+from pixprompt.bulk.prompter import Prompter
 from pixprompt.cli import main
-from pixprompt.cli.prompts.apply import IMAGE_SUFFIXES, Job, put_prompt
+from pixprompt.image_files import IMAGE_SUFFIXES
 from pixprompt.prompt import BLENDS, load
 
 from ..images import expected, files, jpeg, make_prompt, picture, read_rgb, write_readable
@@ -104,7 +106,7 @@ def test_results_come_in_the_order_of_the_inputs(tmp_path: Path) -> None:
     for number, size in enumerate(sizes):
         picture(*size).save(tmp_path / f"{number}.png")
         jobs.append(Job(tmp_path / f"{number}.png", (tmp_path / f"out{number}.png",)))
-    done = [job for job, _ in put_prompt(make_prompt(), jobs, lambda pixels: pixels.tobytes(), workers=4)]
+    done = [job for job, _ in Prompter(make_prompt(), lambda pixels: pixels.tobytes()).work_all(jobs, workers=4)]
     assert done == jobs
 
 

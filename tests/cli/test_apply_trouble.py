@@ -16,8 +16,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixprompt.bulk.jobs import Job
+from pixprompt.bulk.prompter import Prompter
 from pixprompt.cli import main
-from pixprompt.cli.prompts.apply import Job, put_prompt
 from pixprompt.core import PixpromptError
 from pixprompt.prompt import Prompt, load
 
@@ -115,11 +116,11 @@ def test_after_a_failed_write_no_further_image_is_begun(tmp_path: Path, monkeypa
         begun.append(path)
         raise PixpromptError("cannot write: No space left on device")
 
-    monkeypatch.setattr("pixprompt.cli.prompts.apply.write_bytes", full)
+    monkeypatch.setattr("pixprompt.stores.write_bytes", full)
     picture().save(tmp_path / "a.png")
     jobs = [Job(tmp_path / "a.png", (tmp_path / f"{number}.png",)) for number in range(10_000)]
     with pytest.raises(PixpromptError):
-        list(put_prompt(make_prompt(), jobs, lambda pixels: b"", workers=2))
+        list(Prompter(make_prompt(), lambda pixels: b"").work_all(jobs, workers=2))
     assert len(begun) <= 16
 
 

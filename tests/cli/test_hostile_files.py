@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pixprompt.bulk.prompter import PixelRoom
 from pixprompt.canvas import MAX_CANVAS_PIXELS, Canvas, decode
 from pixprompt.cli import main
-from pixprompt.cli.prompts.apply import PixelRoom
 from pixprompt.cli.terminal import json_line, printable
 from pixprompt.core import AnswerKind, ConfigError, ImageError, ModelSpec, PixpromptError, PromptError
 from pixprompt.data import load_images

@@ -14,15 +14,14 @@ from typing import Any
 import click
 from PIL import Image
 
-from ...canvas import decode
+from ...bulk.jobs import find_jobs
 from ...core import ConfigError, ImageError
 from ...engine.config.settings_file import read_settings
-from ...files import make_folder, write_bytes
 from ...segmentation import SegmentConfig
+from ...stores import open_at, write_at
 from ..allocator import keep_freed_memory
 from ..console import Console
 from ..options import json_option, print_json
-from ..prompts.apply import find_jobs
 
 __all__ = ["segment"]
 
@@ -191,20 +190,19 @@ def predict(
     place = pick_device(device or "auto")
     saved = load_segmenter(run_folder, model=model, weights=weights, device=place)
     windows = make_windows(saved, place, multi_scale=multi_scale)
-    jobs, unread = find_jobs(inputs, out, _LABELS, keep=run_folder)
-    overlays, _ = find_jobs(inputs, out, _OVERLAY, keep=run_folder)
-    failed = [{"path": str(failure.path), "reason": failure.reason} for failure in unread]
+    jobs = find_jobs(inputs, out, _LABELS, keep=run_folder)
+    overlays = find_jobs(inputs, out, _OVERLAY, keep=run_folder)
+    failed = [{"path": str(failure.path), "reason": failure.reason} for failure in jobs.failures]
     for job, other in zip(jobs, overlays, strict=True):
         try:
-            image = decode(job.source)
+            image = open_at(job.source)
         except ImageError as error:
             failed.append({"path": str(job.source), "reason": str(error)})
             continue
         picture = label_picture(windows.labels(image).numpy(), reduce_zero_label=saved.reduce_zero_label)
-        make_folder(job.targets[0].parent)
-        _write(job.targets[0], picture)
-        _write(other.targets[0], overlay(image, picture, opacity=opacity))
-    written = len(jobs) + len(unread) - len(failed)
+        write_at(job.targets[0], _encoded(picture))
+        write_at(other.targets[0], _encoded(overlay(image, picture, opacity=opacity)))
+    written = len(jobs) + len(jobs.failures) - len(failed)
     if as_json:
         print_json({"written": written, "failed": failed, "out": str(out), "classes": list(saved.classes)})
     else:
@@ -215,10 +213,10 @@ def predict(
         context.exit(1)
 
 
-def _write(path: Path, picture: Image.Image) -> None:
+def _encoded(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
-    write_bytes(path, buffer.getvalue(), durable=False)
+    return buffer.getvalue()
 
 
 def _read(path: Path) -> SegmentConfig:

@@ -1,0 +1,100 @@
+"""Images in stores that fsspec reaches, beside those of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from pixprompt.cli import main
+from pixprompt.core import ConfigError, DataError, ImageError
+from pixprompt.stores import StoreFile, images_at, locate, open_at, text_of
+
+from ..images import files, jpeg, make_prompt, picture
+
+NAMES = ("b/two.png", "b/a/deep.jpg", "top.png", "b/broken.png")
+
+
+@pytest.fixture
+def memory() -> Iterator[fsspec.AbstractFileSystem]:
+    system = fsspec.filesystem("memory")
+    for name in NAMES:
+        system.pipe_file(f"/set/{name}", b"x" if "broken" in name else jpeg(picture(seed=len(name))))
+    for name in ("notes.txt", ".hidden.png", ".git/x.png"):
+        system.pipe_file(f"/set/{name}", b"x")
+    yield system
+    system.store.clear()
+    system.pseudo_dirs[:] = [""]
+
+
+def listed(place: str, **options: StoreFile) -> list[str]:
+    return [str(inside) for _, inside in images_at(locate(place), on_error=lambda error: None, **options)]
+
+
+def test_a_folder_of_a_store_is_listed_as_one_of_this_machine(memory, tmp_path: Path) -> None:
+    copy_to(memory, tmp_path / "set")
+    assert (
+        listed("memory://set")
+        == listed(str(tmp_path / "set"))
+        == ["top.png", "b/broken.png", "b/two.png", "b/a/deep.jpg"]
+    )
+    assert listed("memory://set", skip=StoreFile("memory://set/b")) == ["top.png"]
+    assert listed("memory://set/b/two.png") == ["two.png"]
+    with pytest.raises(DataError, match="no such file or folder in the store"):
+        listed("memory://set/none")
+
+
+def copy_to(memory: fsspec.AbstractFileSystem, folder: Path) -> None:
+    for name in NAMES:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(memory.cat_file(f"/set/{name}"))
+
+
+@pytest.mark.parametrize("out", ["memory://out", "file://{}/out"])
+def test_apply_writes_to_a_store_what_it_writes_to_a_folder(
+    out: str, memory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_prompt().save(tmp_path / "p.png")
+    copy_to(memory, tmp_path / "set")
+    out = out.format(tmp_path)
+    assert main(["apply", str(tmp_path / "p.png"), str(tmp_path / "set"), "--out", str(tmp_path / "here")]) == 1
+    capsys.readouterr()
+    assert main(["apply", str(tmp_path / "p.png"), "memory://set", "--out", out, "--json"]) == 1
+    result = json.loads(capsys.readouterr().out)
+    assert result["written"] == 3
+    assert result["failed"] == [
+        {"path": "memory://set/b/broken.png", "reason": "not a readable image (of no known format)."}
+    ]
+    assert files(tmp_path / "here") == ["b/a/deep.png", "b/two.png", "top.png"]
+    for name in files(tmp_path / "here"):
+        with fsspec.open(f"{out}/{name}") as file:
+            assert file.read() == (tmp_path / "here" / name).read_bytes()
+
+
+def test_an_input_in_a_store_is_never_overwritten(memory, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_prompt().save(tmp_path / "p.png")
+    before = dict(memory.store)
+    assert main(["apply", str(tmp_path / "p.png"), "memory://set/top.png", "--out", "memory://set"]) == 2
+    assert "memory://set/top.png is an input and would be overwritten" in capsys.readouterr().err
+    assert memory.store == before
+
+
+def test_stores_that_cannot_be_reached_are_named_without_their_keys(tmp_path: Path) -> None:
+    for url, reason in (
+        ("nostore://key:secret@bucket/a.png", "Protocol not known"),
+        ("sftp://u:secret@h/a", "paramiko"),
+    ):
+        with pytest.raises(ConfigError, match=reason) as caught:
+            StoreFile(url).reach()
+        assert "secret" not in str(caught.value)
+    with pytest.raises(ImageError, match=r"memory://set/gone\.png: cannot be read"):
+        open_at(locate("memory://set/gone.png"))
+
+
+def test_places_keep_their_meaning_as_text(tmp_path: Path) -> None:
+    for place in (tmp_path / "a b.png", StoreFile("s3://bucket/a?b.png")):
+        assert locate(text_of(place)) == place
+    assert locate(f"file://{tmp_path}/a%20b.png") == tmp_path / "a b.png"
