@@ -15,7 +15,9 @@ from ..core import OutputTransform
 from ..ledger import Querier
 from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
-from .answers import Answered, batches, right_images, score, to_images
+from ..search.evidence import LEVEL, loss_score, p_value_of
+from ..search.readout import squared_errors
+from .answers import Answered, accuracy, batches, right_images, score, to_images
 from .baseline import Baseline
 from .budget.counts import query_counts
 from .inputs.vocabulary import describe_labels
@@ -26,7 +28,7 @@ from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of
 from .session import Session
 
-__all__ = ["Ladder", "SavedSolution", "make_result", "score_ladder"]
+__all__ = ["Ladder", "SavedSolution", "is_clearly_better", "make_result", "score_ladder"]
 
 
 @dataclass
@@ -182,10 +184,20 @@ def _score_file(
 
 def _is_better(solution: Solution, val: Answered | None, baseline: Baseline) -> bool:
     """Whether what was learned validates better than nothing."""
-    if solution.is_better is not None:
-        return solution.is_better
-    own, none = _score(solution.output, val, None), _score(baseline.fallback, baseline.val, None)
-    return (own.val or 0.0) > (none.val or 0.0)
+    if solution.is_better is not None or val is None:
+        return bool(solution.is_better)
+    return is_clearly_better(solution.output, val, baseline.fallback, baseline.val)
+
+
+def is_clearly_better(output: OutputTransform, val: Answered, other: OutputTransform, plain: Answered) -> bool:
+    """Whether a prompt validates better than none, and by its losses on the same images better than by chance."""
+    both = val.mask & plain.mask
+    labels, losses, right = plain.labels[both], [], []
+    for read, answered in ((output, val), (other, plain)):
+        logits = read.to("cpu")(answered.outputs[both])
+        losses.append(squared_errors(logits.softmax(1).double(), labels))
+        right.append(accuracy(logits, labels))
+    return right[0] > right[1] and p_value_of(loss_score(*losses)) <= LEVEL
 
 
 @torch.no_grad()
@@ -233,8 +245,9 @@ def _changes(ladder: Ladder, baseline: Baseline, plain: Answered, scored: SavedS
 def _notes(ladder: Ladder, solution: Solution | None) -> list[str]:
     notes, rungs = [], ladder.rungs
     if solution is not None and ladder.best == "none":
-        how = "better" if solution.is_better is None else "clearly better"
-        notes.append(f"No prompt kept: none validates {how} than the images as they are. The saved prompt is empty.")
+        notes.append(
+            "No prompt kept: none validates clearly better than the images as they are. The saved prompt is empty."
+        )
     only, last = rungs["output_only"], rungs["prompt_png"] or rungs["prompt_float"]
     if only and last and only.val is not None and last.val is not None and only.val > last.val:
         what = solution.name if solution is not None else "prompt"

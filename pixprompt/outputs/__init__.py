@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .cascade import CascadeOutput as CascadeOutput, SavedCascade as SavedCascade
     from .direct import Direct as Direct
     from .linear.folds import stratified_folds as stratified_folds
+    from .linear.form import LinearForm as LinearForm
     from .linear.head import LinearHead as LinearHead
     from .registry import (
         candidates as candidates,

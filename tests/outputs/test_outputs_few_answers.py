@@ -8,7 +8,7 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import Ridge
 from torch import Tensor
-from torch.nn.functional import one_hot
+from torch.nn.functional import cross_entropy, one_hot
 
 from pixprompt.core import ModelSpec
 from pixprompt.outputs import make_output
@@ -37,14 +37,24 @@ def test_discriminant_is_that_of_scikit_learn(shrinkage: float) -> None:
     assert (ours.argmax(1) == peer.predict(features.numpy())).mean() > 0.9
 
 
-def test_ridge_is_that_of_scikit_learn() -> None:
-    outputs, labels = blobs(60)
-    features = principal_axes(outputs.double())[0]
-    level = float((features - features.mean(0)).square().sum(1).mean())
-    weight, bias = RidgeTransform.estimate(features, labels, 4, 0.3)
-    peer = Ridge(alpha=0.3 * level).fit(features.numpy(), one_hot(labels).double().numpy())
-    assert np.allclose(weight.T.numpy(), peer.coef_, atol=1e-8)
-    assert np.allclose(bias.numpy(), peer.intercept_, atol=1e-8)
+def test_ridge_and_its_strength_are_those_of_leaving_each_answer_out_with_scikit_learn() -> None:
+    outputs, labels = blobs(24)
+    head = make_output("ridge", classes=NAMES, spec=ModelSpec("toy", (8, 8), 12)).refit(outputs, labels)
+    assert isinstance(head, RidgeTransform)
+    x, y = outputs.double().numpy(), one_hot(labels).double().numpy()
+    level = float(np.square(x - x.mean(0)).sum(1).mean())
+    losses = {}
+    for strength in head.strengths:
+        left_out = [np.arange(24) != row for row in range(24)]
+        read = [Ridge(alpha=strength * level).fit(x[rest], y[rest]).predict(x[~rest])[0] for rest in left_out]
+        logits = torch.from_numpy(np.stack(read))
+        losses[strength] = min(float(cross_entropy(2 ** (power / 2) * logits, labels)) for power in range(-8, 13))
+    assert head.strength == min(losses, key=lambda strength: losses[strength])
+    peer = torch.from_numpy(Ridge(alpha=head.strength * level).fit(x, y).predict(x)).float()
+    logits = head(outputs)
+    factor = float(logits.std() / peer.std())
+    assert torch.allclose(logits, factor * peer, atol=1e-4)
+    assert torch.allclose(head.refit_alike(outputs, labels)(outputs), logits)
 
 
 @pytest.mark.parametrize("kind", ["lda", "ridge"])

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from ...core import ModelError, OutputTransform
-from ...outputs import LinearHead
+from ...outputs import LinearForm
 from ...seeds import stream
 from ..answers import Answered, accuracy
 
@@ -54,9 +54,12 @@ class CrossFit:
 
     def refit(self, answered: Answered, folds: Tensor) -> CrossFit:
         """Fits on other answers, quickly: a head keeps the strength of its penalty."""
-        return self._around(
-            _refit_quickly(self.full, answered.outputs, answered.labels), answered, folds, _refit_quickly
-        )
+        return self.around(_refit_quickly(self.full, answered.outputs, answered.labels), answered, folds)
+
+    @classmethod
+    def around(cls, full: OutputTransform, answered: Answered, folds: Tensor) -> CrossFit:
+        """Adds to a transform that is fitted on answers those of the folds; a head's have its strength."""
+        return cls._around(full, answered, folds, _refit_quickly)
 
     @classmethod
     def _around(cls, full: OutputTransform, answered: Answered, folds: Tensor, refit: _Refit) -> CrossFit:
@@ -84,7 +87,7 @@ def _refit(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTr
 
 
 def _refit_quickly(output: OutputTransform, outputs: Tensor, labels: Tensor) -> OutputTransform:
-    return output.refit_alike(outputs, labels) if isinstance(output, LinearHead) else output.refit(outputs, labels)
+    return output.refit_alike(outputs, labels) if isinstance(output, LinearForm) else output.refit(outputs, labels)
 
 
 @dataclass(frozen=True)

@@ -175,12 +175,17 @@ def _output_of(module: nn.Module) -> OutputTransform | None:
     return module.output if isinstance(module, PixelPrompt) else None
 
 
+def _held_out_of(module: nn.Module) -> tuple[OutputTransform, ...]:
+    return module.held_out if isinstance(module, PixelPrompt) else ()
+
+
 def _save(work: Work, state: Fit, path: Path, identity: str) -> None:
     tensors, scalars = pack_optimizer(work.optimizer)
     tensors |= {f"now/{name}": value for name, value in work.module.state_dict().items()}
     values = {name: getattr(state, name) for name in ("epoch", "history", *_COUNTS)}
     output, best = _output_of(work.module), state.best
     values |= {"identity": identity, "optimizer": scalars, "output": output and output.to_json()}
+    values["held_out"] = [each.to_json() for each in _held_out_of(work.module)]
     if best is not None:
         tensors |= {f"best/{name}": value for name, value in best.state.items()}
         values["best"] = {
@@ -218,6 +223,7 @@ def _restore(work: Work, path: Path | None, identity: str) -> Fit | None:
 
     if isinstance(module, PixelPrompt):
         module.output = revived(values["output"]) or module.output
+        module.held_out = tuple(each for each in map(revived, values["held_out"]) if each is not None)
     if best is not None:
         best |= {"rank": tuple(best["rank"]), "output": revived(best["output"])}
         state.best = Best(**best, state=_under("best/", tensors, device))

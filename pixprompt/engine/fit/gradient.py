@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from ...adapters import PixelPrompt, WhiteBox
+from ...core import OutputTransform
 from ...optimizers import OPTIMIZERS, warmup_cosine
+from ...outputs import stratified_folds
 from ...seeds import stream
 from ..answers import accuracy
 from ..config.train_config import TrainConfig
 from ..progress.report import Reporter
 from ..ranks import Ranks, current_ranks
+from .cross_fit import CrossFit
 from .epochs import Fit, Validated, check_finite, fit
 from .inputs import Images, TrainInputs
 from .losses import loss_of
@@ -65,6 +68,7 @@ class GradientFit:
         count = len(self.train.labels)
         self.steps = max(1, -(-count // self.batch_size) - (count % self.batch_size == 1))
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
+        self.folds = stratified_folds(torch.from_numpy(self.train.labels))
         self.train.start()
 
     @classmethod
@@ -105,10 +109,17 @@ class GradientFit:
     @property
     def num_images(self) -> int:
         """Images of one epoch."""
-        return len(self.train.labels) + (0 if self.val is None else len(self.val.labels))
+        return len(self.train.labels) * (2 if self._held_out else 1) + (0 if self.val is None else len(self.val.labels))
+
+    @property
+    def _held_out(self) -> tuple[OutputTransform, ...]:
+        return self.module.held_out if isinstance(self.module, PixelPrompt) else ()
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
-        """Trains one epoch, refits the output transform from the answers seen, and returns a line of history."""
+        """Trains one epoch, refits the output transform, and returns a line of history.
+
+        A linear head is learned again from new answers to all training images, other transforms from those seen.
+        """
         self.module.train()
         ranks = self._ranks()
         order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
@@ -133,10 +144,27 @@ class GradientFit:
             self.reporter.advance(len(whole))
         losses, hits = ranks.add(torch.stack([losses, hits]))
         check_finite(losses, epoch, max(self.rates))
-        if self.module.output.refits_in_training:
+        if isinstance(self.module, PixelPrompt) and self.module.held_out:
+            self._refit_head(self.module)
+        elif self.module.output.refits_in_training:
             outputs = ranks.gather([rows for rows, _ in seen], [at for _, at in seen], len(order), self.device)[order]
             self.module.output = self.module.output.refit(outputs, self._labels(order))
         return {"train_loss": float(losses) / len(order), "train_accuracy": float(hits) / len(order)}
+
+    def _refit_head(self, prompt: PixelPrompt) -> None:
+        """Fits the head to the answers under the prompt as it stands, and one without the images of each fold."""
+        prompt.eval()
+        answered = self.train.answered(self.reporter)
+        heads = CrossFit.around(prompt.output.refit(answered.outputs, answered.labels), answered, self.folds)
+        prompt.output = heads.full.to(self.device)
+        prompt.held_out = tuple(each.to(self.device) for each in heads.held_out)
+
+    def _read(self, outputs: Tensor, chosen: Tensor) -> Tensor:
+        """Returns logits (n, K) of outputs for images chosen by position, each by a head that has not seen it.
+
+        A head that has seen them reads nearly all of them right, and a prompt learns from its loss to flatter it.
+        """
+        return CrossFit(self.module.output, self._held_out).logits(outputs, self.folds[chosen])
 
     def _draws(self, epoch: int, rank: int) -> torch.Generator:
         """Draws for the whole batch, a place, are the same in every process; those for each image are not."""
@@ -173,7 +201,7 @@ class GradientFit:
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             supervised = self.train.supervised(chosen, places)
-        weighted = [(weight, self.module.output(outputs.float())) for weight, outputs in supervised]
+        weighted = [(weight, self._read(outputs.float(), chosen)) for weight, outputs in supervised]
         loss = torch.stack([weight * loss_of(self.loss, logits, labels) for weight, logits in weighted]).sum()
         return supervised[0][1], weighted[0][1], loss
 

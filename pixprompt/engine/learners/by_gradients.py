@@ -10,6 +10,7 @@ from torch import Tensor
 from ...adapters import PixelPrompt, PromptEnsemble, WhiteBox, save_adapter
 from ...core import ConfigError
 from ...models import DirectQuerier
+from ...outputs import LinearForm, stratified_folds
 from ...prompt import Committee, Prompt
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
@@ -17,6 +18,7 @@ from ..config.grids import grids
 from ..config.presets import query_budget
 from ..fit.adapter_fit import fit_adapter, new_adapter, new_prompt
 from ..fit.augmentation import augmentation
+from ..fit.cross_fit import CrossFit
 from ..fit.epochs import Fit
 from ..fit.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
@@ -59,6 +61,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
                 "no_prompt": train + val + test,
                 "first_prompt": views * train if self.output.fits and not self._starts_plain else 0,
                 "training": views * epochs * train,
+                "head": views * epochs * train if isinstance(self.output, LinearForm) else 0,
                 "selection": views * epochs * val,
                 "prompt_float": views * (val + test),
                 "prompt_png": views * reread,
@@ -139,13 +142,18 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         self, session: Session[DirectQuerier], adapter: PixelPrompt, baseline: Baseline, checkpoint: Path
     ) -> None:
         """Fits the output transform to the first prompt's answers; a resumed run has later ones in its checkpoint."""
+        first, device = baseline.train, self.parts.device
         if adapter.views == 1:
             adapter.output = baseline.output
-        if adapter.output.fits and not checkpoint.exists() and not self._starts_plain:
-            session.reporter.stage("first mapping", len(baseline.train.labels))
-            first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
-            adapter.output = adapter.output.refit(first.outputs, first.labels)
-        adapter.output = adapter.output.to(self.parts.device)
+        if adapter.output.fits and not checkpoint.exists():
+            if not self._starts_plain:
+                session.reporter.stage("first mapping", len(first.labels))
+                first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
+                adapter.output = adapter.output.refit(first.outputs, first.labels)
+            if isinstance(adapter.output, LinearForm):
+                heads = CrossFit.around(adapter.output, first, stratified_folds(first.labels))
+                adapter.held_out = tuple(each.to(device) for each in heads.held_out)
+        adapter.output = adapter.output.to(device)
 
     @property
     def _starts_plain(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 import torch
@@ -29,12 +29,14 @@ class LinearForm(Transform):
         present: Indices of the P classes that had examples.
         weight: (V * S, P) float32, in units of the outputs as they come.
         bias: (P,) float32.
+        strength: Of the regularisation that was chosen; 0 before.
     """
 
     seed: int
     present: tuple[int, ...] | None
     weight: Tensor | None
     bias: Tensor | None
+    strength: float = field(default=0.0, kw_only=True)
 
     answers: ClassVar[frozenset[AnswerKind]] = CLASSIFIER | {AnswerKind.EMBEDDINGS}
     fits: ClassVar[bool] = True
@@ -58,6 +60,17 @@ class LinearForm(Transform):
     def make(cls, setup: Setup) -> Self:
         """Builds the transform; see `make_output`."""
         return cls(setup.classes, setup.spec.num_outputs, setup.spec.answer, setup.seed, None, None, None)
+
+    def refit(self, outputs: Tensor, labels: Tensor) -> Self:
+        """Learns from answers already received, the strength too; see `Transform.refit`."""
+        return super(LinearForm, replace(self, strength=0.0)).refit(outputs, labels)
+
+    def refit_alike(self, outputs: Tensor, labels: Tensor) -> Self:
+        """Learns from other answers with the strength that it has: many times as fast as `refit`.
+
+        For heads that are fitted again and again while answers come in.
+        """
+        return super().refit(outputs, labels)
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         has_examples = torch.bincount(labels, minlength=len(self.classes)) > 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 import torch
@@ -37,25 +37,9 @@ class LinearHead(LinearForm):
     The L2 strength is the one of STRENGTHS with the lowest cross-entropy on a stratified fifth of the answers, held
     out by the seed; below 100 answers on all fifths in turn, and there the strongest one does not compete, since it
     can win by hardly listening to the answers at all. The head is fitted again on everything.
-
-    Attributes:
-        strength: Of the L2 penalty that was chosen; 0 before.
     """
 
-    strength: float = field(default=0.0, kw_only=True)
-
     kind: ClassVar[str] = "linear"
-
-    def refit(self, outputs: Tensor, labels: Tensor) -> Self:
-        """Learns from answers already received, the strength too; see `Transform.refit`."""
-        return super(LinearHead, replace(self, strength=0.0)).refit(outputs, labels)
-
-    def refit_alike(self, outputs: Tensor, labels: Tensor) -> Self:
-        """Learns from other answers with the strength that it has, to a coarser optimum: many times as fast as `refit`.
-
-        For heads that are fitted again and again while answers come in.
-        """
-        return super().refit(outputs, labels)
 
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         features, axes, center = principal_axes(scores)

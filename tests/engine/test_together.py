@@ -1,0 +1,56 @@
+"""A pixel prompt and a linear head that are learned together: what the head alone is, and what chance looks like."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pixprompt.core import Model
+from pixprompt.data import Data
+from pixprompt.engine import TrainConfig, plan, train
+from pixprompt.engine.parts import build
+
+from .toy import KillAfter, Killed, history, numbers
+
+
+@pytest.fixture
+def together(config: TrainConfig) -> TrainConfig:
+    return config.with_values(output="ridge", template="full", lr=0.02)
+
+
+def test_a_prompt_that_does_not_move_leaves_the_head_alone(together, model, data, tmp_path) -> None:
+    result = train(together.with_values(lr=0.0, epochs=1), out=tmp_path / "run", model=model, data=data)
+    assert result.best == "none"
+    for split in ("val", "test"):
+        alone, prompted = (getattr(result.accuracy[rung], split) for rung in ("no_prompt", "prompt_float"))
+        assert alone == prompted
+
+
+def test_a_prompt_is_learned_beside_the_head(together, model, data, wholes) -> None:
+    folder, result = wholes(together, model=model, data=data)
+    lines = history(folder)
+    assert lines[-1]["train_loss"] < lines[0]["train_loss"]
+    planned = plan(build(together, model=model, data=data))["queries"]
+    assert planned["head"] == together.fit.epochs * len(data.train)
+    unsaved = len(data.test) * (result.best == "none")  # whose file answers no test image
+    assert result.queries["images"] == planned["total"] - unsaved
+
+
+def test_a_run_that_was_killed_ends_as_if_it_had_not_been(together, model, data, wholes, tmp_path) -> None:
+    folder, result = wholes(together, model=model, data=data)
+    with pytest.raises(Killed):
+        train(together, out=tmp_path / "run", model=model, data=data, reporter=KillAfter(200, "train"))
+    resumed = train(together, out=tmp_path / "run", model=model, data=data, resume=True)
+    assert numbers(resumed) == numbers(result)
+    assert history(tmp_path / "run") == history(folder)
+
+
+def test_heads_read_images_that_they_have_not_seen(together, model: Model, data: Data, tmp_path) -> None:
+    """Of labels that say nothing a head with as many weights as images learns all by heart; none of it shows here."""
+    labels = np.random.default_rng(0).permutation(data.train.labels)
+    data = replace(data, train=replace(data.train, labels=labels))
+    result = train(together.with_values(epochs=1), out=tmp_path / "run", model=model, data=data)
+    assert history(tmp_path / "run")[0]["train_accuracy"] < 0.5
+    assert result.best == "none"
