@@ -5,7 +5,7 @@ Both heads are ridge regressions on all outputs of the model, fitted to the same
 whatever it validates; whether the ladder would keep the prompt is reported beside it. ImageNet classifiers take images
 of 112x112 here, to be four times as fast.
 
-python experiments/together/run.py ../shared RESULTS.jsonl --model mobilenet-v2 --data digits [--seeds 0,1,2] [--lr 0.01]
+python experiments/together/run.py ../shared RESULTS.jsonl --model mobilenet-v2 --data digits [--seeds 0,1,2]
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ def split(data: str, canvas: Canvas, assets: Path, fashion: Path, seed: int) -> 
             CanvasRows([pixels], np.stack([np.zeros_like(part), part], 1), pixels.shape[1:]),
             labels[part],
             tuple(map(str, part)),
+            (),
         )
         for part in parts
     ]
