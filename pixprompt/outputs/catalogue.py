@@ -63,7 +63,7 @@ OUTPUTS: Registry[type[Transform]] = Registry(
         ),
         "ridge": (
             f"{_HERE}.linear.few_answers:Ridge",
-            "Ridge regression on the indicators of the classes, for few answers.",
+            "Ridge regression on the indicators of the classes, in closed form.",
         ),
         "semantic": (
             f"{_HERE}.names:SemanticMapping",

@@ -38,6 +38,7 @@ def test_a_prompt_is_learned_beside_the_head(together, model, data, wholes) -> N
     assert result.queries["images"] == planned["total"] - unsaved
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_ends_as_if_it_had_not_been(together, model, data, wholes, tmp_path) -> None:
     folder, result = wholes(together, model=model, data=data)
     with pytest.raises(Killed):
