@@ -29,6 +29,9 @@ def test_both_rungs_of_a_file_are_those_of_its_run(run, model, data) -> None:
     assert again.accuracy["prompt_png"] == result.accuracy["prompt_png"]
     assert list(again.accuracy) == list(RUNGS)
     assert again.accuracy["output_only"] is again.accuracy["prompt_float"] is None
+    (change,) = again.changes
+    assert change.share == pytest.approx(again.accuracy["prompt_png"].test - again.accuracy["no_prompt"].test)
+    assert change.images == again.counts["test"]
     assert again.counts == result.counts
     assert again.parameters == result.parameters
     assert again.queries["cost"] == pytest.approx(again.queries["images"] / 100)

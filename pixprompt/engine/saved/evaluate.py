@@ -20,7 +20,7 @@ from ..config.train_config import TrainConfig
 from ..inputs.opening import Calls
 from ..inputs.trust import check_trusted
 from ..progress.report import Reporter, Silent
-from ..result import RUNGS, Result, Score, peak_memory_mb, read_result, wilson
+from ..result import RUNGS, Change, Result, Score, paired_change, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
 from .saved_prompt import plain_canvas
 
@@ -94,7 +94,7 @@ def _evaluate(
     white_box = config.method.white_box if config is not None else prompt.output.get("kind") == "head"
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
     _check_budget(deployed, jobs, reporter)
-    rungs, counts, price = _rungs(deployed, jobs, reporter)
+    rungs, counts, price, changes = _rungs(deployed, jobs, reporter)
     notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(f"{price:.3g}")]
     if deployed.cascade is not None:
         notes.append(_IN_DOUBT.format(len(prompt.pages)))
@@ -103,6 +103,7 @@ def _evaluate(
         rungs, notes = _of_adapter(rungs, config), ["The adapter was scored as re-read from its file."]
     if own and saved:
         again = "prompt_float" if white_box else "prompt_png"
+        changes = saved.changes if saved.accuracy[again] == rungs[again] else ()
         rungs = {**saved.accuracy, again: rungs[again]}
         notes = ["Only the last rung was scored again; the others are those of the run."]
     return Result(
@@ -119,6 +120,7 @@ def _evaluate(
         seconds=time.perf_counter() - began,
         peak_memory_mb=peak_memory_mb(deployed.device),
         notes=[*notes, *deployed.model.notes],
+        changes=changes,
         adapter=saved.adapter if saved else None,
     )
 
@@ -189,8 +191,8 @@ def _check_budget(deployed: Deployed, jobs: list[_Job], reporter: Reporter) -> N
 
 def _rungs(
     deployed: Deployed, jobs: list[_Job], reporter: Reporter
-) -> tuple[dict[str, Score | None], dict[str, int], float]:
-    """Returns the rungs, how many images of each split were answered, and the queries per prediction."""
+) -> tuple[dict[str, Score | None], dict[str, int], float, tuple[Change, ...]]:
+    """Returns the rungs, how many images of each split were answered, the queries per prediction, and the change."""
     rungs: dict[str, Score | None] = dict.fromkeys(RUNGS)
     answered: dict[str, dict[str, list[Rows]]] = {}
     labels = {job.split: np.asarray(job.canvases.labels) for job in jobs}
@@ -207,11 +209,14 @@ def _rungs(
     for rung, found in hits.items():
         rungs[rung] = _score(found["val"], found["test"], deployed.reader.kind)
     counts = {split: len(found) for split, found in hits["prompt_png"].items()}
+    before, after = hits.get("no_prompt", {}).get("test", ()), hits["prompt_png"]["test"]
+    paired = len(before) == len(after) == len(labels["test"]) > 0  # otherwise some image has one answer only
+    changes = (paired_change(("no_prompt", "prompt_png"), before, after),) if paired else ()
     firsts = np.concatenate([views[0] for views in answered["prompt_png"].values()])
     num_views = len(deployed.prompt.pages)
     if deployed.cascade is None or not len(firsts):
-        return rungs, counts, num_views
-    return rungs, counts, round(1 + (num_views - 1) * float(deployed.cascade.in_doubt(firsts).mean()), 3)
+        return rungs, counts, num_views, changes
+    return rungs, counts, round(1 + (num_views - 1) * float(deployed.cascade.in_doubt(firsts).mean()), 3), changes
 
 
 def _answers(deployed: Deployed, job: _Job, chosen: npt.NDArray[np.bool_] | None, reporter: Reporter) -> Rows:
