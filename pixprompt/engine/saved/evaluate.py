@@ -209,9 +209,11 @@ def _rungs(
     for rung, found in hits.items():
         rungs[rung] = _score(found["val"], found["test"], deployed.reader.kind)
     counts = {split: len(found) for split, found in hits["prompt_png"].items()}
-    before, after = hits.get("no_prompt", {}).get("test", ()), hits["prompt_png"]["test"]
-    paired = len(before) == len(after) == len(labels["test"]) > 0  # otherwise some image has one answer only
-    changes = (paired_change(("no_prompt", "prompt_png"), before, after),) if paired else ()
+    changes: tuple[Change, ...] = ()
+    if "no_prompt" in hits:
+        before, after = hits["no_prompt"]["test"], hits["prompt_png"]["test"]
+        if len(before) == len(after) == len(labels["test"]) > 0:  # otherwise some image has one answer only
+            changes = (paired_change(("no_prompt", "prompt_png"), before, after),)
     firsts = np.concatenate([views[0] for views in answered["prompt_png"].values()])
     num_views = len(deployed.prompt.pages)
     if deployed.cascade is None or not len(firsts):
