@@ -27,7 +27,7 @@ _COMMANDS = {
     "train": ("learning.train:train", "Learn a prompt, or another adapter, and write a run directory."),
     "evaluate": ("prompts.evaluate:evaluate", "Score a saved prompt or run on a data set."),
     "apply": ("prompts.apply:apply", "Put a prompt on image files and folders."),
-    "predict": ("prompts.evaluate:predict", "Put a prompt on images, call the model, print a label for each."),
+    "predict": ("prompts.predict:predict", "Put a prompt on images, call the model, print a label for each."),
     "diagnose": ("learning.diagnose:diagnose", "Say whether a prompt is worth its cost."),
     "study": ("learning.study:study", "Vary texts, mappings, templates or sizes."),
     "bench": ("learning.bench:bench", "Run a table or figure of a paper, published numbers beside."),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-__all__ = ["device_option", "json_option", "print_json", "print_names", "ray_option"]
+__all__ = ["cascade_option", "device_option", "json_option", "print_json", "print_names", "ray_option"]
 
 device_option = click.option(
     "--device",
@@ -18,6 +18,14 @@ device_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print exactly one JSON object on stdout.")
 """Passes `as_json: bool` to the command."""
 ray_option = click.option("--ray", metavar="ADDRESS", help="Do the work on a Ray cluster; 'local' starts one here.")
+
+cascade_option = click.option(
+    "--no-cascade",
+    "cascade",
+    flag_value=False,
+    default=True,
+    help="Ask every image under all views of a committee, not only where the answer under the first one leaves doubt.",
+)
 
 
 def print_json(value: dict[str, Any]) -> None:

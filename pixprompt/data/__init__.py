@@ -3,13 +3,14 @@
 from .canvases import CanvasSet, make_canvases
 from .catalogue import DATASETS
 from .image_set import Data, ImageSet, from_arrays, from_files, join
-from .load import load_data, load_images
+from .load import each_image, load_data, load_images
 
 __all__ = [
     "DATASETS",
     "CanvasSet",
     "Data",
     "ImageSet",
+    "each_image",
     "from_arrays",
     "from_files",
     "join",

@@ -15,8 +15,9 @@ from PIL import Image
 
 from ..canvas import decode, from_array
 from ..files import open_regular
+from ..stores import StoreFile, image_key, open_at
 
-__all__ = ["UNLABELLED", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "join"]
+__all__ = ["UNLABELLED", "Collection", "Data", "ImageSet", "from_arrays", "from_files", "from_stores", "join"]
 
 Labels = npt.NDArray[np.int64]
 UNLABELLED = -1
@@ -109,6 +110,16 @@ def from_files(
         tuple(map(_file_key, names)) if keys is None else tuple(keys),
         lambda index: decode(names[index]),
         lambda index: _content(names[index]),
+    )
+
+
+def from_stores(places: Sequence[StoreFile]) -> ImageSet:
+    """Returns the set of image files in stores, unlabelled; each store is asked once for the version of each file."""
+    return ImageSet(
+        tuple(map(str, places)),
+        np.full(len(places), UNLABELLED, dtype=np.int64),
+        tuple(map(image_key, places)),
+        lambda index: open_at(places[index]),
     )
 
 

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+
+from PIL import Image
 
 from ..core import ConfigError, UnknownName
 from ..registry import suggest
+from ..stores import Location, is_url, locate, open_at
 from .catalogue import DATASETS, DataSet, data_folder
 from .image_set import Collection, Data, ImageSet, join
 from .prepare import read_prepared
 from .readers.csv_ import read_csv
-from .readers.folders import read_folder, read_images
+from .readers.folders import image_places, read_folder, read_images
 from .readers.hub import read_hub
 from .readers.lists import read_lists
 from .readers.shards import read_shards
 from .splits import SPLITS, chosen_parts, split
 
-__all__ = ["load_data", "load_images"]
+__all__ = ["each_image", "load_data", "load_images"]
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +60,7 @@ def load_images(name: str) -> ImageSet:
     """Finds images whose labels do not matter: all splits of a data set, all below a folder, or one image file.
 
     Args:
-        name: What `load_data` takes, or a plain path to a folder or an image.
+        name: What `load_data` takes, or a plain path to a folder or an image, or the URL of one in a store.
 
     Returns:
         The images in a fixed order; those of a folder are unlabelled, whatever its layout.
@@ -64,13 +69,31 @@ def load_images(name: str) -> ImageSet:
         ConfigError: Nothing goes by that name.
         DataError: The images cannot be found or read.
     """
-    kind, rest = _parse(name)
-    if kind == "folder":
-        return read_images(Path(rest).expanduser())
-    if kind == "" and name not in DATASETS and Path(rest).expanduser().exists():
-        return read_images(Path(rest).expanduser())
+    place = _place(name)
+    if place is not None:
+        return read_images(place)
     parts = _collection(name).parts
     return join([parts[part] for part in SPLITS if part in parts])
+
+
+def each_image(name: str) -> Iterator[tuple[str, Callable[[], Image.Image]]]:
+    """Yields name and opener of each image that `load_images` finds, without keeping them; raises what that raises."""
+    place = _place(name)
+    if place is not None:
+        yield from ((str(path), partial(open_at, path)) for path in image_places(place))
+        return
+    images = load_images(name)
+    yield from ((images.names[index], partial(images.open, index)) for index in range(len(images)))
+
+
+def _place(name: str) -> Location | None:
+    """Returns the file or folder that a name stands for; None for a data set."""
+    if is_url(name):
+        return locate(name)
+    kind, rest = _parse(name)
+    path = locate(rest) if is_url(rest) else Path(rest).expanduser()
+    is_path = kind == "" and name not in DATASETS and isinstance(path, Path) and path.exists()
+    return path if kind == "folder" or is_path else None
 
 
 def _collection(name: str, parts: tuple[str, ...] = ()) -> Collection:

@@ -233,3 +233,21 @@ def test_an_empty_folder_among_the_inputs_is_found_before_anything_is_asked(
     assert captured.out == ""
     assert "nothing: no images found" in captured.err
     assert len(sys.modules[toy.module].seen) == 1  # the one grey image
+
+
+def test_lines_in_a_file_are_continued(toy: Toy, trained: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    write_broken(toy.folder / "images/test/odd")
+    arguments = ["predict", "run", str(toy.folder / "images/test"), "--model", toy.model("recorded"), "--out"]
+    assert main([*arguments, "whole.jsonl"]) == 1
+    whole = Path("whole.jsonl").read_bytes()
+    assert [Path(json.loads(line)["path"]).name for line in whole.splitlines()][:3] == ["000.png", "003.png", "006.png"]
+    total = len(asked(toy))
+    Path("cut.jsonl").write_bytes(whole[: whole.index(b"\n") + 30])  # a line and a half
+    assert main([*arguments, "cut.jsonl"]) == 2
+    assert main([*arguments, "cut.jsonl", "--resume", "--json"]) == 1
+    assert Path("cut.jsonl").read_bytes() == whole
+    assert len(asked(toy)) == total - 1
+    capsys.readouterr()
+    arguments[2] = str(toy.folder / "images/val")
+    assert main([*arguments, "cut.jsonl", "--resume"]) == 2
+    assert "Give the same inputs" in capsys.readouterr().err

@@ -27,7 +27,7 @@ import torch._dynamo  # the first step of an optimizer would import it in every 
 
 from pixprompt.cli import main
 
-_NAMES = ("cli.learning.train", "cli.prompts.evaluate", "engine.run", "engine.saved.deploy", "engine.saved.predict")
+_NAMES = ("cli.learning.train", "cli.prompts.predict", "engine.run", "engine.saved.deploy", "engine.saved.predict")
 for _name in (*_NAMES, "remote.connection", "models.python_callable.as_model", "engine.learners.by_gradients"):
     importlib.import_module(f"pixprompt.{_name}")  # before the fork: every child would import it again
 

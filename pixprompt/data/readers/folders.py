@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection as Collection_, Mapping
+from collections.abc import Collection as Collection_, Iterator, Mapping
 from pathlib import Path
 
 from ...core import DataError
-from ...image_files import IMAGE_SUFFIXES, is_image_name, walk
-from ..image_set import UNLABELLED, Collection, ImageSet, from_files
+from ...image_files import IMAGE_SUFFIXES, is_image_name
+from ...stores import Location, StoreFile, images_at
+from ..image_set import UNLABELLED, Collection, ImageSet, from_files, from_stores
 from ..splits import listed
 
-__all__ = ["SPLIT_NAMES", "list_folder", "read_folder", "read_images", "split_names"]
+__all__ = ["SPLIT_NAMES", "image_places", "list_folder", "read_folder", "read_images", "split_names"]
 
 logger = logging.getLogger(__name__)
 
@@ -42,22 +43,32 @@ def read_folder(path: Path, others: Collection_[str] = ()) -> Collection:
     return _labelled_folders(path, folders, split_names(others))
 
 
-def read_images(path: Path) -> ImageSet:
+def read_images(place: Location) -> ImageSet:
     """Finds every image below a folder, whatever its layout, or one image file; unlabelled.
 
     Raises:
         DataError: Nothing is there, or a folder cannot be read.
     """
+    places = list(image_places(place))
+    labels = [UNLABELLED] * len(places)
+    paths = [path for path in places if isinstance(path, Path)]
+    return from_files(paths, labels) if paths else from_stores([each for each in places if isinstance(each, StoreFile)])
+
+
+def image_places(place: Location) -> Iterator[Location]:
+    """Yields the images that `read_images` finds, one after another, and raises what that raises."""
 
     def refuse(error: OSError) -> None:
         raise DataError(f"{error.filename}: the folder cannot be read ({error.strerror}); check its permissions.")
 
-    if not path.exists():
-        raise DataError(f"{path}: no such file or folder; check the path.")
-    files = list(walk(path, on_error=refuse)) if path.is_dir() else [path]
-    if not files:
-        raise DataError(f"{path}: no images found; known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}.")
-    return from_files(files, [UNLABELLED] * len(files))
+    if isinstance(place, Path) and not place.exists():
+        raise DataError(f"{place}: no such file or folder; check the path.")
+    empty = True
+    for path, _ in images_at(place, on_error=refuse):
+        empty = False
+        yield path
+    if empty:
+        raise DataError(f"{place}: no images found; known suffixes: {', '.join(sorted(IMAGE_SUFFIXES))}.")
 
 
 def split_names(others: Collection_[str] = ()) -> dict[str, str]:

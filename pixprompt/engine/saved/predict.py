@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from PIL import Image
 
 from ...canvas import Pixels
 from ...core import ImageError
-from ...data import join, load_images
+from ...data import each_image
 from ...prompt import Page
 from ..progress.report import Reporter, Silent
 from .deploy import Deployed
@@ -28,6 +28,7 @@ def predict(
     top: int = 5,
     batch_size: int | None = None,
     workers: int = 2,
+    start: int = 0,
     reporter: Reporter | None = None,
 ) -> Iterator[dict[str, Any]]:
     """Yields one object per image, in order: {"path", "label", "probability", "top"} or {"path", "error"}.
@@ -37,25 +38,30 @@ def predict(
 
     Args:
         deployed: From `deploy`.
-        inputs: Image files and folders; all are listed before the model is queried.
+        inputs: Image files and folders, of this machine or of a store; all are counted before the model is queried,
+            and listed as they come.
         top: How many classes to list.
         batch_size: Images per call; None for what suits the model.
         workers: Threads that decode images.
+        start: How many images are left out, the first ones.
         reporter: Receives which model is queried.
 
     Raises:
         BudgetError: A remote model would have to be queried more than the budget allows.
         EndpointError: It refuses several images in a row, or does not answer.
     """
-    images = join([load_images(name) for name in inputs])
-    deployed.model.announce(len(images) * len(deployed.prompt.pages), (reporter or Silent()).note)
+
+    def images() -> Iterator[tuple[str, Callable[[], Image.Image]]]:
+        return itertools.islice(itertools.chain.from_iterable(map(each_image, inputs)), start, None)
+
+    total = sum(1 for _ in images())
+    deployed.model.announce(total * len(deployed.prompt.pages), (reporter or Silent()).note)
+    waiting, size = images(), batch_size or deployed.model.chunk
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        size = batch_size or deployed.model.chunk
-        for start in range(0, len(images), size):
-            chosen = range(start, min(start + size, len(images)))
-            lines = predict_each(deployed, [partial(images.open, index) for index in chosen], pool, top=top)
-            for index, line in zip(chosen, lines, strict=True):
-                yield {"path": images.names[index], **line}
+        while batch := list(itertools.islice(waiting, size)):
+            lines = predict_each(deployed, [opener for _, opener in batch], pool, top=top)
+            for (name, _), line in zip(batch, lines, strict=True):
+                yield {"path": name, **line}
 
 
 def predict_each(
