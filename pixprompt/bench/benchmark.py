@@ -20,7 +20,7 @@ TASKS = ("train", "segment", "diagnose")
 _ROWS = ("models", "vary", "data")
 _NAMES = {"models": "model", "data": "data", "methods": "method"}
 """Axis -> the setting that a plain list of names gives."""
-_MINIATURE = ("models", "data", "methods", "vary", "groups", "when", "seeds", "baseline", "unlike", "axis")
+_MINIATURE = ("models", "data", "methods", "vary", "groups", "when", "seeds", "baseline", "unlike", "axis", "x", "y")
 
 
 @dataclass(frozen=True)

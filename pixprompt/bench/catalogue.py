@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from ..core import UnknownName
 from ..engine.config.settings_file import read_settings
@@ -13,6 +14,8 @@ from .benchmark import Benchmark, parse_benchmark
 __all__ = ["benchmark_names", "is_included", "read_benchmark"]
 
 _FOLDER = "papers"
+_OWN = ("title", "source", "claim", "unlike", "published")
+"""What a benchmark does not take over from one that it extends."""
 
 
 def _folder() -> Path:
@@ -44,4 +47,18 @@ def read_benchmark(name: str | Path) -> Benchmark:
         raise UnknownName(
             f"no benchmark {str(name)!r}.{suggest(str(name), known)} 'pixprompt bench --list' has them all."
         )
-    return parse_benchmark(path.stem, read_settings(path, as_written=True))
+    return parse_benchmark(path.stem, _extended(read_settings(path, as_written=True)))
+
+
+def _extended(values: Any) -> Any:
+    """Adds what a file takes over from a benchmark of the package that it extends: all but what that one says of itself."""
+    if not isinstance(values, dict) or "extends" not in values:
+        return values
+    name = values["extends"]
+    if name not in benchmark_names():
+        raise UnknownName(f"no benchmark {name!r} to extend.{suggest(str(name), benchmark_names())}")
+    base = _extended(read_settings(_folder() / f"{name}.toml", as_written=True))
+    own = {key: value for key, value in values.items() if key != "extends"}
+    kept = {key: value for key, value in base.items() if key not in _OWN}
+    small = {**kept.get("miniature", {}), **own.get("miniature", {})}
+    return {**kept, **own, **({"miniature": small} if small else {})}
