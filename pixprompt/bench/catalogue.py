@@ -51,7 +51,7 @@ def read_benchmark(name: str | Path) -> Benchmark:
 
 
 def _extended(values: Any) -> Any:
-    """Adds what a file takes over from a benchmark of the package that it extends: all but what that one says of itself."""
+    """Adds what a file takes over from the benchmark of the package that it extends."""
     if not isinstance(values, dict) or "extends" not in values:
         return values
     name = values["extends"]

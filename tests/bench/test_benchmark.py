@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor
 
 from pixprompt.bench import benchmark_names, read_benchmark
 from pixprompt.bench.benchmark import Benchmark, parse_benchmark
 from pixprompt.bench.run import runs_of
-from pixprompt.core import ConfigError, UnknownName
+from pixprompt.core import Access, AnswerKind, ConfigError, ModelSpec, UnknownName
 from pixprompt.data import DATASETS
+from pixprompt.engine import TrainConfig
+from pixprompt.engine.config.presets import learns_from_answers, resolve
+from pixprompt.engine.config.rules import check_settings
 from pixprompt.models import MODELS
 
 PLACES = {"assets": "/assets", "lists": "/lists"}
@@ -22,6 +26,21 @@ TOY: dict[str, Any] = {
     "data": {"a": {"data": "digits"}, "b": {"data": "cifar10", "like": "c"}},
     "methods": {"linear": {"method": "linear"}, "mlp": {"method": "mlp"}, "more": {"minus": ["mlp", "linear"]}},
 }
+
+
+def check(config: TrainConfig) -> None:
+    """Refuses settings that a run would refuse before it begins."""
+    name = config.model.name
+    answer = AnswerKind.EMBEDDINGS if "clip" in name else AnswerKind.LOGITS
+
+    class Stub:
+        spec, access = ModelSpec(name, (224, 224), 512, answer), Access.INTERNALS
+
+        def __call__(self, images: Tensor, /) -> Tensor:
+            return images
+
+    by_answers = learns_from_answers(config, Stub())
+    check_settings(resolve(config, Stub.spec, by_answers=by_answers), Stub(), by_answers)
 
 
 def labels(benchmark: Benchmark) -> set[str]:
@@ -44,10 +63,15 @@ def test_every_benchmark_has_cells_that_can_be_configured_and_numbers_in_its_row
         assert len({cell.name for cell in cells}) == len(cells) > 0
         runs = {run.key: run for run in runs_of(benchmark, cells, PLACES)}
         assert len(runs) <= len(cells)
+        checked = {}
         for run in runs.values():
+            if run.task == "train":
+                checked[str([each for each in run.options.items() if each[0] not in ("data", "seed")])] = run
             data, model = run.settings.get("data", ""), run.settings.get("model", "")
             assert data in DATASETS or data.startswith(("csv:{lists}/", "folder:{assets}/", "ade20k:")), data
-            assert model in MODELS or "{assets}" in model or run.task == "diagnose", model
+            assert model in MODELS or "{assets}" in model or model.startswith("open_clip:") or run.task == "diagnose"
+        for run in checked.values():
+            check(TrainConfig(**run.options))
         assert {entry.like for axis in (benchmark.models, benchmark.data) for entry in axis.values()} <= {
             "",
             *whole.models,
