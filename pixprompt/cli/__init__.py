@@ -35,6 +35,7 @@ _COMMANDS = {
     "serve": ("serving.serve:serve", "Serve a prompt with its model, or a bare model, over HTTP."),
     "proxy": ("serving.proxy:proxy", "Put a prompt inside the requests of other programs."),
     "watch": ("serving.watch:watch", "Give an alarm when the model behind a prompt has changed."),
+    "ui": ("serving.ui:ui", "Show, compare and follow runs, and try prompts, on a local page."),
     "report": ("reports.report:report", "Write one HTML page about one or several runs."),
     "pictures": ("reports.pictures:pictures", "Draw what runs inside one model see, side by side."),
     "ledger": ("reports.ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),

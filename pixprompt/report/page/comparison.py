@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ..run_files import RunFiles
 from .environment import percent
@@ -33,8 +33,13 @@ def group_by_settings(runs: Sequence[RunFiles]) -> list[list[RunFiles]]:
     return list(groups.values())
 
 
-def comparison(runs: Sequence[RunFiles]) -> View:
-    """Compares runs: a table by settings, one by run, and accuracy against queries in one plot."""
+def comparison(runs: Sequence[RunFiles], link: Callable[[RunFiles], str] | None = None) -> View:
+    """Compares runs: a table by settings, one by run, and accuracy against queries in one plot.
+
+    Args:
+        runs: Two or more.
+        link: Returns where a run is described; by default further down on the same page.
+    """
     titles = rung_titles(runs)
     tracks = [run_track for run_track in map(track, runs) if run_track is not None]
     return {
@@ -50,7 +55,7 @@ def comparison(runs: Sequence[RunFiles]) -> View:
         "runs": [
             {
                 "name": run.name,
-                "anchor": anchor(run),
+                "link": link(run) if link else f"#{anchor(run)}",
                 "seed": run.result.seed if run.result else run.settings.get("seed"),
                 "scores": [run.result.accuracy.get(rung) if run.result else None for rung in titles],
                 "queries": run.result.queries if run.result else {},
