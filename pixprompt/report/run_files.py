@@ -59,7 +59,7 @@ class RunFiles:
     def white_box(self) -> bool:
         """Whether its method is fitted inside the model and leaves no prompt."""
         method = self.result.method if self.result is not None else self.settings.get("method")
-        return method in METHODS and METHODS[str(method)].white_box
+        return str(method) in METHODS and METHODS[str(method)].white_box
 
     @property
     def prompt_kept(self) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from typing import TypeVar
@@ -17,7 +18,7 @@ from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ..canvas import decode, open_image
-from ..core import ConfigError, ImageError, PixpromptError
+from ..core import ConfigError, PixpromptError
 from ..report.page.environment import environment
 from ..serving.intake import Intake, send_response, to_the_end
 from ..serving.messages import RequestError
@@ -33,6 +34,7 @@ __all__ = ["UiApp"]
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _STATIC = {"/ui.js": "text/javascript", "/style.css": "text/css"}
+_ENTRY = "/session"
 _INTERVAL = 0.5
 """Seconds between two looks at the files of a run that is followed."""
 
@@ -53,19 +55,19 @@ class UiApp:
         # One thread each: neither figures nor models may be worked on twice at once.
         self._page_thread, self._model_thread = ThreadPoolExecutor(1, "pages"), ThreadPoolExecutor(1, "model")
         self._ending = asyncio.Event()
-        self._get: dict[str, Callable[[Request], Awaitable[Response]]] = {
-            "/": self._list,
-            "/run": self._run,
-            "/compare": self._compare,
-            "/try": self._try_page,
-            "/picture": self._picture,
-            "/download": self._download,
-            "/thumbnail": self._thumbnail,
-            "/events": self._events,
-        }
-        self._post: dict[str, Callable[[Request, bytes], Awaitable[Response]]] = {
-            "/prompt": self._prompt,
-            "/try": self._try,
+        self._handlers: dict[tuple[str, str], Callable[[Request], Awaitable[Response]]] = {
+            **{("GET", path): self._static for path in _STATIC},
+            ("POST", _ENTRY): self._enter,
+            ("GET", "/"): self._list,
+            ("GET", "/run"): self._run,
+            ("GET", "/compare"): self._compare,
+            ("GET", "/try"): self._try_page,
+            ("GET", "/picture"): self._picture,
+            ("GET", "/thumbnail"): self._thumbnail,
+            ("GET", "/download"): self._download,
+            ("GET", "/events"): self._events,
+            ("POST", "/prompt"): self._prompt,
+            ("POST", "/try"): self._try,
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,41 +102,29 @@ class UiApp:
         self._trials.close()
 
     async def _answer(self, request: Request) -> Response:
-        path, method = request.url.path, request.method
-        if method not in ("GET", "POST"):
-            raise RequestError(405, f"{method} is not possible here.", {"Allow": "GET, POST"})
-        if method == "GET" and path in _STATIC:
-            return Response(_static(path), media_type=_STATIC[path])
-        if method == "POST" and path == "/session":
-            return self._access.enter(request, await self._intake.read(request))
-        if not self._access.admits(request):
-            if method == "POST":
-                raise RequestError(401, "open the link that pixprompt ui printed.")
-            return HTMLResponse(self._pages.entrance(), 401)
-        try:
-            with self._intake.room():
-                if method == "GET" and path in self._get:
-                    return await self._get[path](request)
-                if method == "POST" and path in self._post:
-                    return await self._post[path](request, await self._intake.read(request))
-        except ImageError as error:
-            raise RequestError(400, str(error)) from error
-        except ConfigError as error:
-            raise RequestError(404, str(error)) from error
-        except PixpromptError as error:
-            raise RequestError(400, str(error)) from error
-        except (RequestError, ClientDisconnect):
-            raise
-        except Exception as error:
-            _log.warning("%s failed with %s: %s", path, type(error).__name__, error)
-            raise RequestError(500, f"unexpected {type(error).__name__}; the terminal says more.") from error
-        raise RequestError(404, "there is no such page.")
+        path = request.url.path
+        if path not in (*_STATIC, _ENTRY) and not self._access.admits(request):
+            if request.method == "GET":
+                return HTMLResponse(self._pages.entrance(), 401)
+            raise RequestError(401, "open the link that pixprompt ui printed.")
+        handler = self._handlers.get((request.method, path))
+        if handler is None:
+            raise RequestError(404, "there is no such page.")
+        with self._intake.room(), _reported(path):
+            return await handler(request)
 
     def _refusal(self, error: RequestError) -> Response:
         return HTMLResponse(self._pages.refusal(error.reason), error.status, error.headers)
 
     async def _page(self, make: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._page_thread, make, *arguments)
+
+    async def _static(self, request: Request) -> Response:
+        path = request.url.path
+        return Response(_static(path), media_type=_STATIC[path])
+
+    async def _enter(self, request: Request) -> Response:
+        return self._access.enter(request, await self._intake.read(request))
 
     async def _list(self, request: Request) -> Response:
         return HTMLResponse(await self._page(self._pages.runs))
@@ -175,16 +165,18 @@ class UiApp:
             return True
         return False
 
-    async def _prompt(self, request: Request, body: bytes) -> Response:
+    async def _prompt(self, request: Request) -> Response:
+        body = await self._intake.read(request)
+
         def describe() -> str:
             name, committee = self._trials.remember(body)
             return self._pages.dropped(name, committee, request.query_params.get("file", ""))
 
         return HTMLResponse(await self._model(describe))
 
-    async def _try(self, request: Request, body: bytes) -> Response:
+    async def _try(self, request: Request) -> Response:
         query = request.query_params
-        image = await self._model(decode_image, body)
+        image = await self._model(decode_image, await self._intake.read(request))
         if "prompt" in query:
             trial = await self._model(self._trials.of_dropped, query["prompt"], image)
             return HTMLResponse(self._pages.trial(trial, None, query.get("file", ""), query.get("source", "")))
@@ -194,6 +186,24 @@ class UiApp:
 
     async def _model(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._model_thread, work, *arguments)
+
+
+@contextmanager
+def _reported(path: str) -> Iterator[None]:
+    """Turns errors into refusals.
+
+    Raises:
+        RequestError: Something else was raised within.
+    """
+    try:
+        yield
+    except (RequestError, ClientDisconnect):
+        raise
+    except PixpromptError as error:
+        raise RequestError(404 if isinstance(error, ConfigError) else 400, str(error)) from error
+    except Exception as error:
+        _log.warning("%s failed with %s: %s", path, type(error).__name__, error)
+        raise RequestError(500, f"unexpected {type(error).__name__}; the terminal says more.") from error
 
 
 def decode_image(content: bytes) -> Image.Image:

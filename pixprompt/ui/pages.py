@@ -6,12 +6,13 @@ import io
 import shlex
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jinja2 import ChoiceLoader, Environment, PackageLoader
+from jinja2 import ChoiceLoader, Environment, PackageLoader, TemplateError
 from PIL import Image
 
 from ..core import ConfigError, PixpromptError
@@ -30,14 +31,14 @@ from .trial import Trial
 
 __all__ = ["Pages"]
 
-_MODEL_SECTIONS = ("images", "saliency", "confusion", "points", "preview")
-"""Of a report, those that query the model or read the data; the run's own pictures stand for them."""
+_OF_MODELS = {"images", "saliency", "confusion", "points", "preview"}
+"""Sections of a report that query the model or read the data; the run's own pictures stand for them."""
+_OF_RESULTS = {"ladder", "prompt", "adapter", "search", "curves", "spending", "mapping", "files"}
+"""Sections of a run that is finished."""
 _PICTURES = {
     "preview.png": "The prompt, some test images without and with it, and what is predicted, drawn as the run ended.",
     "student.png": "The student of the run: accuracy against the price of a prediction.",
 }
-_UNFINISHED = ("settings", "diagnostics")
-"""Sections of a run that has no result yet."""
 _EVIDENCE = Evidence(skipped={"model": "this page queries no model for it."})
 _THUMBNAIL = 192
 _CACHED = 16
@@ -80,6 +81,10 @@ class Pages:
             ConfigError: There is no run of that name.
         """
         run, path = self._runs.run(name), self._runs.path(name)
+        with _expected(name):
+            return self._run(name, run, path)
+
+    def _run(self, name: str, run: RunFiles, path: Path) -> str:
         state, typed = state_of(path), self._runs.typed(name)
         report = f"pixprompt report {typed} --no-model"
         commands = {
@@ -115,12 +120,13 @@ class Pages:
         runs = read_runs([self._runs.path(name) for name in names])
         by_folder = dict(zip((run.folder for run in runs), names, strict=True))
         compared = render("comparison", lambda: comparison(runs, lambda run: _link("/run", name=by_folder[run.folder])))
-        return self._page(
-            "compare.html",
-            runs=list(zip(names, runs, strict=True)),
-            comparison=compared,
-            command=f"pixprompt report {' '.join(map(self._runs.typed, names))} --no-model",
-        )
+        with _expected("one of the runs"):
+            return self._page(
+                "compare.html",
+                runs=list(zip(names, runs, strict=True)),
+                comparison=compared,
+                command=f"pixprompt report {' '.join(map(self._runs.typed, names))} --no-model",
+            )
 
     def try_prompt(self) -> str:
         """Returns the page where a prompt file and an image are dropped."""
@@ -178,14 +184,10 @@ class Pages:
     def _sections_of(self, name: str, run: RunFiles) -> list[Section]:
         key = name, signature(run.folder)
         if key not in self._sections:
-            found = [each for each in sections_of(run, _EVIDENCE) if each.key not in _MODEL_SECTIONS]
-            self._sections[key] = [
-                each
-                for each in found
-                if (each.key != "diagnostics" or run.diagnosis)
-                and (run.folder / "result.json").exists()
-                or each.key in _UNFINISHED
-            ]
+            skipped = {*_OF_MODELS, *(() if run.diagnosis else ("diagnostics",))}
+            if not (run.folder / "result.json").exists():
+                skipped |= _OF_RESULTS
+            self._sections[key] = list(sections_of(run, _EVIDENCE, skipped))
             while len(self._sections) > _CACHED:
                 self._sections.popitem(last=False)
         return self._sections[key]
@@ -202,6 +204,19 @@ class Pages:
 
     def _page(self, template: str, **values: Any) -> str:
         return _render(template, folder=str(self._runs.folder), version=__version__, **values)
+
+
+@contextmanager
+def _expected(name: str) -> Iterator[None]:
+    """Words what goes wrong with files that somebody else wrote.
+
+    Raises:
+        ConfigError: They do not hold what was expected.
+    """
+    try:
+        yield
+    except (TypeError, ValueError, LookupError, AttributeError, OverflowError, TemplateError) as error:
+        raise ConfigError(f"{name} is damaged: it does not hold what was expected ({error}).") from error
 
 
 @cache

@@ -138,7 +138,7 @@ class RunsFolder:
             line = RunLine(name, state_of(path), changed)
             try:
                 line = RunLine(name, line.state, changed, **_facts(self.run(name)))
-            except (PixpromptError, TypeError, ValueError, KeyError, AttributeError) as error:
+            except (PixpromptError, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
                 line = RunLine(name, line.state, changed, damage=str(error) or type(error).__name__)
             self._lines[name] = current, line
         return line

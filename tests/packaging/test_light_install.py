@@ -111,6 +111,7 @@ def test_every_command_has_its_help(light: Light, tmp_path: Path) -> None:
     [
         (("train", "--model", "resnet18", "--data", "folder:photos"), "torch"),
         (("serve", "--model", "resnet18"), "starlette"),
+        (("ui", "photos"), "starlette"),
         (("segment", "train", "--data", "ade20k:nowhere"), "torch"),
         (("diagnose", "--data", "folder:photos", "--reference", "folder:photos"), "torch"),
     ],

@@ -138,12 +138,13 @@ def test_several_runs_are_compared(run: Path) -> None:
         shutil.copytree(run, copy)
         accuracy = result_of(run)["accuracy"]
         accuracy["prompt_png"]["test"] += 0.05 * number
-        edit(copy / "result.json", accuracy=accuracy, seed=number)
+        edit(copy / "result.json", accuracy=accuracy, seed=1)
         edit_settings(copy, seed=number, **change)
         copies.append(copy)
     text, root = page(*copies)
     assert external(text) == []
-    groups, each = (cells(table) for table in section(root, "comparison").all("table"))
+    groups, paired, each = (cells(table) for table in section(root, "comparison").all("table"))
+    assert paired[1:] == [["size 3", "+5.0", "1 of 1"]]  # of seed 1
     scores = [result_of(copy)["accuracy"]["prompt_png"]["test"] for copy in copies]
     mean, deviation = statistics.mean(scores[:2]), statistics.stdev(scores[:2])
     assert groups[1][0] == "size 4"

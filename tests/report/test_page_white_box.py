@@ -69,12 +69,13 @@ def test_a_search_shows_its_trials_and_all_seeds(runs) -> None:
 @pytest.mark.usefixtures("undrawn")
 def test_runs_inside_are_compared_by_all_their_seeds(runs) -> None:
     _, root = page(*(folder for folder, _ in runs.values()))
-    groups, each = (cells(table) for table in section(root, "comparison").all("table"))
+    groups, paired, each = (cells(table) for table in section(root, "comparison").all("table"))
     assert groups[0][-1] == "adapter as trained, test"
     assert [row[1] for row in groups[1:]] == ["1", "2"]
     found = runs["searched"][1].search
     assert groups[2][-1] == f"{found['test_mean']:.1%} ± {100 * found['test_deviation']:.1f}"
     assert len(each[0]) == len(each[1]) == 7
+    assert paired[1][2].endswith("of 1")  # both learned with seed 0, one with seed 1, too
 
 
 @pytest.mark.usefixtures("undrawn")

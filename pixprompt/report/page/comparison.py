@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from ..run_files import RunFiles
-from .environment import percent
+from .environment import percent, points
 from .numbers import rung_titles, spending_charts, track
 from .views import View
 from .white_box import test_accuracies
@@ -40,7 +40,7 @@ def comparison(runs: Sequence[RunFiles], link: Callable[[RunFiles], str] | None 
         runs: Two or more.
         link: Returns where a run is described; by default further down on the same page.
     """
-    titles = rung_titles(runs)
+    titles, groups = rung_titles(runs), group_by_settings(runs)
     tracks = [run_track for run_track in map(track, runs) if run_track is not None]
     return {
         "titles": titles,
@@ -50,7 +50,12 @@ def comparison(runs: Sequence[RunFiles], link: Callable[[RunFiles], str] | None 
                 "seeds": sum(_num_seeds(run) for run in group),
                 "scores": [_spread(group, rung) for rung in titles],
             }
-            for group in group_by_settings(runs)
+            for group in groups
+        ],
+        "paired": [
+            {"difference": _difference(group[0], runs), **paired}
+            for group in groups[1:]
+            if (paired := _paired(groups[0], group)) is not None
         ],
         "runs": [
             {
@@ -76,6 +81,28 @@ def _difference(run: RunFiles, runs: Sequence[RunFiles]) -> str:
         if name not in _ASIDE and len({json.dumps(other.settings.get(name)) for other in runs}) > 1
     ]
     return ", ".join(differing) or run.title
+
+
+def _paired(first: Sequence[RunFiles], group: Sequence[RunFiles]) -> View | None:
+    """Compares two groups seed by seed, where both saw the same images; None where they share no seed."""
+    before, after = ({key: test for run in runs for key, test in _by_seed(run).items()} for runs in (first, group))
+    changes = [after[key] - before[key] for key in before if key in after]
+    if not changes:
+        return None
+    spread = f" ± {100 * statistics.stdev(changes):.1f}" if len(changes) > 1 else ""
+    better = sum(change > 0 for change in changes)
+    return {"seeds": len(changes), "better": better, "change": f"{points(statistics.mean(changes))}{spread}"}
+
+
+def _by_seed(run: RunFiles) -> dict[tuple[str, str, int], float]:
+    """Returns the test accuracies of what a run saved, by data, counts and seed."""
+    result = run.result
+    if result is None:
+        return {}
+    rung = "prompt_png" if result.accuracy.get("prompt_png") else "prompt_float"
+    seeds = [seed["seed"] for seed in result.search["seeds"]] if result.search else [result.seed]
+    counts = json.dumps(result.counts, sort_keys=True)
+    return {(result.data, counts, seed): test for seed, test in zip(seeds, test_accuracies(run, rung), strict=False)}
 
 
 def _num_seeds(run: RunFiles) -> int:

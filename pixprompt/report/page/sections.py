@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,10 +69,10 @@ class Section:
     body: Markup
 
 
-def sections_of(run: RunFiles, evidence: Evidence) -> Iterator[Section]:
-    """Yields the sections of a run, in the order of a first reading."""
+def sections_of(run: RunFiles, evidence: Evidence, skipped: Collection[str] = ()) -> Iterator[Section]:
+    """Yields the sections of a run, in the order of a first reading, but for the skipped keys."""
     for key, title, view in _WHITE_BOX if run.white_box else _PIXEL:
-        if key == "search" and not (run.result and run.result.search):
+        if key in skipped or (key == "search" and not (run.result and run.result.search)):
             continue
         yield Section(key, title, render(key, lambda view=view: view(run, evidence)))  # type: ignore[misc]
 
@@ -88,7 +88,13 @@ def render(key: str, view: Callable[[], View]) -> Markup:
         filled = macros.absent(f"{error.name} is missing: pip install {error.name}.", None)
     except PixpromptError as error:
         filled = macros.absent(str(error), None)
-    except (TypeError, ValueError, KeyError, AttributeError, TemplateError) as error:  # files that somebody else wrote
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        TemplateError,
+    ) as error:  # files that somebody else wrote
         filled = macros.absent(
             f"a file of the run does not hold what was expected ({type(error).__name__}: {error}).", None
         )

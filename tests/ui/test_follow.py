@@ -1,0 +1,53 @@
+"""Following a run: an event for every change of its files, until it is finished."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from pixprompt.ui.follow import events
+
+
+def values(event: str) -> dict[str, Any]:
+    head, data = event.rstrip("\n").split("\n")
+    found: dict[str, Any] = json.loads(data.removeprefix("data: "))
+    assert head.startswith("id: ")
+    return {**found, "id": int(head.removeprefix("id: "))}
+
+
+def test_lines_come_as_they_are_written_and_the_end_with_the_result(runs: Path) -> None:
+    done, run = runs / "done", runs / "begun"
+    lines = (done / "history.jsonl").read_text().splitlines(keepends=True)
+    changes = [
+        lambda: None,
+        lambda: (run / "history.jsonl").write_text("".join(lines[:5])),
+        lambda: (run / ".run-lock").touch(),
+        lambda: (run / "history.jsonl").write_text(lines[0]),
+        lambda: shutil.copy(done / "result.json", run),
+    ]
+
+    async def wait() -> bool:
+        changes.pop(0)()
+        return True
+
+    async def collect() -> list[dict[str, Any]]:
+        return [values(event) async for event in events(run, 1, wait)]
+
+    found = asyncio.run(collect())
+    assert [[line["epoch"] for line in event["lines"]] for event in found] == [[2], [3, 4, 5], [], [1], []]
+    assert [event["id"] for event in found] == [2, 5, 5, 1, 1]
+    assert [event["restarted"] for event in found] == [False, False, False, True, False]
+    assert [event["state"] for event in found] == ["not finished"] * 2 + ["learning"] * 2 + ["finished"]
+    assert found[1]["text"].startswith("epoch 5 of 6")
+    assert changes == []
+
+
+def test_the_stream_of_a_finished_run_ends_by_itself(browser: TestClient) -> None:
+    answer = browser.get("/events?run=done", headers={"last-event-id": "4"})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert [line["epoch"] for line in values(answer.text)["lines"]] == [5, 6]
