@@ -16,7 +16,7 @@ from PIL import Image
 
 from ...canvas import Pixels
 
-__all__ = ["count", "environment", "jpeg_uri", "number", "percent", "png_uri", "points", "svg_uri"]
+__all__ = ["count", "duration", "environment", "jpeg_uri", "number", "percent", "png_uri", "points", "svg_uri"]
 
 _MISSING = "–"
 
