@@ -87,6 +87,7 @@ class Parts:
         """Builds an output transform of answers under so many views, not yet fitted; by default the configured one."""
         config = self.config
         kind = kind or config.output.kind or ""
+        is_own = kind == config.output.kind or config.output.kind == "auto"  # the others compete as they are
         return model_output(
             kind,
             self.model,
@@ -96,7 +97,7 @@ class Parts:
             text=config.output.text,
             mapping_file=Path(config.output.mapping) if config.output.mapping and kind == config.output.kind else None,
             encode_text=self._encode_text if kind in _WITH_TEXT else None,
-            constants={name: getattr(config.output, name) for name in OUTPUTS[kind].constants},
+            constants={name: getattr(config.output, name) for name in OUTPUTS[kind].constants if is_own},
             views=views,
         ).to(self.device)
 

@@ -151,7 +151,7 @@ class Transform(ABC):
         """
         self._check_fitted()
         values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
-        omitted = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0, "chosen": 0}
+        omitted = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0, "chosen": 0, "sources": 1}
         return {"kind": self.kind, **{name: value for name, value in values.items() if value != omitted.get(name, ...)}}
 
     @abstractmethod

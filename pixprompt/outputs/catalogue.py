@@ -73,6 +73,10 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             f"{_HERE}.text:TextPrompts",
             "Cosine similarity to text embeddings, one template or an ensemble (dual encoders).",
         ),
+        "weighted": (
+            f"{_HERE}.linear.weighted:WeightedSources",
+            'Each class reads its best sources with learned weights: between a mapping and "linear".',
+        ),
     },
     group="pixprompt.outputs",
     needs="shift_invariant",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
@@ -104,10 +104,29 @@ class GivenMapping(Mapping):
 
 @dataclass(frozen=True, eq=False)
 class _Counted(Mapping):
-    """Greedy one-to-one matching of how often each source was the answer to each class."""
+    """Greedy matching of how often each source was the answer to each class; no source serves two.
+
+    Attributes:
+        sources: Of each class, whose scores are averaged (AutoVP, arXiv:2310.08381).
+    """
+
+    sources: int = field(default=1, kw_only=True)
 
     fits: ClassVar[bool] = True
     one_to_one: ClassVar[bool] = True
+    constants: ClassVar[tuple[str, ...]] = ("sources",)
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Builds the transform; see `make_output`."""
+        constants: dict[str, Any] = dict(setup.constants)
+        made = replace(super().make(setup), **constants)
+        if not 1 <= made.sources * len(setup.classes) <= setup.spec.num_outputs:
+            raise ConfigError(
+                f"{made.sources} sources for each of {len(setup.classes)} classes are not to be had from "
+                f"{setup.spec.num_outputs}; each serves one class."
+            )
+        return made
 
     @classmethod
     def _first(cls, setup: Setup) -> None:
@@ -115,14 +134,14 @@ class _Counted(Mapping):
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         counts = count_answers(scores, labels, len(self.classes))
-        sources = match_greedily(counts)
-        unmatched = [name for k, name in enumerate(self.classes) if counts[sources[k], k] == 0]
+        groups = match_greedily(counts, self.sources)
+        unmatched = [name for k, name in enumerate(self.classes) if counts[groups[k][0], k] == 0]
         if unmatched:
             level = logging.INFO if self.mapping else logging.WARNING  # once is enough where every epoch fits again
             _log.log(
                 level, "no answer decides the source of %s; the lowest unused ones are taken", ", ".join(unmatched)
             )
-        return replace(self, mapping=tuple((index,) for index in sources))
+        return replace(self, mapping=tuple(groups))
 
 
 class FrequencyMapping(_Counted):
@@ -157,25 +176,28 @@ def count_answers(scores: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     return torch.bincount(cells, minlength=num_outputs * num_classes).reshape(num_outputs, num_classes)
 
 
-def match_greedily(affinity: Tensor) -> list[int]:
-    """Takes the largest affinity of a source and a class that are both free, again and again until no class is free.
+def match_greedily(affinity: Tensor, each: int = 1) -> list[tuple[int, ...]]:
+    """Takes the largest affinity of a free source and a class that wants one, until every class has its sources.
 
     Ties go to the lowest row-major index: source first, then class. Where only zeros remain, that rule gives the
     lowest free source to the lowest class.
 
     Args:
-        affinity: (S, K), S >= K; not written to.
+        affinity: (S, K), S >= each K; not written to.
+        each: Sources of a class.
 
     Returns:
-        K distinct source indices.
+        K groups of source indices, the largest affinity first; none occurs twice.
     """
     num_classes = affinity.shape[1]
     order = affinity.flatten().argsort(descending=True, stable=True)
-    sources: dict[int, int] = {}
+    groups: list[list[int]] = [[] for _ in range(num_classes)]
+    taken: set[int] = set()
     for cell in order.tolist():
         source, target = divmod(cell, num_classes)
-        if target not in sources and source not in sources.values():
-            sources[target] = source
-            if len(sources) == num_classes:
+        if source not in taken and len(groups[target]) < each:
+            groups[target].append(source)
+            taken.add(source)
+            if len(taken) == each * num_classes:
                 break
-    return [sources[target] for target in range(num_classes)]
+    return [tuple(group) for group in groups]

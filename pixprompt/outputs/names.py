@@ -71,4 +71,4 @@ class SemanticMapping(Mapping):
         words = setup.words or tuple(pretty(name) for name in setup.classes)
         sources = encode_words(encode_text, templates, [pretty(label.split(",")[0]) for label in labels])
         targets = encode_words(encode_text, templates, words)
-        return tuple((index,) for index in match_greedily((sources @ targets.T).cpu()))
+        return tuple(match_greedily((sources @ targets.T).cpu()))

@@ -36,6 +36,7 @@ def make_output(
     smoothing: float | None = None,
     top: int | None = None,
     nearest: int | None = None,
+    sources: int | None = None,
 ) -> Transform:
     """Builds an output transform by name.
 
@@ -54,6 +55,7 @@ def make_output(
         smoothing: For "blm" and "blm+": added to the total of each source, at least 0; 1 where it is None.
         top: For "blm+": likeliest sources that count; chosen on held-out answers where it is None.
         nearest: For "attributes": texts of each kind and class that count; 3 where it is None.
+        sources: For "frequency" and "iterative": sources of each class, 1 where it is None; for "weighted": 20.
 
     Raises:
         ConfigError: The kind does not fit the model, has no such constant, or lacks something it needs.
@@ -63,7 +65,7 @@ def make_output(
         raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
     if mapping_file is not None and kind not in _READ_FILES:
         raise ConfigError(f"a mapping file goes with the output transform 'given' or 'attributes', not with {kind!r}.")
-    given = {"smoothing": smoothing, "top": top, "nearest": nearest}
+    given = {"smoothing": smoothing, "top": top, "nearest": nearest, "sources": sources}
     constants = {name: value for name, value in given.items() if value is not None}
     for name in constants:
         if name not in output.constants:

@@ -48,7 +48,7 @@ def fitted(fresh: Transform) -> Transform:
 def test_the_names_are_those_of_the_documents() -> None:
     assert set(OUTPUTS) == {
         "text", "first-k", "random", "given", "frequency", "iterative", "blm", "blm+", "semantic", "linear",
-        "lda", "ridge", "names", "attributes", "reweighted",
+        "lda", "ridge", "names", "attributes", "reweighted", "weighted",
     }  # fmt: skip
     assert all(OUTPUTS[name].kind == name and OUTPUTS.describe()[name] for name in OUTPUTS)
     assert {name for name in OUTPUTS if OUTPUTS[name].fits} == set(FITTED)
@@ -187,7 +187,7 @@ def test_wrong_shapes_and_labels_are_refused(fresh: Transform, fitted: Transform
 
 def test_damaged_descriptions_are_refused(fitted: Transform) -> None:
     spec, values = spec_for(fitted.kind), fitted.to_json()
-    for name in set(values) - {"floor", "strength", "chosen"}:  # which the first prompt files lack
+    for name in set(values) - {"floor", "strength", "chosen", "sources"}:  # which the first prompt files lack
         with pytest.raises(PromptError):
             output_from_json({key: value for key, value in values.items() if key != name}, spec=spec)
     for floor in (None, 0, -1.0, 1.0, "low"):

@@ -23,6 +23,11 @@ def per_class_argmax(counts: Tensor) -> list[int]:
     return counts.argmax(dim=0).tolist()
 
 
+def flat(groups: list[tuple[int, ...]]) -> list[int]:
+    """The sources of classes that have one each."""
+    return [source for (source,) in groups]
+
+
 def step_by_step(counts: Tensor, *, last: bool = False, columns_first: bool = False) -> list[int]:
     """The rule as it is written down, one global maximum after the other; `last` breaks ties the wrong way."""
     counts, found = counts.clone(), {}
@@ -39,22 +44,34 @@ def test_greedy_matching_by_hand() -> None:
     counts = torch.tensor([[5, 9, 0], [4, 8, 1], [0, 0, 0], [3, 0, 1]])
     before = counts.clone()
     # 9 gives source 0 to class 1, then 4 gives source 1 to class 0, then the 1 of source 3 is all that class 2 has
-    assert match_greedily(counts) == [1, 0, 3]
+    assert match_greedily(counts) == [(1,), (0,), (3,)]
     assert torch.equal(counts, before)
-    assert per_class_argmax(counts) != match_greedily(counts)
+    assert per_class_argmax(counts) != flat(match_greedily(counts))
+
+
+def test_several_sources_for_each_class_by_hand() -> None:
+    counts = torch.tensor([[5, 9], [4, 8], [1, 0], [3, 2]])
+    # 9 and 8 give sources 0 and 1 to class 1, which then has enough; 3 and 1 are what is left for class 0
+    assert match_greedily(counts, 2) == [(3, 2), (0, 1)]
+    outputs, labels = torch.eye(7)[torch.tensor([0, 0, 1, 2, 2, 4])], torch.tensor([0, 0, 0, 1, 1, 1])
+    fitted = make_output("frequency", classes=("a", "b"), spec=SPEC, sources=2).refit(outputs, labels)
+    assert fitted.to_json()["mapping"] == [[0, 1], [2, 4]]
+    torch.testing.assert_close(fitted(outputs), torch.stack([outputs[:, :2].mean(1), outputs[:, [2, 4]].mean(1)], 1))
+    with pytest.raises(ConfigError, match="3 sources for each of 3 classes"):
+        make_output("iterative", classes=("a", "b", "c"), spec=SPEC, sources=3)
 
 
 def test_greedy_is_not_the_optimal_assignment() -> None:
-    assert match_greedily(torch.tensor([[10, 9], [9, 0]])) == [0, 1]  # 10 + 0, although 9 + 9 is more
+    assert match_greedily(torch.tensor([[10, 9], [9, 0]])) == [(0,), (1,)]  # 10 + 0, although 9 + 9 is more
 
 
 def test_ties_go_to_the_lowest_source_then_the_lowest_class() -> None:
     same_class = torch.tensor([[0, 0], [3, 0], [3, 0]])
-    assert match_greedily(same_class) == [1, 0]
+    assert match_greedily(same_class) == [(1,), (0,)]
     same_source = torch.tensor([[0, 0, 0], [0, 3, 3], [0, 0, 0]])
-    assert match_greedily(same_source) == [0, 1, 2]
+    assert match_greedily(same_source) == [(0,), (1,), (2,)]
     for counts in (same_class, same_source):
-        assert step_by_step(counts, last=True) != match_greedily(counts)
+        assert step_by_step(counts, last=True) != flat(match_greedily(counts))
 
 
 def test_greedy_matching_is_the_rule_step_by_step() -> None:
@@ -62,7 +79,7 @@ def test_greedy_matching_is_the_rule_step_by_step() -> None:
     misled = 0
     for _ in range(50):
         counts = torch.randint(3, (6, 4), generator=generator)
-        matched = match_greedily(counts)
+        matched = flat(match_greedily(counts))
         assert matched == step_by_step(counts)
         # Two cells that exclude each other share a row or a column, and both orders agree on which comes first.
         assert matched == step_by_step(counts, columns_first=True)
@@ -96,7 +113,7 @@ def test_fitted_mapping_reads_the_matched_scores() -> None:
     for kind in ("frequency", "iterative"):
         fitted = make_output(kind, classes=("a", "b", "c"), spec=SPEC).refit(outputs, labels)
         sources = [sources[0] for sources in fitted.to_json()["mapping"]]
-        assert sources == match_greedily(count_answers(outputs, labels, 3))
+        assert sources == flat(match_greedily(count_answers(outputs, labels, 3)))
         assert torch.equal(fitted(outputs), outputs[:, sources])
 
 

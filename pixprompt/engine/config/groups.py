@@ -158,6 +158,9 @@ class OutputSettings(Settings):
         "about it.",
         paths=("",),
     )
+    sources: int | None = option(
+        None, "Sources of each class in outputs frequency and iterative, by default 1, and weighted, 20.", low=1
+    )
     text_encoder: str | None = option(None, "Dual encoder whose text side serves output 'semantic'.", paths=_ENCODER)
 
 

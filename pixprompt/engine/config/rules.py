@@ -36,6 +36,7 @@ _BY_ANSWERS = (
 _OUTPUT_CONSTANTS = {
     "smoothing": ("blm", "blm+", "reweighted"),
     "top": ("blm+", "reweighted"),
+    "sources": ("frequency", "iterative", "weighted"),
     "nearest": ("attributes",),
 }
 

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, one_hot
 from .folds import fifths, one_fifth
 from .form import LinearForm, principal_axes
 
-__all__ = ["STRENGTHS", "LinearHead", "logistic_regression"]
+__all__ = ["STRENGTHS", "LinearHead", "choose_strength", "logistic_regression"]
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
 """Of the L2 penalty, strongest first; see `logistic_regression`."""
@@ -43,7 +43,7 @@ class LinearHead(LinearForm):
 
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         features, axes, center = principal_axes(scores)
-        strength = self.strength or _choose_strength(features, labels, num_classes, self.seed)
+        strength = self.strength or choose_strength(features, labels, num_classes, self.seed)
         tolerance = _COARSE if self.strength else _FINE
         weight, bias = logistic_regression(features, labels, num_classes, strength=strength, tolerance=tolerance)
         weight = axes @ weight
@@ -58,6 +58,7 @@ def logistic_regression(
     strength: float,
     start: Tensor | None = None,
     tolerance: float = _FINE,
+    mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Minimises mean cross-entropy + strength/2 * |weight|^2 with L-BFGS in float64; the bias is free.
 
@@ -71,6 +72,7 @@ def logistic_regression(
         strength: Positive.
         start: (R + 1, P), weight over bias, to start from; zeros without it.
         tolerance: Largest entry of the scaled gradient at the end.
+        mask: (R, P), 0 where a weight stays 0; None for none.
 
     Returns:
         Weight (R, P) and bias (P,).
@@ -79,6 +81,7 @@ def logistic_regression(
     curvature = max(num_classes - 1, 1) / num_classes**2  # p (1 - p) while all classes are alike
     penalty = features.new_full((width + 1, 1), strength)
     penalty[-1] = 0
+    free = 1.0 if mask is None else torch.cat([mask, mask.new_ones(1, num_classes)])
     inputs = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
     scale = (curvature * inputs.square().mean(dim=0).unsqueeze(1) + penalty).rsqrt()
     inputs, penalty = inputs * scale.T, penalty * scale.square()
@@ -96,7 +99,7 @@ def logistic_regression(
     def loss() -> float:
         logits = inputs @ params
         residuals = (logits.softmax(dim=1) - targets) / len(targets)
-        params.grad = inputs.T @ residuals + penalty * params
+        params.grad = free * (inputs.T @ residuals + penalty * params)
         return float(cross_entropy(logits, labels) + (penalty * params.square()).sum() / 2)
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
@@ -104,7 +107,10 @@ def logistic_regression(
     return params[:-1], params[-1]
 
 
-def _choose_strength(features: Tensor, labels: Tensor, num_classes: int, seed: int) -> float:
+def choose_strength(
+    features: Tensor, labels: Tensor, num_classes: int, seed: int, *, mask: Tensor | None = None
+) -> float:
+    """Returns the one of STRENGTHS that validates best; see `LinearHead` and `logistic_regression`."""
     few = len(labels) < _FEW
     folds = fifths(labels, seed) if few else [one_fifth(labels, seed)]
     if not any(bool(fold.any()) for fold in folds):
@@ -121,6 +127,7 @@ def _choose_strength(features: Tensor, labels: Tensor, num_classes: int, seed: i
                 strength=strength,
                 start=starts[place],
                 tolerance=_COARSE,
+                mask=mask,
             )
             starts[place] = torch.cat([weight, bias.unsqueeze(0)])
             loss += float(cross_entropy(features[fold] @ weight + bias, labels[fold], reduction="sum"))
