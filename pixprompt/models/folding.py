@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections import Counter
+import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from .frozen_layers import FrozenAttention, FrozenConv, FrozenPatches
 
 __all__ = ["fold"]
 
+_LIMITS: dict[type[Any], tuple[float, float]] = {nn.ReLU: (0.0, math.inf), nn.ReLU6: (0.0, 6.0)}
+"""Activations that clamp."""
 _TOLERANCE = 1e-4
 """Largest difference of a folded net's outputs, as a share of the largest output; rounding makes 1e-6."""
 
@@ -21,8 +23,8 @@ _TOLERANCE = 1e-4
 def fold(net: nn.Module, run: Callable[[nn.Module, Tensor], Any], image_size: tuple[int, int]) -> nn.Module:
     """Returns a net that answers as a frozen one does within rounding, but faster; the net itself where none can.
 
-    Batch norms go into the convolutions that they follow, and `frozen_layers` into the places of the library's own. All
-    other modules are copied, and share their weights.
+    Batch norms and ReLUs go into the convolutions that they follow; `frozen_layers` take the places of the library's
+    own. All other modules are copied, and share their weights.
 
     Args:
         net: In evaluation mode; not changed.
@@ -45,6 +47,15 @@ def fold(net: nn.Module, run: Callable[[nn.Module, Tensor], Any], image_size: tu
     return copied if bool(error <= _TOLERANCE * expected.abs().max()) else net
 
 
+class _Maps(NamedTuple):
+    """What made maps, and how often they had been written to then; they are held, so that no address is used twice."""
+
+    conv: nn.Conv2d | None
+    norm: nn.Module | None
+    maps: Tensor
+    version: int
+
+
 class _Uses:
     """How the modules of a net are used in one run, and what can therefore take their places.
 
@@ -55,9 +66,10 @@ class _Uses:
     def __init__(self, net: nn.Module) -> None:
         self.net = net
         self.convs: dict[nn.Conv2d, list[tuple[int, int]]] = {}
-        self.norms: dict[nn.Conv2d, nn.BatchNorm2d] = {}
+        self.norms: dict[nn.Module, list[nn.Conv2d | None]] = {}
+        self.activations: dict[nn.Module, list[tuple[nn.Conv2d | None, nn.Module | None]]] = {}
         self.attentions: dict[nn.MultiheadAttention, bool] = {}
-        self._made: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # holds the maps, so that no address is used twice
+        self._made: dict[int, _Maps] = {}
 
     def seen_in(self, run: Callable[[], Any]) -> Any:
         """Watches a run, and returns its outputs."""
@@ -66,7 +78,9 @@ class _Uses:
             if _is_plain_conv(module):
                 hooks.append(module.register_forward_hook(self._see_conv))
             elif _is_plain_norm(module):
-                hooks.append(module.register_forward_pre_hook(self._see_norm))
+                hooks.append(module.register_forward_hook(self._see_norm))
+            elif type(module) in _LIMITS:
+                hooks.append(module.register_forward_pre_hook(self._see_activation))
             elif type(module) is nn.MultiheadAttention:
                 hooks.append(module.register_forward_pre_hook(self._see_attention, with_kwargs=True))
         try:
@@ -78,32 +92,48 @@ class _Uses:
 
     def replace(self) -> bool:
         """Puts frozen layers in the places of the library's own; returns whether there are any."""
-        shared = [norm for norm, count in Counter(self.norms.values()).items() if count > 1]
+        norms = {convs[0]: norm for norm, convs in self.norms.items() if len(convs) == 1}
+        activations = {origins[0]: module for module, origins in self.activations.items() if len(origins) == 1}
         new: dict[nn.Module, nn.Module] = {}
         for conv, sizes in self.convs.items():
-            norm = self.norms.get(conv)
-            if len(sizes) > 1 or norm in shared:
+            norm: Any = norms.get(conv)
+            if len(sizes) > 1:
                 continue
-            new[conv] = FrozenPatches(conv) if norm is None and _is_patches(conv) else FrozenConv(conv, norm, sizes[0])
+            if norm is None and _is_patches(conv):
+                new[conv] = FrozenPatches(conv)
+                continue
+            after = [] if norm is None or _is_bare(norm) else [norm.drop, norm.act]  # timm's norm with an activation
+            activation = after[-1] if after else activations.get((conv, norm))
+            limits = _LIMITS.get(type(activation))
+            new[conv] = FrozenConv(conv, norm, sizes[0], limits)
             if norm is not None:
-                last: Any = norm  # timm has one with an activation
-                new[norm] = nn.Sequential(*([] if _is_bare(norm) else [last.drop, last.act]))
+                new[norm] = nn.Sequential(*(after if limits is None else after[:-1]))
+            if activation is not None and limits is not None and not after:
+                new[activation] = nn.Sequential()
         new |= {module: FrozenAttention(module) for module, is_plain in self.attentions.items() if is_plain}
         names = {module: name for name, module in self.net.named_modules()}
         for module, layer in new.items():
             self.net.set_submodule(names[module], layer)
-        activations: list[Any] = [module for module in self.net.modules() if getattr(module, "inplace", False)]
-        for activation in activations:
-            activation.inplace = False  # autograd would copy what is overwritten
+        in_place: list[Any] = [module for module in self.net.modules() if getattr(module, "inplace", False)]
+        for module in in_place:
+            module.inplace = False  # autograd would copy what is overwritten
         return bool(new)
 
     def _see_conv(self, conv: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.convs.setdefault(conv, []).append((inputs[0].shape[2], inputs[0].shape[3]))
-        self._made[id(output)] = conv, output
+        self._made[id(output)] = _Maps(conv, None, output, output._version)
 
-    def _see_norm(self, norm: Any, inputs: tuple[Tensor, ...]) -> None:
-        if id(inputs[0]) in self._made:
-            self.norms[self._made[id(inputs[0])][0]] = norm
+    def _see_norm(self, norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        conv, last = self._origin(inputs[0])
+        self.norms.setdefault(norm, []).append(conv if last is None else None)
+        self._made[id(output)] = _Maps(conv, norm, output, output._version)
+
+    def _see_activation(self, activation: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.activations.setdefault(activation, []).append(self._origin(inputs[0]))
+
+    def _origin(self, maps: Tensor) -> tuple[nn.Conv2d | None, nn.Module | None]:
+        made = self._made.get(id(maps))
+        return (None, None) if made is None or made.version != maps._version else (made.conv, made.norm)
 
     def _see_attention(self, attention: Any, inputs: tuple[Tensor, ...], options: dict[str, Any]) -> None:
         """Notes whether all calls are of one sequence with itself, without masks and weights."""

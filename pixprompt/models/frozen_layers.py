@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,20 +13,27 @@ __all__ = ["FrozenAttention", "FrozenConv", "FrozenPatches", "in_autocast_type"]
 
 
 class FrozenConv(nn.Module):
-    """A convolution with fixed weights, a batch norm behind it included: gradients reach the maps alone.
+    """A convolution with fixed weights, the batch norm and activation behind it included.
 
-    They need the weights and not the maps, which are therefore not held.
+    Gradients reach the maps alone. They need the weights and not the maps, which are therefore not held.
 
     Args:
         conv: With numeric zero padding, or timm's `Conv2dSame`.
         norm: Directly behind it, in evaluation mode; None for none.
         size: (height, width) of the maps that it will get.
+        limits: Between which the results are clamped: (0, 6) for a ReLU6, (0, inf) for a ReLU; None for no activation.
     """
 
     weight: Tensor
     bias: Tensor | None
 
-    def __init__(self, conv: nn.Conv2d, norm: nn.BatchNorm2d | None, size: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        conv: nn.Conv2d,
+        norm: nn.BatchNorm2d | None,
+        size: tuple[int, int],
+        limits: tuple[float, float] | None = None,
+    ) -> None:
         super().__init__()
         weight, bias = conv.weight.detach(), None if conv.bias is None else conv.bias.detach()
         if norm is not None:
@@ -43,33 +50,39 @@ class FrozenConv(nn.Module):
                 weight, padding = F.pad(weight, (after[1] - before[1], 0, after[0] - before[0], 0)), after
             else:
                 self.border = (before[1], after[1], before[0], after[0])
-        self.settings = (conv.stride, padding, conv.dilation, conv.groups)
+        self.settings, self.limits = (conv.stride, padding, conv.dilation, conv.groups), limits
         self.register_buffer("weight", weight.contiguous(memory_format=torch.channels_last), persistent=False)
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps (N, C, H, W) -> (N, C', H', W'); under autocast in its type."""
+        maps = in_autocast_type(maps)
         if any(self.border):
             maps = F.pad(maps, self.border)
         bias = None if self.bias is None else in_autocast_type(self.bias)
-        convolved: Tensor = _Convolution.apply(
-            in_autocast_type(maps), in_autocast_type(self.weight), bias, self.settings
-        )
-        return convolved
+        return cast(Tensor, _Convolution.apply(maps, in_autocast_type(self.weight), bias, self.settings, self.limits))
+
+
+_Limits = tuple[float, float] | None
 
 
 class _Convolution(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...]) -> Tensor:
-        context.save_for_backward(weight)
+    def forward(
+        context: Any, maps: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...], limits: _Limits
+    ) -> Tensor:
         by_channel = maps.is_contiguous(memory_format=torch.channels_last)
         context.order = torch.channels_last if by_channel else torch.contiguous_format
-        context.shape, context.settings = maps.shape, settings
-        return torch.conv2d(maps, weight, bias, *settings)
+        context.shape, context.settings, context.limits = maps.shape, settings, limits
+        outputs = _convolve(maps, weight, bias, settings, limits)
+        context.save_for_backward(weight, *([] if limits is None else [outputs]))
+        return outputs
 
     @staticmethod
-    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
-        (weight,), (gradient,) = context.saved_tensors, gradients
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
+        (weight, *outputs), (gradient,) = context.saved_tensors, gradients
+        if outputs:
+            gradient = torch.ops.aten.hardtanh_backward(gradient, outputs[0], *context.limits)
         stride, padding, dilation, groups = context.settings
         kind = gradient.dtype
         if kind == torch.bfloat16 and gradient.device.type == "cpu" and groups > 1 and max(stride) > 1:
@@ -80,7 +93,23 @@ class _Convolution(torch.autograd.Function):
         back: Tensor = torch.ops.aten.convolution_backward(
             gradient, maps, weight, None, stride, padding, dilation, False, (0, 0), groups, (True, False, False)
         )[0]
-        return back.to(kind), None, None, None
+        return back.to(kind), None, None, None, None
+
+
+def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...], limits: _Limits) -> Tensor:
+    if limits is None:
+        return torch.conv2d(maps, weight, bias, *settings)
+    has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    if maps.device.type != "cpu" or maps.dtype == torch.float64 or not has_mkldnn:
+        return torch.conv2d(maps, weight, bias, *settings).clamp_(*limits)
+    stride, padding, dilation, groups = settings
+    # oneDNN clamps what it has just computed, which is still in the cache.
+    return cast(
+        Tensor,
+        torch.ops.mkldnn._convolution_pointwise(
+            maps, weight, bias, padding, stride, dilation, groups, "hardtanh", limits, ""
+        ),
+    )
 
 
 class FrozenPatches(nn.Module):

@@ -67,7 +67,7 @@ class SegmentConfig(Settings):
     device: str = option("auto", "Where the model runs: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.")
     precision: str = option(
         "auto",
-        "Precision of training steps; auto takes bf16 on GPUs that have it, and scores are always float32.",
+        "Precision of training steps; auto takes bf16 where the device computes in it, and scores are always float32.",
         ("auto", "fp32", "bf16"),
     )
     workers: int = option(2, "Threads that read images.", low=1)

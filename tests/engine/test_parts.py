@@ -108,9 +108,11 @@ def test_optimizer_state_survives(build, steps) -> None:
     assert torch.equal(theta, copy)
 
 
-def test_devices_and_precision() -> None:
+def test_devices_and_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pick_device("cpu") == "cpu"
     assert pick_device("auto") in ("cpu", "cuda")
     assert pick_autocast("fp32", "cpu") is None
     assert pick_autocast("bf16", "cpu") is torch.bfloat16
-    assert pick_autocast("auto", "cpu") is None
+    for has, expected in ((("avx512_bf16",), torch.bfloat16), (("amx_bf16",), torch.bfloat16), (("avx2",), None)):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has: dict.fromkeys(has, True))
+        assert pick_autocast("auto", "cpu") is expected

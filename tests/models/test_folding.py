@@ -20,7 +20,7 @@ NETS = {
     "torchvision shufflenet_v2_x0_5": 0,
     "torchvision mobilenet_v3_small": 0,
     "timm tf_efficientnet_lite0": 0,
-    "timm ghostnet_050": 0,
+    "timm resnet18": 0,  # adds to its maps in place between a norm and an activation
     "timm resnetv2_18": 9,  # a norm in front of its convolution stays
     "timm tf_mixnet_s": 34,  # so does one behind several convolutions that are joined
 }
@@ -111,6 +111,7 @@ def test_less_is_held_for_the_backward_pass() -> None:
     net = make("timm tf_efficientnet_lite0")
     folded = fold(net, run, (96, 96))
     images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    torch.testing.assert_close(folded(images), net(images), rtol=1e-4, atol=1e-4)  # float32 has kernels of its own
     weights = sum(value.nbytes for value in net.parameters())
     assert held(lambda: folded(images)) - weights < 0.5 * (held(lambda: net(images)) - weights)
 

@@ -189,7 +189,7 @@ class FitSettings(Settings):
     )
     precision: str = option(
         "auto",
-        "Precision of training steps; auto takes bf16 on GPUs that have it, and scores are always float32.",
+        "Precision of training steps; auto takes bf16 where the device computes in it, and scores are always float32.",
         ("auto", "fp32", "bf16"),
     )
     grid_search: bool = option(

@@ -42,9 +42,16 @@ def device_of(model: Model, name: str) -> str:
 
 
 def pick_autocast(precision: str, device: str) -> torch.dtype | None:
-    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 on GPUs that have it.
+    """Returns the type of training steps, or None for plain float32; "auto" takes bf16 where the device computes in it.
 
-    On a CPU float32 is the faster one as soon as freed memory is kept (experiments/benchmarks/train_step.py).
+    On processors that have it a step takes about half the time (experiments/benchmarks); others imitate it slowly.
     """
-    fast_gpu = torch.device(device).type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.bfloat16 if precision == "bf16" or (precision == "auto" and fast_gpu) else None
+    is_fast = precision == "bf16" or (precision == "auto" and _computes_in_bf16(torch.device(device).type))
+    return torch.bfloat16 if is_fast else None
+
+
+def _computes_in_bf16(kind: str) -> bool:
+    if kind == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    has: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()  # an older torch does not say
+    return kind == "cpu" and bool(has.get("avx512_bf16") or has.get("amx_bf16"))
