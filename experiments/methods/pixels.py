@@ -31,10 +31,18 @@ METHODS = {
     "LoR-VP": {"method": "lor-vp"},
     "AutoVP": {"method": "autovp"},
     "SMM": {"method": "smm"},
+    "DAM-VP": {"method": "dam-vp", **FRAME},
 }
 SHORT = {"epochs": 6, "batch_size": 32, "precision": "fp32", "workers": 1}
 CLIP = {"epochs": 3, "batch_size": 32, "precision": "fp32", "workers": 1}
-CLIP_METHODS: dict[str, dict] = {}
+ATTRIBUTES = {"mapping": str(HERE / "cifar10_attributes.json")}
+CLIP_METHODS: dict[str, dict] = {
+    "pixel": {},
+    "EVP": {"preset": "evp"},
+    "AttrVR": {"preset": "attrvr", **ATTRIBUTES},
+    "DVP": {"method": "dvp", **ATTRIBUTES},
+    "LoR-VP": {"method": "lor-vp"},
+}
 
 
 def resnet18(assets: Path) -> TorchModel:

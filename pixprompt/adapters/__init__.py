@@ -16,6 +16,7 @@ from .methods import (
 if TYPE_CHECKING:
     from .bar import BarPrompter as BarPrompter
     from .clip import OnEmbeddings as OnEmbeddings
+    from .clusters import ClusterPrompts as ClusterPrompts
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
     from .ensemble import PromptEnsemble as PromptEnsemble
     from .pixel import PixelPrompt as PixelPrompt

@@ -52,7 +52,7 @@ class PromptEnsemble(PixelPrompt):
     ) -> None:
         if prompts < 1 or space != "pixel":
             raise ConfigError(f"method 'dvp' needs at least one prompt and space 'pixel', got {prompts} and {space!r}.")
-        self.views = prompts
+        self.views = self.queries_per_image = prompts
         super().__init__(template, model, output, generator=generator)
         self.recipe = ("dvp", {"prompts": prompts})
 

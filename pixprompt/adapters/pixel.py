@@ -43,6 +43,8 @@ class PixelPrompt(BesideModel):
 
     views = 1
     """Answers about each image."""
+    queries_per_image = 1
+    """Queries that an answer takes."""
     blank_start = True
     """Whether the first prompt changes no image where the template's does not, and its answers are read alike."""
 

@@ -33,7 +33,9 @@ def test_what_a_run_writes_is_what_it_has_scored(own, model, data, wholes) -> No
     again = evaluate(folder, model=model, data=data)
     assert again.accuracy["prompt_png"] == result.accuracy[last]
     assert result.best == "prompt"  # else all of this would be about an empty prompt
-    assert result.parameters == plan(build(own, model=model, data=data))["parameters"] == again.parameters
+    planned = plan(build(own, model=model, data=data))
+    assert result.parameters == planned["parameters"] == again.parameters
+    assert result.queries["images"] == planned["queries"]["total"]
     pictures = [np.asarray(data.test.open(index)) for index in range(len(data.test))]
     with deploy(folder, model=model) as deployed:
         answers = deployed(pictures)

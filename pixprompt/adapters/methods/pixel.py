@@ -11,9 +11,9 @@ from typing import Any
 
 from ..method import Learning, Method, register
 
-__all__ = ["ATTRVR"]
+__all__ = ["ATTRVR", "DEFAULTS"]
 
-_DEFAULTS: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "blend": "add",
     "fit": "resize",
     "start": "flat",
@@ -77,7 +77,7 @@ register(
         learning=Learning.GRADIENTS,
         make="pixprompt.adapters.pixel:PixelPrompt",
         file="prompt.png",
-        defaults=_DEFAULTS,
+        defaults=DEFAULTS,
         answer_defaults=_SEARCH,
         presets={"vp": _VP, "evp": _EVP, "attrvr": ATTRVR},
     )

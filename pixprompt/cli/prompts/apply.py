@@ -222,7 +222,7 @@ def _load(source: str) -> Pages:
             f"{path} has learned something inside the model, which cannot be put on images. "
             f"Read labels with: pixprompt predict {path} IMAGES"
         )
-    return load_per_image(path, device="cpu")
+    return load_per_image(path, device="cpu", alone=True)
 
 
 @contextmanager

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...adapters import PixelPrompt, PromptEnsemble, WhiteBox, save_adapter
+from ...adapters import ClusterPrompts, PixelPrompt, PromptEnsemble, WhiteBox, save_adapter
 from ...core import ConfigError
 from ...models import DirectQuerier
 from ...outputs import LinearForm, stratified_folds
 from ...prompt import Committee, Prompt
+from ...seeds import stream
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
@@ -55,16 +56,16 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         parts, fit, data = self.parts, self.parts.config.fit, self.parts.data
         train, val, test, epochs = len(data.train), len(data.val), len(data.test), fit.epochs or 0
         if isinstance(self.adapter, PixelPrompt):
-            views = self.adapter.views
-            reread = 0 if parts.config.method.per_image else test if views > 1 else val + test
+            price = self.adapter.queries_per_image
+            reread = 0 if parts.config.method.per_image else test if self.adapter.views > 1 else val + test
             return {
                 "no_prompt": train + val + test,
-                "first_prompt": views * train if self.output.fits and not self._starts_plain else 0,
-                "training": views * epochs * train,
-                "head": views * epochs * train if isinstance(self.output, LinearForm) else 0,
-                "selection": views * epochs * val,
-                "prompt_float": views * (val + test),
-                "prompt_png": views * reread,
+                "first_prompt": price * train if self.output.fits and not self._starts_plain else 0,
+                "training": price * epochs * train,
+                "head": price * epochs * train if isinstance(self.output, LinearForm) else 0,
+                "selection": price * epochs * val,
+                "prompt_float": price * (val + test),
+                "prompt_png": price * reread,
             }
         # At most: what the frozen part makes of an image is cached where it fits into memory.
         rates, decays = grids(parts.config) if fit.grid_search else ((0.0,), (0.0,))
@@ -143,6 +144,9 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     ) -> None:
         """Fits the output transform to the first prompt's answers; a resumed run has later ones in its checkpoint."""
         first, device = baseline.train, self.parts.device
+        if isinstance(adapter, ClusterPrompts) and not checkpoint.exists():
+            generator = stream(self.parts.config.seed, "clusters")
+            adapter.find_clusters(baseline.train.complete.outputs, generator=generator)
         if adapter.views == 1:
             adapter.output = baseline.output
         if adapter.output.fits and not checkpoint.exists():
@@ -204,8 +208,16 @@ def pixel_solution(session: Session[DirectQuerier], adapter: PixelPrompt) -> Sol
         prompted=adapter.prompted if exact else None,
         outputs=outputs,
         prompt=prompt,
-        write=(lambda path: save_adapter(path, adapter, **parts.facts())) if per_image else None,
+        write=(lambda path: _write(path, adapter, parts)) if per_image else None,
     )
+
+
+def _write(path: Path, adapter: PixelPrompt, parts: Parts) -> None:
+    """Writes an adapter, and of several prompts each as a PNG beside it."""
+    save_adapter(path, adapter, **parts.facts())
+    if isinstance(adapter, ClusterPrompts):
+        for number, prompt in enumerate(adapter.to_prompts(parts.canvas, **origin_of(parts)), 1):
+            prompt.save(path.with_name(f"cluster-{number}.png"))
 
 
 def white_box_solution(parts: Parts, adapter: WhiteBox, val: Answered | None) -> Solution:

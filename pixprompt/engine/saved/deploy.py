@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -202,16 +203,7 @@ def deploy(
         raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
     if config.method.white_box if config is not None else path.suffix == ".safetensors":
         return _deploy_adapter(place, model, weights, device)
-    prompt: SavedPrompt
-    if isinstance(source, Committee):
-        prompt = source
-    elif config is not None and config.method.per_image and (path / ADAPTER_FILE).exists():
-        from ..inputs.devices import pick_device
-        from .per_image_prompt import load_per_image
-
-        prompt = load_per_image(path, device=pick_device(device))
-    else:
-        prompt = load_committee(place.file("prompt.png"))
+    prompt, attach = (source, _ignore) if isinstance(source, Committee) else _load_prompt(place, device)
     wanted = device
     if model is None or isinstance(model, str):
         device = _device(device, model or (config.model.name if config else prompt.model))
@@ -222,6 +214,7 @@ def deploy(
         )
     else:
         device = _device_of(model, device)
+    attach(model)
     model = _name_labels(model, prompt.output)
     reader = _reader_of(path, prompt, model, device, cascade)
     student = None
@@ -230,6 +223,22 @@ def deploy(
 
         student = Student.load(path, config, device=_local_device(wanted))
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device, student)
+
+
+def _load_prompt(place: Source, device: str) -> tuple[SavedPrompt, Callable[[Model], None]]:
+    """Returns the prompt of a file or a run, and what takes the model once it is there."""
+    config = place.config
+    if config is None or not config.method.per_image or not (place.path / ADAPTER_FILE).exists():
+        return load_committee(place.file("prompt.png")), _ignore
+    from ..inputs.devices import pick_device
+    from .per_image_prompt import load_per_image
+
+    prompt = load_per_image(place.path, device=pick_device(device))
+    return prompt, prompt.attach or _ignore
+
+
+def _ignore(model: Model) -> None:
+    """Does nothing: most prompts are chosen without a model."""
 
 
 def _reader_of(path: Path, prompt: SavedPrompt, model: Model, device: str, cascade: bool) -> SavedReader:

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...adapters import ADAPTER_FILE, AdapterFile, Coordinator, CoordinatorSpec
+from ...adapters import ADAPTER_FILE, AdapterFile, ClusterPrompts, Coordinator, CoordinatorSpec
 from ...adapters.coordinator import load_encoder
 from ...canvas import Canvas
-from ...core import OutputTransform, PromptError
+from ...core import Model, OutputTransform, PromptError
+from ...models import load_model
 from ..answers import Pixels, to_images
 from ..config.train_config import run_config
 from ..inputs.trust import check_trusted
@@ -43,14 +44,21 @@ class PerImagePrompt:
         num_params: Learned parameters.
         values: What the file of a run says.
         device: Where images are prompted.
+        attach: Takes the model that chooses the prompts, before the first one is laid; None where none does.
     """
 
     is_empty = False
 
     def __init__(
-        self, prompted: Callable[[Tensor], Tensor], num_params: int, values: dict[str, Any], *, device: str
+        self,
+        prompted: Callable[[Tensor], Tensor],
+        num_params: int,
+        values: dict[str, Any],
+        *,
+        device: str,
+        attach: Callable[[Model], None] | None = None,
     ) -> None:
-        self.prompted, self.num_params, self.device = prompted, num_params, device
+        self.prompted, self.num_params, self.device, self.attach = prompted, num_params, device, attach
         self.canvas = Canvas.from_json(values["canvas"])
         self.model: str = values["model"]
         self.weights_sha256: str = values["weights_sha256"]
@@ -72,8 +80,13 @@ class PerImagePrompt:
         return np.stack([self.overlay(each) for each in pixels])
 
 
-def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
+def load_per_image(folder: Path, *, device: str, alone: bool = False) -> PerImagePrompt:
     """Reads the prompt of a run with another one for each image.
+
+    Args:
+        folder: The run directory.
+        device: Where images are prompted.
+        alone: Whether the model of the run is loaded, too, where that chooses the prompts; else `attach` takes it.
 
     Raises:
         PromptError: The run holds no such prompt, or a coordinator for another encoder.
@@ -81,7 +94,11 @@ def load_per_image(folder: Path, *, device: str) -> PerImagePrompt:
     options, file = run_config(folder).options(), AdapterFile.read(folder / ADAPTER_FILE)
     if "template" in file.values:
         adapter = file.pixel_prompt().to(device).eval()
-        return PerImagePrompt(adapter.prompted, adapter.num_params, file.values, device=device)
+        attach = adapter.lay_beside if isinstance(adapter, ClusterPrompts) else None
+        if attach is not None and alone:
+            check_trusted({"model": options["model"]}, folder)
+            attach(load_model(options["model"], weights=options["weights"], device=device))
+        return PerImagePrompt(adapter.prompted, adapter.num_params, file.values, device=device, attach=attach)
     if "spec" not in file.values:
         raise PromptError(f"{file.path} holds no coordinator; its method is {file.values.get('method')!r}.")
     check_trusted({"encoder": options["encoder"]}, folder)
