@@ -195,6 +195,9 @@ class FitSettings(Settings):
     grid_search: bool = option(
         False, "Choose learning rate and weight decay on the validation images, then train on both.", name="search"
     )
+    search_trials: int | None = option(
+        None, "Pairs that --search tries, chosen by Optuna between the ends of the grids; by default every pair.", low=1
+    )
     lr_grid: str | None = option(
         None, "Learning rates that --search tries, joined by commas; the VPT paper's by default."
     )

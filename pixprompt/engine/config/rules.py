@@ -135,7 +135,7 @@ def _check_search(config: TrainConfig) -> None:
                     f"--search chooses {flag(name)}; leave it out, or give the values to try: {flag(name)}-grid."
                 )
         return
-    idle = [name for name in ("lr_grid", "weight_decay_grid") if getattr(fit, name) is not None]
+    idle = [name for name in ("lr_grid", "weight_decay_grid", "search_trials") if getattr(fit, name) is not None]
     if fit.seeds != 1:
         idle.append("seeds")
     if idle:

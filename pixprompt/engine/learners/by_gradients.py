@@ -70,7 +70,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         # At most: what the frozen part makes of an image is cached where it fits into memory.
         rates, decays = grids(parts.config) if fit.grid_search else ((0.0,), (0.0,))
         rounds = 1 if not isinstance(self.adapter, WhiteBox) or self.adapter.pruned is None else 2
-        passes = len(rates) * len(decays) * epochs * rounds
+        passes = (fit.search_trials or len(rates) * len(decays)) * epochs * rounds
         final = fit.seeds * epochs * rounds * (train + val) if fit.grid_search else 0
         return {
             "no_prompt": train + val + test,

@@ -24,6 +24,7 @@ from ..fit.adapter_fit import fit_adapter, new_adapter
 from ..fit.augmentation import augmentation
 from ..fit.epochs import Fit
 from ..fit.inputs import TrainInputs, inputs_of
+from ..fit.pair_search import PairSearch
 from ..parts import canvases_of
 from ..ranks import shared_counts
 from ..session import Session
@@ -53,7 +54,7 @@ class Trials:
 
 
 class ByGridSearch(ByGradients):
-    """Trials over two grids, then a training on train and val with the best pair, once per seed."""
+    """Trials over two grids, or between them, then a training on train and val with the best pair, once per seed."""
 
     def learn(self, session: Session[DirectQuerier], baseline: Baseline) -> Learned:
         """See `Learner`; trials and trainings that an earlier session has finished are not repeated.
@@ -95,14 +96,15 @@ class ByGridSearch(ByGradients):
         return self.adapter
 
     def _trials(self, session: Session[DirectQuerier], train: TrainInputs, val: TrainInputs) -> Trials:
-        """Tries every pair of the grids, smallest first, and writes each trial's outcome at once."""
+        """Tries the pairs of `PairSearch`, and writes each trial's outcome at once."""
         config, counted, began = self.parts.config, self.parts.counted, time.perf_counter()
         path = session.folder.checkpoint("search.json")
         make_folder(path.parent)
         rates, decays = grids(config)
         session.reporter.note(
             f"search: {len(rates)} learning rates {rates[0]:g} to {rates[-1]:g} times {len(decays)} weight decays, "
-            f"{config.fit.epochs} epochs each, batch size {config.fit.batch_size}"
+            + ("" if config.fit.search_trials is None else f"{config.fit.search_trials} pairs between them, ")
+            + f"{config.fit.epochs} epochs each, batch size {config.fit.batch_size}"
             + ("; rates are the grid times batch size / 256" if scales(config) else "")
         )
         lines: list[dict[str, Any]] = []
@@ -114,13 +116,12 @@ class ByGridSearch(ByGradients):
                 counted.num_images, counted.num_requests = int(stored["images"]), int(stored["requests"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 raise PixpromptError(f"{path} is damaged ({error}). Delete it to search again.") from error
-        finished = {(trial["lr"], trial["weight_decay"]) for trial in lines}
-        for rate in rates:
-            for decay in decays:
-                if (rate, decay) not in finished:
-                    lines.append(self._trial(session, rate, decay, train, val))
-                    counts = {"images": counted.num_images, "requests": counted.num_requests}
-                    write_json(path, {"trials": lines, "seconds": earlier + time.perf_counter() - began, **counts})
+        search = PairSearch(config, lines)
+        while (pair := search.ask()) is not None:
+            lines.append(self._trial(session, *pair, train, val))
+            search.tell(lines[-1]["val_accuracy"])
+            counts = {"images": counted.num_images, "requests": counted.num_requests}
+            write_json(path, {"trials": lines, "seconds": earlier + time.perf_counter() - began, **counts})
         return Trials(lines, earlier)
 
     def _trial(
