@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ...settings import option
 from ..method import RECIPE, Grid, Method, MethodSettings, register
 
-__all__ = ["E2VPTSettings", "VPTDeepSettings", "VPTSettings"]
+__all__ = ["E2VPTSettings", "EXPRESSettings", "VPTDeepSettings", "VPTSettings"]
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,17 @@ class E2VPTSettings(MethodSettings):
     segments: int | None = option(None, "Segments of a token.", low=1)
 
 
+@dataclass(frozen=True)
+class EXPRESSettings(MethodSettings):
+    """See `EXPRES`."""
+
+    family = "expres"
+    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
+    dropout: float | None = option(
+        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
+    )
+
+
 register(
     Method(
         name="vpt-shallow",
@@ -95,6 +106,16 @@ register(
         make="pixprompt.adapters.vpt.e2vpt:E2VPT",
         settings=E2VPTSettings,
         defaults={**RECIPE, "lr": 0.01},
+        grid=Grid("sgd"),
+    )
+)
+register(
+    Method(
+        name="expres",
+        line="EXPRES: output tokens with residual prompts inside every layer (arXiv 2303.15591)",
+        make="pixprompt.adapters.vpt.expres:EXPRES",
+        settings=EXPRESSettings,
+        defaults=RECIPE,
         grid=Grid("sgd"),
     )
 )
