@@ -35,7 +35,7 @@ __all__ = [
     "template_of",
 ]
 
-_WITH_TEXT = ("attributes", "reweighted", "semantic", "text")
+_WITH_TEXT = ("attributes", "residual", "reweighted", "semantic", "text")
 
 
 @dataclass(frozen=True)

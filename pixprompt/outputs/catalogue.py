@@ -61,6 +61,10 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             f"{_HERE}.reweighted:ReweightedAttributes",
             "Attribute texts, each under the prompt of its group, by how likely each makes a class (dual encoders).",
         ),
+        "residual": (
+            f"{_HERE}.linear.residual:ResidualHead",
+            "Text prompts and a linear correction of them, as large as labelled answers ask for (dual encoders).",
+        ),
         "ridge": (
             f"{_HERE}.linear.few_answers:Ridge",
             "Ridge regression on the indicators of the classes, in closed form.",

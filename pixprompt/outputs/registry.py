@@ -49,7 +49,7 @@ def make_output(
             `read_attributes`.
         texts: Templates with one {} each, for "text" and "semantic"; see `texts_for`.
         words: K words that stand for the classes in texts; see `words_for`.
-        encode_text: T texts -> (T, D) embeddings, for "text", "attributes" and "semantic".
+        encode_text: T texts -> (T, D) embeddings, for "text", "residual", "attributes" and "semantic".
         logit_scale: Factor on cosine similarities, for "text" and "attributes".
         views: How many answers about each image stand side by side.
         smoothing: For "blm" and "blm+": added to the total of each source, at least 0; 1 where it is None.
@@ -144,7 +144,7 @@ def candidates(
     """
     linear = ("lda", "ridge", "linear") if few else ("linear",)
     if spec.answer is AnswerKind.EMBEDDINGS:
-        return ("text", *linear) if has_text else linear
+        return ("text", *linear, "residual") if has_text else linear
     kinds = ["blm", "blm+", *linear]
     if spec.answer is AnswerKind.LABEL:
         kinds.remove("blm+")  # the same as "blm" where an answer is one label

@@ -48,7 +48,7 @@ def fitted(fresh: Transform) -> Transform:
 def test_the_names_are_those_of_the_documents() -> None:
     assert set(OUTPUTS) == {
         "text", "first-k", "random", "given", "frequency", "iterative", "blm", "blm+", "semantic", "linear",
-        "lda", "ridge", "names", "attributes", "reweighted", "weighted",
+        "lda", "ridge", "names", "attributes", "reweighted", "weighted", "residual",
     }  # fmt: skip
     assert all(OUTPUTS[name].kind == name and OUTPUTS.describe()[name] for name in OUTPUTS)
     assert {name for name in OUTPUTS if OUTPUTS[name].fits} == set(FITTED)

@@ -19,7 +19,7 @@ LABELS = ("tabby, tabby cat", "beagle", "chihuahua", "crane", "crane, wading bir
 NAMES = ("tabby", "beagle, DOG", "chihuahua", "Cat", "crane, wading bird", "stove", "Sea-Horse")
 """Labels among which every class of CLASSES has its own."""
 SIZE = len(LABELS)
-FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "reweighted", "ridge", "weighted")
+FITTED = ("blm", "blm+", "frequency", "iterative", "lda", "linear", "residual", "reweighted", "ridge", "weighted")
 
 
 def file_for(kind: str, folder: Path) -> Path | None:

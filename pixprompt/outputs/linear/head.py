@@ -57,6 +57,7 @@ def logistic_regression(
     *,
     strength: float,
     start: Tensor | None = None,
+    offset: Tensor | None = None,
     tolerance: float = _FINE,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -71,6 +72,7 @@ def logistic_regression(
         num_classes: P.
         strength: Positive.
         start: (R + 1, P), weight over bias, to start from; zeros without it.
+        offset: (N, P) logits that the features are to add to; zeros without it.
         tolerance: Largest entry of the scaled gradient at the end.
         mask: (R, P), 0 where a weight stays 0; None for none.
 
@@ -97,7 +99,7 @@ def logistic_regression(
     )
 
     def loss() -> float:
-        logits = inputs @ params
+        logits = inputs @ params if offset is None else inputs @ params + offset
         residuals = (logits.softmax(dim=1) - targets) / len(targets)
         params.grad = free * (inputs.T @ residuals + penalty * params)
         return float(cross_entropy(logits, labels) + (penalty * params.square()).sum() / 2)
@@ -108,16 +110,25 @@ def logistic_regression(
 
 
 def choose_strength(
-    features: Tensor, labels: Tensor, num_classes: int, seed: int, *, mask: Tensor | None = None
+    features: Tensor,
+    labels: Tensor,
+    num_classes: int,
+    seed: int,
+    *,
+    mask: Tensor | None = None,
+    offset: Tensor | None = None,
 ) -> float:
-    """Returns the one of STRENGTHS that validates best; see `LinearHead` and `logistic_regression`."""
+    """Returns the one of STRENGTHS that validates best; see `LinearHead` and `logistic_regression`.
+
+    With an offset it is no fault to hardly listen to the answers: the strongest competes.
+    """
     few = len(labels) < _FEW
     folds = fifths(labels, seed) if few else [one_fifth(labels, seed)]
     if not any(bool(fold.any()) for fold in folds):
         return _UNVALIDATED
     best, least = STRENGTHS[0], float("inf")
     starts: list[Tensor | None] = [None] * len(folds)
-    for strength in STRENGTHS[1:] if few else STRENGTHS:
+    for strength in STRENGTHS[1:] if few and offset is None else STRENGTHS:
         loss = 0.0
         for place, fold in enumerate(folds):
             weight, bias = logistic_regression(
@@ -126,11 +137,14 @@ def choose_strength(
                 num_classes,
                 strength=strength,
                 start=starts[place],
+                offset=None if offset is None else offset[~fold],
                 tolerance=_COARSE,
                 mask=mask,
             )
             starts[place] = torch.cat([weight, bias.unsqueeze(0)])
-            loss += float(cross_entropy(features[fold] @ weight + bias, labels[fold], reduction="sum"))
+            logits = features[fold] @ weight + bias
+            logits = logits if offset is None else logits + offset[fold]
+            loss += float(cross_entropy(logits, labels[fold], reduction="sum"))
         if loss >= least:
             break
         best, least = strength, loss

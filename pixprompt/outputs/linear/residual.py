@@ -1,0 +1,50 @@
+"""The residual head: what text prompts say of an embedding, corrected as far as labelled answers ask for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from torch import Tensor
+
+from ...core import AnswerKind
+from ..base import Setup
+from ..text import TextPrompts
+from .form import principal_axes
+from .head import LinearHead, choose_strength, logistic_regression
+
+__all__ = ["ResidualHead"]
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualHead(LinearHead):
+    """Text prompts plus a linear correction: logistic regression whose weights shrink towards those of the texts.
+
+    Few answers leave the texts as they are, many make it a linear head; a class without any keeps its text.
+
+    Attributes:
+        texts: (S, K) weights of the text prompts, the logit scale included.
+
+    Reference: arXiv:2211.10277 (task residuals of the text-based classifier).
+    """
+
+    texts: Tensor
+
+    kind: ClassVar[str] = "residual"
+    answers: ClassVar[frozenset[AnswerKind]] = frozenset({AnswerKind.EMBEDDINGS})
+
+    @classmethod
+    def make(cls, setup: Setup) -> Self:
+        """Encodes the texts; see `make_output`."""
+        text, spec = TextPrompts.make(setup), setup.spec
+        weight = (text.logit_scale / setup.views * text.embeddings.T).repeat(setup.views, 1)
+        return cls(setup.classes, spec.num_outputs, spec.answer, setup.seed, None, None, None, weight)
+
+    def _fit(self, scores: Tensor, labels: Tensor) -> Self:
+        scores, texts, num_classes = scores.double(), self.texts.double(), len(self.classes)
+        features, axes, center = principal_axes(scores)
+        said = scores @ texts
+        strength = self.strength or choose_strength(features, labels, num_classes, self.seed, offset=said)
+        weight, bias = logistic_regression(features, labels, num_classes, strength=strength, offset=said)
+        weight = axes @ weight
+        return replace(self, strength=strength)._solved(texts + weight, bias - center @ weight)
