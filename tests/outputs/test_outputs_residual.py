@@ -13,7 +13,9 @@ from .toy import CLASSES, answers, encode_text, spec_for
 
 
 def fitted(count: int, num_classes: int = 3) -> ResidualHead:
-    output = make_output("residual", classes=CLASSES, spec=spec_for("residual"), encode_text=encode_text, logit_scale=2.0)
+    output = make_output(
+        "residual", classes=CLASSES, spec=spec_for("residual"), encode_text=encode_text, logit_scale=2.0
+    )
     assert isinstance(output, ResidualHead)
     return output.refit(*answers(count, num_classes=num_classes))
 
