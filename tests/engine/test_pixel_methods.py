@@ -3,26 +3,28 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from pixprompt import deploy, load_adapter
 from pixprompt.adapters import METHODS
+from pixprompt.cli import main
 from pixprompt.core import Access, AccessError
 from pixprompt.engine import TrainConfig, evaluate, plan, train
 from pixprompt.engine.parts import build
+from pixprompt.engine.saved.per_image_prompt import load_per_image
 
 from .toy import Closed, KillAfter, Killed, history, numbers
 
-SETTINGS: dict[str, dict[str, float]] = {}
+COMMON = {
+    **{"model": "toy-net", "data": "toy", "epochs": 3, "batch_size": 16, "warmup": 2, "precision": "fp32"},
+    **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.05},
+}
 NAMES = [name for name in METHODS.builtin() if METHODS[name].access is Access.GRADIENTS]
 
 
 @pytest.fixture(params=NAMES)
 def own(request: pytest.FixtureRequest) -> TrainConfig:
-    common = {
-        **{"model": "toy-net", "data": "toy", "epochs": 3, "batch_size": 16, "warmup": 2, "precision": "fp32"},
-        **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.05},
-    }
-    return TrainConfig(method=request.param, **{**common, **SETTINGS.get(request.param, {})})
+    return TrainConfig(method=request.param, **COMMON)
 
 
 def test_what_a_run_writes_is_what_it_has_scored(own, model, data, wholes) -> None:
@@ -41,6 +43,23 @@ def test_what_a_run_writes_is_what_it_has_scored(own, model, data, wholes) -> No
         answers = deployed(pictures)
     hits = [data.classes[label] == answer.label for label, answer in zip(data.test.labels, answers, strict=True)]
     assert np.mean(hits) == result.accuracy[last].test
+
+
+def test_apply_lays_each_image_under_its_own_prompt(model, data, wholes, tmp_path) -> None:
+    """SMM's masks need no model, and a folder of images comes out as it was scored."""
+    config = TrainConfig(method="smm", **COMMON)
+    folder, result = wholes(config, model=model, data=data)
+    for index in range(3):
+        data.test.open(index).save(tmp_path / f"{index}.png")
+    paths = [str(tmp_path / f"{index}.png") for index in range(3)]
+    assert main(["apply", str(folder), *paths, "--out", str(tmp_path / "out")]) == 0
+    prompt = load_per_image(folder, device="cpu")
+    for index in range(3):
+        with Image.open(tmp_path / f"out/{index}.png") as written:
+            expected = prompt.overlay(prompt.canvas.make(data.test.open(index)))
+            assert np.array_equal(np.asarray(written), expected)
+            assert not np.array_equal(expected, np.asarray(data.test.open(index)))
+    assert result.best == "prompt"
 
 
 @pytest.mark.slow
