@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import statistics
 import sys
 from collections import defaultdict
@@ -141,8 +142,37 @@ def overhead(folder: str) -> Figure:
     return figure
 
 
+def growth(folder: str) -> Figure:
+    """How time and memory grow, each over that of the smallest point; the slope is that between the last two."""
+    curves: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for line in lines(folder, "cost_growth.jsonl"):
+        curves[line["what"]].append(line)
+    columns = 4
+    figure = Figure(figsize=(12, 2.6 * -(-len(curves) // columns)), layout="constrained")
+    panels = list(figure.subplots(-(-len(curves) // columns), columns).flat)
+    for axes, (name, points) in zip(panels, curves.items(), strict=False):
+        values = [point["value"] for point in points]
+        for unit, colour, marker in (("seconds", BLUE, "o"), ("memory_mb", ORANGE, "D")):
+            numbers = [max(point[unit], 1e-4) for point in points]
+            slope = math.log(numbers[-1] / numbers[-2]) / math.log(values[-1] / values[-2])
+            label = f"{'time' if unit == 'seconds' else 'memory'}, slope {slope:.2f}"
+            axes.plot(values, [number / numbers[0] for number in numbers], color=colour, marker=marker, label=label)
+        axes.axline((values[0], 1), (values[-1], values[-1] / values[0]), color=GREY, linewidth=1, linestyle=":")
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        axes.set_title(name, fontsize=10)
+        clean(axes, points[0]["against"])
+        axes.grid(axis="y", color="#dfe3e8", linewidth=0.8)
+        axes.legend(frameon=False, fontsize=8)
+    for axes in panels[len(curves) :]:
+        axes.set_axis_off()
+    figure.suptitle("Over the smallest point; dotted: in proportion to what is varied", fontsize=10)
+    return figure
+
+
 FIGURES: dict[str, Callable[[str], Figure]] = {
     "advice": advice,
+    "benchmarks": growth,
     "clip": ladder,
     "demo": ladder,
     "dogs-and-cats": ladder,

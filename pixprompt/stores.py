@@ -111,7 +111,8 @@ def write_at(place: Location, content: bytes) -> None:
         PixpromptError: It cannot be written.
     """
     if isinstance(place, Path):
-        make_folder(place.parent)
+        if not place.parent.is_dir():
+            make_folder(place.parent)
         write_bytes(place, content, durable=False)
         return
     system, path = place.reach()
