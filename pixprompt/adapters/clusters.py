@@ -127,7 +127,7 @@ class ClusterPrompts(PixelPrompt):
         output = self.output.to_json()
         return [self.template.to_prompt(each, canvas, output=output, **origin) for each in self.thetas]
 
-    def lay_beside(self, model: Model) -> None:
+    def set_model(self, model: Model) -> None:
         """Takes another model of as many outputs, which chooses the prompts from now on."""
         self._model = (DirectQuerier(model),)
 

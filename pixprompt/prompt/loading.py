@@ -29,6 +29,7 @@ _WHOLE: dict[str, tuple[type, ...]] = {
     "metrics": (dict,),
     "version": (str,),
 }
+_ADAPTER = "adapter.safetensors"
 _CASCADE: dict[str, tuple[type, ...]] = {"cascade": (dict,)}
 
 
@@ -54,6 +55,11 @@ def load_committee(source: str | Path | bytes) -> Committee:
         PromptError: The file is no prompt, of a newer schema, or was changed after it was saved.
     """
     path = name_of(source)
+    if not isinstance(source, bytes) and not Path(source).exists() and Path(source).with_name(_ADAPTER).exists():
+        raise PromptError(
+            f"{Path(source).parent} holds no prompt PNG but {_ADAPTER}: another prompt for each image, or something "
+            "inside the model, which no PNG can hold. Give the folder to pixprompt predict or evaluate."
+        )
     pixels, values = read_prompt_file(source)
     if "pages" not in values:
         return Committee((_page(path, pixels, values),), **take(path, values, _WHOLE))

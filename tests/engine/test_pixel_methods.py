@@ -5,10 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from pixprompt import deploy, load_adapter
+from pixprompt import deploy, load_adapter, load_committee
 from pixprompt.adapters import METHODS
 from pixprompt.cli import main
-from pixprompt.core import Access, AccessError
+from pixprompt.core import Access, AccessError, PromptError
 from pixprompt.engine import TrainConfig, evaluate, plan, train
 from pixprompt.engine.parts import build
 from pixprompt.engine.saved.per_image_prompt import load_per_image
@@ -60,6 +60,8 @@ def test_apply_lays_each_image_under_its_own_prompt(model, data, wholes, tmp_pat
             assert np.array_equal(np.asarray(written), expected)
             assert not np.array_equal(expected, np.asarray(data.test.open(index)))
     assert result.best == "prompt"
+    with pytest.raises(PromptError, match="another prompt for each image"):
+        load_committee(folder / "prompt.png")
 
 
 @pytest.mark.slow

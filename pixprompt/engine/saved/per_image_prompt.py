@@ -94,7 +94,7 @@ def load_per_image(folder: Path, *, device: str, alone: bool = False) -> PerImag
     options, file = run_config(folder).options(), AdapterFile.read(folder / ADAPTER_FILE)
     if "template" in file.values:
         adapter = file.pixel_prompt().to(device).eval()
-        attach = adapter.lay_beside if isinstance(adapter, ClusterPrompts) else None
+        attach = adapter.set_model if isinstance(adapter, ClusterPrompts) else None
         if attach is not None and alone:
             check_trusted({"model": options["model"]}, folder)
             attach(load_model(options["model"], weights=options["weights"], device=device))
