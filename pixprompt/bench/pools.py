@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from queue import SimpleQueue
@@ -88,23 +89,27 @@ class Processes:
     def _perform(self, run: Run, folder: Path, number: int, start: Start) -> Outcome:
         slot = self._slots.get()
         start(run)
+        order = json.dumps({"run": asdict(run), "folder": str(folder), "number": number})
+        answer = ""
         try:
-            with folder.with_suffix(".log").open("ab") as log:
-                child = subprocess.Popen(
+            with (
+                suppress(BrokenPipeError),  # of one that ended before it read its order
+                folder.with_suffix(".log").open("ab") as log,
+                subprocess.Popen(
                     [sys.executable, "-m", _WORKER],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,
                     text=True,
                     env={**os.environ, **self._environment(slot)},
-                )
-            self._children.add(child)
-            order = json.dumps({"run": asdict(run), "folder": str(folder), "number": number})
-            answer = _converse(child, order)
+                ) as child,
+            ):
+                self._children.add(child)
+                answer = _converse(child, order)
+                self._children.discard(child)
         finally:
             self._slots.put(slot)
-        self._children.discard(child)
-        if child.wait() or not answer:
+        if child.returncode or not answer:
             return failure(run, number, f"its process ended with code {child.returncode}; see {run.key}.log")
         return Outcome(**json.loads(answer))
 
@@ -122,14 +127,9 @@ def _converse(child: subprocess.Popen[str], order: str) -> str:
     """Sends an order and returns the answer; stdin stays open until then, so that the child sees this process end."""
     if child.stdin is None or child.stdout is None:
         return ""
-    try:
-        child.stdin.write(order + "\n")
-        child.stdin.flush()
-        answer = child.stdout.read()
-        child.stdin.close()
-    except BrokenPipeError:
-        return ""
-    return answer
+    child.stdin.write(order + "\n")
+    child.stdin.flush()
+    return child.stdout.read()
 
 
 class OnRay:
