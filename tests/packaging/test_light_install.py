@@ -61,6 +61,15 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     return made
 
 
+def test_every_file_of_the_package_is_installed(light: Light) -> None:
+    (installed,) = light.folder.glob("lib/python*/site-packages/pixprompt")
+    named = {
+        root: {path.relative_to(root) for path in root.rglob("*") if path.is_file() and "__pycache__" not in path.parts}
+        for root in (ROOT / "pixprompt", installed)
+    }
+    assert named[installed] == named[ROOT / "pixprompt"]
+
+
 def test_a_prompt_is_applied_to_the_byte_and_inspected(light: Light, tmp_path: Path) -> None:
     make_prompt().save(tmp_path / "prompt.png")
     picture().save(tmp_path / "a.png")

@@ -70,3 +70,20 @@ def test_negative_control_a_wide_element_is_seen(pages: list[Path]) -> None:
 def test_dark_and_light(pages: list[Path]) -> None:
     colors = {look(pages[0], 390, f"--blink-settings=preferredColorScheme={scheme}")[3] for scheme in (0, 1)}
     assert colors == {"rgb(255, 255, 255)", "rgb(20, 23, 28)"}
+
+
+def test_on_paper_it_is_light_and_fits(pages: list[Path]) -> None:
+    playwright = pytest.importorskip("playwright.sync_api", reason="no playwright: pip install playwright")
+    with playwright.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 718, "height": 1000}, color_scheme="dark")  # A4 without its margins
+        page.goto(pages[1].as_uri())
+        color = "getComputedStyle(document.body).backgroundColor"
+        assert page.evaluate(color) == "rgb(20, 23, 28)"
+        page.emulate_media(media="print")
+        assert page.evaluate(color) == "rgb(255, 255, 255)"
+        assert page.evaluate("document.documentElement.scrollWidth") <= 718
+        assert not page.locator("nav").first.is_visible()
+        assert page.locator("h1").is_visible()
+        assert page.pdf(format="A4").startswith(b"%PDF")
+        browser.close()

@@ -86,15 +86,15 @@ function draw(svg, lines) {
     .map(line => [place(line), line[`${split}_${name}`]])]).filter(([, points]) => points.length)
   const all = curves.flatMap(([, points]) => points)
   if (!all.length) return svg.replaceChildren(label(258, 130, "nothing yet", "middle"))
-  const low = 0, high = name === "accuracy" ? 1 : Math.max(...all.map(([, y]) => y), 1e-9)
-  const first = Math.min(...all.map(([x]) => x)), last = Math.max(...all.map(([x]) => x), first + 1)
-  const x = value => left + (right - left) * (value - first) / (last - first)
-  const y = value => bottom - (bottom - top) * (value - low) / (high - low)
+  const high = name === "accuracy" ? 1 : round(Math.max(...all.map(([, y]) => y), 1e-6))
+  const first = Math.min(...all.map(([x]) => x)), last = Math.max(...all.map(([x]) => x))
+  const x = value => left + (right - left) * (value - first) / (last - first || 1)
+  const y = value => bottom - (bottom - top) * value / high
   const parts = []
   for (const share of [0, 0.25, 0.5, 0.75, 1]) {
-    const value = low + share * (high - low), at = y(value)
+    const value = share * high, at = y(value)
     parts.push(shape("line", { x1: left, x2: right, y1: at, y2: at, class: "grid" }))
-    const words = name === "accuracy" ? `${Math.round(100 * value)}%` : value.toPrecision(2)
+    const words = name === "accuracy" ? `${Math.round(100 * value)}%` : +value.toPrecision(3)
     parts.push(label(left - 8, at + 4, words, "end"))
   }
   parts.push(label(left, bottom + 20, first, "start"), label(right, bottom + 20, `${unit} ${last}`, "end"))
@@ -107,6 +107,12 @@ function draw(svg, lines) {
   svg.replaceChildren(...parts)
   svg.setAttribute("aria-label", `${name} over ${unit}: ` +
     curves.map(([split, points]) => `${split} ${points.at(-1)[1].toPrecision(3)}`).join(", "))
+}
+
+// The next number that has four round quarters.
+function round(value) {
+  const unit = 10 ** Math.floor(Math.log10(value))
+  return unit * [1, 2, 4, 6, 8, 10].find(times => value <= times * unit)
 }
 
 function shape(kind, attributes) {
