@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 
 from starlette.requests import Request
@@ -69,4 +70,5 @@ class Access:
 
 def _cookie(request: Request) -> str:
     """Returns the name of the cookie: browsers share cookies between the ports of a machine."""
-    return f"pixprompt-ui-{request.url.port or 80}"
+    port = re.search(r":(\d{1,5})$", request.headers.get("host", ""))
+    return f"pixprompt-ui-{port[1] if port else 80}"

@@ -9,6 +9,7 @@ from pixprompt.ui.access import Access
 
 from .conftest import ORIGIN
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 PLACES = ("/", "/run?name=done", "/try", "/picture?run=done&file=preview.png", "/events?run=done", "/nothing")
 
 

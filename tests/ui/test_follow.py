@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+from contextlib import ExitStack
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 from starlette.testclient import TestClient
 
+from pixprompt.serving import Limits
+from pixprompt.ui import UiServer
 from pixprompt.ui.follow import events
 
 
@@ -51,3 +55,20 @@ def test_the_stream_of_a_finished_run_ends_by_itself(browser: TestClient) -> Non
     answer = browser.get("/events?run=done", headers={"last-event-id": "4"})
     assert answer.headers["content-type"].startswith("text/event-stream")
     assert [line["epoch"] for line in values(answer.text)["lines"]] == [5, 6]
+
+
+def test_the_end_of_the_server_ends_what_is_followed(runs: Path) -> None:
+    with ExitStack() as running:
+        server = running.enter_context(UiServer(runs, device="cpu", limits=Limits(grace=120.0)))
+        connection = HTTPConnection("127.0.0.1", server.port, timeout=60)
+        token = json.dumps({"token": server.url.partition("#")[2]})
+        connection.request("POST", "/session", token, {"Origin": server.origin})
+        answer = connection.getresponse()
+        cookie = answer.headers["Set-Cookie"].partition(";")[0]
+        answer.read()
+        connection.request("GET", "/events?run=begun", headers={"Cookie": cookie})
+        stream = connection.getresponse()
+        assert stream.readline() == b"id: 2\n"
+        running.close()
+        assert stream.read().endswith(b"\n\n")  # whole: a stream that is cut raises
+        connection.close()

@@ -16,6 +16,7 @@ from ..report.html_check import Node, read
 from ..report.pages import edit
 from ..test_habits import faults
 
+pytestmark = pytest.mark.usefixtures("undrawn")
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
@@ -31,13 +32,6 @@ def words(browser: TestClient, place: str, status: int = 200) -> str:
 
 def files_of(folder: Path) -> dict[str, tuple[int, int]]:
     return {str(path): (path.stat().st_mtime_ns, path.stat().st_size) for path in folder.rglob("*")}
-
-
-@pytest.fixture(autouse=True)
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures have tests of their own."""
-    monkeypatch.setattr("pixprompt.report.page.charts.svg_uri", lambda text: "data:image/svg+xml;base64,")
-    monkeypatch.setattr("pixprompt.plots.to_svg", lambda figure: "")
 
 
 def test_runs_are_listed_and_described_with_command_lines_that_exist_and_nothing_is_written(

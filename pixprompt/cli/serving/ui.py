@@ -23,7 +23,7 @@ __all__ = ["ui"]
     show_default=True,
     help="Port of this machine to listen on; 0 takes a free one.",
 )
-@click.option("--open", "opens", is_flag=True, help="Open the page in a browser, too.")
+@click.option("--open", "opens", is_flag=True, help="Open the page in a browser, too; its command line shows the link.")
 @device_option
 @json_option
 def ui(folder: Path, port: int, opens: bool, device: str, as_json: bool) -> None:
