@@ -22,7 +22,7 @@ def is_image_name(name: str) -> bool:
 
 
 def walk(
-    folder: Path, *, on_error: Callable[[OSError], None], skip: Path | None = None, block: int = 50_000
+    folder: Path, *, on_error: Callable[[OSError], None], skip: Path | None = None, block: int = 20_000
 ) -> Iterator[Path]:
     """Yields the images below a folder in alphabetical order, those of a folder before those of its folders.
 

@@ -6,7 +6,6 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,7 +88,8 @@ class Jobs:
 
     def is_finished(self, job: Job) -> bool:
         """Whether an earlier call has written all results of an image."""
-        return len(self._finished) > 0 and all(_is_in(_digest(target), self._finished) for target in job.targets)
+        keys = np.array([_digest(target) for target in job.targets])
+        return len(self._finished) > 0 and bool(_are_in(keys, self._finished).all())
 
     def leave_out_finished(self) -> None:
         """Leaves out the images whose results are in the folder."""
@@ -123,13 +123,18 @@ def find_jobs(inputs: Sequence[Location], out: Location, suffix: str, *, keep: L
         reasons = "".join(f" {failure.path}: {failure.reason}." for failure in jobs.failures)
         known = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DataError(f"no image in {', '.join(map(str, inputs))}.{reasons} In a folder, these are read: {known}.")
-    keys, counts = np.unique(np.array(targets, np.int64), return_counts=True)
-    jobs.count, jobs._repeated = len(keys), frozenset(keys[counts > 1].tolist())
+    keys = np.frombuffer(targets, np.int64)
+    keys.sort()
+    jobs._repeated = frozenset(keys[1:][keys[1:] == keys[:-1]].tolist())
+    jobs.count = len(keys) - int((keys[1:] == keys[:-1]).sum())
     if jobs._repeated:
         _check_repeated(jobs)
-    at_risk = np.intersect1d(np.array(existing, np.int64), np.array(sources, np.int64))
-    if len(at_risk):
-        _check_overwritten(jobs, frozenset(at_risk.tolist()))
+    ordered = np.frombuffer(sources, np.int64)
+    ordered.sort()
+    there = np.array(existing, np.int64)
+    at_risk = frozenset(there[_are_in(there, ordered)].tolist())
+    if at_risk:
+        _check_overwritten(jobs, at_risk)
     return jobs
 
 
@@ -166,6 +171,6 @@ def _digest(place: Location) -> int:
     return hash(str(place) if isinstance(place, Path) else place.url)
 
 
-def _is_in(key: int, ordered: npt.NDArray[Any]) -> bool:
-    index = int(np.searchsorted(ordered, key))
-    return index < len(ordered) and int(ordered[index]) == key
+def _are_in(keys: npt.NDArray[np.int64], ordered: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    places = np.searchsorted(ordered, keys).clip(max=len(ordered) - 1)
+    return np.asarray(ordered[places] == keys)

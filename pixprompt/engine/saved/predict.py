@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -19,6 +19,9 @@ from .deploy import Deployed
 from .prediction import probabilities
 
 __all__ = ["predict", "predict_each"]
+
+T = TypeVar("T")
+_Canvases: TypeAlias = list[Pixels] | ImageError
 
 
 def predict(
@@ -58,10 +61,18 @@ def predict(
     deployed.model.announce(total * len(deployed.prompt.pages), (reporter or Silent()).note)
     waiting, size = images(), batch_size or deployed.model.chunk
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        while batch := list(itertools.islice(waiting, size)):
-            lines = predict_each(deployed, [opener for _, opener in batch], pool, top=top)
-            for (name, _), line in zip(batch, lines, strict=True):
+        batches = iter(lambda: list(itertools.islice(waiting, size)), [])
+        begun = ((batch, _begin_canvases(deployed, [opener for _, opener in batch], pool)) for batch in batches)
+        for batch, canvases in _one_ahead(begun):  # the next images are decoded while the model answers
+            for (name, _), line in zip(batch, _lines(deployed, list(canvases), top), strict=True):
                 yield {"path": name, **line}
+
+
+def _one_ahead(items: Iterator[T]) -> Iterator[T]:
+    """Yields items, each when the one after it has been taken."""
+    for item, _ in itertools.pairwise(itertools.chain(items, [None])):
+        if item is not None:
+            yield item
 
 
 def predict_each(
@@ -75,22 +86,33 @@ def predict_each(
         pool: Opens them.
         top: How many classes to list.
     """
-    pages: Sequence[Page] = deployed.prompt.pages
-    students = [] if deployed.student is None else [deployed.student.canvas]
+    yield from _lines(deployed, list(_begin_canvases(deployed, openers, pool)), top)
 
-    def canvases(opener: Callable[[], Image.Image]) -> list[Pixels] | ImageError:
+
+def _begin_canvases(
+    deployed: Deployed, openers: Sequence[Callable[[], Image.Image]], pool: Executor
+) -> Iterator[_Canvases]:
+    """Has a pool make the canvases of images, and yields them: of each page, and of the student where there is one."""
+    students = [] if deployed.student is None else [deployed.student.canvas]
+    wanted = [*(page.canvas for page in deployed.prompt.pages), *students]
+
+    def canvases(opener: Callable[[], Image.Image]) -> _Canvases:
         try:
             image = opener()
-            return [canvas.make(image) for canvas in (*(page.canvas for page in pages), *students)]
+            return [canvas.make(image) for canvas in wanted]
         except ImageError as error:
             return error
 
-    canvas_lists = list(pool.map(canvases, openers))
+    return pool.map(canvases, openers)
+
+
+def _lines(deployed: Deployed, canvas_lists: Sequence[_Canvases], top: int) -> Iterator[dict[str, Any]]:
+    pages: Sequence[Page] = deployed.prompt.pages
     readable = [item for item in canvas_lists if not isinstance(item, ImageError)]
     views = [
         page.overlay(np.stack([item[number] for item in readable])) for number, page in enumerate(pages) if readable
     ]
-    local = np.stack([item[-1] for item in readable]) if readable and students else None
+    local = np.stack([item[-1] for item in readable]) if readable and deployed.student is not None else None
     answers = iter(probabilities(deployed, views, local) if readable else [])
     for item in canvas_lists:
         shares = str(item) if isinstance(item, ImageError) else next(answers)
