@@ -31,7 +31,7 @@ class WeightedSources(LinearForm):
         strength: Of the penalty that was chosen; 0 before.
         sources: Of each class.
 
-    Reference: several sources per class, averaged, are arXiv 2010.08714 (BAR, multi-label mapping) and 2310.08381
+    Reference: several sources per class, averaged, are arXiv 2007.08714 (BAR, multi-label mapping) and 2310.08381
     (AutoVP).
     """
 
