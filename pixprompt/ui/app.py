@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TypeVar
 
 from PIL import Image
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, HTMLResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from ..canvas import decode, open_image
@@ -87,8 +88,7 @@ class UiApp:
         except ClientDisconnect:
             return _log.debug("a client left before its request was there")
         response.headers.update(HEADERS)
-        # A stream ends when its reader leaves, which only the server's own `receive` says.
-        await response(scope, receive if isinstance(response, StreamingResponse) else whole, send)
+        await response(scope, receive, send)  # the server's own, which says when the reader of a stream leaves
 
     def end(self) -> None:
         """Takes nothing new, and ends what is followed."""
@@ -146,9 +146,7 @@ class UiApp:
         return Response(await self._page(self._pages.thumbnail, _one(request, "run")), media_type="image/png")
 
     async def _download(self, request: Request) -> Response:
-        path = self._runs.file(_one(request, "run"), "prompt.png")
-        content = await self._page(path.read_bytes)
-        return Response(content, 200, {"Content-Disposition": 'attachment; filename="prompt.png"'}, "image/png")
+        return FileResponse(self._runs.file(_one(request, "run"), "prompt.png"), filename="prompt.png")
 
     async def _events(self, request: Request) -> Response:
         last = request.headers.get("last-event-id", "0")
@@ -176,13 +174,15 @@ class UiApp:
 
     async def _try(self, request: Request) -> Response:
         query = request.query_params
-        image = await self._model(decode_image, await self._intake.read(request))
+        image = await self._model(_decode, await self._intake.read(request))
         if "prompt" in query:
+            name = None
             trial = await self._model(self._trials.of_dropped, query["prompt"], image)
-            return HTMLResponse(self._pages.trial(trial, None, query.get("file", ""), query.get("source", "")))
-        run = await self._page(self._runs.run, _one(request, "run"))
-        trial = await self._model(self._trials.of_run, run, image)
-        return HTMLResponse(self._pages.trial(trial, _one(request, "run"), query.get("file", "")))
+        else:
+            name = _one(request, "run")
+            trial = await self._model(self._trials.of_run, await self._page(self._runs.run, name), image)
+        file, source = query.get("file", ""), query.get("source", "")
+        return HTMLResponse(await self._page(self._pages.trial, trial, name, file, source))
 
     async def _model(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._model_thread, work, *arguments)
@@ -206,7 +206,7 @@ def _reported(path: str) -> Iterator[None]:
         raise RequestError(500, f"unexpected {type(error).__name__}; the terminal says more.") from error
 
 
-def decode_image(content: bytes) -> Image.Image:
+def _decode(content: bytes) -> Image.Image:
     """Reads an image that was dropped on a prompt, as an upright RGB image of at most MAX_PIXELS.
 
     Raises:
@@ -215,10 +215,10 @@ def decode_image(content: bytes) -> Image.Image:
     return decode(content, admit=check_size)
 
 
-def _png_of(path: object) -> bytes:
+def _png_of(path: Path) -> bytes:
     """Reads a picture of a run and writes it anew, so that nothing else than pixels reaches the browser."""
     buffer = io.BytesIO()
-    with open_image(str(path), formats=("PNG",), max_pixels=MAX_PIXELS) as image:
+    with open_image(path, formats=("PNG",), max_pixels=MAX_PIXELS) as image:
         image.convert("RGBA" if image.has_transparency_data else "RGB").save(buffer, "PNG", compress_level=1)
     return buffer.getvalue()
 

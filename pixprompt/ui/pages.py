@@ -45,7 +45,7 @@ _CACHED = 16
 
 
 class Pages:
-    """Makes the pages, from files alone. For one thread.
+    """Makes the pages, from files alone; those of runs in one thread.
 
     Args:
         runs: What is shown.

@@ -16,6 +16,7 @@ from PIL import Image
 import pixprompt
 from pixprompt.cli import main
 from pixprompt.engine.saved import deploy as deploying
+from pixprompt.engine.saved.saved_prompt import unprompted
 from pixprompt.ui.runs import RunsFolder
 from pixprompt.ui.trial import Trials
 
@@ -57,6 +58,16 @@ def test_an_image_on_a_run_has_the_pixels_of_apply_and_the_answers_of_predict(
         expected += [(entry["label"], f"{100 * entry['probability']:.1f}") for entry in line["top"]]
     assert answers(shown) == expected
     assert expected[:3] != expected[3:]
+
+
+def test_where_no_prompt_was_kept_the_image_and_its_answer_stand_alone(drop: Drop, runs: Path, photo: Path) -> None:
+    prompt = pixprompt.load_committee(runs / "done/prompt.png")
+    unprompted(prompt, prompt.pages[0].canvas).save(runs / "done/prompt.png")
+    shown = drop("/try?run=done", photo.read_bytes())
+    assert len(pictures(shown)) == 1
+    assert len(answers(shown)) == 3
+    assert "no prompt that could be left out" in shown
+    assert "--no-prompt" not in shown
 
 
 def test_a_dropped_prompt_is_applied_and_does_not_decide_what_is_loaded(drop: Drop, runs: Path, photo: Path) -> None:
