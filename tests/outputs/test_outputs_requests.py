@@ -19,7 +19,7 @@ from .toy import CLASSES, LABELS, SIZE, answers, encode_text, spec_for
 @pytest.mark.parametrize("kind", ["frequency", "blm", "first-k", "semantic", "given"])
 def test_embeddings_allow_text_and_linear_only(kind: str) -> None:
     spec = ModelSpec("clip", (8, 8), SIZE, AnswerKind.EMBEDDINGS, LABELS)
-    with pytest.raises(ConfigError, match="choose one of attributes, lda, linear, reweighted, ridge, text"):
+    with pytest.raises(ConfigError, match="choose one of attributes, lda, linear, residual, reweighted, ridge, text"):
         make_output(kind, classes=CLASSES, spec=spec)
 
 
@@ -40,14 +40,14 @@ def test_bad_requests_say_what_to_do(tmp_path: Path) -> None:
 
 def test_candidates_can_all_be_made_and_fitted() -> None:
     spec = spec_for("linear")
-    assert candidates(spec, False) == ("frequency", "blm", "blm+", "linear")
-    assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "linear")
-    assert candidates(spec, False, classes=[str(k) for k in range(8)]) == ("blm", "blm+", "linear")
+    assert candidates(spec, False) == ("frequency", "blm", "blm+", "ridge", "linear")
+    assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "ridge", "linear")
+    assert candidates(spec, False, classes=[str(k) for k in range(8)]) == ("blm", "blm+", "ridge", "linear")
     bare = replace(spec, answer=AnswerKind.LABEL)
-    assert candidates(bare, False, 3) == ("frequency", "blm", "linear"), "with bare labels, blm+ is blm"
+    assert candidates(bare, False, 3) == ("frequency", "blm", "ridge", "linear"), "with bare labels, blm+ is blm"
     clip = spec_for("text")
-    assert candidates(clip, False) == ("linear",)
-    assert candidates(clip, True) == ("text", "linear")
+    assert candidates(clip, False) == ("ridge", "linear")
+    assert candidates(clip, True) == ("text", "ridge", "linear", "residual")
     outputs, labels = answers()
     for kind in candidates(clip, True):
         made = make_output(kind, classes=CLASSES, spec=clip, encode_text=encode_text).refit(outputs, labels)

@@ -23,6 +23,15 @@ DEFAULTS: dict[str, Any] = {
     "epochs": 6,
     "batch_size": 32,
 }
+_WITH_HEAD: dict[str, Any] = {
+    **DEFAULTS,
+    "template": "full",
+    "lr": 0.01,
+    "warmup": 0,
+    "epochs": 2,
+    "batch_size": 50,
+}
+"""Beside a linear head, which reads most of what there is, small steps all over the image (experiments/together)."""
 _SEARCH: dict[str, Any] = {"optimizer": "spsa", "population": 2, "sigma": 0.02, "lr": 0.02}
 """One pair of trials on many images is worth more than many trials on few: a transform that is fitted along needs
 answers to many different images, and small trials stay where it can read them."""

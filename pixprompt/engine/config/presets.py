@@ -30,6 +30,7 @@ _QUERIES = 2000
 """The budget of a search that was given none."""
 _WHITE_BOX_RATE = 0.003
 """Of an optimizer that the user names."""
+_HEADS = ("lda", "linear", "residual", "ridge")
 _WARMUPS = ("warmup", "warmup_epochs")
 _VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
 """The one model that the VP paper gives 32 images per step; CLIP has 256, the others 128."""
@@ -124,7 +125,8 @@ def _answer_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
 def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
     base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
-    values = {**base, **method.defaults}
+    head = config.output.kind in _HEADS and method.head_defaults
+    values = {**base, **(head or method.defaults)}
     if dual and values["output"] == "iterative":
         values["output"] = "text"
     if config.preset != "default":
