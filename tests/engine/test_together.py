@@ -58,7 +58,9 @@ def test_heads_read_images_that_they_have_not_seen(together, model: Model, data:
 
 
 def test_a_head_has_a_recipe_of_its_own(model: Model, data: Data) -> None:
-    alone, beside = (build(TrainConfig(output=kind, size=4), model=model, data=data).config for kind in ("frequency", "ridge"))
+    alone, beside = (
+        build(TrainConfig(output=kind, size=4), model=model, data=data).config for kind in ("frequency", "ridge")
+    )
     assert (beside.prompt.template, beside.fit.lr) == ("full", 0.01)
     assert (alone.prompt.template, alone.fit.lr) != ("full", 0.01)
     given = build(TrainConfig(output="ridge", template="padding", size=4, lr=0.03), model=model, data=data).config
