@@ -87,6 +87,7 @@ register(
         make="pixprompt.adapters.pixel:PixelPrompt",
         file="prompt.png",
         defaults=DEFAULTS,
+        head_defaults=_WITH_HEAD,
         answer_defaults=_SEARCH,
         presets={"vp": _VP, "evp": _EVP, "attrvr": ATTRVR},
     )
