@@ -21,6 +21,7 @@ FILES = {
     "README.md",
     "prompt.png",
     "result.json",
+    "test.json",
     "history.jsonl",
     "curves.png",
     "preview.png",
