@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> str:
 @pytest.fixture
 def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads of one strength, where a test is not about how good they are: the choice takes most of a check's time."""
-    monkeypatch.setattr("pixprompt.outputs.linear.head._choose_strength", lambda *given: 0.01)
+    monkeypatch.setattr("pixprompt.outputs.linear.head.choose_strength", lambda *given, **options: 0.01)
 
 
 # The model -----------------------------------------------------------------------------------------------------------
