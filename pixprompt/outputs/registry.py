@@ -142,9 +142,9 @@ def candidates(
         classes: K names, instead of their number: "names" competes if the model has labels of all these names.
         few: Whether the labelled answers are so few that other ways to fit a linear transform may read them better.
     """
-    linear = ("lda", "ridge", "linear") if few else ("ridge", "linear")
+    linear = ("lda", "ridge", "linear") if few else ("linear",)
     if spec.answer is AnswerKind.EMBEDDINGS:
-        return ("text", *linear, "residual") if has_text else linear
+        return ("text", *linear) if has_text else linear
     kinds = ["blm", "blm+", *linear]
     if spec.answer is AnswerKind.LABEL:
         kinds.remove("blm+")  # the same as "blm" where an answer is one label

@@ -40,14 +40,14 @@ def test_bad_requests_say_what_to_do(tmp_path: Path) -> None:
 
 def test_candidates_can_all_be_made_and_fitted() -> None:
     spec = spec_for("linear")
-    assert candidates(spec, False) == ("frequency", "blm", "blm+", "ridge", "linear")
-    assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "ridge", "linear")
-    assert candidates(spec, False, classes=[str(k) for k in range(8)]) == ("blm", "blm+", "ridge", "linear")
+    assert candidates(spec, False) == ("frequency", "blm", "blm+", "linear")
+    assert candidates(spec, False, num_classes=8) == ("blm", "blm+", "linear")
+    assert candidates(spec, False, classes=[str(k) for k in range(8)]) == ("blm", "blm+", "linear")
     bare = replace(spec, answer=AnswerKind.LABEL)
-    assert candidates(bare, False, 3) == ("frequency", "blm", "ridge", "linear"), "with bare labels, blm+ is blm"
+    assert candidates(bare, False, 3) == ("frequency", "blm", "linear"), "with bare labels, blm+ is blm"
     clip = spec_for("text")
-    assert candidates(clip, False) == ("ridge", "linear")
-    assert candidates(clip, True) == ("text", "ridge", "linear", "residual")
+    assert candidates(clip, False) == ("linear",)
+    assert candidates(clip, True) == ("text", "linear")
     outputs, labels = answers()
     for kind in candidates(clip, True):
         made = make_output(kind, classes=CLASSES, spec=clip, encode_text=encode_text).refit(outputs, labels)
