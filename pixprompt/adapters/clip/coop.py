@@ -68,7 +68,6 @@ class CoOp(OnEmbeddings):
             start = words.repeat(len(start), 1, 1)
         self.context, self.place = nn.Parameter(start), class_place
         self.register_buffer("scale", torch.tensor(texts.logit_scale))
-        self._weights: tuple[object, Tensor] | None = None
         self.read(texts)
 
     @property
@@ -82,6 +81,7 @@ class CoOp(OnEmbeddings):
 
     def read(self, texts: TextPrompts) -> None:
         """Takes the words that stand for the classes."""
+        self._weights: tuple[object, Tensor] | None = None
         tokens = self._tokens(["."])
         mark = tokens[0, : int(tokens.argmax()) + 1].tolist()
         if len(mark) != 3:
@@ -110,7 +110,7 @@ class CoOp(OnEmbeddings):
         if self.training:
             return self.scale * parts[0] @ self.weights().T
         context = self.context
-        state = (context._version, context.dtype, context.device, self.tokens)
+        state = (context._version, context.dtype, context.device)
         if self._weights is None or self._weights[0] != state:
             self._weights = (state, self.weights().detach())  # the texts are encoded once, not for each batch
         return self.scale * parts[0] @ self._weights[1].T
