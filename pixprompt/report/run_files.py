@@ -86,6 +86,11 @@ class RunFiles:
         return tuple(map(str, self.committee.output.get("classes", ()))) if self.committee else ()
 
     @property
+    def damage(self) -> str:
+        """Which files are there but cannot be read, and why; empty where none is."""
+        return "; ".join(f"{file} {why}" for file, why in self.missing.items() if "cannot be read" in why)
+
+    @property
     def may_cost(self) -> bool:
         """Whether even loading its model may query what is paid for: Python code that may only answer, a URL."""
         name = str(self.settings.get("model", ""))

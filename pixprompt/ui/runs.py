@@ -189,12 +189,12 @@ def _is_run(path: Path) -> bool:
 
 def _facts(run: RunFiles) -> dict[str, Any]:
     """Returns what a line says of a run."""
-    result, broken = run.result, [f"{file} {why}" for file, why in run.missing.items() if "cannot be read" in why]
+    result = run.result
     facts: dict[str, Any] = {
         "title": run.title,
         "method": str(result.method if result else run.settings.get("method", "")),
         "has_prompt": run.prompt_kept,
-        "damage": "; ".join(broken) or None,
+        "damage": run.damage or None,
     }
     if result is not None:
         before = result.accuracy.get("no_prompt")
