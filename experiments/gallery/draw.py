@@ -23,7 +23,8 @@ from sweep import write_csv
 
 from pixprompt import TrainConfig, load_committee, train
 from pixprompt.canvas import Canvas
-from pixprompt.models import load_model
+from pixprompt.core import Model
+from pixprompt.models import as_model, load_model
 from pixprompt.plots import Pixels, heat_overlay
 from pixprompt.plots.gallery import WHITE, Cell, Column, Mark, gallery_figure, heat_pixels
 from pixprompt.report.figures.adapter_gradcam import explain_adapter, explain_model
@@ -33,20 +34,20 @@ from pixprompt.report.saliency.gradcam import gradcam
 
 HERE = Path(__file__).parent
 MODEL = "efficientnet-lite0"
-FLOWERS: dict[str, Any] = {"model": MODEL, "data": "csv:{runs}/flowers.csv", "epochs": 6, "batch_size": 16}
+FLOWERS: dict[str, Any] = {"model": MODEL, "data": "csv:{runs}/flowers.csv", "epochs": 3, "batch_size": 5}
 VIT: dict[str, Any] = {
     "model": "timm:vit_tiny_patch16_224",
     "weights": "{assets}/weights/vit_tiny_patch16_224.safetensors",
     "data": "csv:{runs}/flowers.csv",
-    "epochs": 4,
-    "batch_size": 16,
+    "epochs": 3,
+    "batch_size": 5,
 }
 RUNS: dict[str, dict[str, Any]] = {
     "frame": {"model": MODEL, "data": "digits"},
     "shrunk": {**FLOWERS, "fit": "shrink", "blend": "over"},
     "patch": {**FLOWERS, "template": "patch", "size": 80, "blend": "over"},
     "full": {**FLOWERS, "template": "full"},
-    "committee": {"model": MODEL, "data": "digits", "budget": 600, "views": "4"},
+    "committee": {"model": "mobilenet-v2", "data": "digits", "budget": 1000, "views": "4"},
     "vpt-deep": {**VIT, "method": "vpt-deep", "tokens": 5},
     "sa2vp-deep": {**VIT, "method": "sa2vp-deep"},
 }
@@ -61,7 +62,7 @@ TITLES = {
 def learn(assets: Path, runs: Path) -> None:
     """Learns what is not there."""
     runs.mkdir(exist_ok=True)
-    write_csv(assets / "data" / "flowers5", runs / "flowers.csv", train=16, test=10)
+    write_csv(assets / "data" / "flowers5", runs / "flowers.csv", train=10, test=5)
     for name, settings in RUNS.items():
         if not (runs / name / "result.json").exists():
             filled = {
@@ -69,13 +70,27 @@ def learn(assets: Path, runs: Path) -> None:
                 for key, value in settings.items()
             }
             print(name, flush=True)
-            train(TrainConfig(**filled), out=runs / name)
+            model = labels_only(assets) if name == "committee" else None
+            train(TrainConfig(**filled), out=runs / name, model=model)
+
+
+def labels_only(assets: Path) -> Model:
+    """A MobileNetV2 that takes images of 112x112 and tells nothing but the likeliest label."""
+    open_model = load_model("mobilenet-v2", weights=str(assets / "weights" / "mobilenet_v2.safetensors"))
+    names = open_model.spec.labels or ()
+    mean, std = (torch.tensor(values)[:, None, None] for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+
+    @torch.no_grad()
+    def classify(images: Tensor) -> list[str]:
+        return [names[index] for index in open_model.net((images - mean) / std).argmax(1).tolist()]
+
+    return as_model(classify, image_size=112, labels=names, takes="tensor", name="mobilenet-v2, labels only")
 
 
 def shown(photo: Path, canvas: Canvas) -> Pixels:
     """Reads a photo as the model will see it, (H, W, 3)."""
     with Image.open(photo) as image:
-        return canvas(image.convert("RGB"))
+        return canvas.make(image.convert("RGB"))
 
 
 def to_images(pixels: Pixels) -> Tensor:
@@ -90,7 +105,7 @@ def templates(runs: Path, photos: list[Path]) -> Figure:
     prompts += [(f"a committee: view {number}", page) for number, page in enumerate(pages, 1)]
     plain = Canvas(prompts[0][1].canvas.size)
     rows = [
-        [Cell(shown(photo, plain)), *(Cell(page.overlay(shown(photo, page.canvas)[None])[0]) for _, page in prompts)]
+        [Cell(shown(photo, plain)), *(Cell(page.overlay(shown(photo, page.canvas))) for _, page in prompts)]
         for photo in photos
     ]
     return gallery_figure([Column("the photo"), *(Column(title) for title, _ in prompts)], rows)
@@ -104,7 +119,7 @@ def saliency(runs: Path, photos: list[Path]) -> Figure:
     for photo in photos:
         plain = shown(photo, page.canvas)
         row = [Cell(plain)]
-        for pixels in (plain, page.overlay(plain[None])[0]):
+        for pixels in (plain, page.overlay(plain)):
             images = to_images(pixels)
             top = model(images).argmax(1)
             heat = gradcam(model.net, model, images, top).maps[0].numpy()
