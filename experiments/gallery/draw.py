@@ -150,7 +150,8 @@ def inside(runs: Path, photos: list[Path]) -> Figure:
         row[0] = Cell(plain, marks=(token,))
         rows.append([*row, Cell(heat_pixels(similar.maps[0]), marks=marks)])
     columns = ["the photo, its most salient token", "frozen ViT", *found.adapters, "SA2VP: prompts like that token"]
-    return gallery_figure([Column(title) for title in columns], rows, heat_key="Grad-CAM, share of the largest value")
+    keys = {"heat_key": "Grad-CAM, share of the largest value", "map_key": "cosine similarity, each map for itself"}
+    return gallery_figure([Column(title) for title in columns], rows, **keys)
 
 
 def looks(pixels: Pixels, maps: np.ndarray | None, caption: str) -> Cell:
