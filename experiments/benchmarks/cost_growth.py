@@ -184,19 +184,19 @@ def look_up(path: Path, keys: list[bytes]) -> None:
 
 NUMBERS = (1000, 10_000, 100_000)
 POINTS: dict[str, tuple[str, Callable[[int], Any], tuple[int, ...]]] = {
-    "training step, small ViT": ("images per batch", step_against_batch, (1, 2, 4, 8, 16)),
+    "training step, small ViT": ("images per batch", step_against_batch, (1, 2, 4, 8)),
     "training step, ResNet-18": ("pixels of a side", step_against_side, (32, 64, 128, 256)),
     "training step, 10,000 outputs": ("classes", step_against_classes, (10, 100, 1000, 10_000)),
-    "VPT-deep step": ("prompt tokens", step_against_tokens, (1, 10, 50, 100, 200)),
+    "VPT-deep step": ("prompt tokens", step_against_tokens, (1, 10, 100, 200)),
     "template alone": ("pixels of padding", template_against_padding, (1, 4, 16, 64, 112)),
     **{
         f"fit of '{kind}'": ("classes", fit_against_classes(kind, num_outputs), numbers)
         for kind, num_outputs, numbers in (
             ("frequency", 1000, (10, 100, 1000)),
             ("blm+", 64, (10, 100, 1000, 10_000)),
-            ("ridge", 64, (10, 100, 1000, 10_000)),
-            ("lda", 64, (10, 100, 1000, 10_000)),
-            ("linear", 64, (10, 100, 1000)),
+            ("ridge", 64, (10, 100, 1000)),
+            ("lda", 64, (10, 100, 1000)),
+            ("linear", 64, (10, 100)),
         )
     },
     "load_data of a folder": ("files", on_files(lambda folder: load_data(f"folder:{folder}")), NUMBERS),

@@ -9,11 +9,11 @@ from typing import Any, ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from ..core import RangeError, ShapeError
 from .base import Setup, Transform
-from .linear.few_answers import FACTORS
+from .linear.few_answers import FACTORS, class_sums
 from .linear.folds import fifths
 from .mapping import count_answers
 
@@ -132,11 +132,11 @@ def choose_top(scores: Tensor, labels: Tensor, num_classes: int, smoothing: floa
     parts = fifths(labels, 0)
     if not parts:
         return min(_UNVALIDATED, scores.shape[1])
-    targets, losses = one_hot(labels, num_classes).double(), {}
+    losses = {}
     held_out = torch.cat([labels[part] for part in parts])
     for top in (*(top for top in TOPS if top < scores.shape[1]), scores.shape[1]):
         kept = _top_probabilities(scores, top)
-        evidence = [kept[~part].T @ targets[~part] for part in parts]
+        evidence = [class_sums(kept[~part], labels[~part], num_classes).T for part in parts]
         logits = [
             scores[part] @ posterior_matrix(each, smoothing).float() for part, each in zip(parts, evidence, strict=True)
         ]
@@ -149,7 +149,7 @@ def top_sums(scores: Tensor, labels: Tensor, num_classes: int, top: int) -> Tens
 
     Of sources that tie across the last place, none is taken.
     """
-    return _top_probabilities(scores, top).T @ one_hot(labels, num_classes).double()
+    return class_sums(_top_probabilities(scores, top), labels, num_classes).T
 
 
 def _top_probabilities(scores: Tensor, top: int) -> Tensor:

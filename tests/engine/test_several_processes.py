@@ -35,7 +35,7 @@ def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a program in two processes on this machine."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=300)
+    return subprocess.run([*command, *arguments], env=environment, capture_output=True, text=True, timeout=900)
 
 
 @pytest.fixture(scope="module")

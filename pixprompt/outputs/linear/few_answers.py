@@ -12,12 +12,12 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from .folds import stratified_folds
 from .form import LinearForm, principal_axes
 
-__all__ = ["FACTORS", "Discriminant", "Ridge"]
+__all__ = ["FACTORS", "Discriminant", "Ridge", "class_sums"]
 
 FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 13))
 """By which logits are multiplied, so that their softmax says how likely they are right."""
@@ -61,7 +61,7 @@ class Discriminant(LinearForm):
     def estimate(features: Tensor, labels: Tensor, num_classes: int, strength: float) -> tuple[Tensor, Tensor]:
         """Returns weight (R, P) and bias (P,) from features (N, R), labels (N,) and a strength in (0, 1]."""
         counts = torch.bincount(labels, minlength=num_classes).double()
-        means = one_hot(labels, num_classes).double().T @ features / counts.unsqueeze(1)
+        means = class_sums(features, labels, num_classes) / counts.unsqueeze(1)
         within = features - means[labels]
         covariance = within.T @ within / len(labels)
         level = covariance.diagonal().mean().clamp_min(1e-12) if features.shape[1] else covariance.sum()
@@ -85,20 +85,26 @@ class Ridge(LinearForm):
 
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         features, axes, center = principal_axes(scores)  # centred and orthogonal: nothing is left to invert
-        squares, targets = features.square(), one_hot(labels, num_classes).double()
-        share = targets.mean(0)
-        level, moments = squares.sum(1).mean().clamp_min(1e-12), features.T @ (targets - share)
+        squares, share = features.square(), torch.bincount(labels, minlength=num_classes).double() / len(labels)
+        level = squares.sum(1).mean().clamp_min(1e-12)
+        moments = class_sums(features, labels, num_classes).T - features.sum(0).unsqueeze(1) * share
         has_peers = torch.bincount(labels)[labels] > 1
         scaled = []
         for strength in (self.strength,) if self.strength else self.strengths:
             shrinkage = 1 / (squares.sum(0) + strength * level)
             weight = shrinkage.unsqueeze(1) * moments
-            leverage = squares @ shrinkage + 1 / len(labels)
-            logits = targets - (targets - share - features @ weight) / (1 - leverage).clamp_min(1e-9).unsqueeze(1)
+            others = 1 / (1 - squares @ shrinkage - 1 / len(labels)).clamp_min(1e-9)
+            logits = torch.addmm(share, features, weight) * others.unsqueeze(1)
+            logits[torch.arange(len(labels)), labels] += 1 - others  # 1 - (1 - fitted) * others, where the label is
             scaled.append((*_best_factor(logits[has_peers], labels[has_peers]), strength, weight))
         _, factor, strength, weight = min(scaled, key=lambda each: each[0])
         weight = axes @ weight * factor
         return replace(self, strength=strength)._solved(weight, share * factor - center @ weight)
+
+
+def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
+    """Returns the sums of values (N, S) over the images of each class, (K, S); a table (N, K) would be far larger."""
+    return values.new_zeros(num_classes, values.shape[1]).index_add(0, labels, values)
 
 
 def _best_factor(logits: Tensor, labels: Tensor) -> tuple[float, float]:
