@@ -74,7 +74,8 @@ def _marks(benchmark: Benchmark, summary: Summary, row: Row) -> Iterable[Mark]:
         x, rest = row.parts.get("data", row.label), {key: name for key, name in row.parts.items() if key != "data"}
         if "data" not in row.parts:
             x, rest = row.label, {}
-    for column in summary.columns:
+    columns = [name for name in summary.columns if benchmark.draw == "bars" or not benchmark.methods[name].minus]
+    for column in columns:  # a difference is no accuracy, and stands in the tables
         value = summary[row.label, column]
         if value.mean is not None and value.is_share:
             yield Mark(
@@ -101,15 +102,17 @@ def _pictures(
     """Draws what the runs of the first seed have learned, data set by data set, where their folders are at hand."""
     from ..report.figures.draw import draw_pictures
 
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, str]] = {}
     for cell, key in cells:
         if cell.seed == benchmark.seeds[0] and key in results and (runs / key / "adapter.safetensors").exists():
-            groups.setdefault(cell.place.get("data", ""), []).append(key)
+            groups.setdefault(cell.place.get("data", ""), {})[cell.place["methods"].replace("/", "-")] = key
     for data, keys in groups.items():
         path = folder / f"{data.replace(' ', '-')}.png"
         with tempfile.TemporaryDirectory() as scratch:
-            draw_pictures([runs / key for key in dict.fromkeys(keys)], out=scratch)
-            picture = Path(scratch) / _PICTURES[benchmark.draw]
+            for name, key in keys.items():  # the pictures name a run after its folder
+                Path(scratch, name).symlink_to((runs / key).absolute(), target_is_directory=True)
+            draw_pictures([Path(scratch, name) for name in keys], out=Path(scratch, "pictures"))
+            picture = Path(scratch, "pictures", _PICTURES[benchmark.draw])
             if picture.exists():
                 write_bytes(path, picture.read_bytes())
                 yield path
