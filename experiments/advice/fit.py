@@ -38,12 +38,22 @@ INPUTS: dict[str, Callable[[Case], float | None]] = {
 
 
 def read(name: str) -> list[Case]:
-    """Reads a table; an empty number is None."""
+    """Reads a table; an empty number is None, and those of own runs are read from their results."""
     with (FOLDER / name).open(newline="") as file:
         return [
-            {key: (float(value) if value else None) if key in NUMBERS else value for key, value in row.items()}
+            _filled({key: (float(value) if value else None) if key in NUMBERS else value for key, value in row.items()})
             for row in csv.DictReader(file)
         ]
+
+
+def _filled(case: Case) -> Case:
+    if case.get("certainty") != "own run" or "head" not in case:
+        return case
+    folder, name = case["source"].split(": ", 1)
+    lines = (FOLDER.parents[1] / folder / "results.jsonl").read_text().splitlines()
+    rungs = next(run for run in map(json.loads, lines) if run["name"] == name)["result"]["accuracy"]
+    before, head, png = (100 * rungs[rung]["test"] for rung in ("no_prompt", "output_only", "prompt_png"))
+    return {**case, "before": round(before, 2), "head": round(head, 2), "gain": round(png - before, 2)}
 
 
 def room(case: Case, name: str) -> float:
