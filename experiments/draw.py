@@ -5,7 +5,6 @@ python experiments/draw.py [folder ...]
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import statistics
@@ -17,6 +16,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parent / "advice"))
+from fit import read
 
 HERE = Path(__file__).parent
 INK, GREY, BLUE, ORANGE, GREEN = "#1f2430", "#9aa2ad", "#2563a8", "#d9701c", "#2f8f5b"
@@ -106,15 +108,15 @@ def starts(folder: str) -> Figure:
 
 def advice(folder: str) -> Figure:
     """What a prompt gained against what a linear head gained, case by case."""
-    with (HERE / folder / "cases.csv").open(encoding="utf-8", newline="") as file:
-        cases = [case for case in csv.DictReader(file) if case["head"] and case["before"]]
+    del folder  # `fit.py` knows its own, and reads the numbers of own runs from their results
+    cases = [case for case in read("cases.csv") if case["head"] is not None and case["before"] is not None]
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
     for seen, colour in ((True, BLUE), (False, ORANGE)):
         of = [case for case in cases if ("remembered" not in case["certainty"]) is seen]
-        gains = [float(case["head"]) - float(case["before"]) for case in of]
+        gains = [case["head"] - case["before"] for case in of]
         label = "read or measured" if seen else "value before quoted from memory"
-        axes.plot(gains, [float(case["gain"]) for case in of], "o", color=colour, label=f"{label} ({len(of)})")
+        axes.plot(gains, [case["gain"] for case in of], "o", color=colour, label=f"{label} ({len(of)})")
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1)
     axes.set_ylabel("gain of the prompt, points")
     clean(axes, "gain of a linear head on the same answers, points")
