@@ -154,14 +154,16 @@ def growth(folder: str) -> Figure:
     panels = list(figure.subplots(-(-len(curves) // columns), columns).flat)
     for axes, (name, points) in zip(panels, curves.items(), strict=False):
         values = [point["value"] for point in points]
-        for unit, colour, marker in (("seconds", BLUE, "o"), ("memory_mb", ORANGE, "D")):
-            numbers = [max(point[unit], 1e-4) for point in points]
+        for unit, colour, marker, least in (("seconds", BLUE, "o", 1e-4), ("memory_mb", ORANGE, "D", 1.0)):
+            numbers = [max(point[unit], least) for point in points]  # below that it is the process itself
             slope = math.log(numbers[-1] / numbers[-2]) / math.log(values[-1] / values[-2])
             label = f"{'time' if unit == 'seconds' else 'memory'}, slope {slope:.2f}"
             axes.plot(values, [number / numbers[0] for number in numbers], color=colour, marker=marker, label=label)
         axes.axline((values[0], 1), (values[-1], values[-1] / values[0]), color=GREY, linewidth=1, linestyle=":")
         axes.set_xscale("log")
         axes.set_yscale("log")
+        axes.minorticks_off()
+        axes.set_xticks(values, [f"{value:,}" for value in values], fontsize=8)
         axes.set_title(name, fontsize=10)
         clean(axes, points[0]["against"])
         axes.grid(axis="y", color="#dfe3e8", linewidth=0.8)

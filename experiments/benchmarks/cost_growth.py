@@ -132,12 +132,13 @@ def files(count: int) -> Iterator[Path]:
         yield folder
 
 
-def on_files(work: Callable[[Path], Any]) -> Callable[[int], Any]:
-    """Something done with a folder, against its files."""
+def on_files(work: Callable[[Path], Any], before: Callable[[Path], Any] = str) -> Callable[[int], Any]:
+    """Something done with a folder, against its files; something else is done with it before, and not measured."""
 
     @contextmanager
     def made(value: int) -> Iterator[Work]:
         with files(value) as folder:
+            before(folder)
             yield lambda: work(folder)
 
     return made
@@ -152,7 +153,7 @@ def put(folder: Path) -> None:
 
 
 def canvases(folder: Path) -> None:
-    """Decodes all images of a folder in the first repeat, and finds their canvases in the others."""
+    """Finds the canvases of all images of a folder, and decodes those that no earlier call has decoded."""
     make_canvases(load_images(str(folder)), Canvas((16, 16)), cache=folder.parent / "cache")
 
 
@@ -188,7 +189,7 @@ POINTS: dict[str, tuple[str, Callable[[int], Any], tuple[int, ...]]] = {
     "training step, ResNet-18": ("pixels of a side", step_against_side, (32, 64, 128, 256)),
     "training step, 10,000 outputs": ("classes", step_against_classes, (10, 100, 1000, 10_000)),
     "VPT-deep step": ("prompt tokens", step_against_tokens, (1, 10, 100, 200)),
-    "template alone": ("pixels of padding", template_against_padding, (1, 4, 16, 64, 112)),
+    "template alone": ("pixels of padding", template_against_padding, (1, 4, 16, 64, 100)),
     **{
         f"fit of '{kind}'": ("classes", fit_against_classes(kind, num_outputs), numbers)
         for kind, num_outputs, numbers in (
@@ -201,7 +202,7 @@ POINTS: dict[str, tuple[str, Callable[[int], Any], tuple[int, ...]]] = {
     },
     "load_data of a folder": ("files", on_files(lambda folder: load_data(f"folder:{folder}")), NUMBERS),
     "names of predict": ("files", on_files(lambda folder: sum(1 for _ in each_image(str(folder)))), NUMBERS),
-    "canvases, decoded before": ("files", on_files(canvases), (1000, 4000, 16_000)),
+    "canvases, decoded before": ("files", on_files(canvases, canvases), (1000, 4000, 16_000)),
     "apply": ("files", on_files(put), (2000, 20_000, 200_000)),
     "ledger: open, find, ask": ("answers", on_ledger(look_up), NUMBERS),
     "pixprompt ledger": ("answers", on_ledger(lambda path, _: read_ledger(path)), NUMBERS),
