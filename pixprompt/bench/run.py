@@ -163,6 +163,7 @@ def runs_of(benchmark: Benchmark, cells: Sequence[Cell], places: Mapping[str, st
 
 
 def _run(cell: Cell, places: Mapping[str, str]) -> Run:
+    places = {**places, "data": cell.place.get("data", "")}
     options = {name: _fill(value, places) if isinstance(value, str) else value for name, value in cell.settings.items()}
     if cell.task == "diagnose":
         options.pop("seed")
