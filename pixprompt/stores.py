@@ -24,6 +24,8 @@ from .urls import plain_url
 
 __all__ = ["Location", "StoreFile", "image_key", "images_at", "is_url", "locate", "open_at", "text_of", "write_at"]
 
+_VERSIONS = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_modified", "created")
+"""What stores call the version of a file."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -183,5 +185,5 @@ def image_key(place: StoreFile) -> str:
     """Returns the identity of the content of a file in a store: its URL with what the store says of its version."""
     system, path = place.reach()
     facts = system.info(path)
-    version = next((facts[name] for name in ("ETag", "etag", "md5", "mtime", "LastModified") if name in facts), "")
+    version = next((facts[name] for name in _VERSIONS if name in facts), "")
     return f"{place.url}|{facts.get('size')}|{version}"

@@ -11,6 +11,7 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.core import ConfigError, DataError, ImageError
+from pixprompt.data import each_image, load_images
 from pixprompt.stores import StoreFile, images_at, locate, open_at, text_of
 
 from ..images import files, jpeg, make_prompt, picture
@@ -98,3 +99,13 @@ def test_places_keep_their_meaning_as_text(tmp_path: Path) -> None:
     for place in (tmp_path / "a b.png", StoreFile("s3://bucket/a?b.png")):
         assert locate(text_of(place)) == place
     assert locate(f"file://{tmp_path}/a%20b.png") == tmp_path / "a b.png"
+
+
+@pytest.mark.parametrize("name", ["memory://set/b", "folder:memory://set/b"])
+def test_sets_of_images_lie_in_stores_as_well(name: str, memory) -> None:
+    images = load_images(name)
+    assert images.names == ("memory://set/b/broken.png", "memory://set/b/two.png", "memory://set/b/a/deep.jpg")
+    assert images.open(1).tobytes() == open_at(locate("memory://set/b/two.png")).tobytes()
+    assert [place for place, _ in each_image(name)] == list(images.names)
+    memory.pipe_file("/set/b/two.png", jpeg(picture(seed=99)))
+    assert [old == new for old, new in zip(images.keys, load_images(name).keys, strict=True)] == [True, False, True]
