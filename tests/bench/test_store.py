@@ -61,17 +61,17 @@ def test_a_line_that_a_kill_has_cut_costs_itself_alone_and_places_are_hidden(tmp
     assert [line["name"] for line in store.results.values()] == ["a", "b"]
 
 
-def test_the_caller_hears_which_runs_are_under_way(tmp_path: Path) -> None:
-    heard: list[list[str]] = []
+def test_the_caller_is_told_which_runs_are_under_way(tmp_path: Path) -> None:
+    calls: list[list[str]] = []
     run_all(
         runs("a", "b"),
         ResultStore(tmp_path),
         Fake({}),
         tmp_path,
         reporter=Silent(),
-        on_change=lambda running: heard.append([run.name for run in running]),
+        on_change=lambda running: calls.append([run.name for run in running]),
     )
-    assert heard == [["a"], [], ["b"], []]
+    assert calls == [["a"], [], ["b"], []]
 
 
 @pytest.mark.parametrize("text", ["{}", "[]", "3", '{"run": 3}'])

@@ -100,8 +100,8 @@ def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool
         print_json(planned)
         return
     click.echo(f"cells    {planned['cells']}, which are {len(planned['runs'])} runs")
-    click.echo("\n".join(f"run      {run}" for run in planned["runs"]))
-    click.echo("\n".join(f"missing  {what}" for what in planned["missing"]))
+    lines = [*(f"run      {run}" for run in planned["runs"]), *(f"missing  {what}" for what in planned["missing"])]
+    click.echo("\n".join(lines))
 
 
 def _to_json(done: BenchResult) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `--search` tries: Optuna proposes learning rates and weight decays, and hears what they reached."""
+"""What `--search` tries: Optuna proposes learning rates and weight decays, and is told what they reached."""
 
 from __future__ import annotations
 
