@@ -26,6 +26,8 @@ __all__ = ["ASSETS", "BenchResult", "Update", "bench", "default_out", "plan", "r
 
 ASSETS = "PIXPROMPT_ASSETS"
 """Names the folder that "{assets}" stands for in a benchmark."""
+_DIAGNOSE = ("data", "reference", "limit", "inception_file", "lpips_file", "clip", "device", "workers")
+"""Words of a diagnosis."""
 Line = Mapping[str, Any]
 
 
@@ -165,8 +167,10 @@ def runs_of(benchmark: Benchmark, cells: Sequence[Cell], places: Mapping[str, st
 def _run(cell: Cell, places: Mapping[str, str]) -> Run:
     places = {**places, "data": cell.place.get("data", "")}
     options = {name: _fill(value, places) if isinstance(value, str) else value for name, value in cell.settings.items()}
-    if cell.task == "diagnose":
-        options.pop("seed")
+    settings = dict(cell.settings)
+    if cell.task == "diagnose":  # of images alone: it has no use for what trains on them
+        TrainConfig(**{name: value for name, value in options.items() if name not in _DIAGNOSE})
+        options, settings = ({key: each[key] for key in _DIAGNOSE if key in each} for each in (options, settings))
     if cell.task == "segment":
         from ..segmentation import SegmentConfig
 
@@ -176,8 +180,7 @@ def _run(cell: Cell, places: Mapping[str, str]) -> Run:
     images = cell.images and [cell.images.folder, cell.images.train, cell.images.test]
     words = [str(cell.settings.get(key, "")) for key in ("method", "data")]
     slug = "-".join([*(word.rpartition("/")[2].removesuffix(".csv") for word in words), f"seed{cell.seed}"])
-    identity = [sorted(cell.settings.items()), images]
-    return Run(cell.name, cell.task, options, dict(cell.settings), identity, slug=slug)
+    return Run(cell.name, cell.task, options, settings, [sorted(settings.items()), images], slug=slug)
 
 
 def _list_path(cell: Cell, places: Mapping[str, str]) -> Path:

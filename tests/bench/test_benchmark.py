@@ -146,6 +146,21 @@ def test_an_unknown_name_is_refused_and_assets_are_asked_for() -> None:
         runs_of(small, small.cells(), {"lists": "/lists"})
 
 
+def test_a_diagnosis_takes_the_images_alone() -> None:
+    methods = {
+        "fid": {"task": "diagnose", "reference": "imagenet"},
+        "kid": {"task": "diagnose", "reference": "imagenet"},
+    }
+    data = {"a": {"data": "digits", "shots": 3}}
+    benchmark = parse_benchmark("toy", {**TOY, "data": data, "methods": methods, "settings": {"epochs": 2}})
+    first, second = runs_of(benchmark, benchmark.cells(), PLACES)
+    assert first is second
+    assert first.options == {"data": "digits", "reference": "imagenet"}
+    wrong = parse_benchmark("toy", {**TOY, "methods": {"fid": {"task": "diagnose", "refrence": "imagenet"}}})
+    with pytest.raises(ConfigError, match="refrence"):
+        runs_of(wrong, wrong.cells(), PLACES)
+
+
 def test_the_same_settings_are_the_same_run_whatever_reads_them() -> None:
     methods = {"none": {"method": "pixel", "score": "no_prompt"}, "own": {"method": "pixel"}, "lr": {"lr": 0.5}}
     benchmark = parse_benchmark("toy", {**TOY, "data": ["digits"], "methods": methods})
