@@ -18,8 +18,8 @@ __all__ = ["ALPHAS", "BETAS", "TipAdapter"]
 
 _ALPHA, _BETA = 1.0, 5.5
 BETAS = tuple(0.1 + 6.9 * step / 200 for step in range(200))
-ALPHAS = tuple(0.1 + 2.9 * step / 20 for step in range(20))
-"""What is tried on validation images, as in the public code."""
+ALPHAS = tuple(0.1 + (most - 0.1) * step / 20 for most in (3, 50) for step in range(20))
+"""What is tried on validation images: the ranges of the public code for ImageNet and, of alpha, its widest as well."""
 
 
 class TipAdapter(OnEmbeddings):
