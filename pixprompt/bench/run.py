@@ -215,7 +215,7 @@ def plan(name: str | Path, *, miniature: bool = False, only: Sequence[str] = ())
         "benchmark": benchmark.name,
         "cells": len(cells),
         "runs": [run.name for run in runs.values()],
-        "missing": [f"{data}: {reason}" for data, reason in missing.items() if reason],
+        "missing": [reason for reason in missing.values() if reason],
     }
 
 
