@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 Pixels = npt.NDArray[np.uint8]
-BATCH = 32
+BATCH = 16
 """Images per batch where no gradient is taken."""
 
 

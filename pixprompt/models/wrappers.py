@@ -25,6 +25,8 @@ class DirectQuerier(Querier):
         num_requests: Calls so far.
     """
 
+    chunk = 16
+
     def __init__(self, model: Model) -> None:
         super().__init__(model)
         self.num_images = self.num_requests = 0

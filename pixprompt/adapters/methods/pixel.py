@@ -20,8 +20,8 @@ DEFAULTS: dict[str, Any] = {
     "optimizer": "adam",
     "lr": 0.05,
     "warmup": 20,
-    "epochs": 6,
-    "batch_size": 32,
+    "epochs": 4,
+    "batch_size": 8,  # an image costs a processor the same in a small batch, and small ones are more steps
 }
 _WITH_HEAD: dict[str, Any] = {
     **DEFAULTS,
