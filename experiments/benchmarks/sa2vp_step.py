@@ -73,7 +73,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
     found, weights = forms(chosen.model, chosen.batch, "cuda" if torch.cuda.is_available() else "cpu")
-    settings = {"benchmark": "sa2vp_step", "model": chosen.model, "threads": torch.get_num_threads(), "batch": chosen.batch}
+    settings = {
+        "benchmark": "sa2vp_step",
+        "model": chosen.model,
+        "threads": torch.get_num_threads(),
+        "batch": chosen.batch,
+    }
     print(json.dumps(settings | measured(found, weights, chosen.repeats)))
 
 

@@ -99,7 +99,12 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
-    settings = {"benchmark": "vpt_step", "threads": torch.get_num_threads(), "tokens": chosen.tokens, "batch": chosen.batch}
+    settings = {
+        "benchmark": "vpt_step",
+        "threads": torch.get_num_threads(),
+        "tokens": chosen.tokens,
+        "batch": chosen.batch,
+    }
     print(json.dumps(settings | measured(*forms(chosen.batch, chosen.tokens), chosen.repeats)))
 
 

@@ -22,7 +22,16 @@ from pixprompt.engine import TrainConfig
 from ..images import files
 from .toy import CLASSES, COUNTS, Toy, start
 
-FILES = ["README.md", "config.json", "curves.png", "history.jsonl", "preview.png", "prompt.png", "result.json"]
+FILES = [
+    "README.md",
+    "config.json",
+    "curves.png",
+    "history.jsonl",
+    "preview.png",
+    "prompt.png",
+    "result.json",
+    "test.json",
+]
 CHECKPOINT = ["checkpoint/candidate.png", "checkpoint/plain.safetensors", "checkpoint/state.safetensors"]
 SCHEMA_1 = {
     *("schema", "pixprompt_version", "method", "model", "data", "classes", "counts", "parameters", "seed", "accuracy"),
