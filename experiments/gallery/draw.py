@@ -43,7 +43,7 @@ VIT: dict[str, Any] = {
     "batch_size": 5,
 }
 RUNS: dict[str, dict[str, Any]] = {
-    "frame": {"model": MODEL, "data": "digits"},
+    "frame": {"model": MODEL, "data": "digits", "epochs": 6, "batch_size": 32},
     "shrunk": {**FLOWERS, "fit": "shrink", "blend": "over"},
     "patch": {**FLOWERS, "template": "patch", "size": 80, "blend": "over"},
     "full": {**FLOWERS, "template": "full"},
