@@ -17,7 +17,7 @@ from torch.nn.functional import cross_entropy
 from .folds import stratified_folds
 from .form import LinearForm, principal_axes
 
-__all__ = ["FACTORS", "Discriminant", "Ridge", "class_sums"]
+__all__ = ["FACTORS", "Discriminant", "Ridge", "best_factor", "class_sums"]
 
 FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 13))
 """By which logits are multiplied, so that their softmax says how likely they are right."""
@@ -48,7 +48,7 @@ class Discriminant(LinearForm):
                 held_out = folds == fold
                 weight, bias = self.estimate(features[~held_out], labels[~held_out], num_classes, strength)
                 logits[held_out] = features[held_out] @ weight + bias
-            scaled.append((*_best_factor(logits[~is_only], labels[~is_only]), strength))
+            scaled.append((*best_factor(logits[~is_only], labels[~is_only]), strength))
         _, factor, strength = min(scaled, key=lambda each: each[0])
         weight, bias = self.estimate(features, labels, num_classes, strength)
         weight = axes @ weight * factor
@@ -96,7 +96,7 @@ class Ridge(LinearForm):
             others = 1 / (1 - squares @ shrinkage - 1 / len(labels)).clamp_min(1e-9)
             logits = torch.addmm(share, features, weight) * others.unsqueeze(1)
             logits[torch.arange(len(labels)), labels] += 1 - others  # 1 - (1 - fitted) * others, where the label is
-            scaled.append((*_best_factor(logits[has_peers], labels[has_peers]), strength, weight))
+            scaled.append((*best_factor(logits[has_peers], labels[has_peers]), strength, weight))
         _, factor, strength, weight = min(scaled, key=lambda each: each[0])
         weight = axes @ weight * factor
         return replace(self, strength=strength)._solved(weight, share * factor - center @ weight)
@@ -107,7 +107,7 @@ def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
     return values.new_zeros(num_classes, values.shape[1]).index_add(0, labels, values)
 
 
-def _best_factor(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+def best_factor(logits: Tensor, labels: Tensor) -> tuple[float, float]:
     """Returns the lowest cross-entropy that a factor brings, and the factor; (inf, 1) without logits."""
     if not len(labels):
         return float("inf"), 1.0

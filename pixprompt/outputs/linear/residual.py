@@ -10,6 +10,7 @@ from torch import Tensor
 from ...core import AnswerKind
 from ..base import Setup
 from ..text import TextPrompts
+from .few_answers import best_factor
 from .form import principal_axes
 from .head import LinearHead, choose_strength, logistic_regression
 
@@ -20,7 +21,8 @@ __all__ = ["ResidualHead"]
 class ResidualHead(LinearHead):
     """Text prompts plus a linear correction: logistic regression whose weights shrink towards those of the texts.
 
-    Few answers leave the texts as they are, many make it a linear head; a class without any keeps its text.
+    Few answers leave the order of the texts as it is, many make it a linear head; a class without any keeps its text.
+    How sure the texts are is scaled first.
 
     Attributes:
         texts: (S, K) weights of the text prompts, the logit scale included.
@@ -43,6 +45,7 @@ class ResidualHead(LinearHead):
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         scores, texts, num_classes = scores.double(), self.texts.double(), len(self.classes)
         features, axes, center = principal_axes(scores)
+        texts = texts * best_factor(scores @ texts, labels)[1]  # where they are wrong they must not be sure
         said = scores @ texts
         strength = self.strength or choose_strength(features, labels, num_classes, self.seed, offset=said)
         weight, bias = logistic_regression(features, labels, num_classes, strength=strength, offset=said)
