@@ -39,7 +39,7 @@ def main() -> None:
         run = json.loads(line)
         groups[json.dumps(run["settings"])].append(run)
     lines = [
-        "| data | model, side | recipe | seeds | head alone | together | change in points (95% paired) | images | kept |",
+        "| data | model, side | recipe | seeds | head alone | together | change, 95% paired | images | kept |",
         "|---|---|---|---|---|---|---|---|---|",
         *(row(json.loads(settings), runs) for settings, runs in groups.items()),
     ]
