@@ -99,17 +99,13 @@ class _Convolution(torch.autograd.Function):
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...], limits: _Limits) -> Tensor:
     if limits is None:
         return torch.conv2d(maps, weight, bias, *settings)
+    # oneDNN clamps what it has just computed, which is still in the cache. The operator is that of torch's own compiler.
     has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    if maps.device.type != "cpu" or maps.dtype == torch.float64 or not has_mkldnn:
+    fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if has_mkldnn else None
+    if fused is None or maps.device.type != "cpu" or maps.dtype == torch.float64:
         return torch.conv2d(maps, weight, bias, *settings).clamp_(*limits)
     stride, padding, dilation, groups = settings
-    # oneDNN clamps what it has just computed, which is still in the cache.
-    return cast(
-        Tensor,
-        torch.ops.mkldnn._convolution_pointwise(
-            maps, weight, bias, padding, stride, dilation, groups, "hardtanh", limits, ""
-        ),
-    )
+    return cast(Tensor, fused(maps, weight, bias, padding, stride, dilation, groups, "hardtanh", limits, ""))
 
 
 class FrozenPatches(nn.Module):
