@@ -99,7 +99,7 @@ class _Convolution(torch.autograd.Function):
 def _convolve(maps: Tensor, weight: Tensor, bias: Tensor | None, settings: tuple[Any, ...], limits: _Limits) -> Tensor:
     if limits is None:
         return torch.conv2d(maps, weight, bias, *settings)
-    # oneDNN clamps what it has just computed, which is still in the cache. The operator is that of torch's own compiler.
+    # oneDNN clamps what it has just computed, which is still in the cache. The operator is of torch's own compiler.
     has_mkldnn = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
     fused = getattr(torch.ops.mkldnn, "_convolution_pointwise", None) if has_mkldnn else None
     if fused is None or maps.device.type != "cpu" or maps.dtype == torch.float64:
