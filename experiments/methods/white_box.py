@@ -29,19 +29,20 @@ SHORT = {"epochs": 5, "batch_size": 16, "precision": "fp32", "workers": 1}
 METHODS = {
     "linear": {"method": "linear"},
     "bias": {"method": "bias"},
-    "lora": {"method": "lora"},
     "SSF": {"method": "ssf"},
     "VPT-deep": {"method": "vpt-deep"},
     "E²VPT": {"method": "e2vpt"},
     "E²VPT, half pruned": {"method": "e2vpt", "prune_tokens": 0.5, "prune_segments": 0.5},
     "EXPRES": {"method": "expres"},
 }
-CLIP_METHODS = {
+CACHES = {
     "linear": {"method": "linear"},
     "Tip-Adapter": {"method": "tip-adapter"},
     "Tip-Adapter-F": {"method": "tip-adapter-f"},
-    "CoOp": {"method": "coop", "epochs": 50},
-    "CoOp, from words": {"method": "coop", "epochs": 50, "context_text": "a photo of a"},
+}
+CONTEXTS = {
+    "CoOp": {"method": "coop", "epochs": 20},
+    "CoOp, from words": {"method": "coop", "epochs": 20, "context_text": "a photo of a"},
 }
 
 
@@ -76,12 +77,15 @@ def main(assets: Path, scratch: Path) -> None:
     mini = {"model": mini_clip(assets)}
     small = {"digits": {"data": "digits", "shots": 12}, "CIFAR-10": cifar}
     for seed in range(3):
-        for name, settings in CLIP_METHODS.items():
-            for data, where in (("CIFAR-10", cifar), ("flowers", flowers)):
-                run(name, "mini-CLIP", data, {"workers": 1, **settings, "seed": seed}, where, lambda: mini)
-        for data, where in small.items() if seed == 0 else ():
-            for name, settings in METHODS.items():
-                run(name, "ViT-Ti", data, {**SHORT, **settings, "seed": seed}, where, lambda: {"model": vit(assets)})
+        for part in (CACHES, None, CONTEXTS):
+            for name, settings in (part or {}).items():
+                for data, where in (("CIFAR-10", cifar), ("flowers", flowers)):
+                    run(name, "mini-CLIP", data, {"workers": 1, **settings, "seed": seed}, where, lambda: mini)
+            for data, where in small.items() if part is None and seed == 0 else ():
+                for name, settings in METHODS.items():
+                    run(
+                        name, "ViT-Ti", data, {**SHORT, **settings, "seed": seed}, where, lambda: {"model": vit(assets)}
+                    )
 
 
 def run(name, model, data, settings, where, parts) -> None:
