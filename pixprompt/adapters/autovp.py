@@ -43,7 +43,7 @@ class AutoVP(PixelPrompt):
     Raises:
         ConfigError: The template is another one.
 
-    Reference: arXiv 2310.08381, section 3.
+    Reference: arXiv 2310.08381.
     """
 
     blank_start = False

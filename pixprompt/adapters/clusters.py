@@ -44,7 +44,7 @@ class ClusterPrompts(PixelPrompt):
         ConfigError: V is below 1, or the space another one.
         PromptError: The meta-prompt has another template or blend.
 
-    Reference: arXiv 2303.08138, section 3.
+    Reference: arXiv 2303.08138.
     """
 
     queries_per_image = 2

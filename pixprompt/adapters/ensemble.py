@@ -35,7 +35,7 @@ class PromptEnsemble(PixelPrompt):
     Raises:
         ConfigError: V is below 1, or the space another one.
 
-    Reference: DVP, arXiv 2506.01000, section 4.
+    Reference: DVP, arXiv 2506.01000.
     """
 
     blank_start = False

@@ -33,7 +33,7 @@ class LowRankPrompt(PixelPrompt):
     Raises:
         ConfigError: The blend is not "add", it starts with noise, or the rank is larger than a side of the canvas.
 
-    Reference: arXiv 2502.00896, section 4.
+    Reference: arXiv 2502.00896.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ class MaskNet(nn.Module):
         patch: 1, 2, 4, ...: two to the number of poolings.
         generator: Draws the first weights, as `torch.nn.Conv2d` does.
 
-    Reference: arXiv 2406.03150, section 3.2 and appendix A.2.
+    Reference: arXiv 2406.03150.
     """
 
     def __init__(self, layers: int, patch: int, *, generator: Generator) -> None:
@@ -70,7 +70,7 @@ class MaskedPrompt(PixelPrompt):
     Raises:
         ConfigError: The template is another one, or the network cannot be built.
 
-    Reference: SMM, arXiv 2406.03150, equation 3.
+    Reference: SMM, arXiv 2406.03150.
     """
 
     def __init__(

@@ -34,7 +34,7 @@ def normalized_sgd(
     EVP's public code takes the length of g over the whole image, the shrunk image inside the frame included, so that
     its steps are somewhat shorter than its lr.
 
-    Reference: arXiv 2212.10556, section 3.2.
+    Reference: arXiv 2212.10556.
     """
     return _NormalizedSGD(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 

@@ -66,7 +66,8 @@ class _Bayesian(Transform):
             level = logging.INFO if self.matrix is not None else logging.WARNING  # once is enough
             _log.log(level, "no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
         evidence = self._evidence(scores, labels, num_classes)
-        return replace(self, matrix=posterior_matrix(evidence, self.smoothing).float())
+        # In the order in which a file holds it: products of another order round otherwise.
+        return replace(self, matrix=posterior_matrix(evidence, self.smoothing).float().contiguous())
 
     def _logits(self, scores: Tensor) -> Tensor:
         return scores if self.matrix is None else scores @ self.matrix

@@ -31,7 +31,7 @@ class ReweightedAttributes(BayesianMappingPlus):
         embeddings: (T, D) float32, unit length.
         groups: Prompt of each text, 0..V-1.
 
-    Reference: arXiv:2506.01000, section 4.
+    Reference: arXiv:2506.01000.
     """
 
     texts: tuple[str, ...]

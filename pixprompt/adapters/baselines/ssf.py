@@ -23,7 +23,7 @@ class SSF(Baseline):
     before them, in training as well. Where it has no bias (a convolution with a norm behind it) there is no shift, and
     none of both at a convolution that standardizes its weight (BiT's), which undoes a scale.
 
-    Reference: arXiv 2210.08823, section 3.2.
+    Reference: arXiv 2210.08823.
     """
 
     def __init__(self, model: TorchModel, classes: tuple[str, ...], *, generator: Generator) -> None:

@@ -35,7 +35,7 @@ class CoOp(OnEmbeddings):
     Raises:
         ConfigError: The model is no dual encoder, or a text is longer than its text side reads.
 
-    Reference: arXiv 2109.01134, section 3.2.
+    Reference: arXiv 2109.01134.
     """
 
     tokens: Tensor

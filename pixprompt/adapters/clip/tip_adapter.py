@@ -37,7 +37,7 @@ class TipAdapter(OnEmbeddings):
     Raises:
         RangeError: One of them is negative.
 
-    Reference: arXiv 2111.03930, section 3.
+    Reference: arXiv 2111.03930.
     """
 
     keys: nn.Parameter

@@ -60,7 +60,7 @@ _EVP: dict[str, Any] = {
     "batch_size": 256,
     "augment": "crop",
 }
-"""EVP, arXiv 2212.10556, section 3: the image shrunk to 164 of 224 pixels, random changes of it, and gradients of unit
+"""EVP, arXiv 2212.10556: the image shrunk to 164 of 224 pixels, random changes of it, and gradients of unit
 length; the numbers are those of its public code."""
 ATTRVR: dict[str, Any] = {
     "template": "padding",

@@ -33,7 +33,7 @@ class EXPRES(WhiteBox):
     Raises:
         ConfigError: The model is no vision transformer, or there are no tokens.
 
-    Reference: arXiv 2303.15591, section 3.
+    Reference: arXiv 2303.15591.
     """
 
     view: ViT
