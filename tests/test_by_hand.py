@@ -48,18 +48,36 @@ def test_a_script_runs_and_is_short(
 INTERNAL = {
     "benchmarks/aligned_attention.py": {"pixprompt.adapters.sa2vp.attention"},  # what it times
     "benchmarks/apply_speed.py": {"pixprompt.cli"},  # a command without the start of Python
+    "benchmarks/cost_growth.py": {  # the parts of a command, each measured alone
+        *(f"pixprompt.{name}" for name in ("bulk.jobs", "bulk.prompter", "canvas.encoding", "core")),
+        *(f"pixprompt.ledger.{name}" for name in ("ledger", "summary")),
+    },
     "benchmarks/diagnostics_speed.py": {  # the parts of a diagnosis, each timed alone
-        *(f"pixprompt.diagnostics.{name}" for name in ("bootstrap", "coverage", "feature_store", "features")),
-        *(f"pixprompt.diagnostics.{name}" for name in ("frechet", "kernels", "statistics")),
+        *(f"pixprompt.diagnostics.{name}" for name in ("bootstrap", "coverage", "frechet", "kernels", "statistics")),
+        *(f"pixprompt.diagnostics.features.{name}" for name in ("extract", "feature_store")),
     },
     "benchmarks/sa2vp_step.py": {"pixprompt.adapters.sa2vp"},  # it puts another form in the place of the one in use
     "benchmarks/train_step.py": {"pixprompt.cli.allocator"},  # what it times
+    "gallery/draw.py": {  # the figures of a report, drawn on other images
+        *(f"pixprompt.{name}" for name in ("core", "plots", "plots.gallery", "report.saliency.gradcam")),
+        *(f"pixprompt.report.figures.{name}" for name in ("adapter_gradcam", "alignment", "runs")),
+    },
+    "papers/cost.py": {  # counts the runs and the images of a benchmark without running it
+        *(f"pixprompt.{name}" for name in ("bench.run", "core", "engine.config.grids", "engine.config.presets")),
+    },
     "recipes/compare.py": {  # the steps of the format, each compared alone
         *(f"pixprompt.{name}" for name in ("canvas", "export", "prompt")),
     },
     "remote/overhead.py": {"pixprompt.ledger", "pixprompt.remote"},  # the client alone, without a run
     "service/servers.py": {"pixprompt.remote.http.upstream"},  # what the proxy forwards by, alone
     "student/run.py": {"pixprompt.ledger"},  # a local model's answers are bought, and remembered over several runs
+    "together/run.py": {  # the steps of a run on arrays, so that many recipes share the answers without a prompt
+        *(f"pixprompt.{name}" for name in ("core", "data.canvases.rows")),
+        *(f"pixprompt.engine.{name}" for name in ("answers", "config.train_config", "ladder", "progress.report")),
+        *(f"pixprompt.engine.fit.{name}" for name in ("answers.cross_fit", "gradients.epochs", "gradients.gradient")),
+        "pixprompt.engine.fit.gradients.inputs",
+    },
+    "together/table.py": {"pixprompt.intervals"},
     "vocabulary/run.py": {"pixprompt.cli"},  # a command without the start of Python
 }
 """What benchmarks time, and nothing else takes, below the public names."""

@@ -21,8 +21,7 @@ from torch import Tensor
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import write_csv
 
-from pixprompt import TrainConfig, load_committee, train
-from pixprompt.canvas import Canvas
+from pixprompt import Canvas, TrainConfig, load_committee, train
 from pixprompt.core import Model
 from pixprompt.models import as_model, load_model
 from pixprompt.plots import Pixels, heat_overlay

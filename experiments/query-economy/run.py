@@ -23,7 +23,15 @@ import torch
 from torch import Tensor
 
 from pixprompt import load_model
-from pixprompt.search import COMMON_NOUNS, AnswerPool, Race, kernel_of, leave_one_out, predict, widened_labels
+from pixprompt.search import (
+    COMMON_NOUNS,
+    AnswerPool,
+    Race,
+    kernel_of,
+    leave_one_out,
+    predict,
+    widened_labels,
+)
 from pixprompt.views import catalogue
 
 HERE = Path(__file__).parent

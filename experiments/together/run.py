@@ -27,10 +27,10 @@ from pixprompt.core import Model
 from pixprompt.data.canvases.rows import CanvasRows, CanvasSet
 from pixprompt.engine.answers import query_canvases
 from pixprompt.engine.config.train_config import TrainConfig
-from pixprompt.engine.fit.cross_fit import CrossFit
-from pixprompt.engine.fit.epochs import fit
-from pixprompt.engine.fit.gradient import GradientFit
-from pixprompt.engine.fit.inputs import Images
+from pixprompt.engine.fit.answers.cross_fit import CrossFit
+from pixprompt.engine.fit.gradients.epochs import fit
+from pixprompt.engine.fit.gradients.gradient import GradientFit
+from pixprompt.engine.fit.gradients.inputs import Images
 from pixprompt.engine.ladder import is_clearly_better
 from pixprompt.engine.progress.report import Silent
 from pixprompt.models import DirectQuerier

@@ -16,10 +16,10 @@ from .methods import (
 if TYPE_CHECKING:
     from .bar import BarPrompter as BarPrompter
     from .clip import OnEmbeddings as OnEmbeddings
-    from .clusters import ClusterPrompts as ClusterPrompts
     from .coordinator import Coordinator as Coordinator, CoordinatorSpec as CoordinatorSpec
-    from .ensemble import PromptEnsemble as PromptEnsemble
     from .pixel import PixelPrompt as PixelPrompt
+    from .pixel_prompts.clusters import ClusterPrompts as ClusterPrompts
+    from .pixel_prompts.ensemble import PromptEnsemble as PromptEnsemble
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp
     from .saving import (
         AdapterFile as AdapterFile,

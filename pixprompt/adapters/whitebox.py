@@ -206,7 +206,7 @@ def local_model(model: object) -> TorchModel:
         raise AccessError(f"expected a local torch model, got {type(model).__name__}; a pixel prompt works with any.")
     kind = type(model).__name__
     if comes_from(model, "timm"):
-        from ..models.timm_ import wrap
+        from ..models.families.timm_ import wrap
 
         return wrap(model, f"timm {kind}", owned=False)
     raise ConfigError(

@@ -17,7 +17,7 @@ from ..core import Access, ConfigError, Model, OutputTransform
 from ..data import Data
 from ..data.splits import draw_shots
 from ..engine.answers import Answered, query_canvases
-from ..engine.fit.cross_fit import choose
+from ..engine.fit.answers.cross_fit import choose
 from ..engine.parts import canvases_of, model_output
 from ..engine.progress.report import Reporter
 from ..engine.result import wilson

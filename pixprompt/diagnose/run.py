@@ -17,9 +17,9 @@ from ..data import ImageSet, load_data, load_images
 from ..data.image_set import UNLABELLED
 from ..data.readers.folders import read_folder
 from ..diagnostics.advice import advise
-from ..diagnostics.features import Extractor, inception, open_clip
+from ..diagnostics.features.extract import Extractor, inception, open_clip
+from ..diagnostics.features.lpips import LPIPS, load_lpips
 from ..diagnostics.gain import Evidence, published_diversity
-from ..diagnostics.lpips import LPIPS, load_lpips
 from ..diagnostics.measure import MeasureSettings, measure
 from ..engine.answers import reproducible
 from ..engine.inputs.devices import device_of, pick_device

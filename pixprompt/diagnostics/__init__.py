@@ -1,8 +1,8 @@
 """How far a data set is from what a model knows, how diverse it is, and what that says before queries are spent.
 
-`features` makes features of images, `feature_store` keeps those of whole sets; `statistics`, `frechet`, `kernels`,
-`coverage` and `lpips` are the numbers, `bootstrap` says how far to trust them, `measure` puts them together. `gain`
-and `advice` turn numbers into a verdict; they need no torch.
+`features` holds what networks see in images; `statistics`, `frechet`, `kernels` and `coverage` are the numbers,
+`bootstrap` says how far to trust them, `measure` puts them together. `gain` and `advice` turn numbers into a verdict;
+they need no torch.
 """
 
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .distances import cmmd as cmmd, fid as fid, kid as kid, lpips_diversity as lpips_diversity
-    from .features import Extractor as Extractor, model_answers as model_answers, open_clip as open_clip
-    from .lpips import LPIPS as LPIPS, load_lpips as load_lpips
+    from .features.extract import Extractor as Extractor, model_answers as model_answers, open_clip as open_clip
+    from .features.lpips import LPIPS as LPIPS, load_lpips as load_lpips
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

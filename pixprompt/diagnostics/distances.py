@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from ..core import ShapeError
 from ..data import ImageSet, from_arrays, load_images
-from .feature_store import extract
-from .features import Extractor, inception
+from .features.extract import Extractor, inception
+from .features.feature_store import extract
+from .features.lpips import LPIPS, diversity, load_lpips
 from .frechet import FEW, frechet_distance, frechet_from_features
 from .kernels import CMMD, KID, mmd
-from .lpips import LPIPS, diversity, load_lpips
 from .statistics import statistics
 
 __all__ = ["ImagesOrFeatures", "cmmd", "fid", "kid", "lpips_diversity"]

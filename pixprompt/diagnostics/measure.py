@@ -16,11 +16,11 @@ from ..core import DataError
 from ..data import ImageSet
 from .bootstrap import frechet_floor, frechet_interval, mmd_floor, mmd_interval
 from .coverage import coverage
-from .feature_store import FeatureSet, extract
-from .features import Extractor
+from .features.extract import Extractor
+from .features.feature_store import FeatureSet, extract
+from .features.lpips import LPIPS, diversity
 from .frechet import FEW, frechet_distance, frechet_from_features
 from .kernels import CMMD, KID, Kernel, mmd, subsets_mmd
-from .lpips import LPIPS, diversity
 from .statistics import Statistics, cached_statistics
 
 __all__ = ["BIASED_BELOW", "MeasureSettings", "measure"]

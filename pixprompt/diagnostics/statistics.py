@@ -16,8 +16,8 @@ from safetensors.numpy import save
 
 from ..core import DataError, ShapeError
 from ..files import make_folder, write_bytes
-from .feature_store import FeatureSet, diagnostics_folder
-from .features import Extractor
+from .features.extract import Extractor
+from .features.feature_store import FeatureSet, diagnostics_folder
 
 __all__ = ["Moments", "Statistics", "cached_statistics", "load_statistics", "save_statistics", "statistics"]
 

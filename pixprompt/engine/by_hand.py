@@ -18,9 +18,9 @@ from ..data.torch_dataset import CanvasDataset
 from ..optimizers import OPTIMIZERS
 from ..tensor_checks import check_images
 from .answers import accuracy, query_canvases, reproducible
-from .fit.epochs import Fit
-from .fit.gradient import GradientFit, fit_by_gradients
-from .fit.inputs import Images, TrainInputs, inputs_of
+from .fit.gradients.epochs import Fit
+from .fit.gradients.gradient import GradientFit, fit_by_gradients
+from .fit.gradients.inputs import Images, TrainInputs, inputs_of
 from .progress.report import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved

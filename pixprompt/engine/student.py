@@ -13,7 +13,7 @@ from ..data import ImageSet
 from ..ledger import Querier
 from ..search.bill import Price
 from ..seeds import stream
-from .fit.student import Evidence, fit_student, judge
+from .fit.answers.student import Evidence, fit_student, judge
 from .ladder import Ladder
 from .learners.answers_learner import AnswersBaseline
 from .learners.learned import Learned

@@ -6,8 +6,8 @@ from ..lazy import lazy_names
 from .short_names import MODELS as MODELS
 
 if TYPE_CHECKING:
-    from .bundle import check_bundle as check_bundle, write_bundle as write_bundle
-    from .dual_encoder import DualEncoder as DualEncoder
+    from .families.bundle import check_bundle as check_bundle, write_bundle as write_bundle
+    from .families.dual_encoder import DualEncoder as DualEncoder
     from .loading import PREFIXES as PREFIXES, load_model as load_model
     from .python_callable.as_model import as_model as as_model
     from .python_callable.callable_model import CallableModel as CallableModel, widened as widened

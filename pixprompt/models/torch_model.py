@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..core import Access, ModelSpec
 from ..tensor_checks import check_images, check_outputs
-from .folding import fold
+from .folding.fold import fold
 from .frozen import frozen
 
 __all__ = ["TorchModel"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     )
     from .saved import SavedOutput as SavedOutput
     from .scores import decimals_of as decimals_of, floor_of as floor_of, to_scores as to_scores
-    from .templates import pretty as pretty, texts_for as texts_for, words_for as words_for
-    from .text import TextPrompts as TextPrompts
+    from .texts.templates import pretty as pretty, texts_for as texts_for, words_for as words_for
+    from .texts.text import TextPrompts as TextPrompts
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

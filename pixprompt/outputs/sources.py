@@ -11,7 +11,7 @@ from typing import Any
 from ..core import ConfigError, ModelSpec
 from ..files import read_text
 from ..registry import suggest
-from .templates import pretty
+from .texts.templates import pretty
 
 __all__ = ["SourceNames", "read_mapping"]
 

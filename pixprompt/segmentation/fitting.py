@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from ..canvas import Pixels
 from ..core import ConfigError
 from ..engine.answers import to_images
-from ..engine.fit.epochs import Validated, check_finite
+from ..engine.fit.gradients.epochs import Validated, check_finite
 from ..engine.progress.report import Reporter
 from ..seeds import stream
 from .ade20k import IGNORED, LabeledImages, Labels

@@ -10,7 +10,7 @@ from typing import Any
 from ..backbones.origin import backbone_sha256
 from ..core import ConfigError, PixpromptError
 from ..engine.answers import reproducible
-from ..engine.fit.epochs import Best, Fit, fit
+from ..engine.fit.gradients.epochs import Best, Fit, fit
 from ..engine.inputs.devices import pick_autocast, pick_device
 from ..engine.inputs.trust import check_trusted, trust_named
 from ..engine.progress.report import Reporter, Silent

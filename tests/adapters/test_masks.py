@@ -5,7 +5,7 @@ import torch
 from torch.nn.functional import batch_norm, conv2d, max_pool2d
 
 from pixprompt.adapters import METHODS
-from pixprompt.adapters.masks import MaskNet
+from pixprompt.adapters.pixel_prompts.masks import MaskNet
 from pixprompt.core import ConfigError, PromptError
 from pixprompt.models import as_model
 from pixprompt.outputs import make_output

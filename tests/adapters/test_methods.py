@@ -12,7 +12,7 @@ from pixprompt.core import AnswerKind, ConfigError, ModelSpec
 from pixprompt.engine import TrainConfig
 from pixprompt.engine.config.groups import FitSettings, PromptSettings
 from pixprompt.engine.config.presets import resolve
-from pixprompt.engine.fit.losses import LOSSES
+from pixprompt.engine.fit.gradients.losses import LOSSES
 
 
 @pytest.mark.parametrize("name", METHODS.builtin())

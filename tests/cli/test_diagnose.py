@@ -10,7 +10,7 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.cli.learning.diagnose import format_diagnosis
-from pixprompt.diagnostics import inception_file
+from pixprompt.diagnostics.features import inception_file
 
 from .toy import COUNTS, Toy
 

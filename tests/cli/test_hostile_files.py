@@ -23,7 +23,7 @@ from pixprompt.data import load_images
 from pixprompt.models.weights import read_weights
 from pixprompt.outputs import make_output
 from pixprompt.outputs.sources import read_mapping
-from pixprompt.outputs.templates import texts_for
+from pixprompt.outputs.texts.templates import texts_for
 from pixprompt.prompt import load
 from pixprompt.search.vocabulary import read_vocabulary
 from pixprompt.tensor_file import load_state

@@ -7,14 +7,14 @@ import logging
 from pathlib import Path
 
 import numpy as np
+import pixprompt.diagnostics.features.feature_store as module
 import pytest
 from PIL import Image
 
-import pixprompt.diagnostics.feature_store as module
 from pixprompt.core import DataError, PixpromptError
 from pixprompt.data import from_arrays, from_files
-from pixprompt.diagnostics.feature_store import FeatureSet, extract
-from pixprompt.diagnostics.features import Extractor
+from pixprompt.diagnostics.features.extract import Extractor
+from pixprompt.diagnostics.features.feature_store import FeatureSet, extract
 
 from .toy import DIM, Projection, picture_set, pictures, toy_extractor
 

@@ -12,7 +12,7 @@ from torch import nn
 
 from pixprompt.canvas import Canvas
 from pixprompt.core import AnswerKind, ModelSpec, RangeError, ShapeError
-from pixprompt.diagnostics.features import Extractor, as_levels, model_answers, open_clip, weights_sha256
+from pixprompt.diagnostics.features.extract import Extractor, as_levels, model_answers, open_clip, weights_sha256
 from pixprompt.models import TorchModel
 
 from .toy import photo_set, pictures, toy_extractor

@@ -16,12 +16,12 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from pixprompt.core import ModelError
-from pixprompt.diagnostics import inception_file
-from pixprompt.diagnostics.feature_store import extract
-from pixprompt.diagnostics.features import Extractor, inception, weights_sha256
+from pixprompt.diagnostics.features import inception_file
+from pixprompt.diagnostics.features.extract import Extractor, inception, weights_sha256
+from pixprompt.diagnostics.features.feature_store import extract
+from pixprompt.diagnostics.features.inception import Inception, load_inception, resize_tf1
+from pixprompt.diagnostics.features.inception_file import fetch_inception, find_inception
 from pixprompt.diagnostics.frechet import frechet_from_features
-from pixprompt.diagnostics.inception import Inception, load_inception, resize_tf1
-from pixprompt.diagnostics.inception_file import fetch_inception, find_inception
 from pixprompt.diagnostics.kernels import KID, subsets_mmd
 
 from .toy import photo_set
@@ -113,7 +113,9 @@ def test_files_that_are_not_these_weights_are_refused(
     script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = Inception()
-    monkeypatch.setattr("pixprompt.diagnostics.inception.Inception", lambda: net)  # built once: it takes a second
+    monkeypatch.setattr(
+        "pixprompt.diagnostics.features.extract.inception.Inception", lambda: net
+    )  # built once: it takes a second
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(0.01)

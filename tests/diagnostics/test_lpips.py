@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pixprompt.diagnostics.features.lpips as module
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pixprompt.diagnostics.lpips as module
 from pixprompt.core import DataError, ModelError, RangeError, ShapeError
 from pixprompt.data import from_arrays
-from pixprompt.diagnostics.lpips import LPIPS, diversity, draw_pairs, load_lpips
+from pixprompt.diagnostics.features.lpips import LPIPS, diversity, draw_pairs, load_lpips
 
 from .toy import photo_set, picture_set
 

@@ -14,10 +14,10 @@ from pixprompt.canvas import Canvas
 from pixprompt.core import DataError
 from pixprompt.data import ImageSet
 from pixprompt.diagnostics import measure as module
-from pixprompt.diagnostics.features import inception, open_clip
+from pixprompt.diagnostics.features.extract import inception, open_clip
+from pixprompt.diagnostics.features.lpips import load_lpips
 from pixprompt.diagnostics.frechet import frechet_from_features
 from pixprompt.diagnostics.kernels import CMMD, KID, mmd
-from pixprompt.diagnostics.lpips import load_lpips
 from pixprompt.diagnostics.measure import MeasureSettings, measure
 
 from .toy import Projection, photo_set, picture_set, pictures, toy_extractor

@@ -9,7 +9,7 @@ import pytest
 
 import pixprompt.diagnostics.statistics as module
 from pixprompt.core import DataError, ShapeError
-from pixprompt.diagnostics.feature_store import FeatureSet
+from pixprompt.diagnostics.features.feature_store import FeatureSet
 from pixprompt.diagnostics.statistics import (
     Moments,
     Statistics,

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixprompt.canvas import Canvas
 from pixprompt.data import ImageSet, from_arrays, from_files
-from pixprompt.diagnostics.features import Extractor
+from pixprompt.diagnostics.features.extract import Extractor
 
 DIM = 12
 

@@ -4,7 +4,7 @@ import torch
 
 from pixprompt.canvas import Canvas
 from pixprompt.engine import train
-from pixprompt.engine.fit.augmentation import augmentation
+from pixprompt.engine.fit.gradients.augmentation import augmentation
 
 from .toy import history
 

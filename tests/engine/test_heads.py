@@ -5,7 +5,7 @@ import torch
 
 from pixprompt.core import AnswerKind, ModelSpec
 from pixprompt.engine.answers import Answered, accuracy
-from pixprompt.engine.fit.cross_fit import CrossFit, choose, stratified_order
+from pixprompt.engine.fit.answers.cross_fit import CrossFit, choose, stratified_order
 from pixprompt.outputs import make_output, stratified_folds
 
 CLASSES = ("a", "b", "c")

@@ -19,12 +19,12 @@ from pixprompt.canvas import Canvas
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
 from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.grids import grids
-from pixprompt.engine.fit.adapter_fit import new_adapter
-from pixprompt.engine.fit.inputs import CachedFeatures, Images, inputs_of
+from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
+from pixprompt.engine.fit.gradients.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.progress.report import Silent
 from pixprompt.models import TorchModel, as_model
-from pixprompt.models.timm_ import wrap
+from pixprompt.models.families.timm_ import wrap
 from pixprompt.outputs import make_output
 from pixprompt.templates import make_template
 from pixprompt.tensor_file import load_state, save_state

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from pixprompt.engine.fit.losses import LOSSES, loss_of
+from pixprompt.engine.fit.gradients.losses import LOSSES, loss_of
 
 LOGITS = torch.tensor([[2.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
 LABELS = torch.tensor([0, 0, 1])

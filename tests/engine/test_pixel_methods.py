@@ -80,7 +80,7 @@ def test_a_model_that_only_answers_is_refused(own, model, data) -> None:
 
 
 def test_a_saved_adapter_answers_alike(own, model, data, tmp_path) -> None:
-    from pixprompt.engine.fit.adapter_fit import new_prompt
+    from pixprompt.engine.fit.gradients.adapter_fit import new_prompt
 
     parts = build(own.with_values(output="first-k"), model=model, data=data)
     adapter = new_prompt(parts, parts.output()).eval()

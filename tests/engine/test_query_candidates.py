@@ -5,7 +5,7 @@ import torch
 
 from pixprompt.core import ModelSpec
 from pixprompt.engine.answers import Answered
-from pixprompt.engine.fit.zeroth_order import Candidate
+from pixprompt.engine.fit.answers.zeroth_order import Candidate
 from pixprompt.outputs import make_output
 
 OUTPUT = make_output("first-k", classes=("a", "b"), spec=ModelSpec("toy", (8, 8), 2))

@@ -16,13 +16,13 @@ from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
 from pixprompt.engine.config.grids import grids
 from pixprompt.engine.config.presets import resolve
-from pixprompt.engine.fit.adapter_fit import new_adapter
-from pixprompt.engine.fit.gradient import GradientFit
-from pixprompt.engine.fit.inputs import inputs_of
+from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
+from pixprompt.engine.fit.gradients.gradient import GradientFit
+from pixprompt.engine.fit.gradients.inputs import inputs_of
 from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.progress.report import Silent
 from pixprompt.models import TorchModel
-from pixprompt.models.timm_ import wrap
+from pixprompt.models.families.timm_ import wrap
 
 from .conftest import SIZE
 

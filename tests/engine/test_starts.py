@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from pixprompt.engine import TrainConfig
-from pixprompt.engine.fit.initial_prompts import num_starts, starts_of
+from pixprompt.engine.fit.answers.initial_prompts import num_starts, starts_of
 from pixprompt.engine.parts import build
 
 

@@ -6,8 +6,8 @@ from torch import nn
 
 from pixprompt.core import Access, AccessError, ConfigError
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.fit.local_models import Degraded, Mimic, Resized, SideBySide
-from pixprompt.engine.fit.surrogate import ridge
+from pixprompt.engine.fit.answers.local_models import Degraded, Mimic, Resized, SideBySide
+from pixprompt.engine.fit.answers.surrogate import ridge
 from pixprompt.models import as_model
 
 

@@ -14,8 +14,8 @@ from pixprompt.data import Data
 from pixprompt.data.image_set import from_arrays
 from pixprompt.engine import TrainConfig
 from pixprompt.engine.answers import Answered, mean_of, score
-from pixprompt.engine.fit.cross_fit import CrossFit, choose
-from pixprompt.engine.fit.zeroth_order import Candidate, OnlineReadout
+from pixprompt.engine.fit.answers.cross_fit import CrossFit, choose
+from pixprompt.engine.fit.answers.zeroth_order import Candidate, OnlineReadout
 from pixprompt.engine.parts import build
 from pixprompt.engine.progress.report import Silent
 from pixprompt.engine.run_folder import RunFolder

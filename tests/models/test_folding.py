@@ -12,8 +12,8 @@ from torchvision import models
 
 from pixprompt.core import ModelSpec
 from pixprompt.models import TorchModel
-from pixprompt.models.folding import fold
-from pixprompt.models.frozen_layers import FrozenAttention, FrozenConv, FrozenPatches
+from pixprompt.models.folding.fold import fold
+from pixprompt.models.folding.layers import FrozenAttention, FrozenConv, FrozenPatches
 
 SIZE = (48, 48)
 NETS = {

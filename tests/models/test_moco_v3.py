@@ -7,7 +7,7 @@ import timm
 import torch
 
 from pixprompt.core import ModelError
-from pixprompt.models.moco_v3 import load
+from pixprompt.models.families.moco_v3 import load
 
 
 @pytest.fixture(scope="module")

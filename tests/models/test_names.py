@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from pixprompt.core import ConfigError, ModelError, UnknownName
-from pixprompt.models import MODELS, PREFIXES, as_model, hub, load_model, torchvision_
+from pixprompt.models import MODELS, PREFIXES, as_model, hub, load_model
+from pixprompt.models.families import torchvision_
 from pixprompt.models.short_names import MODELS as TABLE
 
 

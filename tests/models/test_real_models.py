@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pixprompt.canvas import Canvas, decode
 from pixprompt.core import Access, AnswerKind, ConfigError, ModelSpec
 from pixprompt.models import DualEncoder, TorchModel, load_model
-from pixprompt.models.efficientnet_lite import timm_names
+from pixprompt.models.families.efficientnet_lite import timm_names
 from pixprompt.models.weights import read_weights
 
 SOURCES = {
@@ -147,7 +147,7 @@ def test_imagenet_labels(name: str, assets: Path) -> None:
 
 
 def test_labels_of_imagenet_21k() -> None:
-    from pixprompt.models.timm_ import _labels
+    from pixprompt.models.families.timm_ import _labels
 
     labels = _labels(21843)
     assert labels is not None

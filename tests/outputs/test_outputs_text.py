@@ -13,7 +13,7 @@ from torch.nn.functional import normalize
 
 from pixprompt.core import AnswerKind, ConfigError, ModelError, ModelSpec, ShapeError
 from pixprompt.outputs import make_output, output_from_json, pretty, texts_for, words_for
-from pixprompt.outputs.templates import DEFAULT, ENSEMBLE, fill
+from pixprompt.outputs.texts.templates import DEFAULT, ENSEMBLE, fill
 
 WIDTH = 16
 SPEC = ModelSpec("clip", (8, 8), WIDTH, AnswerKind.EMBEDDINGS)

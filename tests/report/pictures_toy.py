@@ -14,7 +14,7 @@ from pixprompt.adapters.heads import ClassifierHead
 from pixprompt.adapters.sa2vp import SA2VP, SA2VPOptions, States
 from pixprompt.backbones import ViT
 from pixprompt.models import TorchModel
-from pixprompt.models.timm_ import wrap
+from pixprompt.models.families.timm_ import wrap
 
 from ..cli.toy import CLASSES, COUNTS, write_pictures
 

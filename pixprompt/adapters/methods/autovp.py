@@ -23,7 +23,7 @@ register(
         name="autovp",
         line="AutoVP: a frame around an image whose size is learned, saved as a PNG (arXiv 2310.08381)",
         learning=Learning.GRADIENTS_ALONE,
-        make="pixprompt.adapters.autovp:AutoVP",
+        make="pixprompt.adapters.pixel_prompts.autovp:AutoVP",
         settings=AutoVPSettings,
         file="prompt.png",
         defaults={

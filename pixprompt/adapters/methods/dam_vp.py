@@ -25,7 +25,7 @@ register(
         name="dam-vp",
         line="DAM-VP: clusters of the images, each with a prompt of its own (arXiv 2303.08138)",
         learning=Learning.GRADIENTS_ALONE,
-        make="pixprompt.adapters.clusters:ClusterPrompts",
+        make="pixprompt.adapters.pixel_prompts.clusters:ClusterPrompts",
         settings=ClusterSettings,
         file=ADAPTER_FILE,
         per_image=True,

@@ -24,7 +24,7 @@ register(
         name="dvp",
         line="DVP: several prompts, each read by texts of its own, saved as one PNG (arXiv 2506.01000)",
         learning=Learning.GRADIENTS_ALONE,
-        make="pixprompt.adapters.ensemble:PromptEnsemble",
+        make="pixprompt.adapters.pixel_prompts.ensemble:PromptEnsemble",
         settings=EnsembleSettings,
         file="prompt.png",
         defaults={**ATTRVR, "output": "reweighted"},

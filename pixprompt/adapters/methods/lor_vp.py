@@ -23,7 +23,7 @@ register(
         name="lor-vp",
         line="LoR-VP: a low-rank prompt added to the whole image, saved as a PNG (arXiv 2502.00896)",
         learning=Learning.GRADIENTS_ALONE,
-        make="pixprompt.adapters.low_rank:LowRankPrompt",
+        make="pixprompt.adapters.pixel_prompts.low_rank:LowRankPrompt",
         settings=LowRankSettings,
         file="prompt.png",
         defaults={

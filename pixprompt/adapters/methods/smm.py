@@ -24,7 +24,7 @@ register(
         name="smm",
         line="SMM: one pattern times a mask that a small network makes of each image (arXiv 2406.03150)",
         learning=Learning.GRADIENTS_ALONE,
-        make="pixprompt.adapters.masks:MaskedPrompt",
+        make="pixprompt.adapters.pixel_prompts.masks:MaskedPrompt",
         settings=MaskSettings,
         file=ADAPTER_FILE,
         per_image=True,

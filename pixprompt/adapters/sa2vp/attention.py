@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import scaled_dot_product_attention
 
 from ...core import ConfigError, ShapeError
-from ...models.frozen_layers import in_autocast_type
+from ...models.folding.layers import in_autocast_type
 
 __all__ = ["aligned", "aligned_attention"]
 

@@ -100,7 +100,7 @@ def diagnose(
 
 def _fetch_inception(consent: bool) -> None:
     """Downloads the Inception weights where there are none, and the user wants it."""
-    from ...diagnostics.inception_file import SIZE_MB, URL, fetch_inception, find_inception
+    from ...diagnostics.features.inception_file import SIZE_MB, URL, fetch_inception, find_inception
 
     try:
         find_inception()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..readers.digits import NUMBER_WORDS
+from ..readers.official.digits import NUMBER_WORDS
 
 __all__ = [
     "CIFAR10",

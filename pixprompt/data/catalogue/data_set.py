@@ -11,8 +11,8 @@ from pathlib import Path
 
 from ...core import ConfigError, DataError
 from ..image_set import Collection
-from ..readers.layout import Layout
-from ..readers.torchvision_ import Torchvision
+from ..readers.official.layout import Layout
+from ..readers.official.torchvision_ import Torchvision
 from ..splits import listed
 
 __all__ = ["DataSet", "data_folder"]

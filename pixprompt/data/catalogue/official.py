@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ..readers.annotated import AnnotatedImages
-from ..readers.arrays import CifarBinary, Idx
 from ..readers.class_names import NamesFile, Trimmed
-from ..readers.digits import Digits
-from ..readers.layout import Files
+from ..readers.official.annotated import AnnotatedImages
+from ..readers.official.arrays import CifarBinary, Idx
+from ..readers.official.digits import Digits
+from ..readers.official.layout import Files
+from ..readers.official.torchvision_ import Torchvision, attributes, counts, in_memory, pairs
 from ..readers.rows import ClassFolders, CubTables, MatList, TextList
-from ..readers.torchvision_ import Torchvision, attributes, counts, in_memory, pairs
 from . import class_lists as lists
 from .data_set import DataSet
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from ..readers.class_names import CarNames, NamesFile, Table as NamesTable
 from ..readers.holding_out import FirstShare
-from ..readers.layout import ClassNames, Files, Numbered
+from ..readers.official.layout import ClassNames, Files, Numbered
 from ..readers.rows import CoOpSplit, PathLabels, Table
 from . import class_lists as lists
 from .data_set import DataSet

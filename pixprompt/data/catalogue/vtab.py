@@ -7,7 +7,7 @@ References: arXiv:1910.04867; arXiv:2203.12119, whose lists of 800 and 200 are t
 
 from __future__ import annotations
 
-from ..readers.layout import Files, Numbered
+from ..readers.official.layout import Files, Numbered
 from ..readers.rows import TextList
 from . import class_lists as lists
 from .data_set import DataSet

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
-from .layout import sort_labels, words
 from .listed_files import plain_label, read_text
+from .official.layout import sort_labels, words
 from .rows import lines_of
 
 __all__ = ["CarNames", "NamesFile", "Table", "Trimmed"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..image_set import Collection
-from .layout import Layout
+from .official.layout import Layout
 
 __all__ = ["FirstShare"]
 

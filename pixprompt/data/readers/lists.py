@@ -7,8 +7,8 @@ from pathlib import Path
 
 from ...core import DataError
 from ..image_set import Collection
-from .layout import Files, sort_labels
 from .listed_files import read_text
+from .official.layout import Files, sort_labels
 from .rows import TextList
 
 __all__ = ["read_lists"]

@@ -21,8 +21,8 @@ from ...image_files import is_image_name
 from ..image_set import Collection, ImageSet
 from ..splits import listed
 from .folders import SPLIT_NAMES
-from .layout import sort_labels
 from .listed_files import plain_label, read_text
+from .official.layout import sort_labels
 
 __all__ = ["read_shards"]
 

@@ -21,9 +21,9 @@ from ...remote import RemoteModel
 from ..baseline import Baseline
 from ..budget.allocation import Allocation, reserve_of
 from ..config.train_config import FREE
-from ..fit.cross_fit import Choice, CrossFit, choose, stratified_order
-from ..fit.first_answers import FirstAnswers, NoiseCheck
-from ..fit.zeroth_order import Candidate
+from ..fit.answers.cross_fit import Choice, CrossFit, choose, stratified_order
+from ..fit.answers.first_answers import FirstAnswers, NoiseCheck
+from ..fit.answers.zeroth_order import Candidate
 from ..inputs.opening import Calls, identity_of, journal_of, open_ledger
 from ..parts import Parts, canvases_of
 from ..progress.report import Reporter

@@ -10,11 +10,11 @@ import torch
 from ...adapters import BarPrompter, Coordinator, InBasis
 from ...ledger import Journal
 from ..budget.allocation import Allocation, allocate
-from ..fit.cross_fit import stratified_order
-from ..fit.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
-from ..fit.initial_prompts import num_starts
-from ..fit.prompt_search import PromptSearch, SearchOutcome, SearchTask
-from ..fit.zeroth_order import Candidate
+from ..fit.answers.cross_fit import stratified_order
+from ..fit.answers.first_answers import FirstAnswers, NoiseCheck, check_drift, check_noise, query_first
+from ..fit.answers.initial_prompts import num_starts
+from ..fit.answers.prompt_search import PromptSearch, SearchOutcome, SearchTask
+from ..fit.answers.zeroth_order import Candidate
 from ..parts import Parts
 from ..saved.per_image_prompt import save_coordinator
 from ..saved.prompt_png import origin_of

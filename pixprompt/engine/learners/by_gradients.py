@@ -17,11 +17,11 @@ from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
 from ..config.presets import query_budget
-from ..fit.adapter_fit import fit_adapter, new_adapter, new_prompt
-from ..fit.augmentation import augmentation
-from ..fit.cross_fit import CrossFit
-from ..fit.epochs import Fit
-from ..fit.inputs import Images, TrainInputs, inputs_of
+from ..fit.answers.cross_fit import CrossFit
+from ..fit.gradients.adapter_fit import fit_adapter, new_adapter, new_prompt
+from ..fit.gradients.augmentation import augmentation
+from ..fit.gradients.epochs import Fit
+from ..fit.gradients.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..progress.report import Reporter
 from ..ranks import shared_counts

@@ -20,11 +20,11 @@ from ...models import DirectQuerier
 from ..answers import Answered, score
 from ..baseline import Baseline
 from ..config.grids import grids, scales
-from ..fit.adapter_fit import fit_adapter, new_adapter
-from ..fit.augmentation import augmentation
-from ..fit.epochs import Fit
-from ..fit.inputs import TrainInputs, inputs_of
-from ..fit.pair_search import PairSearch
+from ..fit.gradients.adapter_fit import fit_adapter, new_adapter
+from ..fit.gradients.augmentation import augmentation
+from ..fit.gradients.epochs import Fit
+from ..fit.gradients.inputs import TrainInputs, inputs_of
+from ..fit.gradients.pair_search import PairSearch
 from ..parts import canvases_of
 from ..ranks import shared_counts
 from ..session import Session

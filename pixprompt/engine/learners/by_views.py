@@ -28,9 +28,9 @@ from ...views import View, catalogue
 from ..answers import Answered
 from ..budget.allocation import Allocation
 from ..budget.view_budget import allocate_views
-from ..fit.cascade import FittedCascade, fit_cascade
-from ..fit.cross_fit import Choice, choose, stratified_order
-from ..fit.first_answers import check_drift, check_noise, query_first
+from ..fit.answers.cascade import FittedCascade, fit_cascade
+from ..fit.answers.cross_fit import Choice, choose, stratified_order
+from ..fit.answers.first_answers import check_drift, check_noise, query_first
 from ..saved.prompt_png import origin_of
 from ..session import Session
 from .answers_learner import DRIFT, FEW, AnswersBaseline, AnswersLearner

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ...core import AnswerKind
 from ..base import Setup
-from ..text import TextPrompts
+from ..texts.text import TextPrompts
 from .few_answers import best_factor
 from .form import principal_axes
 from .head import LinearHead, choose_strength, logistic_regression

@@ -13,13 +13,13 @@ import numpy as np
 import scipy.io
 
 from pixprompt.data.catalogue import DataSet
-from pixprompt.data.readers.annotated import AnnotatedImages
-from pixprompt.data.readers.arrays import Idx
-from pixprompt.data.readers.digits import Digits
 from pixprompt.data.readers.holding_out import FirstShare
-from pixprompt.data.readers.layout import Files, Layout
+from pixprompt.data.readers.official.annotated import AnnotatedImages
+from pixprompt.data.readers.official.arrays import Idx
+from pixprompt.data.readers.official.digits import Digits
+from pixprompt.data.readers.official.layout import Files, Layout
+from pixprompt.data.readers.official.torchvision_ import Torchvision
 from pixprompt.data.readers.rows import ClassFolders, CoOpSplit, CubTables, MatList, PathLabels, Table, TextList
-from pixprompt.data.readers.torchvision_ import Torchvision
 
 from ..readers.test_cifar import batch, dictionary, text
 

@@ -22,7 +22,7 @@ from pixprompt.core import ConfigError, DataError
 from pixprompt.data import DATASETS, load_data
 from pixprompt.data.catalogue import DataSet
 from pixprompt.data.prepare import prepare, prepared_folder, read_prepared
-from pixprompt.data.readers.layout import Files
+from pixprompt.data.readers.official.layout import Files
 from pixprompt.data.readers.rows import ClassFolders
 from pixprompt.engine.progress.report import Silent
 from pixprompt.files import open_regular

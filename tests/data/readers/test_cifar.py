@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from pixprompt.data import load_data
-from pixprompt.data.readers.cifar import read_batch
+from pixprompt.data.readers.official.cifar import read_batch
 
 NAMES = ("cat", "dog")
 

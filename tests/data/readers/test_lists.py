@@ -12,8 +12,8 @@ from PIL import Image
 from pixprompt.core import DataError
 from pixprompt.data import load_data
 from pixprompt.data.readers.class_names import NamesFile
-from pixprompt.data.readers.layout import Files, Numbered
 from pixprompt.data.readers.listed_files import resolve
+from pixprompt.data.readers.official.layout import Files, Numbered
 from pixprompt.data.readers.rows import ClassFolders, CoOpSplit, PathLabels, Table, TextList
 
 

@@ -1,0 +1,1 @@
+"""Pixel prompts of further papers: each a file."""

@@ -1,0 +1,1 @@
+"""Readers of the layouts in which single data sets are published."""

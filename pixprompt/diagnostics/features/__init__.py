@@ -1,0 +1,1 @@
+"""What networks see in images, and where it is kept."""

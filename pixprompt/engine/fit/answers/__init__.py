@@ -1,0 +1,1 @@
+"""Learning from answers alone: transforms, cascades, students, and the search for pixels."""

@@ -1,0 +1,1 @@
+"""Learning by gradients: steps, epochs, checkpoints."""

@@ -1,0 +1,1 @@
+"""Models by family: where their nets and weights come from."""

@@ -1,0 +1,1 @@
+"""Output transforms made of texts and names."""
