@@ -26,13 +26,13 @@ PREFIXES = {
 
 # The libraries are imported only when one of their models is wanted.
 _FILES = {
-    "open_clip": "open_clip_",
-    "timm": "timm_",
-    "torchvision": "torchvision_",
-    "bundle": "bundle",
+    "open_clip": "families.open_clip_",
+    "timm": "families.timm_",
+    "torchvision": "families.torchvision_",
+    "bundle": "families.bundle",
     "python": "python_callable.as_model",
-    "efficientnet_lite": "efficientnet_lite",
-    "moco_v3": "moco_v3",
+    "efficientnet_lite": "families.efficientnet_lite",
+    "moco_v3": "families.moco_v3",
 }
 
 

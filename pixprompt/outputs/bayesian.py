@@ -66,8 +66,7 @@ class _Bayesian(Transform):
             level = logging.INFO if self.matrix is not None else logging.WARNING  # once is enough
             _log.log(level, "no labelled answers for %s; all sources speak for it alike", ", ".join(unseen))
         evidence = self._evidence(scores, labels, num_classes)
-        # In the order in which a file holds it: products of another order round otherwise.
-        return replace(self, matrix=posterior_matrix(evidence, self.smoothing).float().contiguous())
+        return replace(self, matrix=posterior_matrix(evidence, self.smoothing).float())
 
     def _logits(self, scores: Tensor) -> Tensor:
         return scores if self.matrix is None else scores @ self.matrix
@@ -175,7 +174,8 @@ def posterior_matrix(evidence: Tensor, smoothing: float = SMOOTHING) -> Tensor:
     """
     if smoothing < 0:
         raise RangeError(f"the smoothing must be at least 0, got {smoothing}.")
-    evidence = evidence.double()
+    # In the order in which a file holds a matrix: products of another order round otherwise.
+    evidence = evidence.double().contiguous()
     totals = evidence.sum(dim=1, keepdim=True) + smoothing
     matrix = torch.where(evidence > 0, evidence / totals, 0.0)
     columns = matrix.sum(dim=0)

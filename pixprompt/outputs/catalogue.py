@@ -23,7 +23,7 @@ OUTPUTS: Registry[type[Transform]] = Registry(
     "output transform",
     {
         "attributes": (
-            f"{_HERE}.attributes:AttributeTexts",
+            f"{_HERE}.texts.attributes:AttributeTexts",
             "Mean similarity to the nearest descriptive and distinctive attribute texts of each class (dual encoders).",
         ),
         "blm": (f"{_HERE}.bayesian:BayesianMapping", "Bayesian label mapping from counts of top answers."),
@@ -53,12 +53,12 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "Multinomial logistic regression on the outputs: the strongest transform, and one that learns most.",
         ),
         "names": (
-            f"{_HERE}.names:NamesMapping",
+            f"{_HERE}.texts.names:NamesMapping",
             "Each class reads the source label of the same name; needs no labelled answers at all.",
         ),
         "random": (f"{_HERE}.mapping:RandomMapping", "Each class reads a source drawn by the seed, none drawn twice."),
         "reweighted": (
-            f"{_HERE}.reweighted:ReweightedAttributes",
+            f"{_HERE}.texts.reweighted:ReweightedAttributes",
             "Attribute texts, each under the prompt of its group, by how likely each makes a class (dual encoders).",
         ),
         "residual": (
@@ -70,11 +70,11 @@ OUTPUTS: Registry[type[Transform]] = Registry(
             "Ridge regression on the indicators of the classes, in closed form.",
         ),
         "semantic": (
-            f"{_HERE}.names:SemanticMapping",
+            f"{_HERE}.texts.names:SemanticMapping",
             "Each class reads the source with the nearest name in a text encoder, each source once.",
         ),
         "text": (
-            f"{_HERE}.text:TextPrompts",
+            f"{_HERE}.texts.text:TextPrompts",
             "Cosine similarity to text embeddings, one template or an ensemble (dual encoders).",
         ),
         "weighted": (

@@ -51,7 +51,7 @@ def fills_up(toy: Toy, limit: int, file: str, capsys: pytest.CaptureFixture[str]
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a limit on the size of files")
 
 
-@pytest.mark.parametrize(("limit", "file"), [(300, ".config"), (2000, "checkpoint")])
+@pytest.mark.parametrize(("limit", "file"), [(300, ".config"), (3000, "checkpoint")])
 def test_a_full_disk_is_a_clear_error_and_the_run_can_go_on(
     toy: Toy, limit: int, file: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,8 +21,22 @@ from pixprompt.registry import Registry
 from ..images import make_prompt, picture
 
 NAMES = (
-    *("train", "evaluate", "apply", "predict", "diagnose", "study", "segment", "serve", "proxy", "watch", "report"),
-    *("pictures", "ledger", "keys", "trust", "inspect", "export", "push", "pull", "models", "datasets", "templates"),
+    *("train", "evaluate", "apply", "predict", "diagnose", "study", "bench", "segment", "serve", "proxy", "watch"),
+    *(
+        "ui",
+        "report",
+        "pictures",
+        "ledger",
+        "keys",
+        "trust",
+        "inspect",
+        "export",
+        "push",
+        "pull",
+        "models",
+        "datasets",
+        "templates",
+    ),
     *("outputs", "methods", "optimizers", "protocols"),
 )
 

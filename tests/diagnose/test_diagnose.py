@@ -256,7 +256,7 @@ def test_a_gradient_model_is_advised_with_the_queries_of_a_run(folder: str, net:
     model = as_model(net, image_size=(16, 16), name="toy-net")
     found = diagnose(folder, folder, model=model, settings=QUICK, labelled=4, **NOTHING)
     assert found["model"]["gradients"]
-    assert found["advice"]["queries"] in (None, 6 * (48 + 12))  # epochs x (train + val): 75 images, a fifth for test
+    assert found["advice"]["queries"] in (None, 4 * (48 + 12))  # epochs x (train + val): 75 images, a fifth for test
 
 
 def test_what_was_asked_for_by_name_must_work_and_what_was_not_may_be_missing(

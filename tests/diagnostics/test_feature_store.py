@@ -7,10 +7,10 @@ import logging
 from pathlib import Path
 
 import numpy as np
-import pixprompt.diagnostics.features.feature_store as module
 import pytest
 from PIL import Image
 
+import pixprompt.diagnostics.features.feature_store as module
 from pixprompt.core import DataError, PixpromptError
 from pixprompt.data import from_arrays, from_files
 from pixprompt.diagnostics.features.extract import Extractor

@@ -113,9 +113,8 @@ def test_files_that_are_not_these_weights_are_refused(
     script: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = Inception()
-    monkeypatch.setattr(
-        "pixprompt.diagnostics.features.extract.inception.Inception", lambda: net
-    )  # built once: it takes a second
+    # Built once: it takes a second.
+    monkeypatch.setattr("pixprompt.diagnostics.features.inception.Inception", lambda: net)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.fill_(0.01)

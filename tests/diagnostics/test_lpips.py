@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pixprompt.diagnostics.features.lpips as module
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+import pixprompt.diagnostics.features.lpips as module
 from pixprompt.core import DataError, ModelError, RangeError, ShapeError
 from pixprompt.data import from_arrays
 from pixprompt.diagnostics.features.lpips import LPIPS, diversity, draw_pairs, load_lpips
