@@ -184,7 +184,7 @@ def main() -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("--budgets", type=lambda text: [int(each) for each in text.split(",")], default=list(BUDGETS))
     parser.add_argument("--seeds", type=lambda text: [int(each) for each in text.split(",")], default=[0, 1, 2])
-    parser.add_argument("--methods", type=lambda text: text.split(","), default=list(METHODS))
+    parser.add_argument("--methods", type=lambda text: text.split(";"), default=list(METHODS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "results.jsonl"
