@@ -1,8 +1,8 @@
 """Whether refining a view pays: a Gaussian process over its size, place and colour, on the answers of a real model.
 
 The sixteen views of the catalogue are read on the first `--images` labelled images; then views in a frame of one colour
-are proposed one by one, by expected improvement of the leave-one-out loss, each asked about the same images. The best of
-the catalogue and the best of all are scored on test, beside the plain view, each with a readout of 1,000 answers.
+are proposed one by one, by expected improvement of the leave-one-out loss, and asked about the same images. The best
+of the catalogue and the best of all are scored on test, beside the plain view, each with a readout of 1,000 answers.
 
 python experiments/query-economy/refine.py ../shared [--models mobilenet-v2] [--data digits] [--answers all,top-5,label]
 """
