@@ -152,10 +152,9 @@ def lines_of(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-@pytest.mark.parametrize("rounds", [2, pytest.param(100, marks=pytest.mark.slow)])
-def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(
-    tmp_path: Path, seller: str, rounds: int
-) -> None:
+@pytest.mark.slow
+def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(tmp_path: Path, seller: str) -> None:
+    rounds = 100
     described, draw = describe(tmp_path, max_batch=1), np.random.default_rng(0)
     (tmp_path / "images").mkdir()
     for number in range(12 * rounds):
