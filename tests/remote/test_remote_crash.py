@@ -120,7 +120,7 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
         "again": ["train", "--resume", "run", "--in-doubt", "retry"],
         "begun": "run/config.json",
         "ledger": "run/ledger.sqlite",
-        "at_most": 48,
+        "at_most": 40,
         **SOLD,
     }
     kill_often(tmp_path, plan, ROUNDS, SHOP_KEY=KEY)
