@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Protocol
 
-from ..core import ConfigError
+from ..bulk.cluster import connect
 from .runs import Outcome, Run, attempt, failure, perform
 
 __all__ = ["InProcess", "OnRay", "Pool", "Processes"]
@@ -143,18 +143,11 @@ class OnRay:
     """
 
     def __init__(self, address: str, jobs: int | None = None) -> None:
-        try:
-            import ray
-        except ModuleNotFoundError as error:
-            raise ConfigError("a Ray cluster needs Ray: pip install 'pixprompt[ray]'.") from error
-        self._ray: Any = ray
-        self._options = {"address": address} if address != "local" else {"address": "local", "num_cpus": jobs}
+        self._address, self._jobs = address, jobs
 
     def __call__(self, runs: Sequence[Run], folder: Path, number: int, start: Start) -> Iterator[Outcome]:
         """See `Pool`."""
-        ray = self._ray
-        if not ray.is_initialized():
-            ray.init(**self._options, log_to_driver=False, include_dashboard=False)
+        ray = connect(self._address, self._jobs)
         gpus = 1 if ray.cluster_resources().get("GPU") else 0
         task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(attempt)
         waiting = {task.remote(run, folder.absolute() / run.key, number): run for run in runs}

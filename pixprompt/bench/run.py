@@ -153,14 +153,14 @@ def runs_of(benchmark: Benchmark, cells: Sequence[Cell], places: Mapping[str, st
     Raises:
         ConfigError: A cell makes no sense, or a place that it names is not known.
     """
-    found: dict[str, Run] = {}
+    distinct: dict[str, Run] = {}
     runs = []
     for cell in cells:
         try:
             run = _run(cell, places)
         except ConfigError as error:
             raise ConfigError(f"benchmark {benchmark.name}, {cell.name}: {error}") from error
-        runs.append(found.setdefault(run.key, run))
+        runs.append(distinct.setdefault(run.key, run))
     return runs
 
 

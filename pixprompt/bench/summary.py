@@ -164,17 +164,17 @@ class _Table:
             return {seed: first[seed] - second[seed] for seed in first if seed in second}, lost + also_lost
         if row.is_mean and row.parts["data" if "data" in row.parts else "models"] == "mean of the groups":
             return self._mean_of_groups(row, column, score)
-        found = [self._of_data(row, name, column, score) for name in row.data or ("",)]
-        missing = sum(not each for each in found)
-        common = set.intersection(*(set(each) for each in found if each)) if missing < len(found) else set()
-        return {seed: statistics.fmean(each[seed] for each in found if each) for seed in sorted(common)}, missing
+        scores = [self._of_data(row, name, column, score) for name in row.data or ("",)]
+        missing = sum(not each for each in scores)
+        common = set.intersection(*(set(each) for each in scores if each)) if missing < len(scores) else set()
+        return {seed: statistics.fmean(each[seed] for each in scores if each) for seed in sorted(common)}, missing
 
     def _mean_of_groups(self, row: Row, column: str, score: str | None) -> tuple[Seeds, int]:
         groups = self._benchmark.groups.values()
-        found = [self._seeds(Row("", {"data": ""}, names, True), column, score) for names in groups]
-        common = set.intersection(*(set(seeds) for seeds, _ in found))
-        means = {seed: statistics.fmean(seeds[seed] for seeds, _ in found) for seed in sorted(common)}
-        return means, sum(missing for _, missing in found)
+        of_groups = [self._seeds(Row("", {"data": ""}, names, True), column, score) for names in groups]
+        common = set.intersection(*(set(seeds) for seeds, _ in of_groups))
+        means = {seed: statistics.fmean(seeds[seed] for seeds, _ in of_groups) for seed in sorted(common)}
+        return means, sum(missing for _, missing in of_groups)
 
     def _of_data(self, row: Row, data: str, column: str, score: str | None) -> Seeds:
         values: dict[tuple[int, int], float] = {}

@@ -18,19 +18,21 @@ from ..stores import locate, text_of
 from .jobs import Job
 from .prompter import Prompter
 
-__all__ = ["connect", "map_rows", "work_all"]
+__all__ = ["connect", "map_rows", "ray_data", "work_all"]
 
 _AT_A_TIME = 20_000
 """Jobs that are handed to the cluster together, so that memory here does not grow with their number."""
 _BATCH = 64
 """Images of a task."""
+_MISSING = "a Ray cluster needs Ray: pip install 'pixprompt[ray]'."
 
 
-def connect(address: str) -> Any:
-    """Connects this process to a cluster, unless it is connected, and returns the module of Ray Data.
+def connect(address: str, num_cpus: int | None = None) -> Any:
+    """Connects this process to a cluster, unless it is connected, and returns Ray.
 
     Args:
         address: Of the cluster; "local" starts one on this machine.
+        num_cpus: Of one that is started here; None for all.
 
     Raises:
         ConfigError: Ray is not installed, or does not reach the cluster.
@@ -38,14 +40,30 @@ def connect(address: str) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # or Ray warns of its own next version
     try:
         import ray
-        import ray.data
     except ModuleNotFoundError as error:
-        raise ConfigError("a Ray cluster needs Ray: pip install 'pixprompt[ray]'.") from error
+        raise ConfigError(_MISSING) from error
     if not ray.is_initialized():
+        cpus = num_cpus if address == "local" else None
         try:
-            ray.init(address=address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+            ray.init(
+                address=address,
+                num_cpus=cpus,
+                log_to_driver=False,
+                include_dashboard=False,
+                logging_level=logging.ERROR,
+            )
         except (ConnectionError, ValueError) as error:
             raise ConfigError(f"no Ray cluster at {address!r}: {error}") from error
+    return ray
+
+
+def ray_data(address: str) -> Any:
+    """Connects to a cluster, see `connect`, and returns Ray Data, silent and with results in order."""
+    connect(address)
+    try:
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise ConfigError(_MISSING) from error
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
@@ -59,7 +77,7 @@ def map_rows(
     """Yields a result for each row, in order; memory here does not grow with their number.
 
     Args:
-        data: From `connect`.
+        data: From `ray_data`.
         rows: What is worked on.
         work: See `map_batches` of Ray Data: columns -> columns.
         batch_size: Rows that `work` is given.
@@ -100,5 +118,5 @@ def work_all(prompter: Prompter, jobs: Iterable[Job], address: str) -> Iterator[
             sent.append(job)
             yield {"source": text_of(job.source), "targets": [text_of(target) for target in job.targets]}
 
-    for row in map_rows(connect(address), rows(), work):
+    for row in map_rows(ray_data(address), rows(), work):
         yield sent.popleft(), row["reason"] or None

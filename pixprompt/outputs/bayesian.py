@@ -135,8 +135,8 @@ def choose_top(scores: Tensor, labels: Tensor, num_classes: int, smoothing: floa
     losses = {}
     held_out = torch.cat([labels[part] for part in parts])
     for top in (*(top for top in TOPS if top < scores.shape[1]), scores.shape[1]):
-        kept = _top_probabilities(scores, top)
-        evidence = [class_sums(kept[~part], labels[~part], num_classes).T for part in parts]
+        top_values = _top_probabilities(scores, top)
+        evidence = [class_sums(top_values[~part], labels[~part], num_classes).T for part in parts]
         logits = [
             scores[part] @ posterior_matrix(each, smoothing).float() for part, each in zip(parts, evidence, strict=True)
         ]

@@ -144,7 +144,7 @@ class RunsFolder:
         return line
 
     def _names(self) -> Iterator[str]:
-        found = 0
+        count = 0
         for here, folders, files in os.walk(self._root):
             path = Path(here)
             name = path.relative_to(self._root).as_posix()
@@ -152,11 +152,11 @@ class RunsFolder:
                 folders.clear()
                 if name.isprintable():  # any other cannot stand in a link
                     yield name
-                    found += 1
-            elif len(path.relative_to(self._root).parts) == _DEPTH or found >= _MAX_RUNS:
+                    count += 1
+            elif len(path.relative_to(self._root).parts) == _DEPTH or count >= _MAX_RUNS:
                 folders.clear()
             folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
-            if found >= _MAX_RUNS:
+            if count >= _MAX_RUNS:
                 return
 
     def _holds(self, path: str) -> bool:
@@ -165,14 +165,14 @@ class RunsFolder:
 
 def signature(path: Path) -> Signature:
     """Returns what changes whenever a run writes something."""
-    found = []
+    facts = []
     for name in (*RUN_FILES, _LEDGER, f"{_LEDGER}-wal", "preview.png", "checkpoint", ".run-lock"):
         try:
             status = (path / name).stat()
         except OSError:
             continue
-        found.append((name, status.st_mtime_ns, status.st_size))
-    return tuple(found)
+        facts.append((name, status.st_mtime_ns, status.st_size))
+    return tuple(facts)
 
 
 def state_of(path: Path) -> str:

@@ -84,8 +84,8 @@ class E2VPT(ViTVPT):
     @property
     def num_tuned(self) -> int:
         """Learned parameters without what is pruned."""
-        kept = self.prompts.channels()
-        return super().num_tuned - len(self.prompts.sets.tokens) * int((kept == 0).sum())
+        channels = self.prompts.channels()
+        return super().num_tuned - len(self.prompts.sets.tokens) * int((channels == 0).sum())
 
     @torch.no_grad()
     def prune(self, gradients: Iterable[Tensor]) -> None:

@@ -80,5 +80,5 @@ def grouped(embeddings: Tensor, count: int, seed: int) -> tuple[int, ...]:
         return (0,) * len(embeddings)
     from sklearn.cluster import KMeans  # slow to import, and for this alone
 
-    found: Sequence[int] = KMeans(count, n_init=10, random_state=seed % 2**32).fit_predict(embeddings.numpy()).tolist()
-    return tuple(found)
+    groups: Sequence[int] = KMeans(count, n_init=10, random_state=seed % 2**32).fit_predict(embeddings.numpy()).tolist()
+    return tuple(groups)
