@@ -14,12 +14,12 @@ from pathlib import Path
 
 import torchvision
 from PIL import Image
+from record import record
 from safetensors.torch import load_file
 from sklearn.datasets import load_digits
 
-from pixprompt import TrainConfig, as_model, train
+from pixprompt import TrainConfig, as_model
 from pixprompt.models import TorchModel
-from pixprompt.study import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import write_csv
@@ -77,18 +77,11 @@ def write_digits(folder: Path) -> None:
 
 def run(name, model, data, settings, where, parts) -> None:
     """Runs one method, if it has not been run."""
-    path = HERE / "pixels.jsonl"
-    head = {"method": name, "model": model, "data": data, "settings": settings}
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    if any(all(line[key] == value for key, value in head.items()) for line in done):
-        return
     files = {key: str(HERE / value) for key, value in settings.items() if key == "mapping"}
-    with tempfile.TemporaryDirectory() as out:
-        result = train(TrainConfig(**where, **{**settings, **files}), out=out, **parts()).to_json()
-    line = {**head, "machine": machine(), "result": {**result, "model": model, "data": data}}
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print(row(line), flush=True)
+    head = {"method": name, "model": model, "data": data, "settings": settings}
+    line = record(HERE / "pixels.jsonl", head, TrainConfig(**where, **{**settings, **files}), parts)
+    if line is not None:
+        print(row(line), flush=True)
 
 
 def row(line: dict) -> str:

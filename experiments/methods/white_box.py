@@ -8,17 +8,16 @@ README's table.
 """
 
 import hashlib
-import json
 import sys
 import tempfile
 from pathlib import Path
 
 import timm
 import torch
+from record import record
 
-from pixprompt import TrainConfig, as_model, load_model, train
+from pixprompt import TrainConfig, as_model, load_model
 from pixprompt.models import TorchModel
-from pixprompt.study import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from sweep import write_csv
@@ -90,17 +89,10 @@ def main(assets: Path, scratch: Path) -> None:
 
 def run(name, model, data, settings, where, parts) -> None:
     """Runs what is not there yet."""
-    path = HERE / "white_box.jsonl"
     head = {"method": name, "model": model, "data": data, "settings": settings}
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    if any(all(line[key] == value for key, value in head.items()) for line in done):
-        return
-    with tempfile.TemporaryDirectory() as out:
-        result = train(TrainConfig(**where, **settings), out=out, **parts()).to_json()
-    line = {**head, "machine": machine(), "result": {**result, "model": model, "data": data}}
-    with path.open("a") as file:
-        file.write(json.dumps(line) + "\n")
-    print(row(line), flush=True)
+    line = record(HERE / "white_box.jsonl", head, TrainConfig(**where, **settings), parts)
+    if line is not None:
+        print(row(line), flush=True)
 
 
 def row(line: dict) -> str:
