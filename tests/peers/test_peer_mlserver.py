@@ -49,7 +49,7 @@ def test_the_request_after_a_failure_goes_on_a_new_connection(mlserver_url: str,
     good, wrong = make_pixels(2), make_pixels(2, side=16)
     remote = model(f"{mlserver_url}/linear", tmp_path)
     for _ in range(10):
-        failed = remote.sender.send(remote.protocol.request([remote.picture(one) for one in wrong]), timeout=20)
+        failed = remote.sender.send(remote.protocol.request([remote.picture(one) for one in wrong]), timeout=120)
         assert failed.status == 500
         assert failed.headers["content-type"].startswith("text/plain")
         assert b"Traceback" in failed.body

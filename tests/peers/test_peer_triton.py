@@ -79,7 +79,7 @@ def test_the_likeliest_classes_come_by_name(triton_url: str, tmp_path: Path) -> 
 @pytest.mark.parametrize("binary", [True, False])
 def test_its_answers_come_compressed(binary: bool, triton_url: str, tmp_path: Path) -> None:
     remote, pixels = model(f"{triton_url}/linear", tmp_path, {"binary": binary}), make_pixels(8)
-    incoming = remote.sender.send(remote.protocol.request([remote.picture(one) for one in pixels]), timeout=20)
+    incoming = remote.sender.send(remote.protocol.request([remote.picture(one) for one in pixels]), timeout=120)
     assert incoming.headers["content-encoding"] == "gzip"
     assert int(incoming.headers["content-length"]) != len(incoming.body)
     assert ("inference-header-content-length" in incoming.headers) == binary
@@ -97,8 +97,8 @@ def test_a_failure_that_comes_twice_is_final_and_harms_no_other_request(triton_u
     broken = remote.protocol.request([remote.picture(good[0])])
     garbage = Outgoing(broken.url, b"{no", {"Content-Type": "application/json"})
     for _ in range(5):
-        assert remote.sender.send(garbage, timeout=20).status in (400, 500)
-        incoming = remote.sender.send(remote.protocol.request([remote.picture(one) for one in good]), timeout=20)
+        assert remote.sender.send(garbage, timeout=120).status in (400, 500)
+        incoming = remote.sender.send(remote.protocol.request([remote.picture(one) for one in good]), timeout=120)
         np.testing.assert_array_equal(remote.protocol.read(incoming, 2), right(good))
 
 

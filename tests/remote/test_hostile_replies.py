@@ -39,13 +39,11 @@ def spoken(name: str, labels: tuple[str, ...] | None = LABELS, **options: object
 def test_a_reply_of_millions_of_values_is_refused_before_it_is_parsed(body: bytes) -> None:
     protocol = spoken("json", **ITEMS)
     tracemalloc.start()
-    began = time.process_time()
     reason = garbled(protocol, body, 1)
-    seconds, (_, peak) = time.process_time() - began, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert reason == "the reply holds more than 1000000 values"
     assert peak < 1 << 20  # parsed, the first one is 400 MB
-    assert seconds < 1
 
 
 def test_a_large_and_honest_reply_is_read() -> None:

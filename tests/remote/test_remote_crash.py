@@ -100,7 +100,7 @@ def seller(tmp_path: Path) -> Any:
     process = subprocess.Popen(
         [sys.executable, str(HERE / "paid_server.py"), str(tmp_path)], env=environment(SHOP_KEY=KEY)
     )
-    end = time.monotonic() + 30
+    end = time.monotonic() + 300
     while not (tmp_path / "port").exists() and time.monotonic() < end:
         time.sleep(0.02)
     yield f"http://127.0.0.1:{(tmp_path / 'port').read_text()}/model"

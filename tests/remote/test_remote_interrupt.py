@@ -64,7 +64,7 @@ def test_ctrl_c_while_requests_are_handed_out_waits_for_those_that_began() -> No
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_concurrently(work, Parts([1, 2]), at_once=2, stop=stopped.set, timeout=1.0)
+        run_concurrently(work, Parts([1, 2]), at_once=2, stop=stopped.set, timeout=LONG)
     assert (done, stopped.is_set()) == ([1], True)
 
 

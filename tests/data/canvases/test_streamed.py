@@ -44,7 +44,7 @@ class Source:
 
     def wait_for(self, indices: set[int]) -> None:
         with self.changed:
-            assert self.changed.wait_for(lambda: indices <= {*self.opened}, timeout=20)
+            assert self.changed.wait_for(lambda: indices <= {*self.opened}, timeout=60)
 
 
 @pytest.fixture
