@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-__all__ = ["mean_interval", "paired_difference", "wilson"]
+__all__ = ["combined_interval", "mean_interval", "paired_difference", "wilson"]
 
 _Z95 = 1.959963984540054
 _T95 = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228)
@@ -25,6 +25,20 @@ def mean_interval(values: Sequence[float]) -> tuple[float, float]:
     quantile = _T95[freedom - 1] if freedom <= len(_T95) else _Z95
     middle, reach = statistics.fmean(values), quantile * statistics.stdev(values) / math.sqrt(len(values))
     return middle - reach, middle + reach
+
+
+def combined_interval(parts: Sequence[tuple[float, float, float]]) -> tuple[float, float, float]:
+    """Returns the mean of independent estimates, and its 95% interval from theirs.
+
+    Args:
+        parts: Estimate, lower and upper end of each; at least one.
+
+    The squares of the distances to the ends add up (Zou and Donner 2008, Statistics in Medicine 27, 1693-1702).
+    """
+    below = math.hypot(*(middle - low for middle, low, _ in parts)) / len(parts)
+    above = math.hypot(*(high - middle for middle, _, high in parts)) / len(parts)
+    mean = statistics.fmean(middle for middle, _, _ in parts)
+    return mean, mean - below, mean + above
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pixprompt.intervals import paired_difference, wilson
+from pixprompt.intervals import combined_interval, paired_difference, wilson
 
 
 def test_wilson_against_newcombes_table() -> None:
@@ -37,3 +37,12 @@ def test_the_paired_interval_covers_the_truth(shares: tuple[float, float, float]
     ends = np.array([paired_difference(*row[:3], 80) for row in drawn.tolist()])
     covered = (ends[:, 0] <= shares[0] - shares[1]) & (shares[0] - shares[1] <= ends[:, 1])
     assert covered.mean() > 0.93
+
+
+def test_a_combined_interval_is_that_of_its_only_part_and_covers_the_mean_of_two() -> None:
+    assert combined_interval([(0.3, 0.1, 0.6)]) == pytest.approx((0.3, 0.1, 0.6))
+    counts = np.random.default_rng(0).binomial([60, 90], [0.9, 0.5], size=(2000, 2))
+    parts = [[(one / total, *wilson(one, total)) for one, total in zip(row, (60, 90), strict=True)] for row in counts]
+    ends = np.array([combined_interval(row) for row in parts])
+    covered = (ends[:, 1] <= 0.7) & (ends[:, 2] >= 0.7)
+    assert 0.93 < covered.mean() < 0.97

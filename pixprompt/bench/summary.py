@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..intervals import mean_interval, paired_difference, wilson
+from ..intervals import combined_interval, mean_interval, paired_difference, wilson
 from .benchmark import Benchmark, Cell, Entry
 from .scores import SCORES, USUAL
 
@@ -20,6 +20,8 @@ Line = Mapping[str, Any]
 Seeds = Mapping[tuple[int, int], float]
 """(Seed of the run, number of the training within it) -> value."""
 
+_MEAN_OF_GROUPS = "mean of the groups"
+
 
 @dataclass(frozen=True)
 class Value:
@@ -28,7 +30,7 @@ class Value:
     Attributes:
         mean: Over the seeds; shares lie in [0, 1].
         seeds: The values of the seeds.
-        interval: 95%: of the mean where there are two seeds or more, of the share where there is one.
+        interval: 95%: by the seeds where there are two or more, by the test images where there is one.
         kept: The mean of what the runs saved, where that is not what the method learned.
         published: What a paper says, in units of `mean`.
         certainty: Of what is published.
@@ -107,7 +109,7 @@ def _rows(benchmark: Benchmark) -> Iterator[Row]:
             own = {**parts, "data": name} if len(means) > 1 or not outer or not benchmark.mean_over else parts
             yield Row(_label(own), own, members, True)
         if len(means) > 1 and not benchmark.mean_over:
-            own = {**parts, "data": "mean of the groups"}
+            own = {**parts, "data": _MEAN_OF_GROUPS}
             yield Row(_label(own), own, names, True)
 
 
@@ -148,7 +150,7 @@ class _Table:
         return Value(
             statistics.fmean(values),
             values,
-            mean_interval(values) if len(values) > 1 else self._interval(row, column, values[0], score),
+            mean_interval(values) if len(values) > 1 else self._interval(row, column, next(iter(seeds)), score),
             kept,
             gain=self._gain(row, column),
             is_share=is_share,
@@ -162,7 +164,7 @@ class _Table:
         if method.minus:
             (first, lost), (second, also_lost) = (self._seeds(row, name) for name in method.minus)
             return {seed: first[seed] - second[seed] for seed in first if seed in second}, lost + also_lost
-        if row.is_mean and row.parts["data" if "data" in row.parts else "models"] == "mean of the groups":
+        if _is_mean_of_groups(row):
             return self._mean_of_groups(row, column, score)
         scores = [self._of_data(row, name, column, score) for name in row.data or ("",)]
         missing = sum(not each for each in scores)
@@ -189,13 +191,22 @@ class _Table:
         models, vary = (row.parts.get(axis) or next(iter(getattr(benchmark, axis)), "") for axis in ("models", "vary"))
         return self._cells.get((models, vary, data, column), [])
 
-    def _interval(self, row: Row, column: str, value: float, score: str) -> tuple[float, float] | None:
-        """Returns the interval of a single share, by the number of test images."""
-        if len(row.data) != 1 or not SCORES[score].rung or self._benchmark.methods[column].minus:
+    def _interval(self, row: Row, column: str, only: tuple[int, int], score: str) -> tuple[float, float] | None:
+        """Returns the interval of a single share, of a mean of some or of a gain, by the number of test images."""
+        method = self._benchmark.methods[column]
+        if method.minus:
+            gain = self._gain(row, method.minus[0]) if method.minus[1] == self._benchmark.baseline else None
+            return gain and gain[1:]
+        if not SCORES[score].rung or _is_mean_of_groups(row):
             return None
-        lines = [line for _, _, line in self._lines(row, row.data[0], column) if line is not None]
-        total = int(lines[0]["result"]["counts"].get("test") or 0)
-        return wilson(round(value * total), total)
+        parts = []
+        for data in row.data or ("",):
+            lines = {seed: line for seed, _, line in self._lines(row, data, column)}
+            value, line = self._of_data(row, data, column, score).get(only), lines.get(only[0])
+            if value is not None and line is not None:
+                total = int(line["result"]["counts"].get("test") or 0)
+                parts.append((value, *wilson(round(value * total), total)))
+        return combined_interval(parts)[1:]
 
     def _published(self, row: Row, column: str) -> dict[str, Any]:
         parts = []
@@ -213,13 +224,18 @@ class _Table:
         return {}
 
     def _gain(self, row: Row, column: str) -> tuple[float, float, float] | None:
-        """Compares with the baseline on the same test images: by Student's t from three seeds on, else by counts."""
+        """Compares with the baseline on the same test images, where that is possible on every data set of the row."""
         base = self._benchmark.baseline
-        if not base or column == base or len(row.data) != 1 or self._benchmark.methods[column].minus:
+        if not base or column == base or self._benchmark.methods[column].minus or _is_mean_of_groups(row):
             return None
+        gains = [self._gain_on(row, data, column) for data in row.data]
+        return combined_interval([gain for gain in gains if gain]) if gains and all(gains) else None
+
+    def _gain_on(self, row: Row, data: str, column: str) -> tuple[float, float, float] | None:
+        """Compares by Student's t from three seeds on, else by counts."""
         counts = []
-        others = {seed: (score, line) for seed, score, line in self._lines(row, row.data[0], base)}
-        for seed, score, line in self._lines(row, row.data[0], column):
+        others = {seed: (score, line) for seed, score, line in self._lines(row, data, self._benchmark.baseline)}
+        for seed, score, line in self._lines(row, data, column):
             right = [_right(*pair) for pair in ((score, line), others.get(seed, (score, None)))]
             if right[0] is not None and right[1] is not None and right[0][0] == right[1][0]:
                 after, before = (each[1] for each in right if each is not None)
@@ -232,6 +248,10 @@ class _Table:
             return statistics.fmean(changes), *mean_interval(changes)
         low, high = paired_difference(*map(sum, zip(*counts, strict=True)))
         return statistics.fmean(changes), low, high
+
+
+def _is_mean_of_groups(row: Row) -> bool:
+    return row.is_mean and row.parts.get("data") == _MEAN_OF_GROUPS
 
 
 def _num(line: Line | None) -> int:

@@ -52,7 +52,7 @@ def _legend(figure: Figure, axes: Axes, published: bool) -> None:
     if published:
         handles += axes.plot([], [], color=GRAY, **_PUBLISHED)
         names.append("published, at the paper's scale")
-    if len(names) > 1:
+    if len(names) > 1 or published:
         figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)), frameon=False, fontsize=8.5)
 
 

@@ -14,7 +14,7 @@ from pixprompt.bench.draw import figure_of
 from pixprompt.bench.page import write_page
 from pixprompt.bench.summary import summarize
 from pixprompt.bench.text import long_rows, wide_rows
-from pixprompt.intervals import mean_interval, paired_difference, wilson
+from pixprompt.intervals import combined_interval, mean_interval, paired_difference, wilson
 
 FILE: dict[str, Any] = {
     "title": "<b>toy</b>",
@@ -55,10 +55,23 @@ def test_one_seed_has_the_interval_of_a_share_and_is_compared_by_counts() -> Non
     assert new.kept == 0.2
     assert summary["a", "old"].kept is None
     assert summary["a", "gain"].mean == pytest.approx(0.2)
+    assert summary["a", "gain"].interval == pytest.approx(paired_difference(3, 1, 1, 10))
     assert summary["b", "new"].mean is None
     assert summary["mean", "new"].missing == 1
     assert summary["mean", "gain"].published == pytest.approx(0.03)
+    assert summary["mean", "new"].gain is None
     assert (summary.done, summary.total) == (2, 4)
+
+
+def test_a_mean_over_data_sets_has_the_interval_of_all_their_images() -> None:
+    lines = {f"{data}, {name}, seed 0": line(right) for data, name, right in
+             (("a", "old", OLD), ("a", "new", NEW), ("b", "old", OLD), ("b", "new", OLD))}  # fmt: skip
+    _, _, summary = summary_of(FILE, lines)
+    shares = [(0.4, *wilson(4, 10)), (0.2, *wilson(2, 10))]
+    assert summary["mean", "new"].interval == pytest.approx(combined_interval(shares)[1:])
+    gains = [(0.2, *paired_difference(3, 1, 1, 10)), (0.0, *paired_difference(0, 0, 2, 10))]
+    assert summary["mean", "new"].gain == pytest.approx(combined_interval(gains))
+    assert summary["mean", "gain"].interval == summary["mean", "new"].gain[1:]
 
 
 def test_three_seeds_have_intervals_by_student_and_other_images_are_not_compared() -> None:
