@@ -112,10 +112,10 @@ def advice(folder: str) -> Figure:
     cases = [case for case in read("cases.csv") if case["head"] is not None and case["before"] is not None]
     figure = Figure(figsize=(6, 4.5), layout="constrained")
     axes = figure.subplots()
-    for seen, colour in ((True, BLUE), (False, ORANGE)):
-        of = [case for case in cases if ("remembered" not in case["certainty"]) is seen]
+    for known_data, colour in ((True, BLUE), (False, ORANGE)):
+        of = [case for case in cases if ("remembered" not in case["certainty"]) is known_data]
         gains = [case["head"] - case["before"] for case in of]
-        label = "read or measured" if seen else "value before quoted from memory"
+        label = "read or measured" if known_data else "value before quoted from memory"
         axes.plot(gains, [case["gain"] for case in of], "o", color=colour, label=f"{label} ({len(of)})")
     axes.axline((0, 0), slope=1, color=GREY, linewidth=1)
     axes.set_ylabel("gain of the prompt, points")

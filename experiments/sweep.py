@@ -47,7 +47,7 @@ def write_csv(images: Path, path: Path, *, train: int, test: int, classes: Seque
         writer = csv.writer(file)
         writer.writerow(("path", "label", "split"))
         for split, count in (("train", train), ("test", test)):
-            for name in classes or sorted(found.name for found in (images / split).iterdir()):
+            for name in classes or sorted(result.name for result in (images / split).iterdir()):
                 files = sorted((images / split / name).iterdir())[:count]
                 writer.writerows((file, name, split) for file in files)
 

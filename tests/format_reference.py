@@ -132,7 +132,7 @@ def one_axis(image: Pixels, size: int, name: str) -> Pixels:
     if name == "nearest":
         return image[[min(length - 1, int((i + 0.5) * scale)) for i in range(size)]]
     stretch = max(scale, 1.0)
-    reach, made = SUPPORT[name] * stretch, np.empty((size, *image.shape[1:]), np.uint8)
+    reach, pixels = SUPPORT[name] * stretch, np.empty((size, *image.shape[1:]), np.uint8)
     for i in range(size):
         middle = (i + 0.5) * scale
         first, last = max(0, int(middle - reach + 0.5)), min(length, int(middle + reach + 0.5))
@@ -142,8 +142,8 @@ def one_axis(image: Pixels, size: int, name: str) -> Pixels:
             total += each
         whole = [int(each / total * 2**22 + math.copysign(0.5, each)) for each in weights]
         sums = sum(each * image[j].astype(np.int64) for each, j in zip(whole, range(first, last), strict=True))
-        made[i] = ((sums + 2**21) >> 22).clip(0, 255)
-    return made
+        pixels[i] = ((sums + 2**21) >> 22).clip(0, 255)
+    return pixels
 
 
 def resized(image: Pixels, height: int, width: int, name: str) -> Pixels:
@@ -161,8 +161,8 @@ def rotated(image: Pixels, degrees: float, name: str, fill: list[int]) -> Pixels
     cos, sin = round(math.cos(angle), 15), round(math.sin(angle), 15)
     across = cos * (-width / 2) + sin * (-height / 2) + width / 2
     down = round(-math.sin(angle), 15) * (-width / 2) + cos * (-height / 2) + height / 2
-    made = np.empty_like(image)
-    made[:] = fill
+    pixels = np.empty_like(image)
+    pixels[:] = fill
     kind = "nearest" if name == "nearest" else "bicubic" if name in ("bicubic", "lanczos") else "bilinear"
     for v in range(height):
         for u in range(width):
@@ -174,10 +174,10 @@ def rotated(image: Pixels, degrees: float, name: str, fill: list[int]) -> Pixels
                 x = (math.floor(starts[0] * 65536 + 0.5) + u * steps[0] + v * steps[1]) >> 16
                 y = (math.floor(starts[1] * 65536 + 0.5) + u * steps[2] + v * steps[3]) >> 16
                 if 0 <= x < width and 0 <= y < height:
-                    made[v, u] = image[y, x]
+                    pixels[v, u] = image[y, x]
             elif 0 <= x < width and 0 <= y < height:
-                made[v, u] = sampled(image, x - 0.5, y - 0.5, kind)
-    return made
+                pixels[v, u] = sampled(image, x - 0.5, y - 0.5, kind)
+    return pixels
 
 
 def sampled(image: Pixels, x: float, y: float, kind: str) -> npt.NDArray[np.int64]:

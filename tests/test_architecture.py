@@ -95,8 +95,8 @@ def unsafe_loads(tree: ast.Module) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             continue
         wanted = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}.get(dotted(node.func))
-        given = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
-        if wanted and given.get(wanted[0]) is not wanted[1]:
+        faults = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
+        if wanted and faults.get(wanted[0]) is not wanted[1]:
             yield f"line {node.lineno}: {dotted(node.func)} without {wanted[0]}={wanted[1]}"
 
 
@@ -105,8 +105,8 @@ def long_functions(tree: ast.Module) -> Iterator[str]:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             first = node.body[0]
             is_text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
-            told = (first.end_lineno or 0) - first.lineno + 1 if is_text else 0
-            lines = (node.end_lineno or 0) - node.lineno + 1 - told
+            docstring = (first.end_lineno or 0) - first.lineno + 1 if is_text else 0
+            lines = (node.end_lineno or 0) - node.lineno + 1 - docstring
             if lines >= 50:
                 yield f"line {node.lineno}: {node.name} has {lines} lines without its docstring"
 
@@ -176,8 +176,8 @@ SCANS: list[tuple[Callable[[ast.Module], Iterator[str]], list[str], list[str]]] 
 def test_the_package_is_clean_and_the_scan_sees(
     scan: Callable[[ast.Module], Iterator[str]], wrong: list[str], right: list[str]
 ) -> None:
-    found = {name: list(scan(tree)) for name, tree in TREES.items()}
-    assert {name: lines for name, lines in found.items() if lines} == {}
+    faults = {name: list(scan(tree)) for name, tree in TREES.items()}
+    assert {name: lines for name, lines in faults.items() if lines} == {}
     for snippet in wrong:  # negative controls
         assert list(scan(ast.parse(snippet))), snippet
     for snippet in right:
@@ -227,13 +227,13 @@ def borrowed(trees: dict[str, ast.Module]) -> list[str]:
     """Names that one module takes from another although that one does not offer them in its `__all__`."""
     modules = {".".join(["pixprompt", *Path(name).with_suffix("").parts]): tree for name, tree in trees.items()}
     offers = {name.removesuffix(".__init__"): public_names(tree) or [] for name, tree in modules.items()}
-    found = []
+    faults = []
     for name, tree in trees.items():
         for target in imported(tree, package_of(name)):
             module, _, what = target.rpartition(".")
             if module in offers and target not in offers and module != "pixprompt" and what not in offers[module]:
-                found.append(f"{name} takes {what} from {module}")
-    return found
+                faults.append(f"{name} takes {what} from {module}")
+    return faults
 
 
 def test_modules_take_from_each_other_only_what_is_offered() -> None:

@@ -96,13 +96,13 @@ def internal_imports(tree: ast.AST) -> Iterator[str]:
 
 
 def test_experiments_use_public_names_only() -> None:
-    found = {}
+    faults = {}
     for path in sorted((ROOT / "experiments").rglob("*.py")):
         name = path.relative_to(ROOT / "experiments").as_posix()
         modules = set(internal_imports(ast.parse(path.read_text("utf-8"))))
         if modules:
-            found[name] = modules
-    assert found == INTERNAL
+            faults[name] = modules
+    assert faults == INTERNAL
 
 
 @pytest.mark.parametrize(

@@ -68,10 +68,10 @@ def test_transparency_is_laid_over_white(mode: str) -> None:
     image = Image.new("RGBA", (4, 4), (0, 0, 0, 255))
     image.putpixel((1, 2), (0, 0, 0, 0))
     image.putpixel((3, 3), (0, 0, 0, 51))
-    seen = pixels(to_rgb(image.convert(mode)))
-    assert (seen[0, 0] == 0).all()
-    assert (seen[2, 1] == 255).all()
-    assert (seen[3, 3] == 204).all()
+    converted = pixels(to_rgb(image.convert(mode)))
+    assert (converted[0, 0] == 0).all()
+    assert (converted[2, 1] == 255).all()
+    assert (converted[3, 3] == 204).all()
 
 
 def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
@@ -79,9 +79,9 @@ def test_a_transparent_palette_entry_is_white(tmp_path: Path) -> None:
     image.putpalette([0, 0, 0, 200, 10, 10])
     image.putpixel((0, 0), 0)
     image.save(tmp_path / "p.png", transparency=0)
-    seen = pixels(decode(tmp_path / "p.png"))
-    assert seen[0, 0].tolist() == [255, 255, 255]
-    assert seen[1, 1].tolist() == [200, 10, 10]
+    pixels_read = pixels(decode(tmp_path / "p.png"))
+    assert pixels_read[0, 0].tolist() == [255, 255, 255]
+    assert pixels_read[1, 1].tolist() == [200, 10, 10]
 
 
 def test_16_bit_grey_is_scaled_with_rounding(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_bytes_and_path_read_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["truncated.jpg", "text.png", "empty.jpg", "bomb.png", "missing.png", "."])
 def test_what_cannot_be_read_is_named_with_a_reason(tmp_path: Path, name: str) -> None:
     write_broken(tmp_path)
-    with pytest.raises(ImageError) as caught:
+    with pytest.raises(ImageError) as error:
         decode(tmp_path / name)
-    reason = str(caught.value).removeprefix(f"{tmp_path / name}: ")
-    assert reason != str(caught.value)
+    reason = str(error.value).removeprefix(f"{tmp_path / name}: ")
+    assert reason != str(error.value)
     words = {"bomb.png": "too large", "missing.png": "No such file", ".": "directory", "truncated.jpg": "truncated"}
     assert words.get(name, "not a readable image") in reason
     assert "0x" not in reason
@@ -214,12 +214,12 @@ def test_crop_keeps_the_centre_and_squash_keeps_all() -> None:
 def test_crop_equals_resize_and_centre_crop_of_torchvision(size: tuple[int, int], crop_pct: float) -> None:
     transforms = pytest.importorskip("torchvision.transforms")
     image = picture(*size)
-    made = Canvas((224, 224), crop_pct=crop_pct).make(image)
-    assert made.shape == (224, 224, 3)
+    prompted = Canvas((224, 224), crop_pct=crop_pct).make(image)
+    assert prompted.shape == (224, 224, 3)
     if max(size) / min(size) > 16:  # there the canvas is cut first, on purpose
         return
     resize = transforms.Resize(int(224 / crop_pct), interpolation=transforms.InterpolationMode.BICUBIC)
-    assert np.array_equal(made, np.asarray(transforms.CenterCrop(224)(resize(image))))
+    assert np.array_equal(prompted, np.asarray(transforms.CenterCrop(224)(resize(image))))
 
 
 def test_a_real_photo_gives_the_canvas_of_torchvision(assets: Path) -> None:
@@ -229,8 +229,8 @@ def test_a_real_photo_gives_the_canvas_of_torchvision(assets: Path) -> None:
     for photo in photos:
         with Image.open(photo) as opened:
             reference = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])(opened.convert("RGB"))
-        made = Canvas((224, 224), resample="bilinear", crop_pct=0.875).make(decode(photo))
-        assert np.array_equal(made, np.asarray(reference))
+        prompted = Canvas((224, 224), resample="bilinear", crop_pct=0.875).make(decode(photo))
+        assert np.array_equal(prompted, np.asarray(reference))
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ def test_a_committee_is_one_file_to_the_byte(members: list[View], tmp_path_facto
     again.save(folder / "b.png")
     assert (folder / "a.png").read_bytes() == (folder / "b.png").read_bytes()
     assert again.metadata() == committee.metadata()
-    for made, expected in zip(again.apply(picture()), committee.apply(picture()), strict=True):
-        assert np.array_equal(np.asarray(made), np.asarray(expected))
+    for pixels, expected in zip(again.apply(picture()), committee.apply(picture()), strict=True):
+        assert np.array_equal(np.asarray(pixels), np.asarray(expected))
 
 
 def test_pages_are_prompts_and_lie_below_one_another(tmp_path: Path) -> None:
@@ -61,11 +61,11 @@ def test_pages_are_prompts_and_lie_below_one_another(tmp_path: Path) -> None:
     again = load_committee(tmp_path / "c.png")
     assert (again.output, again.seed, again.metrics, again.model) == (OUTPUT, 7, {"test": 0.5}, "mobilenet-v2")
     assert again.num_params == committee.num_params
-    for page, made in zip(again.pages, again.apply(np.asarray(picture())), strict=True):
+    for page, pixels in zip(again.pages, again.apply(np.asarray(picture())), strict=True):
         page.save(tmp_path / "page.png")
         alone = load(tmp_path / "page.png")
         assert (alone.output, alone.model, alone.seed) == ({}, "mobilenet-v2", 7)
-        assert np.array_equal(alone.apply(np.asarray(picture())), made)
+        assert np.array_equal(alone.apply(np.asarray(picture())), pixels)
 
 
 def test_a_committee_of_one_is_the_file_of_its_prompt(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_the_package_and_the_page_give_the_golden_canvases(name: str) -> None:
     path = FOLDER / f"prompts/{name}.png"
     prompt, images = load_committee(path), [decode(each) for each in IMAGES]
     ours = np.concatenate([page for image in images for page in prompt.apply(np.asarray(image))])
-    page = np.concatenate([made for image in images for made in format_reference.apply(path, np.asarray(image))])
+    page = np.concatenate([pixels for image in images for pixels in format_reference.apply(path, np.asarray(image))])
     assert (ours == expected(name)).all()
     assert (page == expected(name)).all()
     assert len(np.unique(ours)) > 100
@@ -56,8 +56,8 @@ def test_the_page_resizes_as_the_package_does_whatever_the_sizes(resample: str) 
 def test_golden_answers_have_their_logits(name: str) -> None:
     output = load_committee(FOLDER / f"prompts/{name}.png").output
     read = SavedOutput(output, ModelSpec("golden", SIZE, 5, AnswerKind(output["answer"])))
-    found = read(np.array(OUTPUTS[name]["answers"], np.float32))
-    assert found == pytest.approx(np.array(OUTPUTS[name]["logits"]), abs=1e-6)
+    actual = read(np.array(OUTPUTS[name]["answers"], np.float32))
+    assert actual == pytest.approx(np.array(OUTPUTS[name]["logits"]), abs=1e-6)
 
 
 def test_a_digest_is_that_of_the_text_without_itself() -> None:

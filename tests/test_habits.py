@@ -36,8 +36,8 @@ REGISTRIES = {
 
 def registry(where: str) -> Registry[object]:
     module, _, attribute = where.rpartition(".")
-    found: Registry[object] = getattr(importlib.import_module(f"pixprompt.{module}"), attribute)
-    return found
+    result: Registry[object] = getattr(importlib.import_module(f"pixprompt.{module}"), attribute)
+    return result
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -58,22 +58,22 @@ def calls(text: str) -> Iterator[list[str]]:
 def faults(text: str) -> list[str]:
     """What is wrong with the calls in a document."""
     context = click.Context(commands)
-    found = []
+    matches = []
     for words in calls(text):
         command = commands.get_command(context, words[0])
         if isinstance(command, click.Group) and len(words) > 1:
             command, words = command.get_command(context, words[1]), words[1:]
         if command is None:
-            found.append(f"no command {words[0]}")
+            matches.append(f"no command {words[0]}")
             continue
         options = {name: option for option in command.params for name in option.opts if name.startswith("-")}
         for word, value in itertools.pairwise([*words[1:], ""]):
             name, _, inline = word.partition("=")
             if name.startswith("-") and name not in (*options, "--help", "-"):
-                found.append(f"{words[0]} has no option {name}")
+                matches.append(f"{words[0]} has no option {name}")
             elif name in options:
-                found += value_faults(name, options[name].type, inline or value)
-    return found
+                matches += value_faults(name, options[name].type, inline or value)
+    return matches
 
 
 def value_faults(name: str, kind: click.ParamType, value: str) -> list[str]:

@@ -8,7 +8,7 @@ from PIL import Image
 from pixprompt.image_files import IMAGE_SUFFIXES, is_image_name, walk
 
 
-def found(root: Path, **options: Path) -> list[str]:
+def names_of(root: Path, **options: Path) -> list[str]:
     return [str(path.relative_to(root)) for path in walk(root, on_error=lambda error: None, **options)]
 
 
@@ -27,8 +27,8 @@ def test_order_links_and_hidden_folders(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "b" / "loop").symlink_to(tmp_path)
-    assert found(tmp_path, skip=tmp_path / "out") == ["0.png", "a/x/3.png", "b/1.png", "b/2.png"]
-    assert "out/6.png" in found(tmp_path)
+    assert names_of(tmp_path, skip=tmp_path / "out") == ["0.png", "a/x/3.png", "b/1.png", "b/2.png"]
+    assert "out/6.png" in names_of(tmp_path)
 
 
 def test_a_folder_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:

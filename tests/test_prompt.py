@@ -35,15 +35,15 @@ def test_over_equals_pillow_for_every_alpha_colour_and_canvas_value() -> None:
     worst_of_truncation = 0
     for alpha in range(256):
         rgba = np.dstack([color, np.full((256, 256), alpha, np.uint8)])
-        made = Prompt(rgba, Canvas((256, 256)), "over", None, {}).overlay(canvas)
+        pixels = Prompt(rgba, Canvas((256, 256)), "over", None, {}).overlay(canvas)
         composite = Image.alpha_composite(under.convert("RGBA"), Image.fromarray(rgba))
         pasted = under.copy()
         pasted.paste(above, (0, 0), Image.new("L", (256, 256), alpha))
-        assert np.array_equal(made, np.asarray(composite)[..., :3])
-        assert np.array_equal(made, np.asarray(pasted))
+        assert np.array_equal(pixels, np.asarray(composite)[..., :3])
+        assert np.array_equal(pixels, np.asarray(pasted))
         exact = (color.astype(float) * alpha + canvas.astype(float) * (255 - alpha)) / 255
-        assert np.array_equal(made, np.floor(exact + 0.5))
-        worst_of_truncation = max(worst_of_truncation, int((made - np.floor(exact)).max()))
+        assert np.array_equal(pixels, np.floor(exact + 0.5))
+        worst_of_truncation = max(worst_of_truncation, int((pixels - np.floor(exact)).max()))
     assert worst_of_truncation == 1  # negative control: dropping the fraction would not have passed
 
 
@@ -51,11 +51,11 @@ def test_over_equals_pillow_for_every_alpha_colour_and_canvas_value() -> None:
 def test_add_equals_rounding_a_float_reference(scale: float) -> None:
     code, canvas = every_pair()
     rgba = np.dstack([code, np.full((256, 256), 255, np.uint8)])
-    made = Prompt(rgba, Canvas((256, 256)), "add", scale, {}).overlay(canvas)
+    pixels = Prompt(rgba, Canvas((256, 256)), "add", scale, {}).overlay(canvas)
     delta = (code.astype(float) - 128) / 127 * scale * 255
     exact = np.clip(canvas + delta, 0, 255)
-    assert np.abs(made - exact).max() <= 0.5 + 1e-9
-    assert not np.array_equal(made, (canvas + code).astype(np.uint8))  # negative control: wrap-around of uint8
+    assert np.abs(pixels - exact).max() <= 0.5 + 1e-9
+    assert not np.array_equal(pixels, (canvas + code).astype(np.uint8))  # negative control: wrap-around of uint8
 
 
 def test_add_changes_nothing_where_alpha_is_zero_and_everything_where_it_is_not() -> None:
@@ -64,9 +64,9 @@ def test_add_changes_nothing_where_alpha_is_zero_and_everything_where_it_is_not(
     rgba = prompt.rgba.copy()
     rgba[6:-6, 6:-6, :3] = 255  # colour without alpha must not count
     rgba[:6, :, 3] = 1
-    made = replace(prompt, rgba=rgba).overlay(canvas)
-    assert np.array_equal(made[6:-6, 6:-6], canvas[6:-6, 6:-6])
-    assert not np.array_equal(made[:6], canvas[:6])
+    pixels = replace(prompt, rgba=rgba).overlay(canvas)
+    assert np.array_equal(pixels[6:-6, 6:-6], canvas[6:-6, 6:-6])
+    assert not np.array_equal(pixels[:6], canvas[:6])
 
 
 def test_pixel_delta_is_odd_and_reaches_the_scale() -> None:
@@ -99,9 +99,9 @@ def test_overlay_refuses_a_canvas_of_another_size_and_names_both() -> None:
 def test_apply_is_canvas_and_overlay_for_images_and_arrays(blend: str) -> None:
     prompt, image = make_prompt(blend=blend), picture(50, 70)
     expected = prompt.overlay(prompt.canvas.make(image))
-    made = prompt.apply(image)
-    assert made.mode == "RGB"
-    assert np.array_equal(np.asarray(made), expected)
+    pixels = prompt.apply(image)
+    assert pixels.mode == "RGB"
+    assert np.array_equal(np.asarray(pixels), expected)
     assert np.array_equal(prompt.apply(np.asarray(image)), expected)
 
 
@@ -130,8 +130,8 @@ def test_over_equals_imagemagick(opaque: bool, out: str, tmp_path: Path) -> None
     canvas.save(tmp_path / "canvas.png")
     names = [str(tmp_path / name) for name in ("prompt.png", "canvas.png", out)]
     subprocess.run([composite, "-depth", "8", *names], check=True)
-    with Image.open(tmp_path / out) as made:
-        assert np.array_equal(np.asarray(made.convert("RGB")), prompt.overlay(np.asarray(canvas)))
+    with Image.open(tmp_path / out) as opened:
+        assert np.array_equal(np.asarray(opened.convert("RGB")), prompt.overlay(np.asarray(canvas)))
 
 
 # The value -----------------------------------------------------------------------------------------------------------

@@ -201,9 +201,9 @@ def test_a_missing_file_a_folder_and_text_are_refused_by_name(tmp_path: Path) ->
         (".", "directory"),
         ("text.png", "of no known format.* A prompt is an RGBA PNG"),
     ):
-        with pytest.raises(PromptError, match=words) as caught:
+        with pytest.raises(PromptError, match=words) as error:
             load(tmp_path / name)
-        assert str(tmp_path / name) in str(caught.value)
+        assert str(tmp_path / name) in str(error.value)
 
 
 def test_numbers_that_json_does_not_know_are_refused_while_saving(tmp_path: Path) -> None:

@@ -45,17 +45,17 @@ def test_register_returns_the_thing_itself(shapes: Registry[type]) -> None:
 
 
 def test_a_misspelt_name_is_answered_with_the_close_one_and_all_known(shapes: Registry[type]) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         shapes["sqare"]
-    assert str(caught.value) == "unknown shape 'sqare'. Did you mean 'square'? Known: circle, square."
-    assert isinstance(caught.value, (ConfigError, KeyError))
-    assert isinstance(caught.value, PixpromptError)
+    assert str(error.value) == "unknown shape 'sqare'. Did you mean 'square'? Known: circle, square."
+    assert isinstance(error.value, (ConfigError, KeyError))
+    assert isinstance(error.value, PixpromptError)
 
 
 def test_no_suggestion_where_nothing_is_close(shapes: Registry[type]) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         shapes["zzz"]
-    assert "mean" not in str(caught.value)
+    assert "mean" not in str(error.value)
     assert suggest("zzz", shapes) == ""
 
 

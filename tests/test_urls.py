@@ -34,6 +34,6 @@ def test_no_password_shows_even_where_it_is_mistyped(url: str, shown: str) -> No
     "name", ["htps://user:s3cr3t@host/v2/models/m", "https:/user:s3cr3t@host/m", "user:s3cr3t@h/m"]
 )
 def test_a_mistyped_url_is_no_model_and_its_password_is_not_echoed(name: str) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         load_model(name)
-    assert SECRET not in str(caught.value)
+    assert SECRET not in str(error.value)

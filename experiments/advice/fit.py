@@ -79,15 +79,15 @@ def top(cases: Sequence[Case], name: str) -> float:
 
 def left_out(cases: Sequence[Case], name: str) -> np.ndarray:
     """Returns what each case's gain is predicted to be, in points, by a line that saw no case of its data set."""
-    found = np.zeros(len(cases))
+    outcome = np.zeros(len(cases))
     for data in {case["data"] for case in cases}:
-        seen = [case for case in cases if case["data"] != data]
-        intercept, slope = line(seen, name)
+        train = [case for case in cases if case["data"] != data]
+        intercept, slope = line(train, name)
         for index, case in enumerate(cases):
             if case["data"] == data:
                 share = intercept + slope * (INPUTS[name](case) or 0.0)
-                found[index] = max(LEAST, room(case, name) * min(share, top(seen, name)))
-    return found
+                outcome[index] = max(LEAST, room(case, name) * min(share, top(train, name)))
+    return outcome
 
 
 def quantile(cases: Sequence[Case], name: str) -> float:
@@ -151,8 +151,11 @@ def search(cases: Sequence[Case]) -> dict[str, Any]:
     names = [case["case"] for case in cases]
     errors = np.zeros(len(cases))
     for name in set(names):
-        kept = np.array([other != name for other in names])
-        errors[~kept] = y[~kept] - _slope(x[kept], y[kept], [other for other in names if other != name]) * x[~kept]
+        remaining = np.array([other != name for other in names])
+        errors[~remaining] = (
+            y[~remaining]
+            - _slope(x[remaining], y[remaining], [other for other in names if other != name]) * x[~remaining]
+        )
     return {
         "start": SEARCH_START,
         "slope": round(_slope(x, y, names), 5),
@@ -169,11 +172,11 @@ def views(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     rows of {queries, gain in points, half, price in queries per prediction, cases, data_sets}, by queries; budgets
     that were played on fewer than three data sets are left out.
     """
-    found: dict[tuple[str, int], list[Case]] = {}
+    outcome: dict[tuple[str, int], list[Case]] = {}
     for (answer, queries, *_), cell in sorted(_by_cell(runs).items(), key=lambda item: item[0]):
-        found.setdefault((answer, queries), []).append(cell)
+        outcome.setdefault((answer, queries), []).append(cell)
     rows: dict[str, Any] = {}
-    for (answer, queries), cases in found.items():
+    for (answer, queries), cases in outcome.items():
         names = [case["data"] for case in cases]
         if len(set(names)) < 3:
             continue
@@ -267,10 +270,10 @@ def _key(case: Case) -> str:
     return "/".join((case["data"], case["model"], case["setting"], case["source"]))
 
 
-def summary(found: dict[str, Any]) -> str:
+def summary(outcome: dict[str, Any]) -> str:
     """Returns the errors of the lines on left-out data sets."""
     rows = ["| line | cases | data sets | RMSE | MAE | coverage of the interval |", "|---|---:|---:|---:|---:|---:|"]
-    for name, values in found["lines"].items():
+    for name, values in outcome["lines"].items():
         tested = [values[f"left_out_{what}"] for what in ("rmse", "mae", "coverage")]
         rows.append(f"| {name} | {values['cases']} | {values['data_sets']} | {' | '.join(map(str, tested))} |")
     return "\n".join(rows)
@@ -283,21 +286,21 @@ def sensitivity(cases: Sequence[Case]) -> str:
     sure = [case for case in cases if "remembered" not in case["certainty"]]
     rows = ["| line | fitted on | tested on | intercept | slope | RMSE |", "|---|---|---|---:|---:|---:|"]
     for name in ("head", "accuracy"):
-        for words, seen, unseen in (
+        for words, train, unseen in (
             ("all", cases, []),
             ("published", published, own),
             ("own runs", own, published),
             ("none remembered", sure, [case for case in cases if case not in sure]),
         ):
-            seen, unseen = usable(seen, name), usable(unseen, name)
-            intercept, slope = line(seen, name)
+            train, unseen = usable(train, name), usable(unseen, name)
+            intercept, slope = line(train, name)
             guessed = [
-                max(LEAST, room(case, name) * min(top(seen, name), intercept + slope * (INPUTS[name](case) or 0.0)))
+                max(LEAST, room(case, name) * min(top(train, name), intercept + slope * (INPUTS[name](case) or 0.0)))
                 for case in unseen
             ]
             errors = [guess - case["gain"] for guess, case in zip(guessed, unseen, strict=True)]
             rmse = f"{np.sqrt(np.mean(np.square(errors))):.1f}" if unseen else ""
-            counts = f"{words} ({len(seen)}) | the others ({len(unseen)})"
+            counts = f"{words} ({len(train)}) | the others ({len(unseen)})"
             rows.append(f"| {name} | {counts} | {intercept:.3f} | {slope:.4f} | {rmse} |")
     return "\n".join(rows)
 
@@ -305,7 +308,7 @@ def sensitivity(cases: Sequence[Case]) -> str:
 if __name__ == "__main__":
     result = rule()
     RULE.write_text(json.dumps(result, indent=2) + "\n")
-    found = read("cases.csv")
-    text = f"{summary(result)}\n\n{sensitivity(found)}\n\n{table(found)}\n"
+    outcome = read("cases.csv")
+    text = f"{summary(result)}\n\n{sensitivity(outcome)}\n\n{table(outcome)}\n"
     (FOLDER / "table.md").write_text(text)
     print(json.dumps(result, indent=2), text, sep="\n\n")

@@ -43,10 +43,10 @@ def masked(queries: Tensor, keys: Tensor, values: Tensor, side: int, prefix: int
     """All pairs, most of them masked."""
     places = torch.arange(side)
     near = (places - places[:, None]).abs() <= SIDE // 2
-    seen = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool)
-    seen[prefix:, :prefix] = False
-    seen[prefix:, prefix:] = (near[:, None, :, None] & near[None, :, None, :]).reshape(side**2, side**2)
-    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+    mask = torch.ones(queries.shape[2], keys.shape[2], dtype=torch.bool)
+    mask[prefix:, :prefix] = False
+    mask[prefix:, prefix:] = (near[:, None, :, None] & near[None, :, None, :]).reshape(side**2, side**2)
+    return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
 
 
 def unfolded(queries: Tensor, keys: Tensor, values: Tensor, side: int, prefix: int) -> Tensor:
@@ -72,10 +72,10 @@ def shifted(queries: Tensor, keys: Tensor, values: Tensor, side: int, prefix: in
 
     outside = F.pad(torch.zeros(side, side), (reach,) * 4, value=-math.inf)
     asking = queries[:, :, prefix:].unflatten(2, (side, side)) / math.sqrt(queries.shape[3])
-    asked, given = padded(keys), padded(values)
-    scores = [(asking * asked[:, :, rows, columns]).sum(-1) + outside[rows, columns] for rows, columns in windows]
+    query, padded_values = padded(keys), padded(values)
+    scores = [(asking * query[:, :, rows, columns]).sum(-1) + outside[rows, columns] for rows, columns in windows]
     shares = torch.stack(scores, -1).softmax(-1).unbind(-1)
-    parts = [share[..., None] * given[:, :, i, j] for share, (i, j) in zip(shares, windows, strict=True)]
+    parts = [share[..., None] * padded_values[:, :, i, j] for share, (i, j) in zip(shares, windows, strict=True)]
     return behind_prefix(queries, keys, values, prefix, sum(parts[1:], parts[0]).flatten(2, 3))
 
 
@@ -102,16 +102,16 @@ class Alive(TorchDispatchMode):
         self.sizes = {storage: size for storage, size in self.sizes.items() if not storage.expired()}
         return sum(self.sizes.values())
 
-    def __torch_dispatch__(self, function, types, given=(), options=None):  # type: ignore[no-untyped-def]
+    def __torch_dispatch__(self, function, types, args=(), options=None):  # type: ignore[no-untyped-def]
         """Runs an operation and notes what it made."""
-        old = {StorageWeakRef(tensor.untyped_storage()) for tensor in tree_leaves(given) if torch.is_tensor(tensor)}
-        made = function(*given, **(options or {}))
-        for tensor in tree_leaves(made):
+        old = {StorageWeakRef(tensor.untyped_storage()) for tensor in tree_leaves(args) if torch.is_tensor(tensor)}
+        output = function(*args, **(options or {}))
+        for tensor in tree_leaves(output):
             storage = tensor.untyped_storage() if torch.is_tensor(tensor) else None
             if storage is not None and StorageWeakRef(storage) not in old:
                 self.sizes[StorageWeakRef(storage)] = storage.nbytes()
         self.peak = max(self.peak, self.now())
-        return made
+        return output
 
 
 def measure(case: tuple[int, int, int, int], batch: int, repeats: int) -> dict[str, list[float]]:
@@ -126,15 +126,15 @@ def measure(case: tuple[int, int, int, int], batch: int, repeats: int) -> dict[s
         began = time.process_time()
         torch.autograd.grad(form(*inputs, side, prefix), inputs, arriving)
         seconds[name].append(time.process_time() - began)
-    found = {}
+    results = {}
     for name, form in FORMS.items():
         with Alive() as alive:
             result = form(*inputs, side, prefix)
-            kept = alive.now()
+            memory = alive.now()
             torch.autograd.grad(result, inputs, arriving)
             del result
-        found[name] = [min(seconds[name][1:]) * 1e3, kept / 2**20, alive.peak / 2**20]
-    return found
+        results[name] = [min(seconds[name][1:]) * 1e3, memory / 2**20, alive.peak / 2**20]
+    return results
 
 
 def main() -> None:
@@ -146,9 +146,11 @@ def main() -> None:
     print(f"{torch.get_num_threads()} thread, batch {chosen.batch}\n")
     print("| case | form | forward + backward, ms | kept, MiB | peak, MiB |\n|---|---|---|---|---|")
     for name, case in CASES.items():
-        found = measure(case, chosen.batch, chosen.repeats)
-        for form, values in found.items():
-            cells = [f"{value:.1f} ({value / base:.2f})" for value, base in zip(values, found["masked"], strict=True)]
+        measures = measure(case, chosen.batch, chosen.repeats)
+        for form, values in measures.items():
+            cells = [
+                f"{value:.1f} ({value / base:.2f})" for value, base in zip(values, measures["masked"], strict=True)
+            ]
             print(f"| {name} | {form} | {' | '.join(cells)} |")
 
 

@@ -88,23 +88,23 @@ def variants(folder: Path, sources: list[Path], file_format: str) -> dict[str, C
     default = {"suffix": suffix, "save": {} if file_format == "png" else jpeg}
     fast = {"suffix": suffix, "save": {"compress_level": LEVEL} if file_format == "png" else jpeg}
     inputs = [str(prompt), *map(str, sources), "--format", file_format]
-    found: dict[str, Callable[[Path], None]] = {
+    results: dict[str, Callable[[Path], None]] = {
         "plain": partial(plain, prompt, sources, options=default),
         "plain_fast": partial(plain, prompt, sources, options=fast),
         "plain_fast_2_processes": partial(processes, prompt, sources, options=fast, number=2),
     }
     for workers in (1, 2):
         for name, call in (("call", in_process), ("command", command_line)):
-            found[f"apply_{name}_{workers}"] = lambda out, call=call, workers=workers: call(  # type: ignore[misc]
+            results[f"apply_{name}_{workers}"] = lambda out, call=call, workers=workers: call(  # type: ignore[misc]
                 [*inputs, "--out", str(out), "--workers", str(workers)]
             )
-    return found
+    return results
 
 
 def measure(folder: Path, sources: list[Path], file_format: str, repeats: int) -> dict[str, dict[str, float]]:
     """Gives, for each variant, the best images per second and the least processor time per image."""
     runs = list(variants(folder, sources, file_format).items())
-    found: dict[str, dict[str, float]] = {}
+    results: dict[str, dict[str, float]] = {}
     for repeat in range(repeats):
         for name, run in runs[repeat % len(runs) :] + runs[: repeat % len(runs)]:
             out = folder / "out"
@@ -113,15 +113,15 @@ def measure(folder: Path, sources: list[Path], file_format: str, repeats: int) -
             run(out)
             speed = len(sources) / (time.perf_counter() - start)
             cpu = 1000 * (sum(os.times()[:4]) - used) / len(sources)
-            best = found.setdefault(name, {"images_per_second": speed, "cpu_ms_per_image": cpu})
+            best = results.setdefault(name, {"images_per_second": speed, "cpu_ms_per_image": cpu})
             best["images_per_second"] = max(best["images_per_second"], speed)
             best["cpu_ms_per_image"] = min(best["cpu_ms_per_image"], cpu)
             if len(list(out.iterdir())) != len(sources):
                 raise SystemExit(f"{name} did not write every image")
             shutil.rmtree(out)
-    for best in found.values():
-        best["speed_ratio"] = best["images_per_second"] / found["plain"]["images_per_second"]
-    return {name: {key: round(value, 2) for key, value in best.items()} for name, best in found.items()}
+    for best in results.values():
+        best["speed_ratio"] = best["images_per_second"] / results["plain"]["images_per_second"]
+    return {name: {key: round(value, 2) for key, value in best.items()} for name, best in results.items()}
 
 
 def parse() -> argparse.Namespace:
@@ -140,10 +140,10 @@ if __name__ == "__main__":
     load = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as temporary:
         speeds = measure(Path(temporary), images, options.file_format, options.repeats)
-    told = {
+    facts = {
         "images": len(images),
         "format": options.file_format,
         "cores": os.cpu_count(),
         "load_before": round(load, 1),
     }
-    print(json.dumps({**told, **speeds}))
+    print(json.dumps({**facts, **speeds}))

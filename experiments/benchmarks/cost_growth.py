@@ -103,14 +103,14 @@ def fit_against_classes(kind: str, num_outputs: int) -> Callable[[int], Any]:
     """An output transform fitted to 4,000 answers, and to two for each class where there are more classes."""
 
     @contextmanager
-    def made(value: int) -> Iterator[Work]:
+    def make(value: int) -> Iterator[Work]:
         count = max(4000, 2 * value)
         outputs, labels = random(count, num_outputs) * 9, torch.arange(count) % value
         names = tuple(map(str, range(value)))
         output = make_output(kind, classes=names, spec=ModelSpec("net", (8, 8), num_outputs))
         yield lambda: output.refit(outputs, labels)(outputs[:100])
 
-    return made
+    return make
 
 
 @contextmanager
@@ -135,12 +135,12 @@ def on_files(work: Callable[[Path], Any], before: Callable[[Path], Any] = str) -
     """Something done with a folder, against its files; something else is done with it before, and not measured."""
 
     @contextmanager
-    def made(value: int) -> Iterator[Work]:
+    def make(value: int) -> Iterator[Work]:
         with files(value) as folder:
             before(folder)
             yield lambda: work(folder)
 
-    return made
+    return make
 
 
 def put(folder: Path) -> None:
@@ -160,7 +160,7 @@ def on_ledger(work: Callable[[Path, list[bytes]], Any]) -> Callable[[int], Any]:
     """Something done with a ledger, against its answers."""
 
     @contextmanager
-    def made(value: int) -> Iterator[Work]:
+    def make(value: int) -> Iterator[Work]:
         with tempfile.TemporaryDirectory() as name:
             path = Path(name, "ledger.sqlite")
             with Ledger(path) as ledger:
@@ -171,7 +171,7 @@ def on_ledger(work: Callable[[Path, list[bytes]], Any]) -> Callable[[int], Any]:
             some = [number.to_bytes(16, "big") for number in range(0, value, value // 500)]
             yield lambda: work(path, some)
 
-    return made
+    return make
 
 
 def look_up(path: Path, keys: list[bytes]) -> None:
@@ -216,8 +216,8 @@ def memory_mb() -> float:
 
 def measure(name: str, value: int) -> dict[str, Any]:
     """Measures one point; a single time where that takes long."""
-    against, made, _ = POINTS[name]
-    with made(value) as work:
+    against, result, _ = POINTS[name]
+    with result(value) as work:
         before, seconds, began = memory_mb(), [], time.perf_counter()
         while len(seconds) < 2 and time.perf_counter() - began < 30:
             used = time.process_time()

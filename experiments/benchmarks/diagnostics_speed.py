@@ -48,8 +48,8 @@ def peak_mb() -> float:
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
     """The result of a call and its seconds."""
     began = time.perf_counter()
-    found = call()
-    return found, time.perf_counter() - began
+    result = call()
+    return result, time.perf_counter() - began
 
 
 def spectral(num: int, dim: int, seed: int) -> np.ndarray:
@@ -98,19 +98,19 @@ def measure_statistics(options: argparse.Namespace) -> dict[str, Any]:
 
 def measure_frechet(options: argparse.Namespace) -> dict[str, Any]:
     """The ways to the same distance."""
-    found: dict[str, Any] = {"dim": options.dim}
+    results: dict[str, Any] = {"dim": options.dim}
     for num in (200, 1000, FEW - 1):
         rows = spectral(num, options.dim, 1), spectral(num, options.dim, 2)
         value, seconds = timed(lambda rows=rows: frechet_from_features(*rows))  # type: ignore[misc]
-        found[f"singular_values_{num}"] = {"seconds": seconds, "value": value}
+        results[f"singular_values_{num}"] = {"seconds": seconds, "value": value}
     first, second = (statistics(spectral(2 * options.dim, options.dim, seed)) for seed in (1, 2))
     for name, way in (("symmetric_eigenvalues", frechet_distance), ("product_eigenvalues", by_product)):
         value, seconds = timed(lambda way=way: way(first, second))  # type: ignore[misc]
-        found[name] = {"seconds": seconds, "value": value}
+        results[name] = {"seconds": seconds, "value": value}
     if not options.without_sqrtm:
         value, seconds = timed(lambda: by_sqrtm(first, second))
-        found["scipy_sqrtm"] = {"seconds": seconds, "value": value}
-    return found
+        results["scipy_sqrtm"] = {"seconds": seconds, "value": value}
+    return results
 
 
 def by_product(first: Statistics, second: Statistics) -> float:
@@ -184,5 +184,5 @@ def rounded(value: Any) -> Any:
 
 if __name__ == "__main__":
     chosen = parse()
-    told = {"part": chosen.part, "threads": torch.get_num_threads(), "load_before": round(os.getloadavg()[0], 1)}
-    print(json.dumps({**told, **rounded(PARTS[chosen.part](chosen))}))
+    facts = {"part": chosen.part, "threads": torch.get_num_threads(), "load_before": round(os.getloadavg()[0], 1)}
+    print(json.dumps({**facts, **rounded(PARTS[chosen.part](chosen))}))

@@ -45,24 +45,24 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     net = timm.create_model(name, num_classes=0).to(device).requires_grad_(False).eval()
     model = pixprompt.as_model(net)
     generator = torch.Generator().manual_seed(0)
-    made = {
+    adapters = {
         variant: make_sa2vp(model, ("a", "b"), **options, generator=generator).to(device).train()
         for variant, options in VARIANTS.items()
     }
     with torch.no_grad():
-        tokens = made["deep"].frozen(torch.rand(batch, 3, 224, 224, generator=generator).to(device))[0]
+        tokens = adapters["deep"].frozen(torch.rand(batch, 3, 224, 224, generator=generator).to(device))[0]
     twice = torch.cat([tokens, tokens]).requires_grad_()
     in_one_pass = form.run_streams
 
     def step(adapter: WhiteBox, run: object = in_one_pass) -> Tensor:
         form.run_streams = run
-        told = adapter.supervised((tokens,), generator=generator)
-        return torch.cat([logits for _, logits in told])
+        outputs = adapter.supervised((tokens,), generator=generator)
+        return torch.cat([logits for _, logits in outputs])
 
-    found: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0]}
-    found |= {variant: lambda one=one: step(one) for variant, one in made.items()}
-    found["deep, one after the other"] = lambda: step(made["deep"], apart)
-    return found, {value.untyped_storage().data_ptr() for value in net.parameters()}
+    variants: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0]}
+    variants |= {variant: lambda one=one: step(one) for variant, one in adapters.items()}
+    variants["deep, one after the other"] = lambda: step(adapters["deep"], apart)
+    return variants, {value.untyped_storage().data_ptr() for value in net.parameters()}
 
 
 def main() -> None:
@@ -72,14 +72,14 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
-    found, weights = forms(chosen.model, chosen.batch, "cuda" if torch.cuda.is_available() else "cpu")
+    variants, weights = forms(chosen.model, chosen.batch, "cuda" if torch.cuda.is_available() else "cpu")
     settings = {
         "benchmark": "sa2vp_step",
         "model": chosen.model,
         "threads": torch.get_num_threads(),
         "batch": chosen.batch,
     }
-    print(json.dumps(settings | measured(found, weights, chosen.repeats)))
+    print(json.dumps(settings | measured(variants, weights, chosen.repeats)))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from vpt_step import kept
+from vpt_step import saved_bytes
 
 import pixprompt
 from pixprompt.cli.allocator import keep_freed_memory
@@ -45,8 +45,8 @@ def forms(name: str, batch: int) -> tuple[dict[str, Form], set[int]]:
 
         return run
 
-    made = {"floor": floor, "float32": step, "bf16, floor": in_bf16(floor), "bf16": in_bf16(step)}
-    return made, {value.untyped_storage().data_ptr() for value in model.parameters()}
+    variants = {"floor": floor, "float32": step, "bf16, floor": in_bf16(floor), "bf16": in_bf16(step)}
+    return variants, {value.untyped_storage().data_ptr() for value in model.parameters()}
 
 
 def seconds(run: Callable[[], object]) -> float:
@@ -64,7 +64,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     chosen = parser.parse_args()
     keep_freed_memory()
-    found, weights = forms(chosen.model, chosen.batch)
+    variants, weights = forms(chosen.model, chosen.batch)
 
     def answer(forward: Form) -> None:
         with torch.no_grad():
@@ -72,11 +72,11 @@ def main() -> None:
 
     times: dict[str, list[float]] = {}
     for _ in range(chosen.repeats + 1):
-        for name, forward in found.items():
+        for name, forward in variants.items():
             times.setdefault(name, []).append(seconds(lambda one=forward: one().logsumexp(1).sum().backward()))
             times.setdefault(f"answers: {name}", []).append(seconds(lambda one=forward: answer(one)))
     best = {name: min(values[1:]) for name, values in times.items()}
-    memory = {name: kept(forward, weights) for name, forward in found.items()}
+    memory = {name: saved_bytes(forward, weights) for name, forward in variants.items()}
     line = {
         "benchmark": "train_step",
         **vars(chosen),

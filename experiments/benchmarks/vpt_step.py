@@ -20,20 +20,20 @@ import pixprompt
 from pixprompt.adapters import make_vpt
 
 
-def kept(forward: Callable[[], Tensor], weights: set[int]) -> int:
+def saved_bytes(forward: Callable[[], Tensor], weights: set[int]) -> int:
     """Bytes that autograd keeps between forward and backward, without the backbone's weights."""
-    found: dict[int, int] = {}
+    results: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in weights:
-            found[storage.data_ptr()] = storage.nbytes()
+            results[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         result = forward()
     del result
-    return sum(found.values())
+    return sum(results.values())
 
 
 def step(forward: Callable[[], Tensor]) -> float:
@@ -45,14 +45,14 @@ def step(forward: Callable[[], Tensor]) -> float:
     return time.perf_counter() - began
 
 
-def measured(found: dict[str, Callable[[], Tensor]], weights: set[int], repeats: int) -> dict[str, Any]:
+def measured(variants: dict[str, Callable[[], Tensor]], weights: set[int], repeats: int) -> dict[str, Any]:
     """Measures all forms side by side, in turn, takes the fastest of each, and sets them against "floor"."""
-    seconds: dict[str, list[float]] = {name: [] for name in found}
+    seconds: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(repeats + 1):
-        for name, forward in found.items():
+        for name, forward in variants.items():
             seconds[name].append(step(forward))
     best = {name: min(values[1:]) for name, values in seconds.items()}
-    memory = {name: kept(forward, weights) for name, forward in found.items()}
+    memory = {name: saved_bytes(forward, weights) for name, forward in variants.items()}
     return {
         "floor_seconds": round(best["floor"], 3),
         "floor_kept_mb": round(memory["floor"] / 2**20, 1),
@@ -67,11 +67,11 @@ def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]],
     model = pixprompt.as_model(net)
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(batch, 3, 224, 224, generator=generator)
-    made = {
+    adapters = {
         name: make_vpt(model, ("a", "b"), deep=name == "deep", tokens=num_tokens, dropout=0.0, generator=generator)
         for name in ("deep", "shallow")
     }
-    view, sets = made["deep"].view, made["deep"].prompts.sets.tokens
+    view, sets = adapters["deep"].view, adapters["deep"].prompts.sets.tokens
     with torch.no_grad():
         tokens = view.embed(images)
     longer = torch.cat([tokens, tokens[:, :num_tokens]], 1).requires_grad_()
@@ -86,10 +86,10 @@ def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]],
             whole = layer(torch.cat([whole[:, :1], sets[index].expand(batch, -1, -1), rest], 1))
         return view.norm(whole)[:, 0]
 
-    found: dict[str, Callable[[], Tensor]] = {"floor": floor}
-    found |= {name: lambda one=one: one.tuned((tokens,)) for name, one in made.items()}
-    found["deep, joined"] = joined
-    return found, {value.untyped_storage().data_ptr() for value in net.parameters()}
+    variants: dict[str, Callable[[], Tensor]] = {"floor": floor}
+    variants |= {name: lambda one=one: one.tuned((tokens,)) for name, one in adapters.items()}
+    variants["deep, joined"] = joined
+    return variants, {value.untyped_storage().data_ptr() for value in net.parameters()}
 
 
 def main() -> None:

@@ -100,8 +100,13 @@ def measure(folder: Path, when: str) -> dict[str, object]:
     if done.returncode:
         raise SystemExit(done.stderr[-2000:])
     usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
-    seen = json.loads((work / "seen.json").read_text())
-    return {"decoded": when, **seen, "seconds": round(time.time() - float(environment["BEGAN"]), 1), "peak_mb": usage}
+    payload = json.loads((work / "seen.json").read_text())
+    return {
+        "decoded": when,
+        **payload,
+        "seconds": round(time.time() - float(environment["BEGAN"]), 1),
+        "peak_mb": usage,
+    }
 
 
 if __name__ == "__main__":

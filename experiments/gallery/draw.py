@@ -130,25 +130,30 @@ def saliency(runs: Path, photos: list[Path]) -> Figure:
 
 def inside(runs: Path, photos: list[Path]) -> Figure:
     """Where a transformer looks: without an adapter, with VPT, and with SA2VP, whose prompts are a map."""
-    found = open_adapter_runs([runs / "vpt-deep", runs / "sa2vp-deep"], device="cpu")
+    adapter_runs = open_adapter_runs([runs / "vpt-deep", runs / "sa2vp-deep"], device="cpu")
     rows = []
     for photo in photos:
-        plain = shown(photo, found.canvas)
+        plain = shown(photo, adapter_runs.canvas)
         images = to_images(plain)
-        frozen = explain_model(found.model, images)
-        names = found.model.spec.labels or ()
+        frozen = explain_model(adapter_runs.model, images)
+        names = adapter_runs.model.spec.labels or ()
         row = [Cell(plain), looks(plain, frozen.maps, names[int(frozen.probabilities[0].argmax())].split(",")[0])]
-        for adapter in found.adapters.values():
+        for adapter in adapter_runs.adapters.values():
             with torch.no_grad():
                 label = adapter(images).argmax(1)
             maps = explain_adapter(adapter, images, label).maps
-            row.append(looks(plain, maps, found.classes[int(label)]))
+            row.append(looks(plain, maps, adapter_runs.classes[int(label)]))
         similar = prompt_similarity(adapter, images, maps)
         marks = (Mark(*map(int, similar.aligned[0]), similar.grids[1], WHITE),)
         token = Mark(*map(int, similar.tokens[0]), similar.grids[0], WHITE)
         row[0] = Cell(plain, marks=(token,))
         rows.append([*row, Cell(heat_pixels(similar.maps[0]), marks=marks)])
-    columns = ["the photo, its most salient token", "frozen ViT", *found.adapters, "SA2VP: prompts like that token"]
+    columns = [
+        "the photo, its most salient token",
+        "frozen ViT",
+        *adapter_runs.adapters,
+        "SA2VP: prompts like that token",
+    ]
     keys = {"heat_key": "Grad-CAM, share of the largest value", "map_key": "cosine similarity, each map for itself"}
     return gallery_figure([Column(title) for title in columns], rows, **keys)
 

@@ -49,15 +49,15 @@ def answers(assets: Path, folder: Path, data: str) -> dict[str, tuple[torch.Tens
         write_csv(assets / "data" / data, folder / f"{data}.csv", train=80, test=60)
     model = load_model("resnet18", weights=assets / "weights/resnet18.safetensors")
     images = load_data("digits" if data == "digits" else f"csv:{folder}/{data}.csv")
-    found = {}
+    results = {}
     for split, most in (("train", 800), ("test", 600)):
         canvases = make_canvases(getattr(images, split), Canvas.for_model(model.spec))
         order = torch.randperm(len(canvases.labels), generator=torch.Generator().manual_seed(0))[:most].sort().values
         with torch.inference_mode():
             rows = [model(to_images(canvases.pixels[part.numpy()], "cpu")) for part in order.split(32)]
-        found[split] = (torch.cat(rows), torch.from_numpy(canvases.labels[order.numpy()]))
-    torch.save(found, path)
-    return found
+        results[split] = (torch.cat(rows), torch.from_numpy(canvases.labels[order.numpy()]))
+    torch.save(results, path)
+    return results
 
 
 def main(assets: Path, folder: Path) -> None:
@@ -66,7 +66,7 @@ def main(assets: Path, folder: Path) -> None:
     lines = []
     for data in ("cifar10", "digits", "flowers5"):
         splits = answers(assets, folder, data)
-        (outputs, labels), (asked, right) = splits["train"], splits["test"]
+        (outputs, labels), (splits_in_use, right) = splits["train"], splits["test"]
         for count in (5, 20, 60):
             for seed in range(3):
                 generator = torch.Generator().manual_seed(seed)
@@ -77,7 +77,7 @@ def main(assets: Path, folder: Path) -> None:
                     kind, names = name.split(",")[0], [str(k) for k in range(len(classes))]
                     fresh = make_output(kind, classes=names, spec=model.spec, **constants)
                     fitted = fresh.refit(outputs[chosen], labels[chosen])
-                    line["test"][name] = round(float((fitted(asked).argmax(1) == right).double().mean()), 4)
+                    line["test"][name] = round(float((fitted(splits_in_use).argmax(1) == right).double().mean()), 4)
                     if name == "blm+, chosen":
                         line["chosen"] = fitted.to_json()["chosen"]
                 lines.append({**line, "machine": machine()})

@@ -33,12 +33,12 @@ Cells = dict[Key, dict[int, list[tuple[float, int]]]]
 
 def cells() -> Cells:
     """Reads the results."""
-    found: Cells = defaultdict(lambda: defaultdict(list))
+    result: Cells = defaultdict(lambda: defaultdict(list))
     for text in (HERE / "results.jsonl").read_text().splitlines():
         line = json.loads(text)
         key = (line["model"], line["data"], line["answer"], line["method"])
-        found[key][line["budget"]].append((line["accuracy"], line["queries_per_prediction"]))
-    return found
+        result[key][line["budget"]].append((line["accuracy"], line["queries_per_prediction"]))
+    return result
 
 
 def shown(seeds: list[tuple[float, int]]) -> str:
@@ -51,17 +51,17 @@ def shown(seeds: list[tuple[float, int]]) -> str:
     return text + (f" ({price:.1f})" if price > 1 else "") + (f" [{len(seeds)}]" if len(seeds) != 3 else "")
 
 
-def table(found: Cells) -> str:
+def table(result: Cells) -> str:
     """A Markdown table for each model, data set and kind of answer."""
     parts = [
         "Test accuracy by queries to learn: the mean of three seeds ± half their range; in round brackets the queries "
         "per prediction where they are more than one, in square brackets the number of seeds where it is not three."
     ]
-    for model, data, answer in dict.fromkeys(key[:3] for key in sorted(found)):
+    for model, data, answer in dict.fromkeys(key[:3] for key in sorted(result)):
         parts.append(f"\n| {model}, {data}, {answer} | " + " | ".join(f"{budget:,}" for budget in BUDGETS) + " |")
         parts.append("|---" * (len(BUDGETS) + 1) + "|")
         for method in COLORS if model != "mini-clip" else ("head alone", "default"):
-            row = [shown(found.get((model, data, answer, method), {}).get(budget, [])) for budget in BUDGETS]
+            row = [shown(result.get((model, data, answer, method), {}).get(budget, [])) for budget in BUDGETS]
             if any(cell != "not run" for cell in row):
                 parts.append(f"| {method} | " + " | ".join(row) + " |")
     return "\n".join(parts)
@@ -73,26 +73,26 @@ def pixels() -> str:
     for text in (HERE / "pixels.jsonl").read_text().splitlines():
         run = json.loads(text)
         runs[run["method"]][run["model"], run["data"], run["budget"]].append(run["accuracy"])
-    pairs = list(dict.fromkeys(key[:2] for found in runs.values() for key in found))
+    pairs = list(dict.fromkeys(key[:2] for result in runs.values() for key in result))
     parts = [
         "\n| learned pixels, all probabilities, 1,000 / 5,000 queries | " + " | ".join(map(", ".join, pairs)) + " |"
     ]
     parts.append("|---" * (len(pairs) + 1) + "|")
-    for method, found in runs.items():
+    for method, result in runs.items():
         row = []
         for pair in pairs:
-            seeds = [found.get((*pair, budget), []) for budget in (1000, 5000)]
+            seeds = [result.get((*pair, budget), []) for budget in (1000, 5000)]
             row.append(" / ".join(f"{statistics.mean(each):.3f}" if each else "not run" for each in seeds))
         parts.append(f"| {method} | " + " | ".join(row) + " |")
     return "\n".join(parts)
 
 
-def line(found: Cells, data: str, answer: str, method: str, value: int) -> list[tuple[int, float, float]]:
+def line(result: Cells, data: str, answer: str, method: str, value: int) -> list[tuple[int, float, float]]:
     """(budget, mean, standard error) over the classifiers and seeds; only where all classifiers were run."""
-    models = {key[0] for key in found if key[0] != "mini-clip"}
+    models = {key[0] for key in result if key[0] != "mini-clip"}
     points = []
     for budget in BUDGETS:
-        runs = [found.get((model, data, answer, method), {}).get(budget, []) for model in models]
+        runs = [result.get((model, data, answer, method), {}).get(budget, []) for model in models]
         if all(runs):
             means = [statistics.mean(each[value] for each in seeds) for seeds in zip(*runs, strict=False)]
             error = statistics.stdev(means) / len(means) ** 0.5 if len(means) > 1 else 0.0
@@ -100,10 +100,10 @@ def line(found: Cells, data: str, answer: str, method: str, value: int) -> list[
     return points
 
 
-def compare(axes: Axes, found: Cells, data: str, answer: str) -> None:
+def compare(axes: Axes, result: Cells, data: str, answer: str) -> None:
     """One line for each method."""
     for method, color in COLORS.items():
-        points = line(found, data, answer, method, 0)
+        points = line(result, data, answer, method, 0)
         if points:
             where, means, errors = zip(*points, strict=True)
             reach, width = [2 * error for error in errors], 2.5 if method == "default" else 1.3
@@ -111,13 +111,13 @@ def compare(axes: Axes, found: Cells, data: str, answer: str) -> None:
     axes.set(title=f"{data}, {answer}", xscale="log", ylabel="test accuracy" if data == DATA[0] else None)
 
 
-def draw(found: Cells, path: Path) -> None:
+def draw(result: Cells, path: Path) -> None:
     """One panel for each data set and kind of answer, and below them what a prediction costs."""
     figure, panels = plt.subplots(4, 4, figsize=(16, 14), sharex=True, constrained_layout=True)
     for column, data in enumerate(DATA):
         for row, answer in enumerate(ANSWERS):
-            compare(panels[row][column], found, data, answer)
-        show_price(panels[3][column], found, data)
+            compare(panels[row][column], result, data, answer)
+        show_price(panels[3][column], result, data)
     panels[3][0].set_ylabel("queries per prediction")
     for axes in (panels[0][0], panels[3][0]):
         axes.legend(frameon=False, fontsize=9)
@@ -128,10 +128,10 @@ def draw(found: Cells, path: Path) -> None:
     figure.savefig(path, dpi=80)
 
 
-def show_price(axes: Axes, found: Cells, data: str) -> None:
+def show_price(axes: Axes, result: Cells, data: str) -> None:
     """Queries per prediction of the default, one line for each kind of answer."""
     for answer, style in zip(ANSWERS, ("o-", "s--", "^:"), strict=True):
-        points = line(found, data, answer, "default", 1)
+        points = line(result, data, answer, "default", 1)
         if points:
             where, means, _ = zip(*points, strict=True)
             axes.plot(where, means, style, color="black", label=answer)

@@ -60,8 +60,8 @@ class Recipe:
 def javascript() -> tuple[str, ...] | None:
     """The command of the recipe in JavaScript, where Node and sharp are installed."""
     script, node = HERE / "javascript/apply.mjs", shutil.which("node")
-    found = node and subprocess.run([node, "-e", "import('sharp')"], cwd=script.parent, capture_output=True)
-    return (node, str(script)) if node and found and found.returncode == 0 else None
+    result = node and subprocess.run([node, "-e", "import('sharp')"], cwd=script.parent, capture_output=True)
+    return (node, str(script)) if node and result and result.returncode == 0 else None
 
 
 def cpp(folder: Path) -> tuple[str, ...] | None:
@@ -75,8 +75,8 @@ def cpp(folder: Path) -> tuple[str, ...] | None:
 def shell() -> tuple[str, ...] | None:
     """The command of the recipe for ImageMagick, where that is installed."""
     tool = shutil.which("magick") or shutil.which("convert")
-    said = tool and subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
-    return ("sh", str(HERE / "shell/apply.sh")) if said and "ImageMagick" in said else None
+    version = tool and subprocess.run([tool, "--version"], capture_output=True, text=True).stdout
+    return ("sh", str(HERE / "shell/apply.sh")) if version and "ImageMagick" in version else None
 
 
 def recipes(folder: Path) -> Iterator[Recipe]:
@@ -140,27 +140,27 @@ def compare(recipe: Recipe, folder: Path) -> dict[str, dict[str, float]]:
     """Returns, for each kind of image, how many pixels differ from `apply` and by how much."""
     differences: dict[str, list[np.ndarray]] = {}
     for what, prompt, exported, image in cases(recipe, folder):
-        made = recipe.run(exported, image, folder / "out.png").astype(int)
+        pixels = recipe.run(exported, image, folder / "out.png").astype(int)
         expected = np.asarray(prompt.single.apply(decode(image))).astype(int)
-        differences.setdefault(what, []).append(np.abs(made - expected).ravel())
+        differences.setdefault(what, []).append(np.abs(pixels - expected).ravel())
     return {
         what: {
-            "images": len(found),
-            "largest": int(max(each.max() for each in found)),
-            "differ": round(float(np.mean(np.concatenate(found) > 0)), 4),
-            "mean": round(float(np.mean(np.concatenate(found))), 4),
+            "images": len(actual),
+            "largest": int(max(each.max() for each in actual)),
+            "differ": round(float(np.mean(np.concatenate(actual) > 0)), 4),
+            "mean": round(float(np.mean(np.concatenate(actual))), 4),
         }
-        for what, found in differences.items()
+        for what, actual in differences.items()
     }
 
 
 def main() -> None:
     """Writes results.json and prints the table of README.md."""
     with tempfile.TemporaryDirectory() as place:
-        found = {recipe.name: compare(recipe, Path(place)) for recipe in recipes(Path(place))}
-    (HERE / "results.json").write_text(json.dumps(found, indent=2) + "\n")
+        results = {recipe.name: compare(recipe, Path(place)) for recipe in recipes(Path(place))}
+    (HERE / "results.json").write_text(json.dumps(results, indent=2) + "\n")
     lines = ["| recipe | images | largest difference | values that differ |", "|---|---|---|---|"]
-    for name, kinds in found.items():
+    for name, kinds in results.items():
         for what, line in kinds.items():
             lines.append(f"| {name} | {what} ({line['images']}) | {line['largest']} | {line['differ']:.1%} |")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -35,11 +35,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("assets", type=Path)
     parser.add_argument("onnx", type=Path)
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.onnx.export(
-        Whole(given.assets).eval(),
+        Whole(options.assets).eval(),
         (torch.zeros(2, 3, 224, 224),),
-        str(given.onnx),
+        str(options.onnx),
         input_names=["images"],
         output_names=["scores"],
         dynamic_shapes=({0: torch.export.Dim("batch")},),

@@ -62,10 +62,10 @@ def bare(url: str, concurrency: int) -> Contender:
             local.session = requests.Session()
         images = np.ascontiguousarray(canvas[None].transpose(0, 3, 1, 2), np.float32) / np.float32(255)
         raw = images.tobytes()
-        given = {"name": "images", "shape": images.shape, "datatype": "FP32"}
+        options = {"name": "images", "shape": images.shape, "datatype": "FP32"}
         head = json.dumps(
             {
-                "inputs": [{**given, "parameters": {"binary_data_size": len(raw)}}],
+                "inputs": [{**options, "parameters": {"binary_data_size": len(raw)}}],
                 "outputs": [{"name": "scores", "parameters": {"binary_data": True}}],
             }
         ).encode()
@@ -91,12 +91,12 @@ def journal(url: str, concurrency: int, folder: Path, ledger: Path | None) -> Re
     return RemoteJournal(model, ReplyLedger(ledger), Budget(None), concurrency=concurrency)
 
 
-def client(asked: RemoteJournal) -> Contender:
+def client(querier: RemoteJournal) -> Contender:
     """What a run does, in the portions in which a run queries."""
 
     def query(canvases: Canvases) -> npt.NDArray[np.float32]:
         images = torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 255
-        return torch.cat([asked.query(part) for part in torch.split(images, asked.chunk)]).numpy()
+        return torch.cat([querier.query(part) for part in torch.split(images, querier.chunk)]).numpy()
 
     return query
 
@@ -121,9 +121,9 @@ def measure(url: str, milliseconds: float, concurrency: int, count: int, repetit
             right = (canvases[:, 0, :NUM_SCORES, 0] / np.float32(255)).astype(np.float32)
             for name in list(contenders) if repetition % 2 else list(contenders)[::-1]:
                 began = time.perf_counter()
-                found = contenders[name](canvases)
+                result = contenders[name](canvases)
                 seconds = time.perf_counter() - began
-                np.testing.assert_array_equal(found, right)
+                np.testing.assert_array_equal(result, right)
                 if repetition:  # the first one warms up
                     rates[name].append(count / seconds)
     ratios = {
@@ -145,13 +145,13 @@ def many(count: int) -> Iterator[dict[str, Any]]:
     with tempfile.TemporaryDirectory(dir=".") as place, server(0.0) as url:
         folder = Path(place)
         for name in ("run", "replay"):
-            asked = journal(url, 8, folder, folder / "ledger.sqlite")
-            query, memory, began = client(asked), [_megabytes()], time.perf_counter()
+            querier = journal(url, 8, folder, folder / "ledger.sqlite")
+            query, memory, began = client(querier), [_megabytes()], time.perf_counter()
             for start in range(0, count, 5000):
                 query(noise(min(5000, count - start), start))
                 memory.append(_megabytes())
             seconds = time.perf_counter() - began
-            asked.close()
+            querier.close()
             yield {
                 name: count,
                 "seconds": round(seconds, 2),
@@ -173,18 +173,18 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=512)
     parser.add_argument("--many", type=int, default=100_000)
     parser.add_argument("--out", type=Path, default=HERE / "overhead.jsonl")
-    given = parser.parse_args()
+    options = parser.parse_args()
     torch.set_num_threads(1)
     lines: list[dict[str, Any]] = [{"machine": machine()}]
     for milliseconds in (0.0, 5.0):
         with server(milliseconds) as url:
             for concurrency in (1, 8, 32):
-                lines.append(measure(url, milliseconds, concurrency, given.images, given.repetitions))
+                lines.append(measure(url, milliseconds, concurrency, options.images, options.repetitions))
                 print(json.dumps(lines[-1]), flush=True)
-    for line in many(given.many) if given.many else ():
+    for line in many(options.many) if options.many else ():
         lines.append(line)
         print(json.dumps(line), flush=True)
-    given.out.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    options.out.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ RUNS: dict[str, tuple[str, ...]] = {
 }
 
 
-def told(*arguments: str) -> str:
+def output_of(*arguments: str) -> str:
     """Returns what a command prints."""
     command = [sys.executable, "-m", "pixprompt", *arguments]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -51,26 +51,34 @@ def told(*arguments: str) -> str:
 
 def learn(name: str, url: str, assets: Path, scratch: Path) -> None:
     """Trains, and keeps the result and the ledger's table in a folder of that name."""
-    endpoint, run, kept = scratch / "endpoint.json", scratch / name, HERE / name
+    endpoint, run, path = scratch / "endpoint.json", scratch / name, HERE / name
     endpoint.write_text(json.dumps({"image_size": 224}))
-    given = ["train", "--model", url, "--endpoint", str(endpoint), "--data", f"folder:{assets / 'data' / 'cifar10'}"]
-    given += ["--budget", str(BUDGET), "--device", "cpu", "--out", str(run)]
-    given += [word.replace("{assets}", str(assets)) for word in RUNS[name]]
-    planned = json.loads(told(*given, "--dry-run", "--json"))
-    table = told(*given)
+    arguments = [
+        "train",
+        "--model",
+        url,
+        "--endpoint",
+        str(endpoint),
+        "--data",
+        f"folder:{assets / 'data' / 'cifar10'}",
+    ]
+    arguments += ["--budget", str(BUDGET), "--device", "cpu", "--out", str(run)]
+    arguments += [word.replace("{assets}", str(assets)) for word in RUNS[name]]
+    planned = json.loads(output_of(*arguments, "--dry-run", "--json"))
+    table = output_of(*arguments)
     places = {str(scratch): "{scratch}", str(assets): "{assets}", url: "http://triton/v2/models/mobilenet_v2"}
 
     def keep(file: str, text: str) -> None:
         for place, short in places.items():
             text = text.replace(place, short)
-        (kept / file).write_text(text)
+        (path / file).write_text(text)
 
-    kept.mkdir(exist_ok=True)
+    path.mkdir(exist_ok=True)
     result = json.loads((run / "result.json").read_text())
     line = {"settings": RUNS[name], "plan": planned, "machine": machine(), "result": result}
     keep("result.json", json.dumps(line, indent=1) + "\n")
-    keep("ledger.json", told("ledger", str(run), "--json"))
-    keep("ledger.txt", told("ledger", str(run)))
+    keep("ledger.json", output_of("ledger", str(run), "--json"))
+    keep("ledger.txt", output_of("ledger", str(run)))
     keep("ladder.txt", table)
     tests = {rung: score and score["test"] for rung, score in result["accuracy"].items()}
     print(json.dumps({"name": name, "test": tests, "queries": result["queries"], "seconds": result["seconds"]}))
@@ -82,14 +90,14 @@ def main() -> None:
     parser.add_argument("assets", type=Path)
     parser.add_argument("onnx", type=Path)
     parser.add_argument("--only", choices=RUNS, nargs="*", default=list(RUNS))
-    given = parser.parse_args()
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        files = {"model.py": HERE / "served" / "model.py", "model.onnx": given.onnx}
+        files = {"model.py": HERE / "served" / "model.py", "model.onnx": options.onnx}
         write_triton_model(scratch / "models", "mobilenet_v2", files, datatype="STRING", dims=(1,), num_outputs=1000)
         with triton(scratch / "models", scratch / "log.txt", load=("mobilenet_v2",)) as peer:
-            for name in given.only:
-                learn(name, f"{peer.models}/mobilenet_v2", given.assets.resolve(), scratch)
+            for name in options.only:
+                learn(name, f"{peer.models}/mobilenet_v2", options.assets.resolve(), scratch)
 
 
 if __name__ == "__main__":

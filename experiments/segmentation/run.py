@@ -44,8 +44,8 @@ def main(assets: Path, here: Path) -> None:
                     data=f"ade20k:{data}", weights=weights, method=method, seed=seed, val_images=20, **COMMON
                 )
                 result = train(config, out=Path(scratch) / f"{method}-{seed}")
-                kept = ("method", "seed", "parameters", "best", "test", "counts", "seconds")
-                lines.append({name: result[name] for name in kept})
+                fields = ("method", "seed", "parameters", "best", "test", "counts", "seconds")
+                lines.append({name: result[name] for name in fields})
                 path.write_text("".join(json.dumps(line) + "\n" for line in lines))
                 print(method, seed, round(result["test"]["single_scale"]["miou"], 3), flush=True)
     (here / "table.md").write_text(table(lines))
@@ -60,7 +60,7 @@ def table(lines: list[dict[str, Any]]) -> str:
     for method in METHODS:
         runs = [line for line in lines if line["method"] == method]
         if runs:
-            scores = [told([run["test"][name]["miou"] for run in runs]) for name in ("single_scale", "multi_scale")]
+            scores = [spread([run["test"][name]["miou"] for run in runs]) for name in ("single_scale", "multi_scale")]
             counts = runs[0]["parameters"]
             seconds = statistics.mean(run["seconds"] for run in runs)
             share = 100 * counts["inner"] / counts["backbone"]
@@ -68,10 +68,10 @@ def table(lines: list[dict[str, Any]]) -> str:
     return "\n".join(rows) + f"\n\nThe head has {lines[0]['parameters']['head']} numbers in every row.\n"
 
 
-def told(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     """Returns mean and deviation in percent."""
-    spread = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{100 * statistics.mean(values):.1f}{spread}"
+    deviation = f" ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{100 * statistics.mean(values):.1f}{deviation}"
 
 
 if __name__ == "__main__":

@@ -87,25 +87,25 @@ def request_of(body: bytes, kind: str) -> bytes:
 async def client(port: int, request: bytes, count: int) -> list[float]:
     """Sends a request again and again; returns the seconds that each took."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    took = []
+    seconds = []
     for _ in range(count):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         writer.write(request)
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         if not head.startswith(b"http/1.1 200"):
             raise RuntimeError(head.decode())
         length = next(line[15:] for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
         await reader.readexactly(int(length))
-        took.append(time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - start)
     writer.close()
-    return took
+    return seconds
 
 
 async def load(port: int, request: bytes, at_once: int, count: int) -> tuple[list[float], float]:
     """Sends requests over so many connections; returns what each took, and how long all of them did."""
-    begun = time.perf_counter()
-    took = await asyncio.gather(*(client(port, request, count // at_once) for _ in range(at_once)))
-    return [seconds for each in took for seconds in each], time.perf_counter() - begun
+    start = time.perf_counter()
+    durations = await asyncio.gather(*(client(port, request, count // at_once) for _ in range(at_once)))
+    return [seconds for each in durations for seconds in each], time.perf_counter() - start
 
 
 def main() -> None:
@@ -138,17 +138,17 @@ def main() -> None:
                     for name, port in (("forwarder", bare), ("proxy", proxy)):
                         asyncio.run(load(port, request, at_once, 2 * at_once))  # connections are there then
                         before = cpu_seconds(pids[name])
-                        took, seconds = asyncio.run(load(port, request, at_once, given.requests))
-                        cpu = round(1000 * (cpu_seconds(pids[name]) - before) / len(took), 2)
-                        median, p99 = (round(1000 * float(np.quantile(took, share)), 3) for share in (0.5, 0.99))
-                        speed = round(len(took) / seconds, 1)
+                        durations, seconds = asyncio.run(load(port, request, at_once, given.requests))
+                        cpu = round(1000 * (cpu_seconds(pids[name]) - before) / len(durations), 2)
+                        median, p99 = (round(1000 * float(np.quantile(durations, share)), 3) for share in (0.5, 0.99))
+                        speed = round(len(durations) / seconds, 1)
                         line = {"request": what, "at_once": at_once, "server": name, "round": round_}
                         line |= {
                             "median_ms": median,
                             "p99_ms": p99,
                             "per_second": speed,
                             "cpu_ms": cpu,
-                            "requests": len(took),
+                            "requests": len(durations),
                         }
                         line |= {"version": __version__, "machine": platform.platform()}
                         lines.append(json.dumps(line))

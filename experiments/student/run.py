@@ -51,17 +51,17 @@ def rows() -> Iterator[dict[str, Any]]:
 
 def run(row: dict[str, Any], assets: Path, scratch: Path) -> dict[str, Any]:
     """One run; answers that other runs have paid for come from a file, which saves time only."""
-    made = economy()
-    data = made.images(row["data"], row["seed"], assets, scratch)
-    model = made.opaque("mobilenet-v2", data, assets, row["answer"])
+    journal = economy()
+    data = journal.images(row["data"], row["seed"], assets, scratch)
+    model = journal.opaque("mobilenet-v2", data, assets, row["answer"])
     config = TrainConfig(
         seed=row["seed"], budget=LEARNING + RUNGS * TESTED, test_images=TESTED, workers=0, device="cpu",
-        student=made.NAMES["resnet18"], student_weights=str(assets / "weights" / made.FILES["resnet18"]),
+        student=journal.NAMES["resnet18"], student_weights=str(assets / "weights" / journal.FILES["resnet18"]),
     )  # fmt: skip
     ledger = Ledger(scratch / f"{row['data']}-{row['answer']}.sqlite")
     with tempfile.TemporaryDirectory() as out, ledger:
-        asked = LocalJournal(model, ledger, Budget(None))
-        result = train(config, out=Path(out) / "run", model=asked, data=data).to_json()
+        journal = LocalJournal(model, ledger, Budget(None))
+        result = train(config, out=Path(out) / "run", model=journal, data=data).to_json()
     return {**row, "machine": machine(), "result": result}
 
 
@@ -85,13 +85,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("assets", type=Path)
     parser.add_argument("--scratch", type=Path, default=Path(tempfile.gettempdir()) / "student")
-    given = parser.parse_args()
-    given.scratch.mkdir(parents=True, exist_ok=True)
+    options = parser.parse_args()
+    options.scratch.mkdir(parents=True, exist_ok=True)
     results = HERE / "results.jsonl"
     lines = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     for row in rows():
         if not any(all(line[key] == value for key, value in row.items()) for line in lines):
-            lines.append(run(row, given.assets.resolve(), given.scratch))
+            lines.append(run(row, options.assets.resolve(), options.scratch))
             with results.open("a") as file:
                 file.write(json.dumps(lines[-1]) + "\n")
             print(summary(lines[-1]), flush=True)

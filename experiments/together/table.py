@@ -24,11 +24,11 @@ def row(settings: dict[str, Any], runs: list[dict[str, Any]]) -> str:
         f"{settings['template']}, rate {settings['lr']:g}, {settings['epochs']} epoch{'s' * (settings['epochs'] > 1)}"
     )
     recipe += ", head that has seen the images" * settings["seen"]
-    kept = sum(run["kept"] for run in runs)
+    remaining = sum(run["kept"] for run in runs)
     return (
         f"| {settings['data']} | {settings['model']}, {settings['side']} | {recipe} | {len(runs)} | {head:.3f} | "
         f"{together:.3f} | {100 * (together - head):+.1f} ({100 * low:+.1f} to {100 * high:+.1f}) | "
-        f"+{total['gained']} -{total['lost']} of {total['test']} | {kept} |"
+        f"+{total['gained']} -{total['lost']} of {total['test']} | {remaining} |"
     )
 
 

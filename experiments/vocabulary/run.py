@@ -30,13 +30,13 @@ QUERIES = 1000
 
 def called(*words: str) -> dict[str, Any]:
     """Runs a command of pixprompt and returns its JSON."""
-    told = io.StringIO()
-    with contextlib.redirect_stdout(told):
+    stdout = io.StringIO()
+    with contextlib.redirect_stdout(stdout):
         code = pixprompt([*words, "--json"])
     if code:
         raise SystemExit(code)
-    found: dict[str, Any] = json.loads(told.getvalue())
-    return found
+    payload: dict[str, Any] = json.loads(stdout.getvalue())
+    return payload
 
 
 def rows() -> Iterator[dict[str, Any]]:
@@ -64,16 +64,16 @@ def main() -> None:
     """Runs what is missing."""
     parser = argparse.ArgumentParser()
     parser.add_argument("assets", type=Path)
-    given = parser.parse_args()
-    os.environ["PIXPROMPT_ASSETS"] = str(given.assets.resolve())
+    options = parser.parse_args()
+    os.environ["PIXPROMPT_ASSETS"] = str(options.assets.resolve())
     results = HERE / "results.jsonl"
     known = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
     for row in rows():
         if not any(all(line[key] == value for key, value in row.items()) for line in known):
             with tempfile.TemporaryDirectory() as folder:
-                line = run(row, given.assets.resolve(), Path(folder) / "run")
+                line = run(row, options.assets.resolve(), Path(folder) / "run")
             with results.open("a") as file:
-                file.write(json.dumps(line).replace(str(given.assets.resolve()), "{assets}") + "\n")
+                file.write(json.dumps(line).replace(str(options.assets.resolve()), "{assets}") + "\n")
             print(row, line["scored"]["accuracy"]["prompt_png"], flush=True)
     (HERE / "table.md").write_text("\n".join(table(results)) + "\n")
 

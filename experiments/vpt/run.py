@@ -205,19 +205,21 @@ def main() -> None:
     parser.add_argument("--part", default="0/1")
     parser.add_argument("--only", default="")
     parser.add_argument("--curves", type=float, help="learning rate: draw the curves instead")
-    given = parser.parse_args()
-    index, count = map(int, given.part.split("/"))
+    options = parser.parse_args()
+    index, count = map(int, options.part.split("/"))
     path = HERE / f"results{f'-{index}' if count > 1 else ''}.jsonl"
     jobs = [(method, data) for data in DATA for method in METHODS]
-    if given.curves:
+    if options.curves:
         jobs = [(name, CURVE_DATA) for name in CURVES]
     for name, data in [job for number, job in enumerate(jobs) if number % count == index]:
         done = [json.loads(line) for file in HERE.glob("results*.jsonl") for line in file.read_text().splitlines()]
         rows = sum((row["name"], row["data"]) == (name, data) for row in done)
-        if rows >= (1 if given.curves else len(SEEDS)) or given.only not in f"{name} {data}":
+        if rows >= (1 if options.curves else len(SEEDS)) or options.only not in f"{name} {data}":
             continue
-        found = curve(given.shared, name, given.curves) if given.curves else compare(given.shared, name, data, done)
-        for row in found:
+        result = (
+            curve(options.shared, name, options.curves) if options.curves else compare(options.shared, name, data, done)
+        )
+        for row in result:
             line = {"name": name, "data": data, **row, "machine": machine()}
             with path.open("a") as file:
                 file.write(json.dumps(line) + "\n")

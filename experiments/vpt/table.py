@@ -35,15 +35,15 @@ START = (
 """To go when they have been run again."""
 
 
-def told(values: list[float]) -> str:
+def spread(values: list[float]) -> str:
     """Returns mean and deviation."""
-    spread = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.3f}{spread}" if values else "not run"
+    deviation = f" ± {statistics.stdev(values):.3f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.3f}{deviation}" if values else "not run"
 
 
 def row(name: str, runs: list[dict[str, Any]]) -> str:
     """Returns one line of the table."""
-    scores = [told([run["test"] for run in runs if run["data"] == data]) for data in DATA]
+    scores = [spread([run["test"] for run in runs if run["data"] == data]) for data in DATA]
     rates = sorted({run["lr"] for run in runs})
     seconds = statistics.mean(run["cpu_seconds"] for run in runs)
     first = max(runs, key=lambda run: run["tuned"])  # the head is larger with ten classes than with five

@@ -92,7 +92,7 @@ def pictures(count: int = 3, seed: int = 1) -> Tensor:
     return torch.rand(count, 3, SIZE, SIZE, generator=seeded(seed))
 
 
-def made(name: str, model: TorchModel, **options: Any) -> Baseline:
+def make(name: str, model: TorchModel, **options: Any) -> Baseline:
     if name == "adaptformer":
         options = {"bottleneck": 6} | options
     adapter = make_white_box(name, model, CLASSES, **options, generator=seeded(7))

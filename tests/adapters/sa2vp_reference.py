@@ -21,12 +21,12 @@ def sa2vp(
     """An SA²VP in float64 whose first numbers are large enough to matter; the grid is (size / 16) squared."""
     grown = {"depth": depth, "img_size": size} if isinstance(kind, str) and not kind.startswith("clip") else {}
     model = vit(kind, **grown) if isinstance(kind, str) else kind
-    given = {"bottleneck": 4, "rank": 3, "gamma": 0.7} | options
-    found = ViTSA2VP(model.double(), CLASSES, SA2VPOptions(**given), generator=seeded(seed)).double().eval()
+    settings = {"bottleneck": 4, "rank": 3, "gamma": 0.7} | options
+    adapter = ViTSA2VP(model.double(), CLASSES, SA2VPOptions(**settings), generator=seeded(seed)).double().eval()
     with torch.no_grad():
-        for name, value in found.named_parameters():
+        for name, value in adapter.named_parameters():
             value.copy_(torch.randn(value.shape, generator=seeded(len(name)), dtype=torch.float64) * 0.5)
-    return found
+    return adapter
 
 
 def cross(block: Block, query: Tensor, source: Tensor, grid: tuple[int, int], window: int) -> Tensor:
@@ -43,8 +43,8 @@ def cross(block: Block, query: Tensor, source: Tensor, grid: tuple[int, int], wi
             for one in (slice(h * width // heads, (h + 1) * width // heads) for h in range(heads))
         ]
         rows.append(torch.cat(mixed, -1))
-    found: Tensor = block.attn.proj(torch.stack(rows, 1))
-    return found
+    result: Tensor = block.attn.proj(torch.stack(rows, 1))
+    return result
 
 
 def seen_by(token: int, grid: tuple[int, int], window: int) -> list[int]:
@@ -66,36 +66,36 @@ def attend_one(query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     return (scores.softmax(-1)[..., None] * values).sum(1)
 
 
-def pathways(found: ViTSA2VP, images: Tensor) -> tuple[Tensor, Tensor]:
+def pathways(adapter: ViTSA2VP, images: Tensor) -> tuple[Tensor, Tensor]:
     """Logits of the image pathway and of the prompt pathway."""
-    net, options, turns = found.view.net, found.options, (0, 2, 4)
-    images = net._pos_embed(net.patch_embed(found.model.normalize(images)))
-    prompts = (map_of(found, 0) + net.pos_embed).expand(len(images), -1, -1)
+    net, options, turns = adapter.view.net, adapter.options, (0, 2, 4)
+    images = net._pos_embed(net.patch_embed(adapter.model.normalize(images)))
+    prompts = (map_of(adapter, 0) + net.pos_embed).expand(len(images), -1, -1)
     for index, block in enumerate(net.blocks):
         asks = (prompts, images) if index in turns else (images, prompts)
-        told = adapted(found, index, cross(block, *asks, found.view.grid, options.window) + asks[0])
+        told = adapted(adapter, index, cross(block, *asks, adapter.view.grid, options.window) + asks[0])
         images, prompts = block(images), block(prompts)
         if options.deep and index in turns[1:]:
             place = turns.index(index)
-            prompts = prompts + block(map_of(found, place)) * found.scalings[place - 1].factors
+            prompts = prompts + block(map_of(adapter, place)) * adapter.scalings[place - 1].factors
         if index in turns:
             prompts = prompts + options.gamma * told
         else:
             images = images + options.gamma * told
-    image, prompt = (found.head.last(net.norm(tokens)[:, 0]) for tokens in (images, prompts))
+    image, prompt = (adapter.head.last(net.norm(tokens)[:, 0]) for tokens in (images, prompts))
     return image, prompt
 
 
-def map_of(found: ViTSA2VP, place: int) -> Tensor:
-    map_ = found.maps[place]
-    return map_.tokens @ map_.projection.weight.T + map_.projection.bias if found.options.rank else map_.tokens
+def map_of(adapter: ViTSA2VP, place: int) -> Tensor:
+    map_ = adapter.maps[place]
+    return map_.tokens @ map_.projection.weight.T + map_.projection.bias if adapter.options.rank else map_.tokens
 
 
-def adapted(found: ViTSA2VP, index: int, tokens: Tensor) -> Tensor:
-    if not found.options.bottleneck:
+def adapted(prompted: ViTSA2VP, index: int, tokens: Tensor) -> Tensor:
+    if not prompted.options.bottleneck:
         return tokens
-    adapter = found.adapters[index]
-    act = F.gelu if found.options.activation == "gelu" else F.relu
+    adapter = prompted.adapters[index]
+    act = F.gelu if prompted.options.activation == "gelu" else F.relu
     normed = F.layer_norm(tokens, tokens.shape[-1:], adapter.norm.weight, adapter.norm.bias, 1e-6)
     hidden: Tensor = act(normed @ adapter.down.weight.T + adapter.down.bias)
     return hidden @ adapter.up.weight.T + adapter.up.bias

@@ -86,13 +86,13 @@ def sa2vp(
     model = model_of(kind, depth, size=size, owned=owned)
     wanted = SA2VPOptions(**{"rank": 3, "bottleneck": 4} | options)
     family = SwinSA2VP if kind in SWINS else ConvNetSA2VP
-    found = family(model, CLASSES, wanted, generator=seeded()).eval()
+    adapter = family(model, CLASSES, wanted, generator=seeded()).eval()
     if double:
         model.net.double()
-        found.double()
+        adapter.double()
     if lively:
-        enliven(found.named_parameters())
-    return found
+        enliven(adapter.named_parameters())
+    return adapter
 
 
 def enliven(learned: Iterable[tuple[str, Tensor]]) -> None:
@@ -119,19 +119,19 @@ def _one(adapter: StagedSA2VP, image: Tensor, asks: set[int], window: int) -> tu
     for number, stage in enumerate(view.stages):
         own, prompts = stage.enter(own), stage.enter(prompts)
         for place, block in enumerate(stage.blocks):
-            left, told = block(own), block(prompts)
+            left, tokens = block(own), block(prompts)
             if number == adapter.stage_index:
                 if place in asks:
-                    given = exchange(adapter, place, (prompts, told), (own, left), window)
+                    exchanged = exchange(adapter, place, (prompts, tokens), (own, left), window)
                     if place > min(asks) and options.deep:
                         map_, scaling = next(deep)
                         joining = block(placed(map_(), adapter.shapes[-1], is_swin))
                         shape = (-1,) if is_swin else (-1, 1, 1)
-                        told = told + joining * scaling.factors.view(shape)
-                    told = told + options.gamma * given
+                        tokens = tokens + joining * scaling.factors.view(shape)
+                    tokens = tokens + options.gamma * exchanged
                 else:
-                    left = left + options.gamma * exchange(adapter, place, (own, left), (prompts, told), window)
-            own, prompts = left, told
+                    left = left + options.gamma * exchange(adapter, place, (own, left), (prompts, tokens), window)
+            own, prompts = left, tokens
     return view.pool(own), view.pool(prompts)
 
 
@@ -140,15 +140,15 @@ def placed(map_: Tensor, shape: tuple[int, int, int], is_swin: bool) -> Tensor:
     return tokens if is_swin else tokens.permute(0, 3, 1, 2)
 
 
-def exchange(adapter, place: int, asking, asked, window: int) -> Tensor:
+def exchange(adapter, place: int, asking, query, window: int) -> Tensor:
     """Pairs of what enters and what leaves a block, as the backbone has them -> what is added, likewise."""
     block = adapter.layers[place].block
     if isinstance(adapter, SwinSA2VP):
-        first, second = ([*block.per_head(block.qkv(block.norm1(pair[0])[0]))] for pair in (asking, asked))
+        first, second = ([*block.per_head(block.qkv(block.norm1(pair[0])[0]))] for pair in (asking, query))
         tokens = asking[0][0]
         mixed = block.out(nearby(first[0], second[1], second[2], window))  # heads stand behind rows: (h, heads, w, d)
         return adapter.adapters[place](mixed + tokens)[None]
-    rows, others = (pair[1][0].permute(1, 2, 0) for pair in (asking, asked))
+    rows, others = (pair[1][0].permute(1, 2, 0) for pair in (asking, query))
     queries, keys = (F.layer_norm(part, part.shape[-1:]).unsqueeze(1) for part in (rows, others))
     mixed = nearby(queries, keys, others.unsqueeze(1), window)
     return adapter.adapters[place](mixed + rows).permute(2, 0, 1)[None]
@@ -158,7 +158,7 @@ def nearby(queries: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor
     """(h, heads, w, d) each -> (h, w, heads d): every query by itself; window 0 is the whole map."""
     (down, heads, across, length), source = queries.shape, (keys.shape[0], keys.shape[2])
     reach = window // 2 if window else 10**6
-    found = queries.new_zeros(down, across, heads, length)
+    result = queries.new_zeros(down, across, heads, length)
     for row in range(down):
         for column in range(across):
             top, left = row * source[0] // down, column * source[1] // across
@@ -166,7 +166,7 @@ def nearby(queries: Tensor, keys: Tensor, values: Tensor, window: int) -> Tensor
             columns = slice(max(0, left - reach), left + reach + 1)
             for head in range(heads):
                 query = queries[row, head, column]
-                seen = keys[rows, head, columns].reshape(-1, length)
-                weights = (seen @ query / length**0.5).softmax(0)
-                found[row, column, head] = weights @ values[rows, head, columns].reshape(-1, length)
-    return found.flatten(2)
+                keys_in_reach = keys[rows, head, columns].reshape(-1, length)
+                weights = (keys_in_reach @ query / length**0.5).softmax(0)
+                result[row, column, head] = weights @ values[rows, head, columns].reshape(-1, length)
+    return result.flatten(2)

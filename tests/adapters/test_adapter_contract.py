@@ -26,11 +26,13 @@ Adapter = PixelPrompt | WhiteBox
 def pixel(model: TorchModel, name: str = "pixel") -> PixelPrompt:
     place = METHODS[name].defaults.get("template", "padding")
     template = make_template(place, canvas_size=model.spec.image_size, size=3, blend=Add())
-    made: PixelPrompt = METHODS[name].maker()(template, model, make_output("linear", spec=model.spec, classes=CLASSES))
-    output = make_output("linear", spec=model.spec, classes=CLASSES, views=made.views)
-    answers = made.outputs(pictures(40)).detach() + torch.randn(40, 1, generator=torch.Generator().manual_seed(2))
-    made.output = output.refit(answers, torch.arange(40) % len(CLASSES))
-    return made
+    prompt: PixelPrompt = METHODS[name].maker()(
+        template, model, make_output("linear", spec=model.spec, classes=CLASSES)
+    )
+    output = make_output("linear", spec=model.spec, classes=CLASSES, views=prompt.views)
+    answers = prompt.outputs(pictures(40)).detach() + torch.randn(40, 1, generator=torch.Generator().manual_seed(2))
+    prompt.output = output.refit(answers, torch.arange(40) % len(CLASSES))
+    return prompt
 
 
 def white_box(name: str, model: TorchModel) -> WhiteBox:
@@ -54,12 +56,12 @@ def pictures(count: int = 3) -> Tensor:
 
 @pytest.fixture(params=MAKERS)
 def adapter(request: pytest.FixtureRequest) -> Adapter:
-    made = MAKERS[request.param](toy_clip() if request.param == "coop" else vit())
+    prompt = MAKERS[request.param](toy_clip() if request.param == "coop" else vit())
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for parameter in made.parameters():  # away from the start, at which many change nothing
+        for parameter in prompt.parameters():  # away from the start, at which many change nothing
             parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-    return made
+    return prompt
 
 
 def test_it_works_in_both_modes_and_a_generator_decides(adapter: Adapter) -> None:

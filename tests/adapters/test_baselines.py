@@ -164,17 +164,17 @@ def test_the_same_generator_makes_the_same_adapter(method: str) -> None:
 
 def weight_gradients(output: torch.Tensor) -> set[int]:
     """Tensors that the graph of an output would give gradients to, by identity."""
-    seen, found, todo = set(), set(), [output.grad_fn]
+    calls, result, todo = set(), set(), [output.grad_fn]
     while todo:
         node = todo.pop()
-        if node is None or node in seen:
+        if node is None or node in calls:
             continue
-        seen.add(node)
+        calls.add(node)
         variable = getattr(node, "variable", None)
         if variable is not None:
-            found.add(id(variable))
+            result.add(id(variable))
         todo += [following for following, _ in node.next_functions]
-    return found
+    return result
 
 
 @FEW_QUICKLY

@@ -16,7 +16,7 @@ from pixprompt.backbones.vit import ViT
 from pixprompt.core import ConfigError
 from pixprompt.models import TorchModel
 
-from .baseline_toy import DEPTH, NETS, VITS, made, model_of, pictures, sharpened, step
+from .baseline_toy import DEPTH, NETS, VITS, make, model_of, pictures, sharpened, step
 
 STEPS, LR = 2, 0.05
 
@@ -54,14 +54,14 @@ def check_same_training(model: TorchModel, adapter: Baseline, tuned: set[str]) -
 @pytest.mark.parametrize("net", NETS)
 def test_full_is_training_a_copy(net: str) -> None:
     model = doubled(net)
-    adapter = made("full", model).double()
+    adapter = make("full", model).double()
     check_same_training(model, adapter, set(FeatureNet(model).weights()))
 
 
 @pytest.mark.parametrize("net", NETS)
 def test_bias_is_training_a_copy_s_biases(net: str) -> None:
     model = doubled(net)
-    adapter = made("bias", model).double()
+    adapter = make("bias", model).double()
     biases = {name for name in FeatureNet(model).weights() if name.endswith("bias")}
     check_same_training(model, adapter, biases)
 
@@ -69,14 +69,14 @@ def test_bias_is_training_a_copy_s_biases(net: str) -> None:
 @pytest.mark.parametrize("layers", range(1, DEPTH + 1))
 def test_partial_is_training_a_copy_s_last_layers_and_norm(layers: int) -> None:
     model = doubled("timm-vit")
-    adapter = made("partial", model, layers=layers).double()
+    adapter = make("partial", model, layers=layers).double()
     starts = ("net.norm", *(f"net.blocks.{place}." for place in range(DEPTH - layers, DEPTH)))
     check_same_training(model, adapter, {name for name in FeatureNet(model).weights() if name.startswith(starts)})
 
 
 def test_partial_of_all_layers_is_full_without_the_embedding() -> None:
     model = model_of("timm-vit")
-    partial, full = made("partial", model, layers=DEPTH), made("full", model)
+    partial, full = make("partial", model, layers=DEPTH), make("full", model)
     left = {name for name in FeatureNet(model).weights() if "blocks" not in name and "norm" not in name}
     assert left == {"net.cls_token", "net.pos_embed", "net.patch_embed.proj.weight", "net.patch_embed.proj.bias"}
     embedding = sum(value.numel() for name, value in FeatureNet(model).weights().items() if name in left)
@@ -86,7 +86,7 @@ def test_partial_of_all_layers_is_full_without_the_embedding() -> None:
 @pytest.mark.parametrize("net", VITS)
 @pytest.mark.parametrize("layers", [1, 2, DEPTH])
 def test_partial_keeps_the_tokens_before_the_first_tuned_layer(net: str, layers: int) -> None:
-    adapter = made("partial", model_of(net), layers=layers)
+    adapter = make("partial", model_of(net), layers=layers)
     (tokens,) = adapter.frozen(pictures())
     assert tokens.shape == (3, 17, 24)
     calls: list[int] = []
@@ -114,7 +114,7 @@ PARTIAL = {
 @pytest.mark.parametrize("layers", [1, 2])
 def test_partial_of_other_nets_tunes_the_last_blocks_and_what_follows(net: str, layers: int) -> None:
     model = doubled(net)
-    adapter = made("partial", model, layers=layers).double()
+    adapter = make("partial", model, layers=layers).double()
     starts = tuple(f"net.{start}" for start in PARTIAL[net][layers - 1])
     check_same_training(model, adapter, {name for name in FeatureNet(model).weights() if name.startswith(starts)})
 
@@ -122,13 +122,13 @@ def test_partial_of_other_nets_tunes_the_last_blocks_and_what_follows(net: str, 
 def test_partial_of_nets_without_known_layers_says_so() -> None:
     net = timm.create_model("tf_efficientnet_lite0")
     with pytest.raises(ConfigError, match="is EfficientNet; partial tunes the last layers of a vision transformer"):
-        made("partial", TorchModel(net, model_of("swin").spec, owned=True))
+        make("partial", TorchModel(net, model_of("swin").spec, owned=True))
 
 
 def test_running_statistics_stay_and_are_no_part_of_the_state() -> None:
     model = model_of("timm-resnet")
     before = {name: value.clone() for name, value in model.net.named_buffers()}
-    adapter = made("full", model).train()
+    adapter = make("full", model).train()
     step(adapter, 2)
     assert len(before) > 20
     assert all(torch.equal(value, before[name]) for name, value in model.net.named_buffers())

@@ -13,7 +13,7 @@ from pixprompt.adapters.baselines.base import Baseline
 from pixprompt.backbones.vit import ViT
 
 from ..backbones.vit_toy import vit_b
-from .baseline_toy import made, seeded
+from .baseline_toy import make, seeded
 
 
 def counted(run: functools.partial[Tensor]) -> int:
@@ -48,21 +48,21 @@ def step(adapter: Baseline) -> int:
 
 @pytest.mark.parametrize("method", ["lora", "adapter", "adaptformer", "bias"])
 def test_no_method_costs_a_tenth_more_than_the_input_side(method: str) -> None:
-    cost = step(made(method, vit_b(), **({"bottleneck": 64} if method == "adaptformer" else {})).to("meta"))
+    cost = step(make(method, vit_b(), **({"bottleneck": 64} if method == "adaptformer" else {})).to("meta"))
     assert 0.9 < cost / floors()["input side"] < 1.1
     assert floors()["input side"] == pytest.approx(2 * floors()["forward"], rel=0.05)
 
 
 def test_full_pays_for_the_weights_too() -> None:
     """The negative control: gradients of all weights are half as much again, and the count sees them."""
-    assert step(made("full", vit_b()).to("meta")) / floors()["input side"] > 1.4
+    assert step(make("full", vit_b()).to("meta")) / floors()["input side"] > 1.4
 
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_partial_pays_for_its_layers_only(layers: int) -> None:
-    cost = step(made("partial", vit_b(), layers=layers).to("meta"))
+    cost = step(make("partial", vit_b(), layers=layers).to("meta"))
     assert cost / floors()["forward"] == pytest.approx(3 * layers / 12, rel=0.15)
 
 
 def test_linear_pays_for_the_head_only() -> None:
-    assert step(made("linear", vit_b()).to("meta")) < floors()["forward"] / 1000
+    assert step(make("linear", vit_b()).to("meta")) < floors()["forward"] / 1000

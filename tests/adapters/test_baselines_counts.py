@@ -7,7 +7,7 @@ import pytest
 from pixprompt.adapters.baselines.lora import LoRA
 
 from ..backbones.vit_toy import vit_b
-from .baseline_toy import CLASSES, made, seeded
+from .baseline_toy import CLASSES, make, seeded
 
 D, L, MLP, PATCH, TOKENS = 768, 12, 3072, 3 * 16 * 16, 197
 HEAD = D * len(CLASSES) + len(CLASSES)
@@ -34,7 +34,7 @@ BIASES = D + L * (D + 3 * D + D + D + MLP + D) + D
     ],
 )
 def test_counts_of_vit_b(method: str, options: dict[str, int], expected: int) -> None:
-    adapter = made(method, vit_b(), **options)
+    adapter = make(method, vit_b(), **options)
     assert adapter.num_tuned == expected + HEAD
     assert adapter.num_backbone == BACKBONE == 85_798_656
     assert adapter.share == pytest.approx((expected + HEAD) / 85_798_656)
@@ -47,4 +47,4 @@ def test_lora_of_all_projections() -> None:
 
 def test_bitfit_is_the_paper_s_share() -> None:
     assert BIASES == 102_912
-    assert made("bias", vit_b()).share == pytest.approx(0.0012, abs=0.00005)
+    assert make("bias", vit_b()).share == pytest.approx(0.0012, abs=0.00005)

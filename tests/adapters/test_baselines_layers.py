@@ -17,7 +17,7 @@ from pixprompt.adapters.baselines.side import SideTuning
 from pixprompt.backbones.features import features
 from pixprompt.core import ConfigError
 
-from .baseline_toy import CLASSES, WIDTH, made, model_of, pictures, seeded, step
+from .baseline_toy import CLASSES, WIDTH, make, model_of, pictures, seeded, step
 
 
 def shaken(adapter: nn.Module) -> nn.Module:
@@ -88,13 +88,13 @@ def moved(adapter: nn.Module, start: dict[str, Tensor]) -> set[str]:
 def test_a_bottleneck_learns_and_one_of_zeros_never_would(method: str) -> None:
     """The trap of the public code: with both projections at zero only the last bias gets a gradient."""
     names = {f"bottleneck.{side}.{what}" for side in ("down", "up") for what in ("weight", "bias")}
-    adapter = made(method, model_of("timm-vit"))
+    adapter = make(method, model_of("timm-vit"))
     start = copy.deepcopy(adapter.state_dict())
     step(adapter, 1)
     assert moved(adapter, start) == {"bottleneck.up.weight", "bottleneck.up.bias"}  # the rest has no gradient yet
     step(adapter, 1)
     assert moved(adapter, start) == names
-    trap = made(method, model_of("timm-vit"))
+    trap = make(method, model_of("timm-vit"))
     with torch.no_grad():
         for part in trap.parts:
             part.bottleneck.down.weight.zero_()

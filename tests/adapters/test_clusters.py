@@ -30,29 +30,29 @@ def colored(*colors: tuple[float, float, float]) -> torch.Tensor:
 
 
 def test_images_get_the_prompt_of_the_nearest_cluster() -> None:
-    made = adapter()
+    prompt = adapter()
     answers = torch.tensor([[0.8, 0.0, 0.1], [0.4, 0.0, 0.1], [0.1, 0.9, 0.0], [0.0, 0.6, 0.0], [0.6, 0.1, 0.0]])
-    made.find_clusters(answers, generator=seeded())
+    prompt.find_clusters(answers, generator=seeded())
     directions = torch.nn.functional.normalize(answers, dim=1)
     means = [directions[[0, 1, 4]].mean(0), directions[[2, 3]].mean(0)]
-    red = int((made.prototypes - means[0]).norm(dim=1).argmin())
-    torch.testing.assert_close(made.prototypes[red], means[0])
-    torch.testing.assert_close(made.prototypes[1 - red], means[1])
+    red = int((prompt.prototypes - means[0]).norm(dim=1).argmin())
+    torch.testing.assert_close(prompt.prototypes[red], means[0])
+    torch.testing.assert_close(prompt.prototypes[1 - red], means[1])
     images = colored((0.2, 0.0, 0.0), (0.0, 0.4, 0.0), (1.0, 0.2, 0.2))
-    assert made.clusters_of(images).tolist() == [red, 1 - red, red]
+    assert prompt.clusters_of(images).tolist() == [red, 1 - red, red]
     with torch.no_grad():
-        made.thetas[red], made.thetas[1 - red] = 0.1, 0.3
-    prompted = made.prompted(images, quantize=False).detach()
+        prompt.thetas[red], prompt.thetas[1 - red] = 0.1, 0.3
+    prompted = prompt.prompted(images, quantize=False).detach()
     assert prompted[:, 1, 0, 0].tolist() == pytest.approx([0.1, 0.7, 0.3])
     assert torch.equal(prompted[:, :, 3, 3], images[:, :, 3, 3])
 
 
 def test_a_gradient_reaches_the_prompts_of_the_images_alone() -> None:
-    made = adapter()
-    made.prototypes.copy_(torch.eye(3)[:2])
-    made.outputs(colored((0.5, 0.0, 0.0))).sum().backward()
-    assert int(made.thetas.grad[0].count_nonzero()) == made.thetas.shape[1]
-    assert int(made.thetas.grad[1].count_nonzero()) == 0
+    prompt = adapter()
+    prompt.prototypes.copy_(torch.eye(3)[:2])
+    prompt.outputs(colored((0.5, 0.0, 0.0))).sum().backward()
+    assert int(prompt.thetas.grad[0].count_nonzero()) == prompt.thetas.shape[1]
+    assert int(prompt.thetas.grad[1].count_nonzero()) == 0
 
 
 def test_every_cluster_is_a_png_and_a_meta_prompt_is_where_all_start(tmp_path) -> None:

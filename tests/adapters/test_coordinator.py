@@ -52,10 +52,10 @@ def steps_apart(a: Tensor, b: Tensor) -> Tensor:
 @pytest.mark.parametrize("size", [(32, 32), (28, 40), (7, 7), (96, 50)])
 @pytest.mark.parametrize("epsilon", [0.05, 0.25, 1.0])
 def test_gives_8_bit_images_within_epsilon(size: tuple[int, int], epsilon: float) -> None:
-    found, images = make(size, epsilon=epsilon), photos(size=size)
+    prompter, images = make(size, epsilon=epsilon), photos(size=size)
     before = images.clone()
-    x = found.start(generator=seeded()) + torch.randn(found.num_params, generator=seeded(1))
-    prompted = found(images, x)
+    x = prompter.start(generator=seeded()) + torch.randn(prompter.num_params, generator=seeded(1))
+    prompted = prompter(images, x)
     assert prompted.shape == images.shape
     assert prompted.dtype == torch.float32
     assert torch.equal(prompted, torch.arange(256.0)[(prompted * 255).round().long()] / 255)
@@ -63,18 +63,18 @@ def test_gives_8_bit_images_within_epsilon(size: tuple[int, int], epsilon: float
     assert prompted.max() <= 1
     assert 0.2 * epsilon * 255 < steps_apart(prompted, images).max() <= math.ceil(epsilon * 255)
     assert torch.equal(images, before)
-    assert found.per_image
+    assert prompter.per_image
 
 
 def test_starts_small_and_by_its_generator() -> None:
-    found, images = make(), photos()
-    start = found.start(generator=seeded())
+    prompter, images = make(), photos()
+    start = prompter.start(generator=seeded())
     torch.manual_seed(99)
-    assert torch.equal(start, found.start(generator=seeded()))
-    assert not torch.equal(start, found.start(generator=seeded(1)))
-    rms = float(found.deltas(images, start).square().mean().sqrt()) * 255
+    assert torch.equal(start, prompter.start(generator=seeded()))
+    assert not torch.equal(start, prompter.start(generator=seeded(1)))
+    rms = float(prompter.deltas(images, start).square().mean().sqrt()) * 255
     assert 0.5 < rms < 5
-    trigger = found.to_tensors(start)["trigger"]
+    trigger = prompter.to_tensors(start)["trigger"]
     assert -1e-6 <= trigger.min() < 0.01
     assert 0.09 < trigger.max() < 0.1 + 1e-6
 
@@ -83,62 +83,64 @@ def test_starts_small_and_by_its_generator() -> None:
 @pytest.mark.parametrize("width", [8, 16, 32])
 def test_a_step_from_the_start_has_about_the_size_that_it_says(epsilon: float, width: int) -> None:
     """Without the gain, epsilon alone would put these sizes 20 times apart."""
-    found, images = make(epsilon=epsilon, width=width), photos()
-    start = found.start(generator=seeded()).double()
+    prompter, images = make(epsilon=epsilon, width=width), photos()
+    start = prompter.start(generator=seeded()).double()
     sizes = []
     for seed in range(20):
-        step = 1e-3 * torch.randn(found.num_params, generator=seeded(seed), dtype=torch.float64)
-        moved = found.deltas(images, start + step) - found.deltas(images, start)
-        sizes.append(float(moved.square().mean().sqrt()) / (float(step.norm()) / math.sqrt(found.num_params)))
+        step = 1e-3 * torch.randn(prompter.num_params, generator=seeded(seed), dtype=torch.float64)
+        moved = prompter.deltas(images, start + step) - prompter.deltas(images, start)
+        sizes.append(float(moved.square().mean().sqrt()) / (float(step.norm()) / math.sqrt(prompter.num_params)))
     assert 0.7 < np.mean(sizes) < 1.4
 
 
 def test_every_layer_can_be_felt_at_the_start() -> None:
-    found, images = make(), photos()
-    start = found.start(generator=seeded())
-    felt = effects(found, images, start)
+    prompter, images = make(), photos()
+    start = prompter.start(generator=seeded())
+    felt = effects(prompter, images, start)
     assert min(felt.values()) > 1e-5
-    tensors = found.to_tensors(start)
+    tensors = prompter.to_tensors(start)
     tensors["last.pointwise"] = torch.zeros_like(tensors["last.pointwise"])  # negative control: a last layer of zeros
-    silent = effects(found, images, found.from_tensors(tensors))
+    silent = effects(prompter, images, prompter.from_tensors(tensors))
     assert {name for name, effect in silent.items() if effect > 0} == {"last.pointwise", "last.shift"}
 
 
-def effects(found: Coordinator, images: Tensor, x: Tensor) -> dict[str, float]:
-    tensors, result = found.to_tensors(x), {}
+def effects(prompter: Coordinator, images: Tensor, x: Tensor) -> dict[str, float]:
+    tensors, result = prompter.to_tensors(x), {}
     for name, tensor in tensors.items():
         moved = {**tensors, name: tensor + 0.1 * torch.randn(tensor.shape, generator=seeded(1))}
-        apart = found.deltas(images, found.from_tensors(moved)) - found.deltas(images, found.from_tensors(tensors))
+        apart = prompter.deltas(images, prompter.from_tensors(moved)) - prompter.deltas(
+            images, prompter.from_tensors(tensors)
+        )
         result[name] = float(apart.square().mean().sqrt())
     return result
 
 
 def test_images_get_prompts_of_their_own() -> None:
-    found, images = make(), photos()
-    deltas = found.deltas(images, found.start(generator=seeded()))
+    prompter, images = make(), photos()
+    deltas = prompter.deltas(images, prompter.start(generator=seeded()))
     apart = (deltas[0] - deltas[1]).square().mean().sqrt() / deltas.square().mean().sqrt()
     assert apart > 0.1
 
 
 def test_other_candidates_leave_no_trace() -> None:
-    found, images = make(), photos()
-    x = found.start(generator=seeded())
-    first = found(images, x)
+    prompter, images = make(), photos()
+    x = prompter.start(generator=seeded())
+    first = prompter(images, x)
     for seed in range(3):
-        found(images, x + torch.randn(x.shape, generator=seeded(seed)))
-    found(photos(seed=5), x)
-    assert torch.equal(found(images, x), first)
+        prompter(images, x + torch.randn(x.shape, generator=seeded(seed)))
+    prompter(photos(seed=5), x)
+    assert torch.equal(prompter(images, x), first)
     assert torch.equal(make()(images, x), first)
 
 
 def apart_from_batch(images: Tensor) -> Tensor:
-    found = make()
-    x = found.start(generator=seeded()) + torch.randn(found.num_params, generator=seeded(1))
-    together = found.deltas(images, x)
-    alone = torch.cat([found.deltas(images[i : i + 1], x) for i in range(len(images))])
+    prompter = make()
+    x = prompter.start(generator=seeded()) + torch.randn(prompter.num_params, generator=seeded(1))
+    together = prompter.deltas(images, x)
+    alone = torch.cat([prompter.deltas(images[i : i + 1], x) for i in range(len(images))])
     order = torch.tensor([2, 0, 3, 1])
-    shuffled = found.deltas(images[order], x)
-    steps = steps_apart(found(images, x)[order], found(images[order], x))
+    shuffled = prompter.deltas(images[order], x)
+    steps = steps_apart(prompter(images, x)[order], prompter(images[order], x))
     assert steps.mean() < 1e-3
     return torch.stack([(alone - together).abs().max(), (shuffled - together[order]).abs().max()])
 
@@ -152,27 +154,27 @@ def test_a_prompt_does_not_depend_on_the_batch(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_candidates_on_the_same_images_ask_the_encoder_once() -> None:
-    found, images = make(), photos()
-    asked = found.encoder
-    x = found.start(generator=seeded())
+    prompter, images = make(), photos()
+    encoder = prompter.encoder
+    x = prompter.start(generator=seeded())
     for scale in (1.0, 1.1, 1.2):
-        found(images, scale * x)
-    assert asked.num_requests == 1
-    found(images.clone(), x)
-    assert asked.num_requests == 2
+        prompter(images, scale * x)
+    assert encoder.num_requests == 1
+    prompter(images.clone(), x)
+    assert encoder.num_requests == 2
 
 
 def test_images_that_were_written_to_are_asked_about_again() -> None:
-    found, images = make(), photos()
-    x = found.start(generator=seeded())
-    found(images, x)
+    prompter, images = make(), photos()
+    x = prompter.start(generator=seeded())
+    prompter(images, x)
     images.copy_(photos(seed=5))
-    assert torch.equal(found(images, x), make()(photos(seed=5), x))
+    assert torch.equal(prompter(images, x), make()(photos(seed=5), x))
     with torch.inference_mode():
         images = photos()
-        found(images, x)
+        prompter(images, x)
         images.copy_(photos(seed=5))
-        assert torch.equal(found(images, x), make()(photos(seed=5), x))
+        assert torch.equal(prompter(images, x), make()(photos(seed=5), x))
 
 
 def test_works_in_float32_under_autocast() -> None:
@@ -185,21 +187,21 @@ def test_works_in_float32_under_autocast() -> None:
 
 
 def test_an_encoder_may_want_another_size() -> None:
-    found = Coordinator.beside(encoder(size=(20, 24)), SIZE)
-    assert found(photos(), found.start(generator=seeded())).shape == (4, 3, *SIZE)
+    prompter = Coordinator.beside(encoder(size=(20, 24)), SIZE)
+    assert prompter(photos(), prompter.start(generator=seeded())).shape == (4, 3, *SIZE)
 
 
 def test_comes_back_from_its_file(tmp_path: Path) -> None:
-    found, images = make(epsilon=0.5, width=4, min_trigger=3), photos()
-    x = found.start(generator=seeded()) + torch.randn(found.num_params, generator=seeded(1))
-    save_file(found.to_tensors(x), tmp_path / "adapter.safetensors")
-    text = json.dumps(found.spec.to_json())
+    prompter, images = make(epsilon=0.5, width=4, min_trigger=3), photos()
+    x = prompter.start(generator=seeded()) + torch.randn(prompter.num_params, generator=seeded(1))
+    save_file(prompter.to_tensors(x), tmp_path / "adapter.safetensors")
+    text = json.dumps(prompter.spec.to_json())
     again = Coordinator(encoder(), CoordinatorSpec.from_json(json.loads(text)))
     loaded = again.from_tensors(load_file(tmp_path / "adapter.safetensors"))
     torch.testing.assert_close(loaded, x)
-    torch.testing.assert_close(again.deltas(images, loaded), found.deltas(images, x))
-    assert again.spec == found.spec
-    assert sum(tensor.numel() for tensor in found.to_tensors(x).values()) == found.num_params
+    torch.testing.assert_close(again.deltas(images, loaded), prompter.deltas(images, x))
+    assert again.spec == prompter.spec
+    assert sum(tensor.numel() for tensor in prompter.to_tensors(x).values()) == prompter.num_params
 
 
 @pytest.mark.parametrize(
@@ -234,21 +236,21 @@ def test_refuses_a_damaged_description(change: dict[str, object]) -> None:
 
 
 def test_refuses_weights_of_other_sizes() -> None:
-    found, wide = make(), make(width=20)
+    prompter, wide = make(), make(width=20)
     tensors = wide.to_tensors(wide.start(generator=seeded()))
     with pytest.raises(PromptError, match=r"0.pointwise is \(20, 3, 1, 1\), expected \(16, 3, 1, 1\)"):
-        found.from_tensors(tensors)
-    tensors = found.to_tensors(found.start(generator=seeded()))
+        prompter.from_tensors(tensors)
+    tensors = prompter.to_tensors(prompter.start(generator=seeded()))
     with pytest.raises(PromptError, match=r"trigger is missing, expected \(127,\) \(1 of"):
-        found.from_tensors({name: tensor for name, tensor in tensors.items() if name != "trigger"})
+        prompter.from_tensors({name: tensor for name, tensor in tensors.items() if name != "trigger"})
 
 
 def test_names_what_it_wants() -> None:
-    found = make()
+    prompter = make()
     with pytest.raises(ShapeError, match=r"expected images \(N, 3, 32, 32\)"):
-        found(photos(size=(16, 16)), found.start(generator=seeded()))
+        prompter(photos(size=(16, 16)), prompter.start(generator=seeded()))
     with pytest.raises(ShapeError, match="expected x"):
-        found(photos(), torch.zeros(3))
+        prompter(photos(), torch.zeros(3))
     for sizes, error in (({"width": 0}, ConfigError), ({"min_trigger": -1}, ConfigError), ({"epsilon": 0}, RangeError)):
         with pytest.raises(error, match="the coordinator's"):
             make(**sizes)
@@ -268,17 +270,17 @@ def test_sizes(num_features: int, size: tuple[int, int], trigger: int, doublings
 @pytest.mark.assets
 def test_reads_a_real_encoder(assets: Path) -> None:
     model = DirectQuerier(load_model("torchvision:resnet18", weights=assets / "weights/resnet18.safetensors"))
-    found = Coordinator.beside(model, (224, 224))
-    assert found.num_params == 2834
+    prompter = Coordinator.beside(model, (224, 224))
+    assert prompter.num_params == 2834
     files = sorted((assets / "data/imagenet-samples").glob("*.jpg"))[::250]
     pixels = np.stack([Canvas((224, 224)).make(decode(file)) for file in files])
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-    x = found.start(generator=seeded())
-    deltas, prompted = found.deltas(images, x), found(images, x)
+    x = prompter.start(generator=seeded())
+    deltas, prompted = prompter.deltas(images, x), prompter(images, x)
     assert model.num_requests == 1
     assert 0.5 < float(deltas.square().mean().sqrt()) * 255 < 5
     assert float((deltas - deltas.mean(dim=0)).square().mean().sqrt()) * 255 > 0.5
-    alone = torch.cat([found(images[i : i + 1], x) for i in range(len(images))])
+    alone = torch.cat([prompter(images[i : i + 1], x) for i in range(len(images))])
     steps = steps_apart(alone, prompted)
     assert steps.max() <= 1  # a tie of the rounding may fall either way
     assert steps.mean() < 1e-3

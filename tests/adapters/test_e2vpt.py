@@ -16,7 +16,7 @@ from pixprompt.core import RangeError
 from ..backbones.vit_toy import CLASSES, DEPTH, WIDTH, vit
 
 
-def made(**options: object) -> E2VPT:
+def make(**options: object) -> E2VPT:
     adapter = make_white_box("e2vpt", vit(), CLASSES, **{"tokens": 4, "key_values": 2, "segments": 6} | options)
     assert isinstance(adapter, E2VPT)
     return adapter.eval()
@@ -44,7 +44,7 @@ def by_hand(adapter: E2VPT, images: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("separate", [False, True])
 def test_its_logits_by_hand(separate: bool) -> None:
-    adapter = made(separate=separate)
+    adapter = make(separate=separate)
     torch.testing.assert_close(adapter(pictures()), by_hand(adapter, pictures()), rtol=1e-4, atol=1e-5)
     pairs = DEPTH * (2 if separate else 1) * 2 * WIDTH
     assert adapter.num_tuned == DEPTH * 4 * WIDTH + pairs + WIDTH * 3 + 3
@@ -52,7 +52,7 @@ def test_its_logits_by_hand(separate: bool) -> None:
 
 
 def test_it_prunes_what_the_loss_depends_on_least() -> None:
-    adapter = made(prune_tokens=0.5, prune_segments=0.34)
+    adapter = make(prune_tokens=0.5, prune_segments=0.34)
     labels = torch.tensor([0, 1, 2] * 2)
 
     def loss() -> Tensor:
@@ -80,26 +80,26 @@ def test_it_prunes_what_the_loss_depends_on_least() -> None:
         expected[token] = 1
         expected[token, slopes[token].argsort()[:2]] = 0
     assert torch.equal(mask, expected)
-    assert adapter.num_tuned == made().num_tuned - DEPTH * (4 * WIDTH - 2 * 4 * WIDTH // 6)
+    assert adapter.num_tuned == make().num_tuned - DEPTH * (4 * WIDTH - 2 * 4 * WIDTH // 6)
     torch.testing.assert_close(adapter.prompts.channels(), expected.repeat_interleave(WIDTH // 6, 1))
 
 
 def test_some_always_remains_and_shares_are_checked() -> None:
-    adapter = made(prune_tokens=0.9, prune_segments=0.9, segments=6)
+    adapter = make(prune_tokens=0.9, prune_segments=0.9, segments=6)
     adapter.prune([torch.ones_like(adapter.prompts.sets.tokens)])
     assert adapter.prompts.mask.sum(1).sort().values.tolist() == [0, 0, 0, 4]
     with pytest.raises(RangeError, match=r"\[0, 1\)"):
-        made(prune_tokens=1.0)
+        make(prune_tokens=1.0)
 
 
 def test_it_is_trained_again_from_its_start() -> None:
-    start, adapter = made(), made(prune_tokens=0.5)
+    start, adapter = make(), make(prune_tokens=0.5)
     split = (pictures(), np.arange(6) % 3)
     lines = pixprompt.fit(adapter, split, epochs=2, batch_size=3, lr=0.0).history
     assert len(lines) == 2
     assert adapter.prompts.mask.sum() == 2 * 6
     assert all(torch.equal(*pair) for pair in zip(adapter.parameters(), start.parameters(), strict=True))
-    moved = made(prune_tokens=0.5)
+    moved = make(prune_tokens=0.5)
     pixprompt.fit(moved, split, epochs=2, batch_size=3, lr=0.01)
     at, first = moved.prompts.sets.tokens, start.prompts.sets.tokens
     pruned = (moved.prompts.channels() == 0).expand_as(at)

@@ -21,31 +21,31 @@ def adapter(**options):
 
 
 def test_the_answers_under_each_prompt_stand_side_by_side() -> None:
-    made, images = adapter(), torch.full((3, 3, SIDE, SIDE), 1.0)
+    prompt, images = adapter(), torch.full((3, 3, SIDE, SIDE), 1.0)
     with torch.no_grad():
-        made.thetas[0] = 0.2
-        made.thetas[1] = 0.6
+        prompt.thetas[0] = 0.2
+        prompt.thetas[1] = 0.6
     expected = torch.ones(2, 3, SIDE, SIDE)
     frame = torch.ones(SIDE, SIDE, dtype=torch.bool)
     frame[2:4, 2:4] = False
     expected[0, :, frame], expected[1, :, frame] = 0.2, 0.6
-    torch.testing.assert_close(made.outputs(images).detach(), expected.flatten().expand(3, -1))
-    assert made.num_params == 2 * 3 * 32
+    torch.testing.assert_close(prompt.outputs(images).detach(), expected.flatten().expand(3, -1))
+    assert prompt.num_params == 2 * 3 * 32
 
 
 def test_the_committee_shows_what_was_learned() -> None:
-    made = adapter()
+    prompt = adapter()
     with torch.no_grad():
-        made.thetas.copy_(torch.rand(made.thetas.shape, generator=torch.Generator().manual_seed(0)))
-    committee = made.to_committee()
+        prompt.thetas.copy_(torch.rand(prompt.thetas.shape, generator=torch.Generator().manual_seed(0)))
+    committee = prompt.to_committee()
     pixels = np.full((SIDE, SIDE, 3), 77, np.uint8)
     pages = np.stack(committee.apply(pixels))
     images = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0) / 255
-    memory = (made.outputs(images).detach().view(2, 3, SIDE, SIDE) * 255).round().permute(0, 2, 3, 1)
+    memory = (prompt.outputs(images).detach().view(2, 3, SIDE, SIDE) * 255).round().permute(0, 2, 3, 1)
     assert np.array_equal(pages, memory.numpy())
-    assert committee.num_params == made.num_params
+    assert committee.num_params == prompt.num_params
     with pytest.raises(PromptError, match="to_committee"):
-        made.to_prompt()
+        prompt.to_prompt()
 
 
 def test_no_prompt_is_no_ensemble() -> None:

@@ -17,14 +17,14 @@ def pictures() -> Tensor:
     return torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
-def made(**options: object) -> EXPRES:
+def make(**options: object) -> EXPRES:
     adapter = make_white_box("expres", vit(), CLASSES, tokens=4, **options)
     assert isinstance(adapter, EXPRES)
     return adapter.eval()
 
 
 def test_it_starts_as_shallow_prompts_that_are_pooled() -> None:
-    adapter = made()
+    adapter = make()
     shallow = make_vpt(vit(), CLASSES, deep=False, tokens=4, pool="prompt").eval()
     shallow.load_state_dict({"prompts.sets.tokens": adapter.tokens[None], **head(adapter)})
     torch.testing.assert_close(adapter(pictures()), shallow(pictures()), rtol=1e-4, atol=1e-5)
@@ -36,7 +36,7 @@ def head(adapter: EXPRES) -> dict[str, Tensor]:
 
 
 def test_residuals_are_added_to_what_the_modules_return() -> None:
-    adapter = made()
+    adapter = make()
     with torch.no_grad():
         adapter.residuals.copy_(torch.randn(adapter.residuals.shape, generator=torch.Generator().manual_seed(2)))
     net = adapter.model.net

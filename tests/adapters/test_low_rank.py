@@ -20,27 +20,29 @@ def adapter(blend=None, **options):
 
 
 def test_adds_the_product_of_the_factors_of_each_channel() -> None:
-    made = adapter(rank=1)
+    prompt = adapter(rank=1)
     with torch.no_grad():
-        made.rows.copy_(torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1) * torch.tensor([0.0, 1.0, 2.0, 0.5]).view(1, 4, 1))
-        made.columns.copy_(torch.tensor([0.1, 0.0, 0.02, 0.2, -0.1, 0.05]).expand(3, 1, 6))
-    found = made.prompted(torch.full((1, 3, *SIZE), 0.4), quantize=False).detach()
-    assert float(found[0, 0, 1, 0]) == pytest.approx(0.4 + 1 * 1.0 * 0.1)
-    assert float(found[0, 2, 3, 2]) == pytest.approx(0.4 + 3 * 0.5 * 0.02)
-    assert float(found[0, 2, 2, 3]) == 1.0  # 0.4 + 3 * 2 * 0.2, clamped
-    assert float(found[0, 1, 2, 4]) == pytest.approx(0.0, abs=1e-6)  # 0.4 - 2 * 2 * 0.1
-    assert made.num_params == 3 * 1 * (4 + 6)
-    assert made.to_prompt().num_params == 30
+        prompt.rows.copy_(
+            torch.tensor([1.0, 2.0, 3.0]).view(3, 1, 1) * torch.tensor([0.0, 1.0, 2.0, 0.5]).view(1, 4, 1)
+        )
+        prompt.columns.copy_(torch.tensor([0.1, 0.0, 0.02, 0.2, -0.1, 0.05]).expand(3, 1, 6))
+    result = prompt.prompted(torch.full((1, 3, *SIZE), 0.4), quantize=False).detach()
+    assert float(result[0, 0, 1, 0]) == pytest.approx(0.4 + 1 * 1.0 * 0.1)
+    assert float(result[0, 2, 3, 2]) == pytest.approx(0.4 + 3 * 0.5 * 0.02)
+    assert float(result[0, 2, 2, 3]) == 1.0  # 0.4 + 3 * 2 * 0.2, clamped
+    assert float(result[0, 1, 2, 4]) == pytest.approx(0.0, abs=1e-6)  # 0.4 - 2 * 2 * 0.1
+    assert prompt.num_params == 3 * 1 * (4 + 6)
+    assert prompt.to_prompt().num_params == 30
 
 
 def test_starts_as_nothing_with_a_gradient_for_b_alone() -> None:
-    made = adapter()
+    prompt = adapter()
     images = torch.full((1, 3, *SIZE), 0.4)
-    assert torch.equal(made.prompted(images, quantize=False), images)
-    made.prompted(images, quantize=False).square().sum().backward()
-    assert float(made.rows.grad.abs().min()) > 0
-    assert int(made.columns.grad.count_nonzero()) == 0
-    assert 0.005 < float(made.columns.detach().std()) < 0.02
+    assert torch.equal(prompt.prompted(images, quantize=False), images)
+    prompt.prompted(images, quantize=False).square().sum().backward()
+    assert float(prompt.rows.grad.abs().min()) > 0
+    assert int(prompt.columns.grad.count_nonzero()) == 0
+    assert 0.005 < float(prompt.columns.detach().std()) < 0.02
 
 
 def test_what_does_not_go_together_is_refused() -> None:

@@ -31,32 +31,32 @@ def test_the_network_has_the_published_number_of_parameters(layers: int, count: 
 
 
 def test_a_mask_is_the_networks_last_map_each_number_on_a_patch() -> None:
-    made = adapter(patch=4).eval()
+    prompt = adapter(patch=4).eval()
     images = torch.randint(0, 256, (2, 3, SIDE, SIDE), generator=seeded(1)) / 255
     maps = images
-    for index, (convolution, norm) in enumerate(zip(made.mask.convolutions, made.mask.norms, strict=False)):
+    for index, (convolution, norm) in enumerate(zip(prompt.mask.convolutions, prompt.mask.norms, strict=False)):
         maps = conv2d(maps, convolution.weight, convolution.bias, padding=1)
         maps = batch_norm(maps, norm.running_mean, norm.running_var, norm.weight, norm.bias).clamp_min(0)
         maps = max_pool2d(maps, 2) if index < 2 else maps
-    last = made.mask.convolutions[-1]
+    last = prompt.mask.convolutions[-1]
     small = conv2d(maps, last.weight, last.bias, padding=1)
     assert small.shape == (2, 3, 4, 4)
     mask = small.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    torch.testing.assert_close(made.mask(images), mask)
+    torch.testing.assert_close(prompt.mask(images), mask)
     with torch.no_grad():
-        made.theta.copy_(0.3 * torch.randn(made.theta.shape, generator=seeded(2)))
-    expected = (images + made.theta.view(3, SIDE, SIDE) * mask).clamp(0, 1)
-    torch.testing.assert_close(made.prompted(images, quantize=False), expected)
-    steps = made.prompted(images) * 255
+        prompt.theta.copy_(0.3 * torch.randn(prompt.theta.shape, generator=seeded(2)))
+    expected = (images + prompt.theta.view(3, SIDE, SIDE) * mask).clamp(0, 1)
+    torch.testing.assert_close(prompt.prompted(images, quantize=False), expected)
+    steps = prompt.prompted(images) * 255
     torch.testing.assert_close(steps, steps.round())
 
 
 def test_the_first_prompt_changes_nothing_and_moves_the_pattern_first() -> None:
-    made, images = adapter().train(), torch.rand(3, 3, SIDE, SIDE, generator=seeded(1))
-    assert torch.equal(made.prompted(images, quantize=False), images)
-    made.prompted(images, quantize=False).sum().backward()
-    assert int(made.theta.grad.count_nonzero()) > 0
-    assert all(int(each.grad.count_nonzero()) == 0 for each in made.mask.parameters())
+    prompt, images = adapter().train(), torch.rand(3, 3, SIDE, SIDE, generator=seeded(1))
+    assert torch.equal(prompt.prompted(images, quantize=False), images)
+    prompt.prompted(images, quantize=False).sum().backward()
+    assert int(prompt.theta.grad.count_nonzero()) > 0
+    assert all(int(each.grad.count_nonzero()) == 0 for each in prompt.mask.parameters())
 
 
 def test_what_it_cannot_be_is_said() -> None:

@@ -43,25 +43,25 @@ def adapter(model, blend=None, template: str = "padding", space: str = "pixel") 
 
 def test_is_a_module_that_holds_theta_alone() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
-    found = adapter(as_model(net, image_size=SIZE))
-    assert [name for name, _ in found.named_parameters()] == ["theta"]
-    assert set(found.state_dict()) == {"theta"}
+    prompt = adapter(as_model(net, image_size=SIZE))
+    assert [name for name, _ in prompt.named_parameters()] == ["theta"]
+    assert set(prompt.state_dict()) == {"theta"}
 
 
 def test_gradient_of_a_linear_model_is_its_weight_inside_the_template(model, weights) -> None:
-    found = adapter(model)
+    prompt = adapter(model)
     images = torch.full((1, 3, *SIZE), 100 / 255)
-    found(images)[0, 1].backward()
-    inside = weights[1].view(3, 64)[:, found.template.geometry.pixels(None)]
-    torch.testing.assert_close(found.theta.grad.view(3, -1), inside)
+    prompt(images)[0, 1].backward()
+    inside = weights[1].view(3, 64)[:, prompt.template.geometry.pixels(None)]
+    torch.testing.assert_close(prompt.theta.grad.view(3, -1), inside)
 
 
 def test_a_wrong_template_would_be_caught(model, weights) -> None:
     """Negative control of the test above: the patch reads other weights than the frame."""
-    found = adapter(model, template="patch")
-    found(torch.full((1, 3, *SIZE), 100 / 255))[0, 1].backward()
+    prompt = adapter(model, template="patch")
+    prompt(torch.full((1, 3, *SIZE), 100 / 255))[0, 1].backward()
     frame = weights[1].view(3, 64)[:, adapter(model).template.geometry.pixels(None)][:, :4]
-    assert not torch.allclose(found.theta.grad.view(3, -1), frame)
+    assert not torch.allclose(prompt.theta.grad.view(3, -1), frame)
 
 
 def test_a_blank_prompt_is_no_prompt(model) -> None:
@@ -72,29 +72,29 @@ def test_a_blank_prompt_is_no_prompt(model) -> None:
 @pytest.mark.parametrize("template", list(TEMPLATES))
 @pytest.mark.parametrize("blend", [Add(), Over(), Over(opacity=None)], ids=repr)
 def test_constrain_brings_theta_back_and_changes_no_answer(template, blend, model) -> None:
-    found = adapter(model, blend, template)
+    prompt = adapter(model, blend, template)
     with torch.no_grad():
-        found.theta.add_(5 * torch.randn(found.theta.shape, generator=seeded(1)))
+        prompt.theta.add_(5 * torch.randn(prompt.theta.shape, generator=seeded(1)))
     images = torch.randint(0, 256, (2, 3, *SIZE), generator=seeded()).float() / 255
-    before = found(images)
-    found.constrain()
-    assert found.theta.abs().max() <= 1
-    assert torch.equal(found(images), before)
+    before = prompt(images)
+    prompt.constrain()
+    assert prompt.theta.abs().max() <= 1
+    assert torch.equal(prompt(images), before)
 
 
 def test_normalized_space_is_free_and_needs_the_inside() -> None:
     net = nn.Sequential(nn.Flatten(), nn.Linear(192, 3))
     model = as_model(net, image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
-    found = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="unclamped")
+    prompt = adapter(DirectQuerier(model), Add(unit=(0.25,) * 3), space="unclamped")
     with torch.no_grad():
-        found.theta.fill_(40.0)
-    found.constrain()
-    assert found.theta.min() == 40
+        prompt.theta.fill_(40.0)
+    prompt.constrain()
+    assert prompt.theta.min() == 40
     images = torch.full((1, 3, *SIZE), 0.5)
     plane = torch.zeros(3, 64)
-    plane[:, found.template.geometry.pixels(None)] = 40.0
-    torch.testing.assert_close(found.outputs(images), net(plane.view(1, 3, *SIZE)))
-    assert found.model.num_images == 1
+    plane[:, prompt.template.geometry.pixels(None)] = 40.0
+    torch.testing.assert_close(prompt.outputs(images), net(plane.view(1, 3, *SIZE)))
+    assert prompt.model.num_images == 1
 
 
 def test_normalized_space_refuses_over(model) -> None:

@@ -41,9 +41,9 @@ def sees(query: int, source: int, query_grid: Grid, source_grid: Grid, prefix: i
     if source < prefix:
         return False
     asking = divmod(query - prefix, query_grid[1])
-    asked = divmod(source - prefix, source_grid[1])
+    row = divmod(source - prefix, source_grid[1])
     places = [math.floor((at + 0.5) * of / own) for at, own, of in zip(asking, query_grid, source_grid, strict=True)]
-    return all(abs(there - place) <= window // 2 for there, place in zip(asked, places, strict=True))
+    return all(abs(there - place) <= window // 2 for there, place in zip(row, places, strict=True))
 
 
 def looped(rows, query_grid: Grid, source_grid: Grid, prefix: int, window: int) -> Tensor:
@@ -53,17 +53,17 @@ def looped(rows, query_grid: Grid, source_grid: Grid, prefix: int, window: int) 
     queries, keys, values = (one.expand(count, -1, -1, -1) for one in (queries, keys, values))
     results = torch.zeros(*queries.shape[:3], values.shape[3], dtype=queries.dtype)
     for query in range(queries.shape[2]):
-        seen = [i for i in range(keys.shape[2]) if sees(query, i, query_grid, source_grid, prefix, window)]
+        in_reach = [i for i in range(keys.shape[2]) if sees(query, i, query_grid, source_grid, prefix, window)]
         for image, head in itertools.product(range(count), range(queries.shape[1])):
-            scores = keys[image, head, seen] @ queries[image, head, query] / math.sqrt(queries.shape[3])
-            results[image, head, query] = scores.softmax(0) @ values[image, head, seen]
+            scores = keys[image, head, in_reach] @ queries[image, head, query] / math.sqrt(queries.shape[3])
+            results[image, head, query] = scores.softmax(0) @ values[image, head, in_reach]
     return results
 
 
 def masked(rows, query_grid: Grid, source_grid: Grid, prefix: int, window: int) -> Tensor:
     """All pairs, most of them masked."""
-    count, asking, asked = max(map(len, rows)), range(rows[0].shape[2]), range(rows[1].shape[2])
-    mask = torch.tensor([[sees(i, j, query_grid, source_grid, prefix, window) for j in asked] for i in asking])
+    count, asking, query = max(map(len, rows)), range(rows[0].shape[2]), range(rows[1].shape[2])
+    mask = torch.tensor([[sees(i, j, query_grid, source_grid, prefix, window) for j in query] for i in asking])
     return F.scaled_dot_product_attention(*(one.expand(count, -1, -1, -1) for one in rows), attn_mask=mask)
 
 
@@ -86,19 +86,19 @@ CASES = [  # grids of queries and sources, prefix, window
 @pytest.mark.parametrize(("query_grid", "source_grid", "prefix", "window"), CASES)
 def test_it_is_the_plain_loop(query_grid, source_grid, prefix, window):
     rows = drawn(query_grid, source_grid, prefix)
-    found = attend(rows, query_grid, source_grid, prefix, window)
-    torch.testing.assert_close(found, looped(rows, query_grid, source_grid, prefix, window), rtol=0, atol=1e-13)
+    output = attend(rows, query_grid, source_grid, prefix, window)
+    torch.testing.assert_close(output, looped(rows, query_grid, source_grid, prefix, window), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize(("query_grid", "source_grid", "prefix", "window"), CASES)
 @pytest.mark.parametrize("counts", [(2, 2), (3, 1), (1, 3)])
 def test_results_and_gradients_are_those_of_masked_attention(query_grid, source_grid, prefix, window, counts):
     rows = [one.requires_grad_() for one in drawn(query_grid, source_grid, prefix, counts=counts)]
-    found = attend(rows, query_grid, source_grid, prefix, window)
+    output = attend(rows, query_grid, source_grid, prefix, window)
     wanted = masked(rows, query_grid, source_grid, prefix, window)
-    torch.testing.assert_close(found, wanted, rtol=0, atol=1e-13)
-    arriving = torch.randn(found.shape, generator=seeded(7), dtype=found.dtype)
-    pairs = zip(torch.autograd.grad(found, rows, arriving), torch.autograd.grad(wanted, rows, arriving), strict=True)
+    torch.testing.assert_close(output, wanted, rtol=0, atol=1e-13)
+    arriving = torch.randn(output.shape, generator=seeded(7), dtype=output.dtype)
+    pairs = zip(torch.autograd.grad(output, rows, arriving), torch.autograd.grad(wanted, rows, arriving), strict=True)
     for mine, other in pairs:
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
 
@@ -106,7 +106,7 @@ def test_results_and_gradients_are_those_of_masked_attention(query_grid, source_
 @pytest.mark.parametrize("counts", [(2, 2), (2, 1), (1, 2)])
 def test_gradients_are_finite_differences(counts):
     rows = [one.requires_grad_() for one in drawn((3, 2), (2, 3), 1, counts=counts, heads=1, width=2)]
-    assert torch.autograd.gradcheck(lambda *given: attend(given, (3, 2), (2, 3), 1, 3), rows)
+    assert torch.autograd.gradcheck(lambda *options: attend(options, (3, 2), (2, 3), 1, 3), rows)
 
 
 def test_keys_that_learn_nothing_need_no_gradient():
@@ -123,9 +123,9 @@ def test_keys_that_learn_nothing_need_no_gradient():
 def test_a_window_over_the_whole_map_is_global_attention(prefix, counts, query_grid, source_grid):
     rows = drawn(query_grid, source_grid, prefix, counts=counts)
     window = 2 * max(source_grid) - 1
-    found = attend(rows, query_grid, source_grid, prefix, window)
+    output = attend(rows, query_grid, source_grid, prefix, window)
     everywhere = attend(rows, query_grid, source_grid, prefix, None)
-    torch.testing.assert_close(found, everywhere, rtol=0, atol=1e-12)
+    torch.testing.assert_close(output, everywhere, rtol=0, atol=1e-12)
     smaller = attend(rows, query_grid, source_grid, prefix, 3)
     assert (smaller - everywhere)[:, :, prefix:].abs().max() > 0.1
 
@@ -205,9 +205,9 @@ def test_a_second_derivative_is_refused_rather_than_wrong():
 def test_values_may_have_another_width():
     rows = drawn((4, 4), (4, 4), 1)
     wide = torch.cat([rows[2], 2 * rows[2]], 3)
-    found = attend([*rows[:2], wide], (4, 4), (4, 4), 1, 3)
+    output = attend([*rows[:2], wide], (4, 4), (4, 4), 1, 3)
     narrow = attend(rows, (4, 4), (4, 4), 1, 3)
-    torch.testing.assert_close(found, torch.cat([narrow, 2 * narrow], 3), rtol=0, atol=1e-13)
+    torch.testing.assert_close(output, torch.cat([narrow, 2 * narrow], 3), rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize("window", [3, None])
@@ -218,11 +218,11 @@ def test_autocast_computes_in_bf16_and_returns_gradients_of_the_inputs_type(wind
     arriving = torch.randn(wanted.shape, generator=seeded(7))
     gradients = torch.autograd.grad(wanted, rows, arriving)
     with torch.autocast("cpu", torch.bfloat16):
-        found = attend(rows, (6, 6), (6, 6), 1, window)
-        mine = torch.autograd.grad(found, rows, arriving.bfloat16()) if whole_step else None
-    mine = mine or torch.autograd.grad(found, rows, arriving.bfloat16())  # as training loops do
-    assert found.dtype == torch.bfloat16
-    torch.testing.assert_close(found.float(), wanted, rtol=0, atol=0.05)
+        output = attend(rows, (6, 6), (6, 6), 1, window)
+        mine = torch.autograd.grad(output, rows, arriving.bfloat16()) if whole_step else None
+    mine = mine or torch.autograd.grad(output, rows, arriving.bfloat16())  # as training loops do
+    assert output.dtype == torch.bfloat16
+    torch.testing.assert_close(output.float(), wanted, rtol=0, atol=0.05)
     for one, other in zip(mine, gradients, strict=True):
         assert one.dtype == torch.float32
         assert (one - other).norm() < 0.02 * other.norm()
@@ -233,11 +233,11 @@ class Largest(TorchDispatchMode):
 
     numbers = 0
 
-    def __torch_dispatch__(self, function, types, given=(), options=None):
-        made = function(*given, **(options or {}))
-        tensors = [one for one in tree_leaves(made) if torch.is_tensor(one)]
+    def __torch_dispatch__(self, function, types, args=(), options=None):
+        output = function(*args, **(options or {}))
+        tensors = [one for one in tree_leaves(output) if torch.is_tensor(one)]
         self.numbers = max([self.numbers, *(one.untyped_storage().nbytes() // one.itemsize for one in tensors)])
-        return made
+        return output
 
 
 def test_no_tensor_of_all_pairs_is_made_in_either_direction():
@@ -251,7 +251,7 @@ def test_no_tensor_of_all_pairs_is_made_in_either_direction():
 
 
 def test_what_is_kept_for_the_backward_pass_grows_with_the_map_and_not_with_its_square():
-    def kept(side: int) -> int:
+    def num_saved(side: int) -> int:
         sizes: dict[int, int] = {}
 
         def note(tensor: Tensor) -> Tensor:
@@ -265,8 +265,8 @@ def test_what_is_kept_for_the_backward_pass_grows_with_the_map_and_not_with_its_
         return sum(sizes.values())
 
     # Queries, keys and values of width 8, and for each query 10 x 10 weights: a tile of 8 x 8 and one more around it.
-    assert 8 * 64**2 * 3 * 8 < kept(64) <= 8 * 64**2 * (3 * 8 + 100)
-    assert kept(64) < 4.3 * kept(32)
+    assert 8 * 64**2 * 3 * 8 < num_saved(64) <= 8 * 64**2 * (3 * 8 + 100)
+    assert num_saved(64) < 4.3 * num_saved(32)
 
 
 @pytest.mark.parametrize("window", [0, -1, 2, 4])
@@ -277,7 +277,7 @@ def test_a_window_without_a_middle_is_refused(window):
 
 @pytest.mark.parametrize("window", [3, None])
 @pytest.mark.parametrize(
-    ("shapes", "told"),
+    ("shapes", "weights"),
     [
         ([(2, 2, 16, 4), (2, 2, 17, 4), (2, 2, 17, 4)], r"behind 1 prefix rows.*\(2, 2, 16, 4\)"),
         ([(2, 2, 17, 4), (2, 2, 16, 4), (2, 2, 16, 4)], r"\(m, heads, 17, d\)"),
@@ -288,8 +288,8 @@ def test_a_window_without_a_middle_is_refused(window):
         ([(2, 17, 8), (2, 17, 8), (2, 17, 8)], r"\(N, heads, rows, width\)"),
     ],
 )
-def test_tensors_that_do_not_fit_are_refused(shapes, told, window):
-    with pytest.raises(ShapeError, match=told):
+def test_tensors_that_do_not_fit_are_refused(shapes, weights, window):
+    with pytest.raises(ShapeError, match=weights):
         attend([torch.zeros(shape) for shape in shapes], (4, 4), (4, 4), 1, window)
 
 

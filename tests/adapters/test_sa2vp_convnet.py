@@ -36,8 +36,8 @@ def test_equal_channels_at_all_places_make_attention_a_mean() -> None:
     values = torch.randn(1, down, across, width, generator=seeded(1), dtype=torch.float64)
     met = layer.start(tokens.contiguous())
     same = type(met)(values, met.projected[:, :1, :1].expand(-1, down, across, -1))
-    given = adapter.exchange(1, same, same)
-    torch.testing.assert_close(given - values, values.mean((1, 2), keepdim=True).expand_as(values))
+    exchanged = adapter.exchange(1, same, same)
+    torch.testing.assert_close(exchanged - values, values.mean((1, 2), keepdim=True).expand_as(values))
 
 
 @pytest.mark.parametrize("window", [3, 0])
@@ -47,13 +47,13 @@ def test_a_smaller_map_meets_the_image_all_the_same(scale: int, window: int) -> 
     side = 4 // scale
     assert adapter.shapes == ((16 // scale, 16 // scale, 64), (side, side, 16))
     images = pictures(adapter, 2)
-    found = adapter.features(adapter.frozen(images), both=True)
+    outputs = adapter.features(adapter.frozen(images), both=True)
     alone = adapter.features(adapter.frozen(images[:1]), both=True)
-    for whole, one in zip(found, alone, strict=True):
+    for whole, one in zip(outputs, alone, strict=True):
         assert whole.shape == (2, 24)
         torch.testing.assert_close(whole[:1], one, rtol=1e-10, atol=1e-10)
     if window == 0:
-        for mine, theirs in zip(found, reference(adapter, images, {0, 2}), strict=True):
+        for mine, theirs in zip(outputs, reference(adapter, images, {0, 2}), strict=True):
             torch.testing.assert_close(mine, theirs, rtol=1e-10, atol=1e-10)
     states = adapter.states(images)
     assert states.grids == (((4, 4), (side, side)),) * 4
@@ -95,18 +95,18 @@ def test_batch_norm_keeps_its_statistics_while_it_learns() -> None:
 def test_a_real_resnet_with_gamma_zero_is_itself(assets) -> None:
     model = load_model("resnet18", weights=assets / "weights/resnet18.safetensors")
 
-    def made(**options: object) -> ConvNetSA2VP:
+    def make(**options: object) -> ConvNetSA2VP:
         return ConvNetSA2VP(model, CLASSES, SA2VPOptions(**options), generator=seeded()).eval()
 
     images: Tensor = torch.rand(2, 3, 224, 224, generator=seeded())
-    plain, adapter = made(gamma=0.0), made()
+    plain, adapter = make(gamma=0.0), make()
     assert plain.shapes == ((56, 56, 64),)
     assert (plain.stage_index, plain.prompt_layers) == (2, (0,))  # two blocks in every stage
     assert plain.frozen(images)[0].shape == (2, 28, 28, 128)
     (features,) = plain.features(plain.frozen(images), both=False)
     torch.testing.assert_close(model.net.fc(features), model(images), rtol=1e-4, atol=1e-4)
     enliven(adapter.adapters.named_parameters())
-    moved, told = adapter.features(adapter.frozen(images), both=True)
+    moved, outputs = adapter.features(adapter.frozen(images), both=True)
     assert float((moved - features).abs().max().detach()) > 0.01
-    assert float((told[0] - told[1]).abs().max().detach()) > 1e-4
-    assert made(map_scale=2).shapes == ((28, 28, 64),)
+    assert float((outputs[0] - outputs[1]).abs().max().detach()) > 1e-4
+    assert make(map_scale=2).shapes == ((28, 28, 64),)

@@ -18,12 +18,12 @@ def both(adapter: StagedSA2VP, images: Tensor) -> tuple[Tensor, ...]:
     return adapter.features(adapter.frozen(images), both=True)
 
 
-def close(found: Tensor, expected: Tensor) -> None:
-    torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-10)
+def close(tensor: Tensor, expected: Tensor) -> None:
+    torch.testing.assert_close(tensor, expected, rtol=1e-10, atol=1e-10)
 
 
-def apart(found: Tensor, expected: Tensor) -> float:
-    return float((found - expected).abs().max().detach())
+def apart(tensor: Tensor, expected: Tensor) -> float:
+    return float((tensor - expected).abs().max().detach())
 
 
 @pytest.mark.parametrize(
@@ -41,8 +41,8 @@ def test_both_pathways_are_those_of_the_plain_reference(kind: str, options) -> N
     adapter = sa2vp(kind, **options)
     images = pictures(adapter, 2)
     asks = TURNS[options.get("depth", 4)]
-    found, expected = both(adapter, images), reference(adapter, images, asks)
-    for mine, theirs in zip(found, expected, strict=True):
+    actual, expected = both(adapter, images), reference(adapter, images, asks)
+    for mine, theirs in zip(actual, expected, strict=True):
         close(mine, theirs)
     close(adapter.tuned(adapter.frozen(images)), adapter.head(expected[0]))  # what is left out changes nothing
     shares = adapter.supervised(adapter.frozen(images))
@@ -55,10 +55,10 @@ def test_both_pathways_are_those_of_the_plain_reference(kind: str, options) -> N
 def test_the_reference_knows_other_windows_and_other_turns(kind: str) -> None:  # negative control of the test above
     adapter = sa2vp(kind, gamma=1.0)
     images = pictures(adapter, 1)
-    found = both(adapter, images)
-    assert apart(found[0], reference(adapter, images, {0, 2}, window=5)[0]) > 1e-6
-    assert apart(found[0], reference(adapter, images, {0, 1})[0]) > 1e-4
-    assert apart(found[1], found[0]) > 1e-3
+    result = both(adapter, images)
+    assert apart(result[0], reference(adapter, images, {0, 2}, window=5)[0]) > 1e-6
+    assert apart(result[0], reference(adapter, images, {0, 1})[0]) > 1e-4
+    assert apart(result[1], result[0]) > 1e-3
 
 
 @pytest.mark.parametrize(("kind", "owned"), [*((kind, True) for kind in NETS), (FEW[0], False), (FEW[-2], False)])
@@ -154,8 +154,8 @@ def test_streams_in_one_pass_are_streams_one_by_one(kind: str) -> None:
             assert left.requires_grad == stream.requires_grad  # nothing is kept for streams that nobody learns from
 
 
-def sizes_at(module: nn.Module, seen: list[int]):
-    return module.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+def sizes_at(module: nn.Module, sizes: list[int]):
+    return module.register_forward_hook(lambda _, options, __: sizes.append(len(options[0])))
 
 
 @pytest.mark.parametrize("kind", ["swin-odd", "timm-resnet"])
@@ -168,16 +168,16 @@ def test_prompts_go_once_through_the_stages_below_and_only_as_far_as_they_are_re
     counts: list[list[int]] = [[], [], []]
     images = pictures(adapter, 3)
     parts = adapter.frozen(images)
-    hooks = [sizes_at(module, seen) for module, seen in zip(modules, counts, strict=True)]
+    hooks = [sizes_at(module, sizes) for module, sizes in zip(modules, counts, strict=True)]
     adapter.tuned(parts, generator=seeded())
     # At the last block the image asks: a ResNet's prompts have to run it, a Swin's are asked in front of it.
     assert counts == [[1], [3] if kind == "swin-odd" else [3, 3], [3]]
-    for seen in counts:
-        seen.clear()
+    for sizes in counts:
+        sizes.clear()
     adapter.supervised(parts, generator=seeded())
     assert counts == [[1], [6], [6]]
-    for seen in counts:
-        seen.clear()
+    for sizes in counts:
+        sizes.clear()
     with torch.no_grad():
         adapter.eval().tuned(adapter.frozen(images))
     assert counts[0] == [3, 1]
@@ -193,8 +193,8 @@ def test_the_frozen_part_is_worth_keeping_and_goes_by_image(kind: str) -> None:
     (part,) = adapter.frozen(images)
     assert len(part) == 3
     assert not part.requires_grad
-    kept = torch.cat([adapter.frozen(images[place : place + 1])[0] for place in range(3)]).contiguous()
-    close(adapter.tuned((kept,)), adapter(images))
+    remaining = torch.cat([adapter.frozen(images[place : place + 1])[0] for place in range(3)]).contiguous()
+    close(adapter.tuned((remaining,)), adapter(images))
 
 
 @pytest.mark.parametrize("kind", FEW)
@@ -224,16 +224,16 @@ def test_without_supervision_the_image_alone_answers(kind: str) -> None:
 def test_states_are_what_meets_at_each_block(kind: str, grid, width: int) -> None:
     adapter = sa2vp(kind)
     images = pictures(adapter, 2)
-    found = adapter.states(images)
-    assert [tuple(part.shape) for part in found.images] == [(2, grid[0] * grid[1], width)] * 4
-    assert [len(part) for part in found.prompts] == [1, 2, 2, 2]
-    assert {tuple(part.shape[1:]) for part in found.prompts} == {(grid[0] * grid[1], width)}
-    assert found.grids == ((grid, grid),) * 4
-    assert found.layers == ((1, 2, 3, 4) if kind == "swin" else (2, 3, 4, 5))
+    states = adapter.states(images)
+    assert [tuple(part.shape) for part in states.images] == [(2, grid[0] * grid[1], width)] * 4
+    assert [len(part) for part in states.prompts] == [1, 2, 2, 2]
+    assert {tuple(part.shape[1:]) for part in states.prompts} == {(grid[0] * grid[1], width)}
+    assert states.grids == ((grid, grid),) * 4
+    assert states.layers == ((1, 2, 3, 4) if kind == "swin" else (2, 3, 4, 5))
     (part,) = adapter.frozen(images)
     at_first = part if kind == "swin" else adapter.layers[0].start(part).tokens
-    close(found.images[0], at_first.flatten(1, 2))
-    assert not any(part.requires_grad for part in (*found.images, *found.prompts))
+    close(states.images[0], at_first.flatten(1, 2))
+    assert not any(part.requires_grad for part in (*states.images, *states.prompts))
 
 
 @pytest.mark.parametrize("kind", [SWINS[0], *FEW[2:]])

@@ -35,40 +35,40 @@ def pictures(count: int = 3, size: int = 48, seed: int = 1) -> Tensor:
 
 @pytest.mark.parametrize("options", VARIANTS, ids=str)
 def test_both_pathways_are_those_of_the_public_code(options: dict[str, object]) -> None:
-    found = sa2vp(**options)
-    image, prompt = pathways(found, pictures())
-    told = found.supervised(found.frozen(pictures()))
-    torch.testing.assert_close(found(pictures()), image, **EXACT)
-    torch.testing.assert_close(told[0][1], image, **EXACT)
-    assert [share for share, _ in told] == ([1.0] if options.get("balance") else pytest.approx([0.8, 0.2]))
-    if len(told) > 1:
-        torch.testing.assert_close(told[1][1], prompt, **EXACT)
+    adapter = sa2vp(**options)
+    image, prompt = pathways(adapter, pictures())
+    weights = adapter.supervised(adapter.frozen(pictures()))
+    torch.testing.assert_close(adapter(pictures()), image, **EXACT)
+    torch.testing.assert_close(weights[0][1], image, **EXACT)
+    assert [share for share, _ in weights] == ([1.0] if options.get("balance") else pytest.approx([0.8, 0.2]))
+    if len(weights) > 1:
+        torch.testing.assert_close(weights[1][1], prompt, **EXACT)
     assert (image - prompt).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("other", [{"window": 1}, {"window": 0}, {"activation": "relu"}, {"deep": False}], ids=str)
 def test_the_reference_sees_another_option(other: dict[str, object]) -> None:
-    found = sa2vp()
-    answered = found(pictures())
-    found.options = replace(found.options, **other)
-    assert (pathways(found, pictures())[0] - answered).abs().max() > 1e-4
+    adapter = sa2vp()
+    answered = adapter(pictures())
+    adapter.options = replace(adapter.options, **other)
+    assert (pathways(adapter, pictures())[0] - answered).abs().max() > 1e-4
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_with_gamma_0_and_no_adapters_it_is_the_frozen_backbone_with_its_head(kind: str) -> None:
-    found = sa2vp(kind, gamma=0.0, bottleneck=0, size=32)
+    adapter = sa2vp(kind, gamma=0.0, bottleneck=0, size=32)
     images = pictures(size=32)
-    features = library_features(found.model, images)[:, 0]
-    torch.testing.assert_close(found(images), found.head(features), **EXACT)
+    features = library_features(adapter.model, images)[:, 0]
+    torch.testing.assert_close(adapter(images), adapter.head(features), **EXACT)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("deep", [True, False])
 def test_an_image_alone_is_answered_as_in_a_batch(kind: str, deep: bool) -> None:
-    found = sa2vp(kind, deep=deep, size=32)
+    adapter = sa2vp(kind, deep=deep, size=32)
     images = pictures(size=32)
-    alone = torch.cat([found(image[None]) for image in images])
-    torch.testing.assert_close(found(images), alone, **EXACT)
+    alone = torch.cat([adapter(image[None]) for image in images])
+    torch.testing.assert_close(adapter(images), alone, **EXACT)
     assert (alone[0] - alone[1]).abs().max() > 1e-3
 
 
@@ -82,39 +82,39 @@ def test_a_window_over_the_whole_map_is_global(kind: str) -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_training_reaches_everything_that_is_learned_and_nothing_else(rate: float) -> None:
-    found = sa2vp(dropout=rate).train()
-    before = {name: value.clone() for name, value in found.model.net.state_dict().items()}
-    parts = found.frozen(pictures())
-    losses = [share * logits.square().mean() for share, logits in found.supervised(parts, generator=seeded())]
+    adapter = sa2vp(dropout=rate).train()
+    before = {name: value.clone() for name, value in adapter.model.net.state_dict().items()}
+    parts = adapter.frozen(pictures())
+    losses = [share * logits.square().mean() for share, logits in adapter.supervised(parts, generator=seeded())]
     torch.autograd.backward(torch.stack(losses).sum())
-    assert [name for name, value in found.named_parameters() if value.grad is None or not value.grad.any()] == []
-    assert all(value.grad is None for value in found.model.net.parameters())
-    assert all(torch.equal(value, before[name]) for name, value in found.model.net.state_dict().items())
-    first, again, other = (found.supervised(parts, generator=seeded(seed))[0][1] for seed in (1, 1, 2))
+    assert [name for name, value in adapter.named_parameters() if value.grad is None or not value.grad.any()] == []
+    assert all(value.grad is None for value in adapter.model.net.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in adapter.model.net.state_dict().items())
+    first, again, other = (adapter.supervised(parts, generator=seeded(seed))[0][1] for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert torch.equal(first, other) is (rate == 0)
 
 
 def test_training_starts_from_the_frozen_backbone() -> None:
     model = vit("timm", depth=6, img_size=48)
-    found = ViTSA2VP(model, CLASSES, SA2VPOptions(gamma=1.5), generator=seeded()).eval()
+    adapter = ViTSA2VP(model, CLASSES, SA2VPOptions(gamma=1.5), generator=seeded()).eval()
     images = pictures().float()
-    expected = found.head(library_features(model, images)[:, 0])
-    torch.testing.assert_close(found(images), expected, rtol=1e-5, atol=1e-5)
+    expected = adapter.head(library_features(model, images)[:, 0])
+    torch.testing.assert_close(adapter(images), expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_smaller_map_has_its_own_places() -> None:
-    found = sa2vp(size=64, map_scale=2)
-    assert found.maps[0].tokens.shape == (1, 1 + 4, 3)
-    states = found.states(pictures(2, 64))
+    adapter = sa2vp(size=64, map_scale=2)
+    assert adapter.maps[0].tokens.shape == (1, 1 + 4, 3)
+    states = adapter.states(pictures(2, 64))
     assert states.images[0].shape == (2, 16, 24)
     assert states.prompts[0].shape == (1, 4, 24)
     assert set(states.grids) == {((4, 4), (2, 2))}
     assert states.layers == tuple(range(6))
-    far = found(pictures(2, 64))
+    far = adapter(pictures(2, 64))
     with torch.no_grad():
-        found.maps[0].tokens[:, 1:] = found.maps[0].tokens[:, 1:].flip(1)
-    assert (found(pictures(2, 64)) - far).abs().max() > 1e-3
+        adapter.maps[0].tokens[:, 1:] = adapter.maps[0].tokens[:, 1:].flip(1)
+    assert (adapter(pictures(2, 64)) - far).abs().max() > 1e-3
     with pytest.raises(ConfigError, match="4 x 4, which cannot be scaled down by 3"):
         sa2vp(size=64, map_scale=3)
 
@@ -125,21 +125,21 @@ def test_one_map_for_the_places_of_a_smaller_one_is_flat() -> None:
     with torch.no_grad():
         model.net.pos_embed[:, 1:] = torch.randn(24, generator=seeded())
     same, half = (sa2vp(model, depth=2, map_scale=scale) for scale in (1, 2))
-    for found in (same, half):
+    for result in (same, half):
         with torch.no_grad():
-            found.maps[0].tokens.zero_()
-    patches = [found.states(pictures(1, 64)).prompts[0] for found in (same, half)]
+            result.maps[0].tokens.zero_()
+    patches = [result.states(pictures(1, 64)).prompts[0] for result in (same, half)]
     torch.testing.assert_close(patches[0][:, :1].expand(-1, 4, -1), patches[1], **EXACT)
 
 
 def test_the_states_are_those_that_enter_each_layer() -> None:
-    found = sa2vp()
-    states, images = found.states(pictures()), found.view.embed(pictures())
+    adapter = sa2vp()
+    states, images = adapter.states(pictures()), adapter.view.embed(pictures())
     torch.testing.assert_close(states.images[0], images[:, 1:], **EXACT)
-    after = found.view.layers[0](images)
+    after = adapter.view.layers[0](images)
     torch.testing.assert_close(states.images[1], after[:, 1:], **EXACT)
     assert len(states.prompts) == 6
-    assert (states.images[2] - found.view.layers[1](after)[:, 1:]).abs().max() > 1e-3
+    assert (states.images[2] - adapter.view.layers[1](after)[:, 1:]).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -148,15 +148,15 @@ def test_the_states_are_those_that_enter_each_layer() -> None:
 )
 def test_learned_numbers_of_a_vit_b(bottleneck: int, count: int, share: float) -> None:
     """Maps 3 (197 r + 768 r + 768) and 2 scalings; each of 12 adapters 2 (768) + 1536 t + t + 768."""
-    found = ViTSA2VP(vit_b(), CLASSES, SA2VPOptions(bottleneck=bottleneck), generator=seeded())
-    learned = found.num_tuned - sum(value.numel() for value in found.head.parameters())
+    adapter = ViTSA2VP(vit_b(), CLASSES, SA2VPOptions(bottleneck=bottleneck), generator=seeded())
+    learned = adapter.num_tuned - sum(value.numel() for value in adapter.head.parameters())
     assert learned == count == 50_160 + 12 * (2 * 768 + 1536 * bottleneck + bottleneck + 768)
-    assert round(100 * learned / found.num_backbone, 2) == share
+    assert round(100 * learned / adapter.num_backbone, 2) == share
 
 
-@pytest.mark.parametrize(("depth", "asked"), [(12, (0, 4, 8)), (24, (0, 8, 16)), (32, (0, 11, 22)), (18, (0, 6, 12))])
-def test_prompts_ask_at_the_first_layer_of_each_third(depth: int, asked: tuple[int, ...]) -> None:
-    assert prompt_layers(depth) == asked
+@pytest.mark.parametrize(("depth", "query"), [(12, (0, 4, 8)), (24, (0, 8, 16)), (32, (0, 11, 22)), (18, (0, 6, 12))])
+def test_prompts_ask_at_the_first_layer_of_each_third(depth: int, query: tuple[int, ...]) -> None:
+    assert prompt_layers(depth) == query
 
 
 def test_the_image_asks_somewhere_at_every_depth() -> None:
@@ -171,12 +171,12 @@ def test_the_image_asks_somewhere_at_every_depth() -> None:
 def test_new_maps_join_through_the_layer_or_as_they_are() -> None:
     answers = {}
     for new_maps in (None, "through-layer", "direct"):
-        found = make_sa2vp(vit(depth=6), CLASSES, new_maps=new_maps).eval()
+        adapter = make_sa2vp(vit(depth=6), CLASSES, new_maps=new_maps).eval()
         generator = seeded(2)
         with torch.no_grad():  # at its start the maps give nothing to the image
-            for parameter in found.parameters():
+            for parameter in adapter.parameters():
                 parameter.normal_(0.0, 0.3, generator=generator)
-        answers[new_maps] = found(torch.rand(2, 3, 32, 32, generator=seeded()))
+        answers[new_maps] = adapter(torch.rand(2, 3, 32, 32, generator=seeded()))
     assert torch.equal(answers[None], answers["through-layer"])
     assert (answers["direct"] - answers["through-layer"]).abs().max() > 1e-4
     with pytest.raises(ConfigError, match="sa2vp-shallow has no option 'new_maps'"):
@@ -204,19 +204,19 @@ def test_options_that_make_no_sense(options: dict[str, object], error: type[Exce
 
 def test_a_step_costs_what_two_passes_through_the_frozen_layers_cost() -> None:
     """Multiplications and additions of forward and backward, on tensors without memory; adapters have 3% of them."""
-    found = ViTSA2VP(vit_b(), CLASSES, SA2VPOptions(dropout=0.0), generator=seeded()).to("meta").train()
+    adapter = ViTSA2VP(vit_b(), CLASSES, SA2VPOptions(dropout=0.0), generator=seeded()).to("meta").train()
     images = torch.zeros(2, 3, 224, 224, device="meta")
 
     def once(tokens: Tensor) -> Tensor:
-        for layer in found.view.layers:
+        for layer in adapter.view.layers:
             tokens = layer(tokens)
-        return found.view.norm(tokens[:, 0]).sum()
+        return adapter.view.norm(tokens[:, 0]).sum()
 
     def step(tokens: Tensor) -> Tensor:
-        told = found.supervised((tokens,), generator=seeded())
-        return torch.stack([logits.sum() for _, logits in told]).sum()
+        weights = adapter.supervised((tokens,), generator=seeded())
+        return torch.stack([logits.sum() for _, logits in weights]).sum()
 
-    tokens = found.frozen(images)[0]
+    tokens = adapter.frozen(images)[0]
     cost, floor = counted(lambda: step(tokens)), 2 * counted(lambda: once(tokens.clone().requires_grad_()))
     assert 0.9 < cost / floor < 1.1
 
@@ -229,7 +229,7 @@ def counted(run: Callable[[], Tensor]) -> int:
 
 def test_frozen_layers_run_once_for_both_pathways(monkeypatch: pytest.MonkeyPatch) -> None:
     """Passes through the frozen layers: both pathways in one, but where one of them has nothing to learn from yet."""
-    found, passes = sa2vp().train(), []
+    adapter, passes = sa2vp().train(), []
     run = form.run_streams
 
     def counted(start: object, finish: object, streams: list[Tensor]) -> object:
@@ -237,5 +237,5 @@ def test_frozen_layers_run_once_for_both_pathways(monkeypatch: pytest.MonkeyPatc
         return run(start, finish, streams)
 
     monkeypatch.setattr(form, "run_streams", counted)
-    found.supervised(found.frozen(pictures()), generator=seeded())
+    adapter.supervised(adapter.frozen(pictures()), generator=seeded())
     assert passes == [[3, 3], [3, 3], [3, 3, 1], [3, 3], [3, 3, 1]]

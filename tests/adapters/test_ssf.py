@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from pixprompt.adapters.baselines.ssf import SSF
 from pixprompt.backbones.features import features
 
-from .baseline_toy import made, model_of, pictures
+from .baseline_toy import make, model_of, pictures
 
 
 def by_channel(vector: Tensor, module: nn.Module) -> Tensor:
@@ -22,7 +22,7 @@ def by_channel(vector: Tensor, module: nn.Module) -> Tensor:
 @pytest.mark.parametrize("net", ["timm-vit", "convnext"])
 def test_it_scales_and_shifts_what_every_operation_returns(net: str) -> None:
     model = model_of(net)
-    adapter = made("ssf", model)
+    adapter = make("ssf", model)
     assert isinstance(adapter, SSF)
     with torch.no_grad():
         for value in adapter.parameters():
@@ -45,7 +45,7 @@ def test_it_scales_and_shifts_what_every_operation_returns(net: str) -> None:
 
 def test_what_is_merged_is_a_plain_net() -> None:
     model = model_of("timm-resnet")  # its convolutions have no bias, and no shift
-    adapter = made("ssf", model)
+    adapter = make("ssf", model)
     assert isinstance(adapter, SSF)
     assert len(adapter.shifts) < len(adapter.scales)
     plain = copy.deepcopy(model)

@@ -35,11 +35,11 @@ def base(tokens: int, depth: int) -> ViTVPT:
 
 @pytest.mark.parametrize(("tokens", "depth", "count"), [(50, 1, 38_400), (50, 12, 460_800), (10, 12, 92_160)])
 def test_counts_of_the_paper(tokens: int, depth: int, count: int) -> None:
-    found = base(tokens, depth)
-    assert found.num_tuned == count + 2 * 769
-    assert found.num_backbone == 85_798_656  # as timm counts it without a classifier
-    assert float(found.prompts.sets.tokens.detach().abs().max()) == pytest.approx(0.0625, abs=1e-4)
-    share = count / found.num_backbone
+    adapter = base(tokens, depth)
+    assert adapter.num_tuned == count + 2 * 769
+    assert adapter.num_backbone == 85_798_656  # as timm counts it without a classifier
+    assert float(adapter.prompts.sets.tokens.detach().abs().max()) == pytest.approx(0.0625, abs=1e-4)
+    share = count / adapter.num_backbone
     assert (tokens, depth, round(100 * share, 2)) in [(50, 1, 0.04), (50, 12, 0.54), (10, 12, 0.11)]
 
 
@@ -47,8 +47,8 @@ def test_counts_of_the_other_locations() -> None:
     sizes = {}
     for location in LOCATIONS:
         tokens = None if location.startswith("add") else 2
-        found = make(vit(), location=location, tokens=tokens)
-        sizes[location] = found.num_tuned - 25 * 3
+        adapter = make(vit(), location=location, tokens=tokens)
+        sizes[location] = adapter.num_tuned - 25 * 3
     assert sizes == {
         "prepend": 2 * 24,
         "add": 5 * 24,
@@ -70,9 +70,9 @@ def test_defaults() -> None:
 
 def test_goes_by_the_family() -> None:
     assert isinstance(make(vit("clip"), deep=True), ViTVPT)
-    found = make(swin(), deep=True, tokens=2, depth=3, projection=4, location="prepend")
-    assert isinstance(found, SwinVPT)
-    assert (found.num_sets, found.dropout, found.pool) == (3, 0.1, "image")
+    adapter = make(swin(), deep=True, tokens=2, depth=3, projection=4, location="prepend")
+    assert isinstance(adapter, SwinVPT)
+    assert (adapter.num_sets, adapter.dropout, adapter.pool) == (3, 0.1, "image")
     assert isinstance(make(convnet("timm-resnet")), PaddedConvNet)
     assert make(convnet("timm-resnet"), tokens=2, location="padding").pad == 2
     assert isinstance(make(convnet("timm-resnet"), location="concat-channel"), ChannelConvNet)
@@ -133,16 +133,16 @@ def test_refuses_other_families() -> None:
 def test_on_real_weights_deep_prompts_are_the_plain_form(name: str, assets: Path) -> None:
     model = real(name, assets)
     images = torch.rand(2, 3, 224, 224, generator=seeded())
-    found = make(model, deep=True, tokens=20).eval()
-    tokens = found.view.embed(images)
-    for index, layer in enumerate(found.view.layers):
-        prompts = found.prompts.sets.tokens[index].expand(2, -1, -1)
+    adapter = make(model, deep=True, tokens=20).eval()
+    tokens = adapter.view.embed(images)
+    for index, layer in enumerate(adapter.view.layers):
+        prompts = adapter.prompts.sets.tokens[index].expand(2, -1, -1)
         tokens = layer(torch.cat([tokens[:, :1], prompts, tokens[:, -196:]], 1))
-    expected = found.head(found.view.norm(tokens)[:, 0])
+    expected = adapter.head(adapter.view.norm(tokens)[:, 0])
     assert tokens.shape[1] == 217
-    torch.testing.assert_close(found(images), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(adapter(images), expected, rtol=1e-3, atol=1e-3)
     none = make(model, tokens=0).eval()
     features = library_features(model, images)[:, 0]
     torch.testing.assert_close(none(images), none.head(features), rtol=1e-3, atol=1e-3)
     assert (none.head(features) - expected).abs().max() > 1e-2
-    assert math.prod(found.prompts.sets.tokens.shape) == 12 * 20 * 192
+    assert math.prod(adapter.prompts.sets.tokens.shape) == 12 * 20 * 192

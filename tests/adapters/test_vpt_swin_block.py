@@ -16,7 +16,7 @@ def looped(module, images: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
     """Token by token: images (N, H, W, D), prompts (N, P, D), sides that are multiples of the window."""
     count, height, width, _ = images.shape
     side, shift, num_prompts = module.window_size[0], module.shift_size[0], prompts.shape[1]
-    given, wanted = torch.zeros_like(images), torch.zeros_like(prompts)
+    inputs, wanted = torch.zeros_like(images), torch.zeros_like(prompts)
     windows = list(itertools.product(range(0, height, side), range(0, width, side)))
     for image, (top, left) in itertools.product(range(count), windows):
         places = list(itertools.product(range(top, top + side), range(left, left + side)))
@@ -27,8 +27,8 @@ def looped(module, images: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
         results = attend(module.attn, tokens, num_prompts, places, parts)
         wanted[image] += results[:num_prompts] / len(windows)
         for (i, j), result in zip(sources, results[num_prompts:], strict=True):
-            given[image, i, j] = result
-    images, prompts = images + given, prompts + wanted
+            inputs[image, i, j] = result
+    images, prompts = images + inputs, prompts + wanted
     return images + module.mlp(module.norm2(images)), prompts + module.mlp(module.norm2(prompts))
 
 
@@ -69,8 +69,8 @@ def case():
 def test_a_shifted_block_with_prompts_of_each_image_is_the_plain_loop(case) -> None:
     block, images, prompts = case
     expected = looped(block.module, images, prompts)
-    for got, want in zip(prompted_block(block, images, prompts, reads_prompts=True), expected, strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-11, atol=1e-11)
+    for output, want in zip(prompted_block(block, images, prompts, reads_prompts=True), expected, strict=True):
+        torch.testing.assert_close(output, want, rtol=1e-11, atol=1e-11)
     mixed = prompted_block(block, images, prompts, reads_prompts=True, layout="legacy")  # negative control
     assert float((mixed[0] - expected[0]).abs().max()) > 1e-3
 
@@ -79,17 +79,17 @@ def test_a_shifted_block_with_prompts_of_each_image_is_the_plain_loop(case) -> N
 def test_prompts_common_to_all_images_need_one_row_only(case) -> None:
     block, images, prompts = case
     expected = prompted_block(block, images, prompts[:1].expand(2, -1, -1), reads_prompts=True)
-    for got, want in zip(prompted_block(block, images, prompts[:1], reads_prompts=True), expected, strict=True):
-        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
+    for output, want in zip(prompted_block(block, images, prompts[:1], reads_prompts=True), expected, strict=True):
+        torch.testing.assert_close(output, want, rtol=1e-12, atol=1e-12)
 
 
 @torch.no_grad()
 def test_without_keep_the_prompts_come_back_as_they_were(case) -> None:
     block, images, prompts = case
-    got, same = prompted_block(block, images, prompts, reads_prompts=False)
+    outputs, same = prompted_block(block, images, prompts, reads_prompts=False)
     assert same is prompts
     torch.testing.assert_close(
-        got, prompted_block(block, images, prompts, reads_prompts=True)[0], rtol=1e-11, atol=1e-11
+        outputs, prompted_block(block, images, prompts, reads_prompts=True)[0], rtol=1e-11, atol=1e-11
     )
 
 
@@ -100,5 +100,5 @@ def test_without_prompts_a_block_is_the_librarys(size) -> None:
     view.net.double()
     for block in view.stages[0].blocks:
         tokens = torch.randn(2, *block.size, 24, generator=seeded(), dtype=torch.float64)
-        got, _ = prompted_block(block, tokens, tokens.new_zeros(1, 0, 24), reads_prompts=True)
-        torch.testing.assert_close(got, block(tokens), rtol=1e-10, atol=1e-10)
+        outputs, _ = prompted_block(block, tokens, tokens.new_zeros(1, 0, 24), reads_prompts=True)
+        torch.testing.assert_close(outputs, block(tokens), rtol=1e-10, atol=1e-10)

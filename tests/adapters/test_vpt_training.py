@@ -40,13 +40,13 @@ def equal(left: list[object], right: list[object]) -> bool:
     )
 
 
-def train(found: ViTVPT, steps: int = 3) -> list[float]:
-    optimizer = torch.optim.SGD(found.parameters(), lr=0.05)
-    found.train()
+def train(adapter: ViTVPT, steps: int = 3) -> list[float]:
+    optimizer = torch.optim.SGD(adapter.parameters(), lr=0.05)
+    adapter.train()
     losses = []
     for step in range(steps):
         loss = nn.functional.cross_entropy(
-            found.outputs(pictures(6), generator=seeded(step)), torch.tensor([0, 1, 2, 0, 1, 2])
+            adapter.outputs(pictures(6), generator=seeded(step)), torch.tensor([0, 1, 2, 0, 1, 2])
         )
         optimizer.zero_grad()
         loss.backward()
@@ -63,11 +63,11 @@ def test_training_changes_what_is_learned_and_nothing_of_the_backbone(
     model = vit(owned=owned)
     if not owned:
         model.net.train()
-    found = make(model, location=location, dropout=0.2, **options)
-    before, start = fingerprint(model), {name: value.clone() for name, value in found.state_dict().items()}
-    train(found, steps=4)
+    adapter = make(model, location=location, dropout=0.2, **options)
+    before, start = fingerprint(model), {name: value.clone() for name, value in adapter.state_dict().items()}
+    train(adapter, steps=4)
     assert equal(fingerprint(model), before)
-    for name, value in found.named_parameters():
+    for name, value in adapter.named_parameters():
         assert not torch.equal(value, start[name]), name
     with torch.no_grad():
         model.net.norm.bias += 1
@@ -76,64 +76,64 @@ def test_training_changes_what_is_learned_and_nothing_of_the_backbone(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_learns(kind: str) -> None:
-    found = ViTVPT(vit(kind), CLASSES, VPTOptions(tokens=3, depth=DEPTH), generator=seeded())
+    adapter = ViTVPT(vit(kind), CLASSES, VPTOptions(tokens=3, depth=DEPTH), generator=seeded())
     with torch.no_grad():
-        found.head.last.weight.mul_(50)  # it starts near 0, and few steps would not bring it to hear the prompts
-    losses = train(found, 30)
+        adapter.head.last.weight.mul_(50)  # it starts near 0, and few steps would not bring it to hear the prompts
+    losses = train(adapter, 30)
     assert losses[-1] < 0.7 * losses[0]
 
 
 @pytest.mark.parametrize("depth", [1, 2, DEPTH])
 def test_gradients_are_those_of_the_plain_form(depth: int) -> None:
-    found = make(depth=depth)
-    tokens = found.prompts.sets.tokens
-    mine = torch.autograd.grad(found(pictures()).square().sum(), tokens)[0]
-    images = found.model.normalize(pictures())
-    final = prepended(found.view.net, images, {i: tokens[i] for i in range(depth)})
-    plain = torch.autograd.grad(found.head(pooled(final, "cls", 3)).square().sum(), tokens)[0]
+    adapter = make(depth=depth)
+    tokens = adapter.prompts.sets.tokens
+    mine = torch.autograd.grad(adapter(pictures()).square().sum(), tokens)[0]
+    images = adapter.model.normalize(pictures())
+    final = prepended(adapter.view.net, images, {i: tokens[i] for i in range(depth)})
+    plain = torch.autograd.grad(adapter.head(pooled(final, "cls", 3)).square().sum(), tokens)[0]
     torch.testing.assert_close(mine, plain, rtol=1e-3, atol=1e-3)
     assert plain.abs().amax((1, 2)).min() > 1e-3
 
 
 @pytest.mark.parametrize(("location", "options"), LOCATIONS)
 def test_dropout_comes_from_the_generator_and_in_training_only(location: str, options: dict) -> None:
-    found, images = make(location=location, dropout=0.5, **options), pictures()
+    adapter, images = make(location=location, dropout=0.5, **options), pictures()
     plain = make(location=location, **options)
-    torch.testing.assert_close(found(images), plain(images), rtol=0, atol=0)
-    found.train()
+    torch.testing.assert_close(adapter(images), plain(images), rtol=0, atol=0)
+    adapter.train()
     results = []
     for seed in (0, 1):
         torch.manual_seed(seed)
-        results.append(found.outputs(images, generator=seeded(5)))
+        results.append(adapter.outputs(images, generator=seeded(5)))
         assert torch.equal(torch.get_rng_state(), torch.Generator().manual_seed(seed).get_state())
     assert torch.equal(results[0], results[1])
-    assert (found.outputs(images, generator=seeded(6)) - results[0]).abs().max() > 1e-3
+    assert (adapter.outputs(images, generator=seeded(6)) - results[0]).abs().max() > 1e-3
     assert (results[0] - plain(images)).abs().max() > 1e-3
 
 
 def test_each_image_and_each_layer_has_a_mask_of_its_own() -> None:
-    found = make(dropout=0.5, depth=2)
-    sets = found.prompts.sets.train()
+    adapter = make(dropout=0.5, depth=2)
+    sets = adapter.prompts.sets.train()
     generator = seeded(5)
     first, second = (sets(index, 4, generator=generator) for index in (0, 1))
     assert first.shape == (4, 3, WIDTH)
     again = seeded(5)
     for index, drawn in ((0, first), (1, second)):
-        kept = torch.rand(4, 3, WIDTH, generator=again) >= 0.5
-        torch.testing.assert_close(drawn, sets.tokens[index] * kept * 2)
+        mask = torch.rand(4, 3, WIDTH, generator=again) >= 0.5
+        torch.testing.assert_close(drawn, sets.tokens[index] * mask * 2)
     assert sets.eval()(0, 4, generator=None).shape == (1, 3, WIDTH)
 
 
 @pytest.mark.parametrize(("location", "options"), LOCATIONS)
 def test_state_is_prompts_and_head_and_comes_back(location: str, options: dict) -> None:
-    found = make(location=location, **options)
-    state = found.state_dict()
+    adapter = make(location=location, **options)
+    state = adapter.state_dict()
     assert {name.partition(".")[0] for name in state} == {"prompts", "head"}
-    assert sum(value.numel() for value in state.values()) == found.num_tuned
-    again = ViTVPT(vit(), CLASSES, found.options, generator=seeded(9)).eval()
-    assert not torch.equal(again(pictures()), found(pictures()))
+    assert sum(value.numel() for value in state.values()) == adapter.num_tuned
+    again = ViTVPT(vit(), CLASSES, adapter.options, generator=seeded(9)).eval()
+    assert not torch.equal(again(pictures()), adapter(pictures()))
     again.load_state_dict(state)
-    assert torch.equal(again(pictures()), found(pictures()))
+    assert torch.equal(again(pictures()), adapter(pictures()))
 
 
 @pytest.mark.parametrize(("location", "options"), LOCATIONS)
@@ -152,18 +152,18 @@ def test_the_frozen_part_ends_where_prompts_begin() -> None:
     model, images = vit(), pictures()
     tokens = net._pos_embed(net.patch_embed(model.normalize(images)))
     for depth, end, layers in ((1, "bottom", 0), (DEPTH, "bottom", 0), (1, "top", DEPTH - 1), (2, "top", DEPTH - 2)):
-        found = make(model, depth=depth, depth_from=end)
-        (part,) = found.frozen(images)
+        adapter = make(model, depth=depth, depth_from=end)
+        (part,) = adapter.frozen(images)
         torch.testing.assert_close(part, net.eval().blocks[:layers](tokens), rtol=1e-4, atol=1e-4)
-        assert torch.equal(found.tuned((part,)), found(images))
+        assert torch.equal(adapter.tuned((part,)), adapter(images))
         assert not part.requires_grad
 
 
 def test_calls_leave_the_parts_as_they_are() -> None:
     """Results of the frozen part are kept between epochs: nothing may write to them."""
     for location, options in LOCATIONS:
-        found = make(location=location, **options)
-        parts = found.frozen(pictures())
+        adapter = make(location=location, **options)
+        parts = adapter.frozen(pictures())
         before = [part.clone() for part in parts]
-        found.tuned(parts).sum().backward()
+        adapter.tuned(parts).sum().backward()
         assert all(torch.equal(a, b) for a, b in zip(parts, before, strict=True))

@@ -15,145 +15,145 @@ POOLS = ("cls", "image", "image-and-prompt", "prompt")
 DEPTHS = [(1, "bottom"), (2, "bottom"), (DEPTH, "bottom"), (1, "top"), (2, "top")]
 
 
-def sets_of(found: ViTVPT) -> dict[int, Tensor]:
-    options, tokens = found.options, found.prompts.sets.tokens
+def sets_of(adapter: ViTVPT) -> dict[int, Tensor]:
+    options, tokens = adapter.options, adapter.prompts.sets.tokens
     first = DEPTH - options.depth if options.depth_from == "top" else 0
     return {first + i: tokens[min(i, len(tokens) - 1)] for i in range(options.depth)}
 
 
-def head(found: ViTVPT, features: Tensor) -> Tensor:
-    return features @ found.head.last.weight.T + found.head.last.bias
+def head(adapter: ViTVPT, features: Tensor) -> Tensor:
+    return features @ adapter.head.last.weight.T + adapter.head.last.bias
 
 
-def same(found: ViTVPT, tokens: Tensor, num_prompts: int = 3) -> None:
-    expected = head(found, pooled(tokens, found.options.pool, num_prompts))
-    torch.testing.assert_close(found(pictures()), expected, rtol=1e-4, atol=1e-4)
+def same(adapter: ViTVPT, tokens: Tensor, num_prompts: int = 3) -> None:
+    expected = head(adapter, pooled(tokens, adapter.options.pool, num_prompts))
+    torch.testing.assert_close(adapter(pictures()), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("pool", POOLS)
 @pytest.mark.parametrize(("depth", "end"), DEPTHS)
 def test_prepended_prompts(depth: int, end: str, pool: str) -> None:
-    found = make(depth=depth, depth_from=end, pool=pool)
-    net, images = found.view.net, found.model.normalize(pictures())
-    same(found, prepended(net, images, sets_of(found)))
+    adapter = make(depth=depth, depth_from=end, pool=pool)
+    net, images = adapter.view.net, adapter.model.normalize(pictures())
+    same(adapter, prepended(net, images, sets_of(adapter)))
 
 
 def test_register_tokens_are_neither_prompts_nor_patches() -> None:
-    found = make("registers", pool="image-and-prompt")
-    tokens = found.view.embed(pictures())
-    tokens = torch.cat([tokens, found.prompts.sets.tokens[0].expand(4, -1, -1)], 1)
-    for layer in found.view.layers:
+    adapter = make("registers", pool="image-and-prompt")
+    tokens = adapter.view.embed(pictures())
+    tokens = torch.cat([tokens, adapter.prompts.sets.tokens[0].expand(4, -1, -1)], 1)
+    for layer in adapter.view.layers:
         tokens = layer(tokens)
-    features = found.view.norm(tokens)[:, 3:].mean(1)
-    torch.testing.assert_close(found(pictures()), head(found, features), rtol=1e-4, atol=1e-4)
+    features = adapter.view.norm(tokens)[:, 3:].mean(1)
+    torch.testing.assert_close(adapter(pictures()), head(adapter, features), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("depth", "end"), DEPTHS[1:3])
 def test_shared_prompts(depth: int, end: str) -> None:
-    found = make(depth=depth, depth_from=end, shared=True)
-    assert len(found.prompts.sets.tokens) == 1
-    same(found, prepended(found.view.net, found.model.normalize(pictures()), sets_of(found)))
+    adapter = make(depth=depth, depth_from=end, shared=True)
+    assert len(adapter.prompts.sets.tokens) == 1
+    same(adapter, prepended(adapter.view.net, adapter.model.normalize(pictures()), sets_of(adapter)))
 
 
 def test_projected_prompts() -> None:
-    found = make(depth=2, projection=5)
-    sets = found.prompts.sets
+    adapter = make(depth=2, projection=5)
+    sets = adapter.prompts.sets
     assert sets.tokens.shape == (2, 3, 5)
-    wide = {index: value @ sets.projection.weight.T + sets.projection.bias for index, value in sets_of(found).items()}
-    same(found, prepended(found.view.net, found.model.normalize(pictures()), wide))
+    wide = {index: value @ sets.projection.weight.T + sets.projection.bias for index, value in sets_of(adapter).items()}
+    same(adapter, prepended(adapter.view.net, adapter.model.normalize(pictures()), wide))
 
 
 @pytest.mark.parametrize("depth", [1, DEPTH - 1])
 def test_prompts_from_the_top_overwrite_no_patches(depth: int) -> None:
     """Negative control: the public code's way gives something else, and its sequence is p tokens short."""
-    found = make(depth=depth, depth_from="top")
-    wrong = reversed_public(found.view.net, found.model.normalize(pictures()), sets_of(found))
+    adapter = make(depth=depth, depth_from="top")
+    wrong = reversed_public(adapter.view.net, adapter.model.normalize(pictures()), sets_of(adapter))
     assert wrong.shape[1] == 1 + PATCHES
-    assert (found(pictures()) - head(found, wrong[:, 0])).abs().max() > 1e-2
+    assert (adapter(pictures()) - head(adapter, wrong[:, 0])).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("pool", ["cls", "image"])
 @pytest.mark.parametrize(("depth", "end"), DEPTHS)
 @pytest.mark.parametrize("location", ["add", "add-one"])
 def test_added_prompts(location: str, depth: int, end: str, pool: str) -> None:
-    found = make(location=location, tokens=None, depth=depth, depth_from=end, pool=pool)
+    adapter = make(location=location, tokens=None, depth=depth, depth_from=end, pool=pool)
     rows = 1 + PATCHES if location == "add" else 1
-    assert found.prompts.sets.tokens.shape == (depth, rows, WIDTH)
-    same(found, added(found.view.net, found.model.normalize(pictures()), sets_of(found)))
+    assert adapter.prompts.sets.tokens.shape == (depth, rows, WIDTH)
+    same(adapter, added(adapter.view.net, adapter.model.normalize(pictures()), sets_of(adapter)))
 
 
 @pytest.mark.parametrize("pool", POOLS)
 def test_a_strip_of_pixels(pool: str) -> None:
-    found = make(location="prepend-pixel", pool=pool)
-    assert found.prompts.strip.shape == (3, 16, 48)
-    same(found, with_strip(found.view.net, found.model.normalize(pictures()), found.prompts.strip))
+    adapter = make(location="prepend-pixel", pool=pool)
+    assert adapter.prompts.strip.shape == (3, 16, 48)
+    same(adapter, with_strip(adapter.view.net, adapter.model.normalize(pictures()), adapter.prompts.strip))
 
 
 @pytest.mark.parametrize("pool", ["cls", "image"])
 def test_channels_beneath(pool: str) -> None:
-    found = make(location="concat-channel", tokens=2, pool=pool)
-    prompts, images = found.prompts, found.model.normalize(pictures())
+    adapter = make(location="concat-channel", tokens=2, pool=pool)
+    prompts, images = adapter.prompts, adapter.model.normalize(pictures())
     assert (prompts.channels.shape, prompts.kernel.shape) == ((2, 32, 32), (WIDTH, 2, 16, 16))
-    same(found, with_channels(found.view.net, images, prompts.channels, prompts.kernel))
+    same(adapter, with_channels(adapter.view.net, images, prompts.channels, prompts.kernel))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_prompts_are_linear_probing(kind: str) -> None:
-    found = make(kind, tokens=0)
-    features = library_features(found.model, pictures())[:, 0]
-    torch.testing.assert_close(found(pictures()), head(found, features), rtol=1e-4, atol=1e-4)
-    assert found.num_tuned == (WIDTH + 1) * len(CLASSES)
-    assert found.frozen(pictures())[0].shape == (4, 1, WIDTH)
+    adapter = make(kind, tokens=0)
+    features = library_features(adapter.model, pictures())[:, 0]
+    torch.testing.assert_close(adapter(pictures()), head(adapter, features), rtol=1e-4, atol=1e-4)
+    assert adapter.num_tuned == (WIDTH + 1) * len(CLASSES)
+    assert adapter.frozen(pictures())[0].shape == (4, 1, WIDTH)
 
 
 def test_no_prompts_are_the_models_own_answer_under_its_own_head() -> None:
     model = vit()
-    found = ViTVPT(model, tuple("abcde"), vpt.VPTOptions(tokens=0), generator=seeded())
-    found.head.last.load_state_dict(model.net.head.state_dict())
-    torch.testing.assert_close(found(pictures()), model(pictures()), rtol=1e-4, atol=1e-4)
+    adapter = ViTVPT(model, tuple("abcde"), vpt.VPTOptions(tokens=0), generator=seeded())
+    adapter.head.last.load_state_dict(model.net.head.state_dict())
+    torch.testing.assert_close(adapter(pictures()), model(pictures()), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("location", ["add", "add-one", "concat-channel"])
 def test_changes_of_zero_change_nothing(kind: str, location: str) -> None:
-    found = make(kind, location=location, tokens=2 if location == "concat-channel" else None)
-    assert (found(pictures()) - head(found, library_features(found.model, pictures())[:, 0])).abs().max() > 1e-2
+    adapter = make(kind, location=location, tokens=2 if location == "concat-channel" else None)
+    assert (adapter(pictures()) - head(adapter, library_features(adapter.model, pictures())[:, 0])).abs().max() > 1e-2
     with torch.no_grad():
-        for parameter in found.prompts.parameters():
+        for parameter in adapter.prompts.parameters():
             parameter.zero_()
-    features = library_features(found.model, pictures())[:, 0]
-    torch.testing.assert_close(found(pictures()), head(found, features), rtol=1e-4, atol=1e-4)
+    features = library_features(adapter.model, pictures())[:, 0]
+    torch.testing.assert_close(adapter(pictures()), head(adapter, features), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("depth", "end"), DEPTHS)
 def test_prompts_in_another_order_and_images_alone_give_the_same(kind: str, depth: int, end: str) -> None:
-    found = make(kind, depth=depth, depth_from=end)
-    together = found(pictures())
-    alone = torch.cat([found(image.unsqueeze(0)) for image in pictures()])
+    adapter = make(kind, depth=depth, depth_from=end)
+    together = adapter(pictures())
+    alone = torch.cat([adapter(image.unsqueeze(0)) for image in pictures()])
     torch.testing.assert_close(alone, together, rtol=1e-4, atol=1e-4)
     with torch.no_grad():
-        tokens = found.prompts.sets.tokens
+        tokens = adapter.prompts.sets.tokens
         before = tokens.clone()
         tokens.copy_(before[:, [2, 0, 1]])
-        torch.testing.assert_close(found(pictures()), together, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(adapter(pictures()), together, rtol=1e-4, atol=1e-4)
         tokens[:, 0] = before[:, 0]  # negative control: another set of prompts
-        assert (found(pictures()) - together).abs().max() > 1e-2
+        assert (adapter(pictures()) - together).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("location", ["add", "prepend-pixel"])
 def test_places_are_places(location: str) -> None:
     """What is added to a token belongs to it, while patches of a strip have no place."""
-    found = make(location=location, tokens=3 if location == "prepend-pixel" else None)
-    together = found(pictures())
+    adapter = make(location=location, tokens=3 if location == "prepend-pixel" else None)
+    together = adapter(pictures())
     with torch.no_grad():
         if location == "add":
-            found.prompts.sets.tokens.copy_(found.prompts.sets.tokens.flip(1))
-            assert (found(pictures()) - together).abs().max() > 1e-2
+            adapter.prompts.sets.tokens.copy_(adapter.prompts.sets.tokens.flip(1))
+            assert (adapter(pictures()) - together).abs().max() > 1e-2
         else:
-            strip = found.prompts.strip
+            strip = adapter.prompts.strip
             strip.copy_(torch.cat(strip.split(16, 2)[::-1], 2))
-            torch.testing.assert_close(found(pictures()), together, rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(adapter(pictures()), together, rtol=1e-4, atol=1e-4)
 
 
 def test_the_first_prompts_lie_within_the_papers_bound() -> None:

@@ -18,11 +18,11 @@ from ..backbones.vit_toy import CLASSES, PATCHES, seeded, vit
 def make(kind: str | TorchModel = "timm", *, seed: int = 0, **options: object) -> ViTVPT:
     """A VPT whose first numbers are large enough to matter."""
     model = vit(kind) if isinstance(kind, str) else kind
-    found = ViTVPT(model, CLASSES, VPTOptions(**{"tokens": 3} | options), generator=seeded(seed)).eval()
+    tvpt = ViTVPT(model, CLASSES, VPTOptions(**{"tokens": 3} | options), generator=seeded(seed)).eval()
     with torch.no_grad():
-        for name, value in found.named_parameters():
+        for name, value in tvpt.named_parameters():
             value.copy_(torch.randn(value.shape, generator=seeded(len(name))) * 0.5)
-    return found
+    return tvpt
 
 
 def prepended(net: VisionTransformer, images: Tensor, sets: dict[int, Tensor]) -> Tensor:

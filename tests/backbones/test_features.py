@@ -71,9 +71,9 @@ def test_torchvision_s_last_layer_makes_the_answers_of_them(name: str, last: str
     whole = model(net)
     classifier = net.get_submodule(last)
     before = [id(module) for module in net.modules()]
-    found = features(whole, pictures())
-    assert found.shape == (2, FeatureNet(whole).width()) == (2, classifier.in_features)
-    torch.testing.assert_close(classifier(found), whole(pictures()), rtol=1e-5, atol=1e-5)
+    outputs = features(whole, pictures())
+    assert outputs.shape == (2, FeatureNet(whole).width()) == (2, classifier.in_features)
+    torch.testing.assert_close(classifier(outputs), whole(pictures()), rtol=1e-5, atol=1e-5)
     assert [id(module) for module in net.modules()] == before
     own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in net.parameters()} - {id(value) for value in classifier.parameters()}
@@ -97,9 +97,9 @@ def timm_net(name: str) -> nn.Module:
 def test_timm_s_classifier_makes_the_answers_of_them(name: str) -> None:
     net: Any = timm_net(name)
     whole = model(net)
-    found = features(whole, pictures())
+    outputs = features(whole, pictures())
     classifier = net.get_classifier()
-    grid = found[:, :, None, None] if isinstance(classifier, nn.Conv2d) else found
+    grid = outputs[:, :, None, None] if isinstance(classifier, nn.Conv2d) else outputs
     torch.testing.assert_close(classifier(grid).flatten(1), whole(pictures()))
     own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in net.parameters()} - {id(value) for value in classifier.parameters()}
@@ -108,10 +108,10 @@ def test_timm_s_classifier_makes_the_answers_of_them(name: str) -> None:
 def test_a_vision_transformer_gives_cls_after_the_final_norm() -> None:
     net = small_vit()
     whole = model(net)
-    found = features(whole, pictures())
+    outputs = features(whole, pictures())
     assert FeatureNet(whole).width() == 24
-    torch.testing.assert_close(net.head(found), whole(pictures()))
-    torch.testing.assert_close(found, net.forward_features(whole.normalize(pictures()))[:, 0])
+    torch.testing.assert_close(net.head(outputs), whole(pictures()))
+    torch.testing.assert_close(outputs, net.forward_features(whole.normalize(pictures()))[:, 0])
     assert {id(v) for v in parameters(whole)} == {id(v) for v in ViT(whole).parameters()}
     assert len(parameters(whole)) == len(list(net.parameters())) - 2
 
@@ -152,9 +152,9 @@ def unit(values: Tensor) -> Tensor:
 def test_a_clip_tower_gives_what_enters_its_projection() -> None:
     whole = clip_model()
     visual: Any = whole.net.visual
-    found = features(whole, pictures())
-    assert found.shape == (2, 24)
-    torch.testing.assert_close(unit(found @ visual.proj), whole(pictures()))
+    outputs = features(whole, pictures())
+    assert outputs.shape == (2, 24)
+    torch.testing.assert_close(unit(outputs @ visual.proj), whole(pictures()))
     own = {id(value) for value in parameters(whole)}
     assert own == {id(value) for value in visual.parameters()} - {id(visual.proj)}
 
@@ -162,9 +162,9 @@ def test_a_clip_tower_gives_what_enters_its_projection() -> None:
 def test_a_timm_tower_of_a_clip_gives_what_enters_its_projection() -> None:
     visual = TimmModel("resnet18", 10, SIZE, proj="linear", proj_bias=True)
     whole = clip_model(visual)
-    found = features(whole, pictures())
-    assert found.shape == (2, 512)
-    torch.testing.assert_close(unit(visual.head(found)), whole(pictures()))
+    outputs = features(whole, pictures())
+    assert outputs.shape == (2, 512)
+    torch.testing.assert_close(unit(visual.head(outputs)), whole(pictures()))
     assert {id(v) for v in parameters(whole)} == {id(v) for v in visual.trunk.parameters()}
 
 
@@ -174,10 +174,10 @@ def test_a_timm_tower_of_a_clip_gives_what_enters_its_projection() -> None:
 )
 def test_other_clip_towers_give_their_embedding_before_normalisation(vision: dict[str, Any]) -> None:
     whole = clip_model(**vision)
-    found = features(whole, pictures())
-    assert found.shape == (2, 10)
-    torch.testing.assert_close(unit(found), whole(pictures()))
-    assert not torch.allclose(found.norm(dim=1), torch.ones(2), atol=1e-2)
+    outputs = features(whole, pictures())
+    assert outputs.shape == (2, 10)
+    torch.testing.assert_close(unit(outputs), whole(pictures()))
+    assert not torch.allclose(outputs.norm(dim=1), torch.ones(2), atol=1e-2)
     assert {id(v) for v in parameters(whole)} == {id(v) for v in whole.net.visual.parameters()}
 
 
@@ -216,11 +216,11 @@ def test_the_real_models(assets: Path) -> None:
     for name, width in (("mobilenet-v2", 1280), ("resnet18", 512), ("vit-tiny", 192)):
         files = {"mobilenet-v2": "mobilenet_v2", "vit-tiny": "vit_tiny_patch16_224"}
         whole = load_model(name, weights=assets / "weights" / f"{files.get(name, name)}.safetensors")
-        found = features(whole, pictures(1, 224))
+        outputs = features(whole, pictures(1, 224))
         last = [module for module in whole.net.modules() if isinstance(module, nn.Linear)][-1]
-        assert found.shape == (1, width)
-        torch.testing.assert_close(last(found), whole(pictures(1, 224)), rtol=1e-4, atol=1e-4)
+        assert outputs.shape == (1, width)
+        torch.testing.assert_close(last(outputs), whole(pictures(1, 224)), rtol=1e-4, atol=1e-4)
     clip = load_model(f"open_clip:local-dir:{assets / 'weights/mini-clip-vit-ti16'}")
-    found = features(clip, pictures(1, 224))
+    outputs = features(clip, pictures(1, 224))
     visual: Any = clip.net.visual
-    torch.testing.assert_close(unit(visual.head(found)), clip(pictures(1, 224)), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(unit(visual.head(outputs)), clip(pictures(1, 224)), rtol=1e-4, atol=1e-4)

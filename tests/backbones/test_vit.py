@@ -50,11 +50,11 @@ def test_a_norm_that_is_left_out_would_be_seen() -> None:
 def test_parameters_are_all_but_the_classifier_and_the_text_side(kind: str) -> None:
     model = vit(kind)
     view = ViT(model)
-    found = [id(parameter) for parameter in view.parameters()]
-    assert len(set(found)) == len(found)
-    left = {name for name, value in view.net.named_parameters() if id(value) not in found}
+    results = [id(parameter) for parameter in view.parameters()]
+    assert len(set(results)) == len(results)
+    left = {name for name, value in view.net.named_parameters() if id(value) not in results}
     assert left == {"proj"} if kind == "clip" else left <= {"head.weight", "head.bias"}
-    assert set(found) <= {id(parameter) for parameter in view.net.parameters()}
+    assert set(results) <= {id(parameter) for parameter in view.net.parameters()}
 
 
 def test_a_callers_net_is_held_and_given_back() -> None:

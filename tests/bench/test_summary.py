@@ -25,13 +25,13 @@ FILE: dict[str, Any] = {
 }
 
 
-def line(right: list[int], *, kept: float | None = None, images: str = "same") -> dict[str, Any]:
+def line(right: list[int], *, saved: float | None = None, images: str = "same") -> dict[str, Any]:
     share = sum(right) / len(right)
     bits = np.packbits(np.array(right, bool)).tobytes().hex()
     score = {"test": share}
     return {
         "name": "n", "run": "r", "when": "w", "machine": "m", "versions": {},
-        "result": {"accuracy": {"prompt_float": score, "prompt_png": {"test": share if kept is None else kept}},
+        "result": {"accuracy": {"prompt_float": score, "prompt_png": {"test": share if saved is None else saved}},
                    "best": "prompt", "counts": {"test": len(right)}},
         "test": {"images": images, "right": {"prompt_float": bits}},
     }  # fmt: skip

@@ -88,9 +88,9 @@ def test_stores_that_cannot_be_reached_are_named_without_their_keys(tmp_path: Pa
         ("nostore://key:secret@bucket/a.png", "Protocol not known"),
         ("sftp://u:secret@h/a", "paramiko"),
     ):
-        with pytest.raises(ConfigError, match=reason) as caught:
+        with pytest.raises(ConfigError, match=reason) as error:
             StoreFile(url).reach()
-        assert "secret" not in str(caught.value)
+        assert "secret" not in str(error.value)
     with pytest.raises(ImageError, match=r"memory://set/gone\.png: cannot be read"):
         open_at(locate("memory://set/gone.png"))
 

@@ -10,12 +10,12 @@ from pixprompt.cli.allocator import keep_freed_memory
 
 
 def test_asks_glibc_to_keep_large_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    library = SimpleNamespace(mallopt=lambda *values: asked.append(values))
+    queries = []
+    library = SimpleNamespace(mallopt=lambda *values: queries.append(values))
     monkeypatch.setattr(ctypes, "CDLL", lambda name: library)
     monkeypatch.setattr(sys, "platform", "linux")
     keep_freed_memory()
-    assert asked == [(-4, 0), (-1, 2**31 - 1)]
+    assert queries == [(-4, 0), (-1, 2**31 - 1)]
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])

@@ -116,13 +116,13 @@ def test_a_real_photo(tmp_path: Path, assets: Path) -> None:
     photos = sorted((assets / "data/imagenet-samples").iterdir())[:3]
     assert main(["apply", str(tmp_path / "p.png"), *map(str, photos), "--out", str(tmp_path / "out")]) == 0
     for photo in photos:
-        made = read_rgb(tmp_path / "out" / f"{photo.stem}.png")
-        assert np.array_equal(made, expected(prompt, photo))
+        pixels = read_rgb(tmp_path / "out" / f"{photo.stem}.png")
+        assert np.array_equal(pixels, expected(prompt, photo))
         with Image.open(photo) as opened, Image.open(tmp_path / "p.png") as overlay:
             # The same by hand, with nothing but Pillow: 256 -> 224 is the centre crop of crop_pct 0.875.
             by_hand = opened.convert("RGB").crop((16, 16, 240, 240))
             by_hand.paste(overlay.convert("RGB"), (0, 0), overlay.getchannel("A"))
-            assert np.array_equal(made, np.asarray(by_hand))
+            assert np.array_equal(pixels, np.asarray(by_hand))
 
 
 # What it refuses before it starts ------------------------------------------------------------------------------------

@@ -141,11 +141,11 @@ def test_a_signal_stops_on_the_way_and_leaves_whole_files_only(tmp_path: Path, s
     process.send_signal(sent)
     stdout, stderr = process.communicate(timeout=300)
     assert (process.returncode, stdout) == (code, "")
-    said = re.search(r"^interrupted: (\d+) of 3000 images written to ", stderr, re.MULTILINE)
-    assert said, stderr
+    message = re.search(r"^interrupted: (\d+) of 3000 images written to ", stderr, re.MULTILINE)
+    assert message, stderr
     assert "Traceback" not in stderr
     names = files(out)
-    assert 0 < int(said[1]) <= len(names) < 3000
+    assert 0 < int(message[1]) <= len(names) < 3000
     assert all(name.endswith(".png") and not name.startswith(".") for name in names)
     truth = expected(prompt, tmp_path / "in/0.jpg")
     assert all(np.array_equal(read_rgb(out / name), truth) for name in (names[0], names[-1]))

@@ -40,8 +40,8 @@ def test_apply_writes_one_image_per_view(tmp_path: Path, committee: Committee) -
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     assert files == {f"view-{k}/{name}" for k in (1, 2, 3) for name in ("a.png", "deep/b.png")}
     for number, expected in enumerate(committee.apply(picture(seed=1)), 1):
-        with Image.open(out / f"view-{number}/deep/b.png") as made:
-            assert np.array_equal(np.asarray(made), np.asarray(expected))
+        with Image.open(out / f"view-{number}/deep/b.png") as opened:
+            assert np.array_equal(np.asarray(opened), np.asarray(expected))
 
 
 def test_apply_counts_images_and_views(

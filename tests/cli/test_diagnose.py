@@ -28,19 +28,19 @@ def test_prints_numbers_model_and_advice(toy: Toy, capsys: pytest.CaptureFixture
     assert lines[0].split() == ["data", toy.data, f"({sum(COUNTS.values())}", "images)"]
     for start in ("no fid: left out on request", "no lpips", "no prompt", "linear head", "advice", "expected"):
         assert any(line.startswith(start) for line in lines), start
-    found = json.loads(Path("run/diagnosis.json").read_text())
-    assert found["advice"]["verdict"].upper() in captured.out
-    assert f"{found['model']['accuracy']:.3f}" in captured.out
+    payload = json.loads(Path("run/diagnosis.json").read_text())
+    assert payload["advice"]["verdict"].upper() in captured.out
+    assert f"{payload['model']['accuracy']:.3f}" in captured.out
     assert max(map(len, lines[lines.index("") :])) < 240
 
 
 def test_prints_exactly_one_json_object(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(toy, "--model", toy.model("scores"), "--labelled", "3", "--budget", "40", "--json")) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["schema"] == 1
-    assert found["model"]["queries"] <= 40
-    assert not found["model"]["gradients"]
-    assert found["advice"]["verdict"] == "no-go"
+    output = json.loads(capsys.readouterr().out)
+    assert output["schema"] == 1
+    assert output["model"]["queries"] <= 40
+    assert not output["model"]["gradients"]
+    assert output["advice"]["verdict"] == "no-go"
 
 
 def test_weights_are_fetched_with_consent_only(
@@ -59,8 +59,8 @@ def test_weights_are_fetched_with_consent_only(
 
 def test_limit_and_seed_choose_images(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments(toy, "--limit", "10", "--json")) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["data"]["n"], found["reference"]["n"], found["seed"]) == (10, 10, 0)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["data"]["n"], output["reference"]["n"], output["seed"]) == (10, 10, 0)
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_wrong_use_is_told(
 def test_numbers_are_printed_with_what_they_were_taken_in() -> None:
     about = {"extractor": "inception-2015", "dtype": "float32", "resize": "bilinear", "n": 60, "n_reference": 70}
     number = {"value": 12.3456, "ci95": [11.0, 13.5], "floor": 3.21, **about}
-    found: dict[str, Any] = {
+    results: dict[str, Any] = {
         "data": {"name": "A", "n": 60},
         "reference": {"name": "B", "n": 70},
         "headline": "kid",
@@ -103,7 +103,7 @@ def test_numbers_are_printed_with_what_they_were_taken_in() -> None:
         "advice": {"verdict": "no-go", "queries": None, "expected_gain": 1.0, "interval": [0.0, 2.0], "level": 0.8,
                    "over": "no prompt", "reasons": ["Because of this."], "missing": []},
     }  # fmt: skip
-    text = "\n".join(format_diagnosis(found))
+    text = "\n".join(format_diagnosis(results))
     assert "0.125" in text
     assert "of its 8 classes are nearest" in text
     for words in ("KID *", "12.35", "11 to 13.5", "3.21", "60 against 70 images", "9 pairs of 60 images",
@@ -125,10 +125,10 @@ def test_real_images_with_a_real_model(folder: str, assets: Path, capsys: pytest
     reference = str(assets / "data/imagenet-samples")
     assert main(["diagnose", "--data", f"folder:{assets / 'data' / folder}", "--reference", reference, "--json",
                  "--device", "cpu", *options]) == 0  # fmt: skip
-    found = json.loads(capsys.readouterr().out)
-    assert found["headline"] == "cmmd"
-    assert found["cmmd"]["value"] > 5 * found["cmmd"]["floor"]
-    assert 0.3 < found["lpips"]["mean"] < 0.7
-    assert found["model"]["head"] > found["model"]["accuracy"] - 0.1
-    assert found["advice"]["verdict"] in ("try", "no-go")
-    assert "Train the output transform" in found["advice"]["reasons"][0]
+    output = json.loads(capsys.readouterr().out)
+    assert output["headline"] == "cmmd"
+    assert output["cmmd"]["value"] > 5 * output["cmmd"]["floor"]
+    assert 0.3 < output["lpips"]["mean"] < 0.7
+    assert output["model"]["head"] > output["model"]["accuracy"] - 0.1
+    assert output["advice"]["verdict"] in ("try", "no-go")
+    assert "Train the output transform" in output["advice"]["reasons"][0]

@@ -27,12 +27,12 @@ def trained(toy: Toy, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return result
 
 
-def asked(toy: Toy) -> np.ndarray:
+def images_asked_about(toy: Toy) -> np.ndarray:
     """Everything that the recording model was asked since the last call, as 8-bit pixels (N, H, W, 3)."""
-    seen = sys.modules[toy.module].seen
-    del seen[0]  # the one grey image of a new model
-    images = np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch in seen]) * 255
-    seen.clear()
+    batches = sys.modules[toy.module].seen
+    del batches[0]  # the one grey image of a new model
+    images = np.concatenate([batch.permute(0, 2, 3, 1).numpy() for batch in batches]) * 255
+    batches.clear()
     assert np.abs(images - images.round()).max() < 1e-4  # every one is a possible image file
     return images.round().astype(np.uint8)
 
@@ -74,7 +74,7 @@ def test_apply_writes_exactly_the_pixels_that_evaluate_scores(toy: Toy, trained:
     assert main(["apply", "run/prompt.png", str(toy.folder / "images/test"), "--out", "made", "--workers", "2"]) == 0
     arguments = ["--model", toy.model("recorded"), "--device", "cpu"]
     assert main(["evaluate", "run/prompt.png", "--data", toy.data, *arguments]) == 0
-    scored = asked(toy)
+    scored = images_asked_about(toy)
     applied = np.stack([read_rgb(path) for path in sorted(Path("made").rglob("*.png"))])
     plain = np.stack([read_rgb(path) for path in toy.images("test")])
     assert len(applied) == len(plain) == 18
@@ -82,9 +82,9 @@ def test_apply_writes_exactly_the_pixels_that_evaluate_scores(toy: Toy, trained:
     assert np.array_equal(scored[15:33], plain)  # the rung without a prompt, after 15 images of val
     assert not np.array_equal(applied, plain)
     assert main(["predict", "run/prompt.png", str(toy.folder / "images/test"), *arguments]) == 0
-    assert np.array_equal(asked(toy)[-18:], applied)
+    assert np.array_equal(images_asked_about(toy)[-18:], applied)
     assert main(["predict", "run/prompt.png", str(toy.folder / "images/test"), *arguments, "--no-prompt"]) == 0
-    assert np.array_equal(asked(toy)[-18:], plain)
+    assert np.array_equal(images_asked_about(toy)[-18:], plain)
 
 
 def test_classes_that_differ_are_wrong_usage_and_both_are_named(
@@ -241,12 +241,12 @@ def test_lines_in_a_file_are_continued(toy: Toy, trained: dict[str, Any], capsys
     assert main([*arguments, "whole.jsonl"]) == 1
     whole = Path("whole.jsonl").read_bytes()
     assert [Path(json.loads(line)["path"]).name for line in whole.splitlines()][:3] == ["000.png", "003.png", "006.png"]
-    total = len(asked(toy))
+    total = len(images_asked_about(toy))
     Path("cut.jsonl").write_bytes(whole[: whole.index(b"\n") + 30])  # a line and a half
     assert main([*arguments, "cut.jsonl"]) == 2
     assert main([*arguments, "cut.jsonl", "--resume", "--json"]) == 1
     assert Path("cut.jsonl").read_bytes() == whole
-    assert len(asked(toy)) == total - 1
+    assert len(images_asked_about(toy)) == total - 1
     capsys.readouterr()
     arguments[2] = str(toy.folder / "images/val")
     assert main([*arguments, "cut.jsonl", "--resume"]) == 2

@@ -35,10 +35,12 @@ def fills_up(toy: Toy, limit: int, file: str, capsys: pytest.CaptureFixture[str]
     capsys.readouterr()
     with full_disk(limit):
         assert main(toy.train("run", "--json")) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert "Traceback" not in told.err
-    assert re.search(rf"^Error: cannot write run/{file}[^:]*: File too large\. Free some space", told.err, re.MULTILINE)
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "Traceback" not in output.err
+    assert re.search(
+        rf"^Error: cannot write run/{file}[^:]*: File too large\. Free some space", output.err, re.MULTILINE
+    )
     assert not [path for path in Path("run").rglob("*") if path.name.startswith(".")]
     again = ["train", "--resume", "run"] if limit > 300 else toy.train("run")
     assert main(again) == 0

@@ -19,9 +19,9 @@ from pixprompt.templates import TEMPLATES
 
 
 def command(name: str) -> click.Command:
-    found = commands.get_command(click.Context(commands), name)
-    assert found is not None
-    return found
+    result = commands.get_command(click.Context(commands), name)
+    assert result is not None
+    return result
 
 
 def options(text: str) -> list[str]:

@@ -65,11 +65,13 @@ def test_a_ledger_in_words(file: Path, capsys: pytest.CaptureFixture[str]) -> No
 
 def test_a_ledger_in_json_of_a_run_directory(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ledger", str(file.parent), "--json", "--price-per-1000", "2"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["queries"], found["cost"], found["not_billed"], found["price_per_1000"]) == (5, 0.01, 1, 2.0)
-    assert "list" not in found
+    output = json.loads(capsys.readouterr().out)
+    assert (output["queries"], output["cost"], output["not_billed"], output["price_per_1000"]) == (5, 0.01, 1, 2.0)
+    assert "list" not in output
     assert (
-        sum(line["requests"] for line in found["by_status"]) == sum(line["requests"] for line in found["by_hour"]) == 4
+        sum(line["requests"] for line in output["by_status"])
+        == sum(line["requests"] for line in output["by_hour"])
+        == 4
     )
 
 
@@ -78,8 +80,8 @@ def test_a_file_that_is_no_ledger_is_told(tmp_path: Path, capsys: pytest.Capture
     assert "there is no ledger" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("said", "expected"), [("retry", "retry"), ("skip", "skip"), ("stop", None)])
-def test_a_person_is_asked_what_to_do(said: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("message", "expected"), [("retry", "retry"), ("skip", "skip"), ("stop", None)])
+def test_a_person_is_asked_what_to_do(message: str, expected: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     def work(policy: str | None) -> str:
         if policy is None:
             raise DoubtError("2 requests are in doubt")
@@ -89,7 +91,7 @@ def test_a_person_is_asked_what_to_do(said: str, expected: str | None, monkeypat
         settled(work, None)  # nobody is there
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    monkeypatch.setattr(click, "prompt", lambda *given, **options: said)
+    monkeypatch.setattr(click, "prompt", lambda *args, **options: message)
     if expected is None:
         with pytest.raises(DoubtError):
             settled(work, None)

@@ -42,8 +42,8 @@ def nets(toy: Toy) -> Toy:
 def test_a_dry_run_takes_them(
     net: str, size: int, method: str, option: str, value: str, nets: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["train", "--model", nets.model(net, size), "--data", nets.data, "--method", method, option, value]
-    assert main([*given, "--dry-run", "--json"]) == 0
+    arguments = ["train", "--model", nets.model(net, size), "--data", nets.data, "--method", method, option, value]
+    assert main([*arguments, "--dry-run", "--json"]) == 0
     planned = json.loads(capsys.readouterr().out)
     assert planned["config"]["adapter"][option.strip("-").replace("-", "_")] == value
     assert planned["parameters"] > 0
@@ -61,6 +61,6 @@ def test_a_dry_run_takes_them(
 def test_a_dry_run_refuses_what_does_not_fit(
     method: str, option: str, value: str, message: str, nets: Toy, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    given = ["train", "--model", nets.model("vit"), "--data", nets.data, "--method", method, option, value]
-    assert main([*given, "--dry-run"]) != 0
+    arguments = ["train", "--model", nets.model("vit"), "--data", nets.data, "--method", method, option, value]
+    assert main([*arguments, "--dry-run"]) != 0
     assert message in " ".join(capsys.readouterr().err.split())

@@ -38,24 +38,24 @@ def test_pictures_are_written_and_told(trained: Path, capsys: pytest.CaptureFixt
     arguments = ["pictures", str(trained), "--device", "cpu", "--images", "2", "--points", "15"]
     assert main([*arguments, "--out", "drawn", "--json"]) == 0
     captured = capsys.readouterr()
-    told = json.loads(captured.out)
-    assert [Path(name).name for name in told["files"]] == ["gradcam.png", "tsne.png"]
-    assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in told["files"])
-    assert (told["schema"], told["runs"], told["points"], len(told["images"])) == (1, ["linear"], 15, 2)
-    assert told["silhouette"]["linear"] == pytest.approx(told["silhouette"]["frozen backbone"])
-    assert told["skipped"] == {"similarity.png": "no run has a map of prompts."}
+    payload = json.loads(captured.out)
+    assert [Path(name).name for name in payload["files"]] == ["gradcam.png", "tsne.png"]
+    assert all(Path(name).read_bytes().startswith(b"\x89PNG") for name in payload["files"])
+    assert (payload["schema"], payload["runs"], payload["points"], len(payload["images"])) == (1, ["linear"], 15, 2)
+    assert payload["silhouette"]["linear"] == pytest.approx(payload["silhouette"]["frozen backbone"])
+    assert payload["skipped"] == {"similarity.png": "no run has a map of prompts."}
     assert "pictures: features: 30 images" in captured.err
     assert main([*arguments, "--out", "again"]) == 0
     captured = capsys.readouterr()
     assert str(Path("again/tsne.png")) in captured.out
-    assert f"{told['silhouette']['linear']:.3f}" in captured.out
+    assert f"{payload['silhouette']['linear']:.3f}" in captured.out
     assert "no similarity.png: no run has a map of prompts." in captured.err
     assert main([*arguments, "--out", "again"]) == 2
     assert "again is not empty" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none", "--out", "o"], "is no run directory"),
         (["none"], "--out"),
@@ -69,13 +69,13 @@ def test_wrong_usage(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["pictures", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err
     assert not Path("o").exists()
 
 

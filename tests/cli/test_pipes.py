@@ -56,7 +56,7 @@ def test_an_image_goes_through(prompt_file: Path, tmp_path: Path, pipe) -> None:
 def test_json_lines_come_back_in_order_with_their_fields_and_faults(prompt_file: Path, tmp_path: Path, pipe) -> None:
     picture(seed=1).save(tmp_path / "a.png")
     inline = base64.b64encode(jpeg(picture(seed=2))).decode()
-    asked = lines_of(
+    lines = lines_of(
         {"path": str(tmp_path / "a.png"), "id": 7},
         {"image": inline, "note": ["ü"]},
         {"path": str(tmp_path / "none.png")},
@@ -66,20 +66,20 @@ def test_json_lines_come_back_in_order_with_their_fields_and_faults(prompt_file:
         {"path": 5},
         [1],
     )
-    code, out, _ = pipe(asked + b"{broken\n\n", "apply", str(prompt_file), "-", "--out", "-", "--workers", "2")
-    found = [json.loads(line) for line in out.splitlines()]
+    code, out, _ = pipe(lines + b"{broken\n\n", "apply", str(prompt_file), "-", "--out", "-", "--workers", "2")
+    actual = [json.loads(line) for line in out.splitlines()]
     assert code == 1
-    assert [("image" in line, "error" in line) for line in found] == 2 * [(True, False)] + 7 * [(False, True)]
-    assert (found[0]["id"], found[0]["path"], found[1]["note"], found[4]["id"]) == (
+    assert [("image" in line, "error" in line) for line in actual] == 2 * [(True, False)] + 7 * [(False, True)]
+    assert (actual[0]["id"], actual[0]["path"], actual[1]["note"], actual[4]["id"]) == (
         7,
         str(tmp_path / "a.png"),
         ["ü"],
         8,
     )
     prompt = load_committee(prompt_file).single
-    assert (pixels(found[0]["image"]) == expected(prompt, tmp_path / "a.png")).all()
+    assert (pixels(actual[0]["image"]) == expected(prompt, tmp_path / "a.png")).all()
     (tmp_path / "b.jpg").write_bytes(jpeg(picture(seed=2)))
-    assert (pixels(found[1]["image"]) == expected(prompt, tmp_path / "b.jpg")).all()
+    assert (pixels(actual[1]["image"]) == expected(prompt, tmp_path / "b.jpg")).all()
 
 
 def test_a_committee_gives_several_images_to_a_line(tmp_path: Path, pipe) -> None:
@@ -95,7 +95,7 @@ def test_a_committee_gives_several_images_to_a_line(tmp_path: Path, pipe) -> Non
 
 
 @pytest.mark.parametrize(
-    ("content", "arguments", "code", "said"),
+    ("content", "arguments", "code", "message"),
     [
         (b"", ["-", "--out", "-"], 1, "stdin is empty"),
         (b"no image", ["-", "--out", "-"], 1, "not a readable image"),
@@ -105,11 +105,11 @@ def test_a_committee_gives_several_images_to_a_line(tmp_path: Path, pipe) -> Non
     ],
 )
 def test_what_makes_no_sense_is_said(
-    content: bytes, arguments: list[str], code: int, said: str, prompt_file: Path, pipe
+    content: bytes, arguments: list[str], code: int, message: str, prompt_file: Path, pipe
 ) -> None:
-    found, out, err = pipe(content, "apply", str(prompt_file), *arguments)
-    assert (found, out) == (code, b"")
-    assert said in err
+    actual, out, err = pipe(content, "apply", str(prompt_file), *arguments)
+    assert (actual, out) == (code, b"")
+    assert message in err
 
 
 def test_predict_answers_lines_as_it_answers_files(toy: Toy, pipe) -> None:
@@ -126,10 +126,10 @@ def test_predict_answers_lines_as_it_answers_files(toy: Toy, pipe) -> None:
     _, out, _ = pipe(b"", "predict", "prompt.png", *map(str, images), *arguments)
     alone = [json.loads(line) for line in out.splitlines()]
     inline = base64.b64encode(images[1].read_bytes()).decode()
-    asked = lines_of(
+    lines = lines_of(
         {"path": str(images[0])}, {"image": inline, "id": 1}, {"path": "nowhere"}, {"path": str(images[2])}
     )
-    code, out, _ = pipe(asked, "predict", "prompt.png", "-", *arguments)
+    code, out, _ = pipe(lines, "predict", "prompt.png", "-", *arguments)
     piped = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert [line.get("label") for line in piped] == [alone[0]["label"], alone[1]["label"], None, alone[2]["label"]]

@@ -22,12 +22,12 @@ def trained(toy: Toy, capsys: pytest.CaptureFixture[str]) -> Path:
 def test_a_page_is_written_and_told(trained: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["report", "run", "--out", "pages/r.html", "--images", "9", "--device", "cpu", "--json"]
     assert main(arguments) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["bytes"] == Path("pages/r.html").stat().st_size
-    assert told["out"] == str(Path("pages/r.html").absolute())
-    assert told["runs"] == ["run"]
-    assert told["queries"] == 1 + 9 + 12  # on loading; once, because the prompt is empty; maps before and after
-    assert list(told["skipped"]["run"]) == ["points"]  # 9 images are too few for t-SNE
+    output = json.loads(capsys.readouterr().out)
+    assert output["bytes"] == Path("pages/r.html").stat().st_size
+    assert output["out"] == str(Path("pages/r.html").absolute())
+    assert output["runs"] == ["run"]
+    assert output["queries"] == 1 + 9 + 12  # on loading; once, because the prompt is empty; maps before and after
+    assert list(output["skipped"]["run"]) == ["points"]  # 9 images are too few for t-SNE
     assert "pixprompt report" in Path("pages/r.html").read_text("utf-8")
 
 
@@ -40,7 +40,7 @@ def test_without_a_model_the_reason_is_on_stderr(trained: Path, capsys: pytest.C
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["none"], "is no run directory"),
         (["."], "none of the files of a run"),
@@ -54,13 +54,13 @@ def test_wrong_usage(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     arguments: list[str],
-    told: str,
+    message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["report", *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert told in captured.err
+    assert message in captured.err
     assert not Path("report.html").exists()
 
 

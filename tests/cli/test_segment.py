@@ -23,8 +23,8 @@ def command(name: str, *options: str) -> list[str]:
 def training(folder: Path, *options: str) -> list[str]:
     config = toy_config(folder, epochs=1).to_json()
     names = ("model", "weights", "data", *FAST)
-    given = [word for name in names for word in (f"--{name.replace('_', '-')}", str(config[name]))]
-    return command("train", *given, "--out", str(folder / "run"), *options)
+    arguments = [word for name in names for word in (f"--{name.replace('_', '-')}", str(config[name]))]
+    return command("train", *arguments, "--out", str(folder / "run"), *options)
 
 
 @pytest.fixture
@@ -77,16 +77,16 @@ def test_predict_writes_labels_and_overlays(run: Path, capsys: pytest.CaptureFix
     picture(30, 90, seed=1).save(inputs / "deep/b.jpg")
     out = run.parent / "labelled"
     assert main(command("predict", str(run), str(inputs), "--out", str(out), "--opacity", "0.25", "--json")) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert (told["written"], told["failed"], len(told["classes"])) == (2, [], 5)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["written"], output["failed"], len(output["classes"])) == (2, [], 5)
     assert files(out) == ["a-labels.png", "a-overlay.png", "deep/b-labels.png", "deep/b-overlay.png"]
-    labels, seen = Image.open(out / "a-labels.png"), Image.open(out / "a-overlay.png")
-    assert (labels.mode, labels.size, seen.size) == ("P", (61, 43), (61, 43))
+    labels, opened = Image.open(out / "a-labels.png"), Image.open(out / "a-overlay.png")
+    assert (labels.mode, labels.size, opened.size) == ("P", (61, 43), (61, 43))
     values = np.array(labels)
     assert set(np.unique(values)) <= set(range(1, 6))  # as annotation files count, where 0 is none
     assert np.array_equal(np.array(labels.convert("RGB")), palette()[values])
     mixed = 0.75 * np.array(picture(61, 43)) + 0.25 * palette()[values]
-    assert abs(np.array(seen) - mixed).max() <= 1
+    assert abs(np.array(opened) - mixed).max() <= 1
 
 
 def test_images_that_cannot_be_read_are_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

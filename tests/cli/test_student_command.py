@@ -22,8 +22,8 @@ def test_a_student_is_learned_and_answers_first(toy: Toy, capsys: pytest.Capture
     assert json.loads(Path("run/result.json").read_text())["student"]["first"]["threshold"] is not None
     photos = [str(path) for path in toy.images("test")]
     assert main(["predict", "run", *photos, "--student-first", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert len(found["predictions"]) == len(photos)
-    assert found["queries"] < len(photos)
+    output = json.loads(capsys.readouterr().out)
+    assert len(output["predictions"]) == len(photos)
+    assert output["queries"] < len(photos)
     assert main(["predict", "run/prompt.png", *photos, "--model", toy.model("scores"), "--student-first"]) == 2
     assert "has no student" in capsys.readouterr().err

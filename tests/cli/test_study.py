@@ -38,8 +38,8 @@ def test_a_study_prints_its_table_and_continues(toy: Toy, capsys: pytest.Capture
     written = {path: path.stat().st_mtime_ns for path in Path("s/runs").rglob("result.json")}
     Path("values.txt").write_text("2\n3\n\n")
     assert main(arguments(toy, "sizes", "--values", "values.txt", "--json")) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert (found["schema"], found["study"], len(found["runs"])) == (1, "sizes", 2)
+    output = json.loads(capsys.readouterr().out)
+    assert (output["schema"], output["study"], len(output["runs"])) == (1, "sizes", 2)
     assert {path: path.stat().st_mtime_ns for path in Path("s/runs").rglob("result.json")} == written
 
 

@@ -89,7 +89,7 @@ def arguments(toy: Toy, name: str, *options: str, budget: int = 120) -> list[str
     ]
 
 
-def asked() -> int:
+def num_queries() -> int:
     return len(Path("asked.txt").read_text())
 
 
@@ -103,7 +103,7 @@ def test_every_kind_of_answer_is_learned_from(name: str, service: Toy, capsys: p
     assert main(arguments(service, name, "--json")) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == result()
-    assert asked() == printed["queries"]["images"] <= 120
+    assert num_queries() == printed["queries"]["images"] <= 120
     assert printed["accuracy"]["prompt_png"]["test"] >= 0.5  # a third is chance
     assert main(["evaluate", "run/prompt.png", "--model", f"python:toy_service:{name}", "--data", service.data]) == 0
     images = [str(path) for path in service.images("test")[:4]]
@@ -119,7 +119,7 @@ def test_the_dry_run_asks_one_image_at_most(service: Toy, capsys: pytest.Capture
     planned = json.loads(capsys.readouterr().out)
     assert planned["queries"]["total"] <= 120
     assert planned["cost"] == pytest.approx(planned["queries"]["total"] * 0.002)
-    assert asked() == 1  # to see what it answers
+    assert num_queries() == 1  # to see what it answers
     assert main(arguments(service, "shares", "--dry-run")) == 0
     assert "to fit the output transform" in capsys.readouterr().out
 
@@ -138,10 +138,10 @@ def test_a_killed_run_buys_no_answer_twice_but_the_one_on_its_way(service: Toy) 
         process.communicate()
         run = ["train", "--resume", "run"]
     process = start(run, service.folder)
-    _, told = process.communicate(timeout=600)
-    assert process.returncode == 0, told
+    _, stderr = process.communicate(timeout=600)
+    assert process.returncode == 0, stderr
     spent = result()["queries"]["images"]
-    assert asked() <= 900 + 3  # each start asks one grey image to see what comes
+    assert num_queries() <= 900 + 3  # each start asks one grey image to see what comes
     assert spent <= 900
     with sqlite3.connect("run/ledger.sqlite") as ledger:
         assert ledger.execute("pragma integrity_check").fetchone() == ("ok",)
@@ -179,4 +179,4 @@ def test_settings_that_make_no_sense_cost_nothing(
 ) -> None:
     assert main(arguments(service, "array", *options, budget=2000)) == 2
     assert message in capsys.readouterr().err
-    assert not Path("asked.txt").exists() or asked() <= 1
+    assert not Path("asked.txt").exists() or num_queries() <= 1

@@ -92,7 +92,7 @@ def test_the_word_is_about_the_code_and_not_about_its_name(
 
 
 @pytest.mark.parametrize(
-    ("values", "said"),
+    ("values", "message"),
     [
         ({"model": "timm:hf_hub:someone/net"}, "timm:hf_hub:someone/net, a repository of a hub"),
         ({"text_encoder": "open_clip:hf-hub:someone/clip"}, "open_clip:hf-hub:someone/clip, a repository of a hub"),
@@ -104,7 +104,7 @@ def test_the_word_is_about_the_code_and_not_about_its_name(
     ],
 )
 def test_whatever_a_configuration_names_needs_the_word(
-    values: dict[str, str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    values: dict[str, str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", "not-to-be-sent-anywhere")
     options = {**values}
@@ -112,7 +112,7 @@ def test_whatever_a_configuration_names_needs_the_word(
         options["endpoint_options"] = "host=evil.example,project=p,iteration=i,resource=evil"
     with pytest.raises(ConfigError, match="no file may decide that") as error:
         check_trusted(options, tmp_path)
-    assert said in str(error.value)
+    assert message in str(error.value)
     trust_named(options)
     check_trusted(options, tmp_path)
     for name in trusted():

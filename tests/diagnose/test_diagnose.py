@@ -36,7 +36,7 @@ class Scores:
 
     labels: tuple[str, ...] | None = None
     access: Access = Access.SCORES
-    asked: int = 0
+    num_queries: int = 0
     pixels: float = 0.0
 
     @property
@@ -72,7 +72,7 @@ def folder(tmp_path: Path) -> str:
 @pytest.fixture
 def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Heads of one strength, where a test is not about how good they are: the choice takes most of a check's time."""
-    monkeypatch.setattr("pixprompt.outputs.linear.head.choose_strength", lambda *given, **options: 0.01)
+    monkeypatch.setattr("pixprompt.outputs.linear.head.choose_strength", lambda *args, **options: 0.01)
 
 
 # The model -----------------------------------------------------------------------------------------------------------
@@ -106,13 +106,13 @@ def test_the_head_is_scored_on_images_that_it_has_not_seen(data: Any) -> None:
 
 @pytest.mark.usefixtures("quick_heads")
 def test_seeds_choose_the_images(data: Any) -> None:
-    seen = []
+    calls = []
     for seed in (0, 0, 1):
         model = Scores()
         check_model(DirectQuerier(model), data, labelled=2, seed=seed, reporter=Silent())
-        seen.append(model.pixels)
-    assert seen[0] == seen[1]
-    assert seen[0] != seen[2]
+        calls.append(model.pixels)
+    assert calls[0] == calls[1]
+    assert calls[0] != calls[2]
 
 
 @pytest.mark.parametrize(
@@ -188,25 +188,25 @@ def test_the_object_has_the_form_of_the_interface(folder: str, tmp_path: Path, m
     extractor = toy_extractor(family="inception", name="inception-2015")
     monkeypatch.setattr(diagnose_module, "inception", lambda file, device: extractor)
     out = tmp_path / "run" / "diagnosis.json"
-    found = diagnose(
+    diagnosis = diagnose(
         folder, folder, model=Scores(), lpips_file=NONE, settings=QUICK, limit=40, budget=100, workers=0, out=out
     )
-    assert json.loads(out.read_text()) == json.loads(json.dumps(found))
-    assert found["schema"] == 1
-    assert found["data"]["name"] == found["reference"]["name"] == folder
-    assert found["data"]["n"] == 40
-    assert found["extractor"] == "inception-2015"
+    assert json.loads(out.read_text()) == json.loads(json.dumps(diagnosis))
+    assert diagnosis["schema"] == 1
+    assert diagnosis["data"]["name"] == diagnosis["reference"]["name"] == folder
+    assert diagnosis["data"]["n"] == 40
+    assert diagnosis["extractor"] == "inception-2015"
     for name in ("fid", "kid"):
-        assert {"value", "ci95", "floor", "n", "resize", "dtype"} <= found[name].keys()
-    assert found["cmmd"] is None
-    assert found["lpips"] is None
-    assert found["reasons"].keys() == {"cmmd", "lpips"}
-    assert found["model"]["queries"] == 30
-    assert found["advice"]["verdict"] in ("go", "try", "no-go", "unknown")
-    assert any("KID" in reason for reason in found["advice"]["reasons"])
+        assert {"value", "ci95", "floor", "n", "resize", "dtype"} <= diagnosis[name].keys()
+    assert diagnosis["cmmd"] is None
+    assert diagnosis["lpips"] is None
+    assert diagnosis["reasons"].keys() == {"cmmd", "lpips"}
+    assert diagnosis["model"]["queries"] == 30
+    assert diagnosis["advice"]["verdict"] in ("go", "try", "no-go", "unknown")
+    assert any("KID" in reason for reason in diagnosis["advice"]["reasons"])
     # Scores only, and 70 queries left: no race of views opens.
-    assert found["advice"]["verdict"] == "no-go"
-    assert "with 70 queries labelled answers buy more" in found["advice"]["reasons"][0]
+    assert diagnosis["advice"]["verdict"] == "no-go"
+    assert "with 70 queries labelled answers buy more" in diagnosis["advice"]["reasons"][0]
 
 
 def test_weights_that_cannot_be_used_are_told_before_the_model_is_asked(folder: str) -> None:
@@ -224,18 +224,21 @@ def test_class_folders_of_the_reference_give_the_coverage_of_classes(
     path = Path(folder.removeprefix("folder:"))
     red, every = f"{prefix}{path / 'red'}", f"{prefix}{path}"
     options: dict[str, Any] = {"lpips_file": NONE, "settings": QUICK, "workers": 0}
-    found = diagnose(red, every, **options)["coverage"]
-    assert (found["classes"], found["num_classes"]) == (pytest.approx(1 / 3), 3)  # each image is its own nearest
-    found = diagnose(every, red, **options)["coverage"]
-    assert found["classes"] is None
-    assert "label" in found["reason"]
+    diagnosis = diagnose(red, every, **options)["coverage"]
+    assert (diagnosis["classes"], diagnosis["num_classes"]) == (
+        pytest.approx(1 / 3),
+        3,
+    )  # each image is its own nearest
+    diagnosis = diagnose(every, red, **options)["coverage"]
+    assert diagnosis["classes"] is None
+    assert "label" in diagnosis["reason"]
 
 
 def test_same_seed_same_diagnosis(folder: str) -> None:
-    made = [diagnose(folder, folder, model=Scores(), labelled=3, settings=QUICK, **NOTHING) for _ in range(2)]
-    for found in made:
-        del found["seconds"], found["peak_memory_mb"]
-    assert made[0] == made[1]
+    diagnoses = [diagnose(folder, folder, model=Scores(), labelled=3, settings=QUICK, **NOTHING) for _ in range(2)]
+    for result in diagnoses:
+        del result["seconds"], result["peak_memory_mb"]
+    assert diagnoses[0] == diagnoses[1]
 
 
 def test_without_a_model_the_sets_need_no_labels(tmp_path: Path) -> None:
@@ -243,20 +246,23 @@ def test_without_a_model_the_sets_need_no_labels(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         for index in range(count):
             Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / name / f"{index}.png")
-    found = diagnose(str(tmp_path / "a"), f"folder:{tmp_path / 'b'}", **NOTHING)
-    assert (found["data"]["n"], found["reference"]["n"], found["model"]) == (3, 4, None)
-    assert {"fid", "kid", "cmmd", "lpips", "coverage", "model"} == found["reasons"].keys()
-    assert found["advice"]["verdict"] == "unknown"
-    assert found["advice"]["queries"] is None
-    assert "--model NAME" in found["advice"]["reasons"][0]
-    assert found["advice"]["line"] == "prior"
+    diagnosis = diagnose(str(tmp_path / "a"), f"folder:{tmp_path / 'b'}", **NOTHING)
+    assert (diagnosis["data"]["n"], diagnosis["reference"]["n"], diagnosis["model"]) == (3, 4, None)
+    assert {"fid", "kid", "cmmd", "lpips", "coverage", "model"} == diagnosis["reasons"].keys()
+    assert diagnosis["advice"]["verdict"] == "unknown"
+    assert diagnosis["advice"]["queries"] is None
+    assert "--model NAME" in diagnosis["advice"]["reasons"][0]
+    assert diagnosis["advice"]["line"] == "prior"
 
 
 def test_a_gradient_model_is_advised_with_the_queries_of_a_run(folder: str, net: nn.Module) -> None:
     model = as_model(net, image_size=(16, 16), name="toy-net")
-    found = diagnose(folder, folder, model=model, settings=QUICK, labelled=4, **NOTHING)
-    assert found["model"]["gradients"]
-    assert found["advice"]["queries"] in (None, 4 * (48 + 12))  # epochs x (train + val): 75 images, a fifth for test
+    diagnosis = diagnose(folder, folder, model=model, settings=QUICK, labelled=4, **NOTHING)
+    assert diagnosis["model"]["gradients"]
+    assert diagnosis["advice"]["queries"] in (
+        None,
+        4 * (48 + 12),
+    )  # epochs x (train + val): 75 images, a fifth for test
 
 
 def test_what_was_asked_for_by_name_must_work_and_what_was_not_may_be_missing(
@@ -272,8 +278,8 @@ def test_what_was_asked_for_by_name_must_work_and_what_was_not_may_be_missing(
 
     monkeypatch.setattr(diagnose_module, "inception", none)
     monkeypatch.setattr(diagnose_module, "load_lpips", none)
-    found = diagnose(folder, folder, workers=0)
-    assert found["reasons"]["fid"] == found["reasons"]["lpips"] == "no weights anywhere"
+    diagnosis = diagnose(folder, folder, workers=0)
+    assert diagnosis["reasons"]["fid"] == diagnosis["reasons"]["lpips"] == "no weights anywhere"
 
 
 @pytest.mark.parametrize(
@@ -287,10 +293,14 @@ def test_wrong_settings(folder: str, options: dict[str, Any], words: str) -> Non
 
 def test_evidence_takes_the_diversity_on_the_published_scale_only() -> None:
     lpips = {"mean": 0.5, "canvas": "64x64, bicubic with antialiasing, crop"}
-    found: dict[str, Any] = {"model": None, "lpips": lpips, "headline": None, "extractor": None}
-    assert evidence_from(found).diversity == published_diversity(0.5)
-    found["lpips"] = {**lpips, "canvas": "128x128, bicubic with antialiasing, crop"}
-    assert evidence_from(found).diversity is None
-    found |= {"headline": "frechet_x", "extractor": "x", "frechet_x": {"value": 2.0, "ci95": [1.5, 2.5], "floor": 1.0}}
-    assert evidence_from(found, budget=3).distance == ("Frechet distance in x", 2.0, 1.5, 1.0)
-    assert replace(evidence_from(found, budget=3), budget=None) == evidence_from(found)
+    results: dict[str, Any] = {"model": None, "lpips": lpips, "headline": None, "extractor": None}
+    assert evidence_from(results).diversity == published_diversity(0.5)
+    results["lpips"] = {**lpips, "canvas": "128x128, bicubic with antialiasing, crop"}
+    assert evidence_from(results).diversity is None
+    results |= {
+        "headline": "frechet_x",
+        "extractor": "x",
+        "frechet_x": {"value": 2.0, "ci95": [1.5, 2.5], "floor": 1.0},
+    }
+    assert evidence_from(results, budget=3).distance == ("Frechet distance in x", 2.0, 1.5, 1.0)
+    assert replace(evidence_from(results, budget=3), budget=None) == evidence_from(results)

@@ -86,9 +86,9 @@ def test_own_cases_are_the_runs_of_this_repository() -> None:
         folder, name = case["source"].split(": ", 1)
         lines = [json.loads(line) for line in (FOLDER.parents[1] / folder / "results.jsonl").read_text().splitlines()]
         rungs = next(line for line in lines if line["name"] == name)["result"]["accuracy"]
-        found = [100 * rungs[rung]["test"] for rung in ("no_prompt", "output_only", "prompt_png")]
-        assert (case["before"], case["head"]) == pytest.approx(found[:2], abs=0.006)
-        assert case["gain"] == pytest.approx(found[2] - found[0], abs=0.011)
+        results = [100 * rungs[rung]["test"] for rung in ("no_prompt", "output_only", "prompt_png")]
+        assert (case["before"], case["head"]) == pytest.approx(results[:2], abs=0.006)
+        assert case["gain"] == pytest.approx(results[2] - results[0], abs=0.011)
 
 
 # On data that it did not see -----------------------------------------------------------------------------------------
@@ -208,31 +208,31 @@ def test_no_verdict_contradicts_its_expectation(gradients: bool, budget: int | N
     for accuracy in (None, 0.0, 0.02, 0.3, 0.6, 0.9, 1.0):
         for head in (None, 0.0, 0.02, 0.35, 0.7, 1.0):
             known = gradients if accuracy is not None else None
-            found = advise(Evidence(accuracy, head, 50, 10, gradients=known, run=6000, budget=budget))
-            verdicts.add(found.verdict)
-            assert found.interval[0] < found.expected_gain < found.interval[1]
-            if found.verdict in ("go", "try"):
-                assert found.expected_gain > 0
-                assert found.interval[1] >= MIN_GAIN
-                assert "skip the prompt" not in " ".join(found.reasons)
-            if found.verdict == "go":
-                assert not any("extrapolation" in reason for reason in found.reasons)
+            advice = advise(Evidence(accuracy, head, 50, 10, gradients=known, run=6000, budget=budget))
+            verdicts.add(advice.verdict)
+            assert advice.interval[0] < advice.expected_gain < advice.interval[1]
+            if advice.verdict in ("go", "try"):
+                assert advice.expected_gain > 0
+                assert advice.interval[1] >= MIN_GAIN
+                assert "skip the prompt" not in " ".join(advice.reasons)
+            if advice.verdict == "go":
+                assert not any("extrapolation" in reason for reason in advice.reasons)
             if accuracy is None:
-                assert found.verdict == "unknown"
+                assert advice.verdict == "unknown"
     assert "no-go" in verdicts
     for answer, head in itertools.product(("logits", "top-k", "label"), (0.0, 0.3, 0.8, 1.0)):
-        found = advise(views(answer, 5000 if budget is None else budget, head=head))
-        assert found.interval[0] < found.expected_gain < found.interval[1]
-        assert (found.verdict in ("go", "try")) <= (found.expected_gain > 0 and found.interval[1] >= MIN_GAIN)
-        assert (found.verdict == "go") <= (found.interval[0] >= MIN_GAIN)
+        advice = advise(views(answer, 5000 if budget is None else budget, head=head))
+        assert advice.interval[0] < advice.expected_gain < advice.interval[1]
+        assert (advice.verdict in ("go", "try")) <= (advice.expected_gain > 0 and advice.interval[1] >= MIN_GAIN)
+        assert (advice.verdict == "go") <= (advice.interval[0] >= MIN_GAIN)
 
 
 def test_the_advice_is_json_of_the_interface() -> None:
-    found = json.loads(json.dumps(advise(UNKNOWN).to_json()))
-    assert found.keys() >= {"verdict", "expected_gain", "interval", "reasons"}
-    assert found["verdict"] in ("go", "try", "no-go")
-    assert len(found["interval"]) == 2
-    assert found["level"] == 0.8
+    payload = json.loads(json.dumps(advise(UNKNOWN).to_json()))
+    assert payload.keys() >= {"verdict", "expected_gain", "interval", "reasons"}
+    assert payload["verdict"] in ("go", "try", "no-go")
+    assert len(payload["interval"]) == 2
+    assert payload["level"] == 0.8
 
 
 def test_what_is_missing_widens_the_interval_and_is_named() -> None:
@@ -266,10 +266,10 @@ def test_extrapolation_is_said() -> None:
 def test_views_gain_what_they_gained_in_the_recorded_runs() -> None:
     for answer, kind in (("all", "logits"), ("top-5", "top-k"), ("label", "label")):
         for row in rule()["views"][answer]:
-            found = views_gain(views(kind, 0), row["queries"])
-            assert (found.gain.value, found.price) == pytest.approx((row["gain"], row["price"]))
-            assert found.gain.low < found.gain.value < found.gain.high
-            assert found.gain.extrapolation == ""
+            result = views_gain(views(kind, 0), row["queries"])
+            assert (result.gain.value, result.price) == pytest.approx((row["gain"], row["price"]))
+            assert result.gain.low < result.gain.value < result.gain.high
+            assert result.gain.extrapolation == ""
         few, between, many = (views_gain(views(kind, 0), queries).gain.value for queries in (1000, 2236, 5000))
         assert between == pytest.approx((few + many) / 2, abs=0.01)  # straight in the logarithm
     runs = [json.loads(text) for text in fit.ECONOMY.read_text().splitlines()]
@@ -312,8 +312,8 @@ def test_a_budget_below_a_run_is_no_go_ahead() -> None:
 
 def test_measured_things_that_move_no_number_are_told() -> None:
     plain = Evidence(accuracy=0.5, head=0.6, scored=100, classes=10, gradients=True, run=100)
-    told = replace(plain, known_names=0.3, distance=("KID", 0.2, 0.1, 0.01), diversity=70.0, train=50)
-    first, second = advise(plain), advise(told)
+    informed = replace(plain, known_names=0.3, distance=("KID", 0.2, 0.1, 0.01), diversity=70.0, train=50)
+    first, second = advise(plain), advise(informed)
     assert (first.expected_gain, first.interval) == (second.expected_gain, second.interval)
     text = " ".join(second.reasons)
     for words in ("30% of the class names", "KID 0.2", "away from", "Diversity 70.0", "50 images for 10 classes"):

@@ -66,11 +66,11 @@ def test_both_forms_of_the_frechet_interval_agree() -> None:
     first, second = gaussian(60, seed=1), gaussian(40, seed=2, shift=0.3)
     moments = statistics(first), statistics(second)
     value = frechet_distance(*moments)
-    found = [
-        frechet_interval(first, second, value, moments=given, repeats=200, generator=generator(5))
-        for given in (None, moments)
+    results = [
+        frechet_interval(first, second, value, moments=arguments, repeats=200, generator=generator(5))
+        for arguments in (None, moments)
     ]
-    np.testing.assert_allclose(found[0], found[1], rtol=1e-9)
+    np.testing.assert_allclose(results[0], results[1], rtol=1e-9)
 
 
 @pytest.mark.parametrize("shift", [0.0, 0.3])
@@ -87,11 +87,11 @@ def test_the_kernel_interval_covers(shift: float) -> None:
 
 
 def test_frechet_floor_is_the_bias_of_small_sets() -> None:
-    small, told = frechet_floor(gaussian(40, seed=1), repeats=6, generator=generator())
+    small, floor = frechet_floor(gaussian(40, seed=1), repeats=6, generator=generator())
     large, _ = frechet_floor(gaussian(800, seed=1), repeats=6, generator=generator())
-    assert told["n"] == 20
-    assert told["repeats"] == 6
-    assert told["max"] >= small > 3 * large > 0
+    assert floor["n"] == 20
+    assert floor["repeats"] == 6
+    assert floor["max"] >= small > 3 * large > 0
     # The same by hand, with the same halves.
     features = gaussian(40, seed=1)
     masks = halves(40, 6, generator=generator())

@@ -21,8 +21,8 @@ def test_counted_by_hand() -> None:
     # Nearest neighbors of 0, 1, 3, 10 are 1, 1, 2 and 7 away.
     reference, labels = line(0, 1, 3, 10), np.array([0, 0, 1, 2])
     np.testing.assert_allclose(np.sqrt(radii(reference, 1)), [1, 1, 2, 7])
-    found = coverage(line(0.2, -0.4, 2.6), reference, labels, neighbors=1)
-    assert found == {
+    report = coverage(line(0.2, -0.4, 2.6), reference, labels, neighbors=1)
+    assert report == {
         "classes": 2 / 3,  # 0.2 and -0.4 reach class 0, 2.6 class 1
         "num_classes": 3,
         "images": 2 / 4,
@@ -35,10 +35,10 @@ def test_counted_by_hand() -> None:
 
 @pytest.mark.parametrize("labels", [None, np.array([-1, -1, -1, -1])])
 def test_without_labels_there_are_no_classes(labels: np.ndarray | None) -> None:
-    found = coverage(line(0.2, 9.0), line(0, 1, 3, 10), labels, neighbors=1)
-    assert found["classes"] is None
-    assert found["num_classes"] is None
-    assert found["images"] == 2 / 4
+    report = coverage(line(0.2, 9.0), line(0, 1, 3, 10), labels, neighbors=1)
+    assert report["classes"] is None
+    assert report["num_classes"] is None
+    assert report["images"] == 2 / 4
 
 
 def test_within_is_the_precision_of_torch_fidelity() -> None:
@@ -62,8 +62,8 @@ def test_blocks_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_set_covers_itself() -> None:
     features, labels = gaussian(30, seed=2), np.arange(30) // 3
-    found = coverage(features, features, labels)
-    assert (found["classes"], found["images"], found["within"], found["covered"]) == (1, 1, 1, 1)
+    report = coverage(features, features, labels)
+    assert (report["classes"], report["images"], report["within"], report["covered"]) == (1, 1, 1, 1)
 
 
 def test_refusals() -> None:

@@ -27,16 +27,16 @@ def files_of(cache: Path) -> list[Path]:
 
 def test_rows_are_the_features_in_order_and_mapped(tmp_path: Path) -> None:
     labels = list(range(70))
-    seen: list[int] = []
-    found = extract(
-        picture_set(70, 1, labels), toy_extractor(), cache=tmp_path, workers=2, on_image=lambda: seen.append(1)
+    calls: list[int] = []
+    features = extract(
+        picture_set(70, 1, labels), toy_extractor(), cache=tmp_path, workers=2, on_image=lambda: calls.append(1)
     )
     expected = toy_extractor()(pictures(70, 1))
-    np.testing.assert_allclose(found.rows, expected, rtol=1e-6)
-    assert isinstance(found.rows, np.memmap)
-    assert found.rows.dtype == np.float32
-    assert list(found.labels) == labels
-    assert len(seen) == 70
+    np.testing.assert_allclose(features.rows, expected, rtol=1e-6)
+    assert isinstance(features.rows, np.memmap)
+    assert features.rows.dtype == np.float32
+    assert list(features.labels) == labels
+    assert len(calls) == 70
 
 
 def test_computed_once_for_the_same_images_and_extractor(tmp_path: Path) -> None:
@@ -64,12 +64,12 @@ def test_resumes_after_an_interruption_with_identical_numbers(tmp_path: Path) ->
     whole = extract(picture_set(200, 1), toy_extractor(), cache=tmp_path / "whole")
     interrupted(tmp_path / "parts", stop_at=4)
     interrupted(tmp_path / "parts", stop_at=2)
-    projection, seen = Projection(), []
+    projection, calls = Projection(), []
     resumed = extract(
-        picture_set(200, 1), toy_extractor(projection), cache=tmp_path / "parts", on_image=lambda: seen.append(1)
+        picture_set(200, 1), toy_extractor(projection), cache=tmp_path / "parts", on_image=lambda: calls.append(1)
     )
     assert projection.images == 200 - 4 * BLOCK
-    assert len(seen) == 200  # kept images count as done, so that a bar starts where the last one ended
+    assert len(calls) == 200  # kept images count as done, so that a bar starts where the last one ended
     assert whole.rows.tobytes() == resumed.rows.tobytes()
 
 
@@ -120,14 +120,14 @@ def test_unreadable_images_are_left_out_and_reported(tmp_path: Path, caplog: pyt
         paths[broken].write_text("no picture")
     images = from_files(paths, list(range(40)))
     with caplog.at_level(logging.WARNING):
-        found = extract(images, toy_extractor(), cache=tmp_path / "cache")
+        features = extract(images, toy_extractor(), cache=tmp_path / "cache")
     good = [n for n in range(40) if n not in (3, 35)]
-    np.testing.assert_allclose(found.rows, toy_extractor()(pictures(40, 1)[good]), rtol=1e-6, atol=1e-6)
-    assert list(found.labels) == good
-    assert [name for name, _ in found.skipped] == [str(paths[3]), str(paths[35])]
+    np.testing.assert_allclose(features.rows, toy_extractor()(pictures(40, 1)[good]), rtol=1e-6, atol=1e-6)
+    assert list(features.labels) == good
+    assert [name for name, _ in features.skipped] == [str(paths[3]), str(paths[35])]
     assert "2 of 40 images" in caplog.text
-    kept = extract(images, toy_extractor(), cache=tmp_path / "cache")
-    assert (kept.skipped, list(kept.labels)) == (found.skipped, good)
+    vectors = extract(images, toy_extractor(), cache=tmp_path / "cache")
+    assert (vectors.skipped, list(vectors.labels)) == (features.skipped, good)
     with pytest.raises(DataError, match="none of the 1 images"):
         extract(images.subset([3]), toy_extractor(), cache=tmp_path / "cache")
 

@@ -72,13 +72,19 @@ def test_a_digest_for_each_weight_and_setting() -> None:
     nets[0].weight.data = nets[1].weight.data.T.contiguous().T  # another memory layout, the same numbers
     assert weights_sha256(nets[0]) == weights_sha256(nets[1])
 
-    def made(name: str = "n", sha: str = "s", canvas: Canvas | None = None, resize: str = "r") -> str:
+    def name_with(name: str = "n", sha: str = "s", canvas: Canvas | None = None, resize: str = "r") -> str:
         return Extractor(name, "model", sha, 3, canvas, resize, torch.stack).digest  # type: ignore[arg-type]
 
-    found = [made(), made(name="m"), made(sha="t"), made(canvas=Canvas((4, 4))), made(resize="q")]
-    assert len(set(found)) == 5
-    assert made() == made()
-    assert made(sha="") != made(sha="")  # unseen weights may change between two objects
+    results = [
+        name_with(),
+        name_with(name="m"),
+        name_with(sha="t"),
+        name_with(canvas=Canvas((4, 4))),
+        name_with(resize="q"),
+    ]
+    assert len(set(results)) == 5
+    assert name_with() == name_with()
+    assert name_with(sha="") != name_with(sha="")  # unseen weights may change between two objects
 
 
 @pytest.mark.assets

@@ -63,17 +63,17 @@ def test_kid_agrees_with_torch_fidelity_on_shared_features() -> None:
 
 def test_subsets_of_the_whole_set_are_the_full_estimate() -> None:
     first, second = gaussian(40, seed=1), gaussian(40, seed=2, shift=0.2)
-    found = subsets_mmd(first, second, KID, generator=np.random.default_rng(0), subsets=3, size=40)
-    np.testing.assert_allclose(found, mmd(first, second, KID), rtol=1e-10)
+    distances = subsets_mmd(first, second, KID, generator=np.random.default_rng(0), subsets=3, size=40)
+    np.testing.assert_allclose(distances, mmd(first, second, KID), rtol=1e-10)
 
 
 @pytest.mark.parametrize("size", [3, 15])
 def test_subsets_cost_one_pass_or_many_with_the_same_result(size: int) -> None:
     """Small subsets get matrices of their own, large ones share one pass; both are those of the drawn images."""
     first, second = gaussian(40, seed=1), gaussian(30, seed=2, shift=0.2)
-    found = subsets_mmd(first, second, KID, generator=np.random.default_rng(4), subsets=6, size=size)
+    distances = subsets_mmd(first, second, KID, generator=np.random.default_rng(4), subsets=6, size=size)
     rng = np.random.default_rng(4)
-    for value in found:
+    for value in distances:
         chosen = first[rng.choice(40, size, replace=False)], second[rng.choice(30, size, replace=False)]
         assert value == pytest.approx(mmd(*chosen, KID), rel=1e-9)
 
@@ -89,10 +89,10 @@ def test_blocks_and_order_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_the_unbiased_form_has_no_bias_and_the_other_has() -> None:
     pairs = [(gaussian(12, seed=2 * number), gaussian(12, seed=2 * number + 1)) for number in range(300)]
-    found = np.array([[mmd(*pair, KID, biased=biased) for biased in (False, True)] for pair in pairs])
-    error = found.std(0) / np.sqrt(len(found))
-    assert abs(found[:, 0].mean()) < 3 * error[0]
-    assert found[:, 1].mean() > 10 * error[1]  # negative control
+    result = np.array([[mmd(*pair, KID, biased=biased) for biased in (False, True)] for pair in pairs])
+    error = result.std(0) / np.sqrt(len(result))
+    assert abs(result[:, 0].mean()) < 3 * error[0]
+    assert result[:, 1].mean() > 10 * error[1]  # negative control
 
 
 def test_choices_are_sets_of_their_own_and_repeats_meet_no_diagonal() -> None:
@@ -100,9 +100,9 @@ def test_choices_are_sets_of_their_own_and_repeats_meet_no_diagonal() -> None:
     left, right = np.zeros((2, 9)), np.zeros((2, 8))
     left[0, [0, 3, 4]], right[0, [1, 2, 6]] = 1, 1
     left[1, [0, 3]], right[1, [1, 2]] = 2, 1  # 0 and 3 twice: pairs of the same image do not count
-    found = mmd_of_choices(first, second, KID, left, right)
-    assert found[0] == pytest.approx(mmd(first[[0, 3, 4]], second[[1, 2, 6]], KID), rel=1e-10)
-    assert found[1] == pytest.approx(mmd(first[[0, 3]], second[[1, 2]], KID), rel=1e-10)
+    distances = mmd_of_choices(first, second, KID, left, right)
+    assert distances[0] == pytest.approx(mmd(first[[0, 3, 4]], second[[1, 2, 6]], KID), rel=1e-10)
+    assert distances[1] == pytest.approx(mmd(first[[0, 3]], second[[1, 2]], KID), rel=1e-10)
 
 
 def test_refusals() -> None:

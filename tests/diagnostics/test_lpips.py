@@ -67,19 +67,19 @@ def test_agrees_with_the_package_of_its_authors(assets: Path, size: int) -> None
     with torch.no_grad():
         expected = theirs(2 * photos[:3] - 1, 2 * photos[3:] - 1).flatten()
         unscaled = theirs(photos[:3], photos[3:]).flatten()  # negative control: what the package does to [0, 1]
-    found = ours(photos[:3], photos[3:])
-    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)
+    actual = ours(photos[:3], photos[3:])
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-7)
     assert (unscaled - expected).abs().max() > 1e-2
     assert expected.min() > 0.1
 
 
 def test_a_distance_is_symmetric_zero_for_the_same_and_alone_as_in_a_batch() -> None:
     net, first, second = random_net(), noise(3, 64, 1), noise(3, 64, 2)
-    found = net(first, second)
-    torch.testing.assert_close(net(second, first), found)
-    torch.testing.assert_close(net(first[1:2], second[1:2]), found[1:2], rtol=1e-5, atol=1e-7)
+    result = net(first, second)
+    torch.testing.assert_close(net(second, first), result)
+    torch.testing.assert_close(net(first[1:2], second[1:2]), result[1:2], rtol=1e-5, atol=1e-7)
     assert net(first, first).abs().max() == 0
-    assert found.min() > 0
+    assert result.min() > 0
 
 
 @pytest.mark.parametrize(
@@ -100,14 +100,14 @@ def test_other_shapes_are_refused() -> None:
 
 @pytest.mark.parametrize(("images", "pairs"), [(2, 5), (7, 21), (7, 10), (300, 2000), (100_000, 10_000)])
 def test_pairs_are_distinct_unordered_and_of_different_images(images: int, pairs: int) -> None:
-    found = draw_pairs(images, pairs, generator=np.random.default_rng(0))
-    assert len(found) == min(pairs, images * (images - 1) // 2)
-    assert (found[:, 0] < found[:, 1]).all()
-    assert found.min() >= 0
-    assert found.max() < images
-    assert len({tuple(pair) for pair in found.tolist()}) == len(found)
-    if len(found) == 2000:  # every image is as likely as any other
-        counts = np.bincount(found.ravel(), minlength=images)
+    chosen_pairs = draw_pairs(images, pairs, generator=np.random.default_rng(0))
+    assert len(chosen_pairs) == min(pairs, images * (images - 1) // 2)
+    assert (chosen_pairs[:, 0] < chosen_pairs[:, 1]).all()
+    assert chosen_pairs.min() >= 0
+    assert chosen_pairs.max() < images
+    assert len({tuple(pair) for pair in chosen_pairs.tolist()}) == len(chosen_pairs)
+    if len(chosen_pairs) == 2000:  # every image is as likely as any other
+        counts = np.bincount(chosen_pairs.ravel(), minlength=images)
         assert abs(counts[:150].sum() - counts[150:].sum()) < 5 * np.sqrt(4000)
 
 
@@ -122,21 +122,21 @@ def test_pairs_at_the_corners_of_a_large_triangle() -> None:
 
     larger = [1, 2, 94_906_265 // 64 - 1, 94_906_265 // 64, num - 2, num - 1, num - 1]
     smaller = [0, 0, 94_906_265 // 64 - 2, 0, num - 3, 0, num - 2]
-    found = draw_pairs(num, 7, generator=Corners())  # type: ignore[arg-type]
-    assert found.tolist() == [list(pair) for pair in zip(smaller, larger, strict=True)]
+    pairs = draw_pairs(num, 7, generator=Corners())  # type: ignore[arg-type]
+    assert pairs.tolist() == [list(pair) for pair in zip(smaller, larger, strict=True)]
 
 
 def test_all_pairs_are_twice_the_variance_of_the_embeddings(tmp_path: Path) -> None:
     net, images = random_net(), picture_set(9, 1)
-    found = diversity(images, net, generator=np.random.default_rng(0), pairs=1000, cache=tmp_path, bootstrap=50)
-    assert (found["pairs"], found["images"], found["n"], found["canvas"][:5]) == (36, 9, 9, "64x64")
+    result = diversity(images, net, generator=np.random.default_rng(0), pairs=1000, cache=tmp_path, bootstrap=50)
+    assert (result["pairs"], result["images"], result["n"], result["canvas"][:5]) == (36, 9, 9, "64x64")
     from pixprompt.canvas import Canvas
 
     canvases = np.stack([Canvas((64, 64)).make(images.open(index)) for index in range(9)])
     with torch.no_grad():
         embedded = net.embed(torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 255).double()
-    assert found["mean"] == pytest.approx(2 * float(embedded.var(0).sum()), rel=1e-5)
-    assert found["ci95"][0] < found["mean"] < found["ci95"][1]
+    assert result["mean"] == pytest.approx(2 * float(embedded.var(0).sum()), rel=1e-5)
+    assert result["ci95"][0] < result["mean"] < result["ci95"][1]
 
 
 def test_what_does_not_fit_in_memory_is_embedded_again_with_the_same_result(
@@ -205,5 +205,5 @@ def test_three_images_have_no_interval(tmp_path: Path) -> None:
     """Resampled pairs of two or three images hardly vary: their interval would promise what nobody knows."""
     with pytest.raises(DataError, match="at least 4 images, got 3"):
         diversity(picture_set(3, 1), random_net(), generator=np.random.default_rng(0), cache=tmp_path)
-    found = diversity(picture_set(4, 1), random_net(), generator=np.random.default_rng(0), cache=tmp_path)
-    assert found["ci95"][0] < found["mean"] < found["ci95"][1]
+    result = diversity(picture_set(4, 1), random_net(), generator=np.random.default_rng(0), cache=tmp_path)
+    assert result["ci95"][0] < result["mean"] < result["ci95"][1]

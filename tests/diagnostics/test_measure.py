@@ -38,44 +38,44 @@ def sets(num: int = 40, other: int = 50) -> tuple[ImageSet, ImageSet]:
 
 
 def test_every_number_with_what_stands_beside_it(tmp_path: Path) -> None:
-    seen: list[int] = []
-    found = measure(
+    calls: list[int] = []
+    measures = measure(
         *sets(), extractors=[inception_like(), clip_like()], settings=QUICK, names=("folder:a", "b"), cache=tmp_path,
-        on_image=lambda: seen.append(1),
+        on_image=lambda: calls.append(1),
     )  # fmt: skip
-    assert json.loads(json.dumps(found, allow_nan=False)) == found
-    assert found["schema"] == 1
-    assert found["data"] == {"name": "folder:a", "n": 40, "skipped": 0}
-    assert len(seen) == 2 * (40 + 50)
+    assert json.loads(json.dumps(measures, allow_nan=False)) == measures
+    assert measures["schema"] == 1
+    assert measures["data"] == {"name": "folder:a", "n": 40, "skipped": 0}
+    assert len(calls) == 2 * (40 + 50)
     features = [toy_extractor()(pictures(40, 1)), toy_extractor()(pictures(50, 2))]
-    assert found["fid"]["value"] == pytest.approx(frechet_from_features(*features), rel=1e-5)
-    assert found["frechet_clip-toy"]["value"] == pytest.approx(found["fid"]["value"], rel=1e-6)
-    assert found["kid"]["value"] == pytest.approx(mmd(*features, KID), rel=1e-4)
-    assert found["cmmd"]["value"] == pytest.approx(mmd(*features, CMMD), rel=1e-4)
-    assert found["cmmd"]["biased_value"] == pytest.approx(mmd(*features, CMMD, biased=True), rel=1e-4)
-    assert found["kid"]["subsets"]["size"] == 20
-    assert "note" not in found["kid"]["subsets"]
+    assert measures["fid"]["value"] == pytest.approx(frechet_from_features(*features), rel=1e-5)
+    assert measures["frechet_clip-toy"]["value"] == pytest.approx(measures["fid"]["value"], rel=1e-6)
+    assert measures["kid"]["value"] == pytest.approx(mmd(*features, KID), rel=1e-4)
+    assert measures["cmmd"]["value"] == pytest.approx(mmd(*features, CMMD), rel=1e-4)
+    assert measures["cmmd"]["biased_value"] == pytest.approx(mmd(*features, CMMD, biased=True), rel=1e-4)
+    assert measures["kid"]["subsets"]["size"] == 20
+    assert "note" not in measures["kid"]["subsets"]
     for name in ("fid", "kid", "cmmd", "frechet_clip-toy"):
-        number = found[name]
+        number = measures[name]
         assert number["ci95"][0] < number["value"] < number["ci95"][1], name
         assert number["floor"] == max(one["value"] for one in number["floors"].values())
         assert number["floors"]["data"]["n"] == 20
         assert (number["n"], number["n_reference"]) == (40, 50)
         assert {"extractor", "weights_sha256", "resize", "dtype", "interval"} <= set(number), name
-    assert found["coverage"]["num_classes"] == 50
-    assert found["coverage"]["classes"] == found["coverage"]["images"]  # one image per class
-    assert found["lpips"] is None
-    assert found["reasons"] == {"lpips": "no LPIPS weights were given"}
+    assert measures["coverage"]["num_classes"] == 50
+    assert measures["coverage"]["classes"] == measures["coverage"]["images"]  # one image per class
+    assert measures["lpips"] is None
+    assert measures["reasons"] == {"lpips": "no LPIPS weights were given"}
 
 
 def test_only_inception_may_be_called_fid(tmp_path: Path) -> None:
-    found = measure(*sets(), extractors=[toy_extractor()], settings=QUICK, cache=tmp_path)
-    assert found["fid"] is None
-    assert found["kid"] is None
-    assert found["cmmd"] is None
-    assert "Inception-2015" in found["reasons"]["fid"]
-    assert found["headline"] == "frechet_toy"
-    assert (found["extractor"], found["resize"]) == ("toy", "canvas 16x16")
+    measures = measure(*sets(), extractors=[toy_extractor()], settings=QUICK, cache=tmp_path)
+    assert measures["fid"] is None
+    assert measures["kid"] is None
+    assert measures["cmmd"] is None
+    assert "Inception-2015" in measures["reasons"]["fid"]
+    assert measures["headline"] == "frechet_toy"
+    assert (measures["extractor"], measures["resize"]) == ("toy", "canvas 16x16")
 
 
 def test_kid_leads_below_2048_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,8 +104,8 @@ def test_large_sets_take_the_statistics_with_the_same_result(tmp_path: Path, mon
     assert many["value"] == pytest.approx(few["value"], rel=1e-6)
     assert many["ci95"] == pytest.approx(few["ci95"], rel=1e-5)
     assert many["floors"]["data"]["repeats"] == 1
-    kept = sorted(path.name for path in (tmp_path / "diagnostics/statistics").iterdir())
-    assert [name.partition("-")[0] for name in kept] == ["data", "reference"]
+    names = sorted(path.name for path in (tmp_path / "diagnostics/statistics").iterdir())
+    assert [name.partition("-")[0] for name in names] == ["data", "reference"]
 
 
 def test_draws_hang_on_the_seed_and_not_on_what_else_is_asked(tmp_path: Path) -> None:
@@ -130,12 +130,12 @@ def test_the_second_time_nothing_is_computed_again(tmp_path: Path) -> None:
 
 
 def test_too_few_images_leave_a_reason_and_the_other_numbers(tmp_path: Path) -> None:
-    found = measure(*sets(3, 50), extractors=[inception_like()], settings=QUICK, cache=tmp_path,
+    measures = measure(*sets(3, 50), extractors=[inception_like()], settings=QUICK, cache=tmp_path,
                     missing={"cmmd": "left out as asked"})  # fmt: skip
-    assert found["fid"] is None
-    assert "at least 4 images, the data has 3" in found["reasons"]["fid"]
-    assert found["reasons"]["cmmd"] == "left out as asked"
-    assert found["coverage"] is not None
+    assert measures["fid"] is None
+    assert "at least 4 images, the data has 3" in measures["reasons"]["fid"]
+    assert measures["reasons"]["cmmd"] == "left out as asked"
+    assert measures["coverage"] is not None
     with pytest.raises(DataError, match="no images"):
         measure(sets()[0].subset([]), sets()[1], extractors=[inception_like()], cache=tmp_path)
 
@@ -145,13 +145,13 @@ def test_real_clip_and_lpips(assets: Path, tmp_path: Path) -> None:
     data, reference = photo_set(assets, "cifar10/test", 12), photo_set(assets, "imagenet-samples", 12)
     clip = open_clip(f"open_clip:local-dir:{assets / 'weights/mini-clip-vit-ti16'}")
     lpips = load_lpips(assets / "weights/lpips_alex_v0.1.safetensors")
-    found = measure(data, reference, extractors=[clip], lpips=lpips, settings=QUICK, cache=tmp_path)
-    assert found["headline"] == "cmmd"
-    assert found["cmmd"]["value"] > found["cmmd"]["floor"]
-    assert 0.2 < found["lpips"]["mean"] < 0.9
-    assert found["lpips"]["pairs"] == 30
-    assert found["coverage"]["classes"] is None
-    assert found["reasons"].keys() == {"fid", "kid"}
+    measures = measure(data, reference, extractors=[clip], lpips=lpips, settings=QUICK, cache=tmp_path)
+    assert measures["headline"] == "cmmd"
+    assert measures["cmmd"]["value"] > measures["cmmd"]["floor"]
+    assert 0.2 < measures["lpips"]["mean"] < 0.9
+    assert measures["lpips"]["pairs"] == 30
+    assert measures["coverage"]["classes"] is None
+    assert measures["reasons"].keys() == {"fid", "kid"}
     assert clip.canvas == Canvas((224, 224), resample=clip.canvas.resample, crop_pct=clip.canvas.crop_pct,
                                  aspect=clip.canvas.aspect)  # type: ignore[union-attr]  # fmt: skip
 
@@ -171,15 +171,15 @@ def test_real_inception_tells_photos_from_cifar(assets: Path, tmp_path: Path) ->
 
 def test_subsets_that_are_the_whole_set_say_so(tmp_path: Path) -> None:
     """Their deviation of 0 is none of KID."""
-    found = measure(*sets(20, 50), extractors=[inception_like()], settings=QUICK, cache=tmp_path)["kid"]["subsets"]
-    assert "all images of the data," in found["note"]
-    found = measure(*sets(20, 20), extractors=[inception_like()], settings=QUICK, cache=tmp_path)["kid"]["subsets"]
-    assert found["std"] == pytest.approx(0, abs=1e-9)
-    assert "all images of the data and the reference" in found["note"]
+    measures = measure(*sets(20, 50), extractors=[inception_like()], settings=QUICK, cache=tmp_path)["kid"]["subsets"]
+    assert "all images of the data," in measures["note"]
+    measures = measure(*sets(20, 20), extractors=[inception_like()], settings=QUICK, cache=tmp_path)["kid"]["subsets"]
+    assert measures["std"] == pytest.approx(0, abs=1e-9)
+    assert "all images of the data and the reference" in measures["note"]
 
 
 def test_classes_of_an_unlabelled_reference_are_null_with_the_reason(tmp_path: Path) -> None:
-    found = measure(picture_set(20, 1), picture_set(30, 2), extractors=[toy_extractor()], settings=QUICK,
+    measures = measure(picture_set(20, 1), picture_set(30, 2), extractors=[toy_extractor()], settings=QUICK,
                     cache=tmp_path)["coverage"]  # fmt: skip
-    assert found["classes"] is None
-    assert "label" in found["reason"]
+    assert measures["classes"] is None
+    assert "label" in measures["reason"]

@@ -28,10 +28,10 @@ def test_streamed_equals_direct(cuts: list[int]) -> None:
     moments = Moments(DIM)
     for block in np.split(features, cuts):
         moments.add(block)
-    found = moments.statistics()
-    assert found.num == 100
-    np.testing.assert_allclose(found.mean, features.mean(0), rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.cov(features, rowvar=False), rtol=1e-10, atol=1e-14)
+    statistic = moments.statistics()
+    assert statistic.num == 100
+    np.testing.assert_allclose(statistic.mean, features.mean(0), rtol=1e-12)
+    np.testing.assert_allclose(statistic.covariance, np.cov(features, rowvar=False), rtol=1e-10, atol=1e-14)
 
 
 def test_large_means_cost_no_digits() -> None:
@@ -53,12 +53,12 @@ def test_float32_rows_are_summed_in_float64() -> None:
 
 
 def test_saved_and_read_back(tmp_path: Path) -> None:
-    found, about = statistics(gaussian(30)), {"name": "digits", "extractor": "inception-2015"}
-    save_statistics(tmp_path / "s.safetensors", found, about)
+    moments, about = statistics(gaussian(30)), {"name": "digits", "extractor": "inception-2015"}
+    save_statistics(tmp_path / "s.safetensors", moments, about)
     back, told = load_statistics(tmp_path / "s.safetensors")
     assert (back.num, told) == (30, about)
-    np.testing.assert_array_equal(back.mean, found.mean)
-    np.testing.assert_array_equal(back.covariance, found.covariance)
+    np.testing.assert_array_equal(back.mean, moments.mean)
+    np.testing.assert_array_equal(back.covariance, moments.covariance)
 
 
 def test_reused_by_name_and_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

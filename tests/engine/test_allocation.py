@@ -52,17 +52,23 @@ def test_known_cases(setup: dict[str, Any], budget: int, expected: Allocation) -
 
 
 def test_a_large_budget_answers_every_label_first_and_then_learns_a_prompt() -> None:
-    found = plan(5000, DIGITS)
-    assert (found.head, found.val, found.noise, found.test, found.test_images) == (800, 200, 32, 800, 400)
-    assert found.prompt == 5000 - 800 - 200 - 32 - 800 == 3168
-    assert (found.start, found.selection, found.final_head) == (400, 792, 792)
-    assert (found.search, found.total) == (1184, 5000)
+    allocation = plan(5000, DIGITS)
+    assert (allocation.head, allocation.val, allocation.noise, allocation.test, allocation.test_images) == (
+        800,
+        200,
+        32,
+        800,
+        400,
+    )
+    assert allocation.prompt == 5000 - 800 - 200 - 32 - 800 == 3168
+    assert (allocation.start, allocation.selection, allocation.final_head) == (400, 792, 792)
+    assert (allocation.search, allocation.total) == (1184, 5000)
 
 
 def test_with_many_labels_the_prompt_waits_until_enough_are_answered() -> None:
     assert plan(4000, CIFAR).prompt == 0
-    found = plan(5000, CIFAR)
-    assert (found.head + found.val, found.prompt) == (1587, 5000 - 1000 - 32 - 1587)
+    allocation = plan(5000, CIFAR)
+    assert (allocation.head + allocation.val, allocation.prompt) == (1587, 5000 - 1000 - 32 - 1587)
     assert plan(5000, CIFAR, num_classes=100).prompt == 0  # 50 labelled images per class come first
 
 
@@ -77,8 +83,8 @@ def test_the_number_of_test_images_may_be_given() -> None:
     assert plan(25, DIGITS, test_images=0) == Allocation(head=25)
     assert plan(100, DIGITS, test_images=60).test == 60
     assert plan(100, DIGITS, test_images=60).head == 40
-    found = plan(5000, DIGITS, test_images=150)
-    assert (found.test, found.test_images, found.rungs) == (300, 150, 2)
+    allocation = plan(5000, DIGITS, test_images=150)
+    assert (allocation.test, allocation.test_images, allocation.rungs) == (300, 150, 2)
     assert plan(5000, DIGITS, test_images=9999).test == 800  # there are no more
     with pytest.raises(ConfigError, match="101 test images do not fit into a budget of 100"):
         plan(100, DIGITS, test_images=101)
@@ -93,11 +99,11 @@ def test_negative_numbers_are_refused() -> None:
 
 
 def test_a_plan_can_be_saved() -> None:
-    found = plan(250, DIGITS)
-    assert found.to_json() == {**asdict(found), "total": 250}
-    assert list(asdict(found)) == list(PURPOSES)
-    given = {name: count for name, count in found.to_json().items() if count}
-    assert given == {"head": 154, "val": 38, "noise": 8, "test": 50, "total": 250}
+    allocation = plan(250, DIGITS)
+    assert allocation.to_json() == {**asdict(allocation), "total": 250}
+    assert list(asdict(allocation)) == list(PURPOSES)
+    options = {name: count for name, count in allocation.to_json().items() if count}
+    assert options == {"head": 154, "val": 38, "noise": 8, "test": 50, "total": 250}
 
 
 @given(BUDGETS, SETUPS, st.none() | st.integers(0, 2000))
@@ -105,54 +111,54 @@ def test_a_plan_can_be_saved() -> None:
 def test_it_always_holds(budget: int, setup: dict[str, Any], test_images: int | None) -> None:
     if test_images is not None:
         test_images = min(test_images, budget)
-    found = plan(budget, setup, test_images=test_images)
+    allocation = plan(budget, setup, test_images=test_images)
     num_train, num_val, num_test = setup["num_train"], setup["num_val"], setup["num_test"]
-    assert min(asdict(found).values()) >= 0
-    assert found.total == sum(asdict(found).values()) <= budget
-    assert found.head <= num_train
-    assert found.val <= num_val
-    assert found.final_head <= found.head
-    assert found.noise <= found.rungs * min(16, found.head)
-    assert found.test == found.rungs * found.test_images
+    assert min(asdict(allocation).values()) >= 0
+    assert allocation.total == sum(asdict(allocation).values()) <= budget
+    assert allocation.head <= num_train
+    assert allocation.val <= num_val
+    assert allocation.final_head <= allocation.head
+    assert allocation.noise <= allocation.rungs * min(16, allocation.head)
+    assert allocation.test == allocation.rungs * allocation.test_images
     wanted = num_test if test_images is None else min(num_test, test_images)
-    assert found.test_images <= wanted if test_images is None else found.test_images == wanted
-    if test_images is None and found.test:
-        assert found.test <= budget / 5
-        assert found.test_images >= min(50, num_test)
-    if found.head + found.val < 100:
-        assert found.val == 0 or found.head == num_train
-    if found.prompt:
+    assert allocation.test_images <= wanted if test_images is None else allocation.test_images == wanted
+    if test_images is None and allocation.test:
+        assert allocation.test <= budget / 5
+        assert allocation.test_images >= min(50, num_test)
+    if allocation.head + allocation.val < 100:
+        assert allocation.val == 0 or allocation.head == num_train
+    if allocation.prompt:
         assert setup["has_prompt"]
-        assert found.val > 0
-        assert found.prompt >= 500
-        assert found.head == num_train or (found.head + found.val >= 1500 and found.prompt >= 2000)
-        assert found.selection <= max(found.prompt / 4, 2 * found.val)
-        assert found.search >= found.prompt // 4
-        assert found.start % setup["num_starts"] == 0 if found.start else True
-        assert found.total >= budget - 1
-    elif found.head + found.val < num_train and found.noise == 0 and found.test == 0:
-        assert found.total == budget  # labelled images are left: nothing is
+        assert allocation.val > 0
+        assert allocation.prompt >= 500
+        assert allocation.head == num_train or (allocation.head + allocation.val >= 1500 and allocation.prompt >= 2000)
+        assert allocation.selection <= max(allocation.prompt / 4, 2 * allocation.val)
+        assert allocation.search >= allocation.prompt // 4
+        assert allocation.start % setup["num_starts"] == 0 if allocation.start else True
+        assert allocation.total >= budget - 1
+    elif allocation.head + allocation.val < num_train and allocation.noise == 0 and allocation.test == 0:
+        assert allocation.total == budget  # labelled images are left: nothing is
 
 
 @given(BUDGETS, st.integers(1, 3000), SETUPS)
 @settings(max_examples=300, deadline=None)
 def test_more_budget_never_means_less(budget: int, more: int, setup: dict[str, Any]) -> None:
-    less, found = plan(budget, setup), plan(budget + more, setup)
-    assert found.total >= less.total
-    assert found.prompt >= less.prompt
-    assert found.test >= less.test - 1
-    if not found.prompt and found.test == less.test:
+    less, allocation = plan(budget, setup), plan(budget + more, setup)
+    assert allocation.total >= less.total
+    assert allocation.prompt >= less.prompt
+    assert allocation.test >= less.test - 1
+    if not allocation.prompt and allocation.test == less.test:
         # noise is measured from 100 queries on, and its first few come out of the labelled images
-        assert found.head + found.val + found.noise >= less.head + less.val + less.noise
-    if not setup["has_prompt"] and not less.test and not found.test and less.head >= 100:
-        assert found.head >= less.head
-        assert found.val >= less.val
+        assert allocation.head + allocation.val + allocation.noise >= less.head + less.val + less.noise
+    if not setup["has_prompt"] and not less.test and not allocation.test and less.head >= 100:
+        assert allocation.head >= less.head
+        assert allocation.val >= less.val
 
 
 @given(st.integers(0, 625), SETUPS)
 def test_small_budgets_go_into_the_output_transform(budget: int, setup: dict[str, Any]) -> None:
-    found = plan(budget, {**setup, "num_train": setup["num_train"] + 100})
-    assert found.prompt == 0
+    allocation = plan(budget, {**setup, "num_train": setup["num_train"] + 100})
+    assert allocation.prompt == 0
 
 
 @given(st.integers(100, 3000), SETUPS)

@@ -44,12 +44,12 @@ def test_a_committee_reads_digits_off_five_labels(assets: Path, tmp_path: Path) 
     result = train(config, out=tmp_path / "run", model=model, data=data)
     assert result.best == "prompt"
     assert result.queries["images"] <= 4000
-    only, kept = (result.accuracy[rung].test for rung in ("output_only", "prompt_png"))
-    assert kept > only + 0.05
+    only, remaining = (result.accuracy[rung].test for rung in ("output_only", "prompt_png"))
+    assert remaining > only + 0.05
     few = replace(data, val=data.val.subset(range(10)), test=data.test.subset(range(60)))
     again = evaluate(tmp_path / "run/prompt.png", model=model, data=few)
     with pixprompt.deploy(tmp_path / "run/prompt.png", model=model) as deployed:
-        said = deployed([few.test.open(index) for index in range(60)])
-    hits = [each.label == data.classes[label] for each, label in zip(said, few.test.labels, strict=True)]
+        answers = deployed([few.test.open(index) for index in range(60)])
+    hits = [each.label == data.classes[label] for each, label in zip(answers, few.test.labels, strict=True)]
     assert again.accuracy["prompt_png"].test == pytest.approx(sum(hits) / len(hits))
     assert 1 <= again.queries["per_prediction"] <= 4

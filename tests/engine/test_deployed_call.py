@@ -30,19 +30,19 @@ def test_every_form_of_an_image_has_the_answer_of_predict(deployed, data, tmp_pa
     image.save(stream, "PNG")
     (line,) = pixprompt.predict(deployed, [str(path)])
     for form in (image, path, str(path), stream.getvalue(), np.asarray(image)):
-        found = deployed(form)
-        assert found.label == line["label"]
-        assert found.probability == pytest.approx(line["probability"], abs=1e-6)
-        assert tuple(found.probabilities) == data.classes
-        assert sum(found.probabilities.values()) == pytest.approx(1)
-        assert found.probability == max(found.probabilities.values()) == found.probabilities[found.label]
+        result = deployed(form)
+        assert result.label == line["label"]
+        assert result.probability == pytest.approx(line["probability"], abs=1e-6)
+        assert tuple(result.probabilities) == data.classes
+        assert sum(result.probabilities.values()) == pytest.approx(1)
+        assert result.probability == max(result.probabilities.values()) == result.probabilities[result.label]
 
 
 def test_many_images_are_answered_in_order_whatever_fits_into_a_call(deployed, data) -> None:
     images = [data.test.open(index) for index in range(len(data.test))]
     alone = [deployed(image).label for image in images]
-    assert [found.label for found in deployed(images)] == alone
-    assert [found.label for found in deployed(tuple(images[::-1]))] == alone[::-1]
+    assert [result.label for result in deployed(images)] == alone
+    assert [result.label for result in deployed(tuple(images[::-1]))] == alone[::-1]
     assert len(set(alone)) > 1
     assert deployed([]) == []
 

@@ -56,13 +56,13 @@ def test_no_image_is_judged_by_what_remembers_it() -> None:
 
 
 def test_the_transform_of_a_fold_does_not_depend_on_its_images() -> None:
-    told = answers(30, signal=2.0)
-    folds = stratified_folds(told.labels)
-    changed = Answered(told.outputs.clone(), told.labels)
+    answered = answers(30, signal=2.0)
+    folds = stratified_folds(answered.labels)
+    changed = Answered(answered.outputs.clone(), answered.labels)
     changed.outputs[folds == 2] += 100.0
-    first, second = (CrossFit.fit(make("linear"), each, folds) for each in (told, changed))
-    assert torch.equal(first.held_out[2](told.outputs), second.held_out[2](told.outputs))
-    assert not torch.equal(first.held_out[1](told.outputs), second.held_out[1](told.outputs))
+    first, second = (CrossFit.fit(make("linear"), each, folds) for each in (answered, changed))
+    assert torch.equal(first.held_out[2](answered.outputs), second.held_out[2](answered.outputs))
+    assert not torch.equal(first.held_out[1](answered.outputs), second.held_out[1](answered.outputs))
 
 
 def test_what_learns_nothing_is_not_fitted() -> None:
@@ -73,8 +73,8 @@ def test_what_learns_nothing_is_not_fitted() -> None:
 
 
 def test_the_best_kind_comes_first_and_is_found_on_unseen_images() -> None:
-    told = answers(60, signal=3.0)
-    choices = choose(make, ("frequency", "linear", "first-k"), told, stratified_folds(told.labels))
+    answered = answers(60, signal=3.0)
+    choices = choose(make, ("frequency", "linear", "first-k"), answered, stratified_folds(answered.labels))
     assert next(iter(choices)) in ("first-k", "frequency")  # the first three outputs are the classes
     noise = answers(60, signal=0.0)
     flattered = accuracy(make("linear").refit(noise.outputs, noise.labels)(noise.outputs), noise.labels)
@@ -83,15 +83,18 @@ def test_the_best_kind_comes_first_and_is_found_on_unseen_images() -> None:
 
 
 def test_of_two_alike_the_earlier_wins() -> None:
-    told = answers(30, signal=9.0)
-    same = choose(lambda kind: make("first-k"), ("x", "y"), told, stratified_folds(told.labels))
+    answered = answers(30, signal=9.0)
+    same = choose(lambda kind: make("first-k"), ("x", "y"), answered, stratified_folds(answered.labels))
     assert list(same) == ["x", "y"]
 
 
 def test_embeddings_are_read_as_well() -> None:
     spec = ModelSpec("toy", (8, 8), 40, AnswerKind.EMBEDDINGS)
-    told = answers(30, signal=3.0)
-    found = choose(
-        lambda kind: make_output(kind, classes=CLASSES, spec=spec), ("linear",), told, stratified_folds(told.labels)
+    answered = answers(30, signal=3.0)
+    result = choose(
+        lambda kind: make_output(kind, classes=CLASSES, spec=spec),
+        ("linear",),
+        answered,
+        stratified_folds(answered.labels),
     )
-    assert found["linear"].accuracy > 0.6
+    assert result["linear"].accuracy > 0.6

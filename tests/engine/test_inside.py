@@ -236,14 +236,14 @@ def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -
     parts = build(configured(inside, "partial"), model=vit, data=data)
     adapter = new_adapter(parts, 0)
     canvases = canvases_of(parts.data.train, parts.plain, 1, Silent(), "read train")
-    kept = inputs_of(adapter, canvases, "cpu")
-    assert isinstance(kept, CachedFeatures)
+    inputs = inputs_of(adapter, canvases, "cpu")
+    assert isinstance(inputs, CachedFeatures)
     chosen = torch.tensor([3, 1, 59])
     generator = torch.Generator().manual_seed(0)
     plain = Images(adapter, canvases, "cpu")
-    pairs = zip(kept.supervised(chosen, generator), plain.supervised(chosen, generator), strict=True)
+    pairs = zip(inputs.supervised(chosen, generator), plain.supervised(chosen, generator), strict=True)
     assert all(share == other and torch.allclose(logits, more) for (share, logits), (other, more) in pairs)
-    torch.testing.assert_close(kept.answered(Silent()).outputs, plain.answered(Silent()).outputs)
+    torch.testing.assert_close(inputs.answered(Silent()).outputs, plain.answered(Silent()).outputs)
     full = new_adapter(build(configured(inside, "full"), model=vit, data=data), 0)
     assert isinstance(inputs_of(full, canvases, "cpu"), Images)
 
@@ -252,23 +252,30 @@ def test_what_the_frozen_part_made_is_as_good_as_the_images(inside, vit, data) -
 
 
 def searching(inside: TrainConfig, **values) -> TrainConfig:
-    given = {"search": True, "lr_grid": "0.5,0.05", "weight_decay_grid": "0,0.01", "seeds": 2, "lr": None, "epochs": 2}
-    return configured(inside, "linear").with_values(**given | values)
+    options = {
+        "search": True,
+        "lr_grid": "0.5,0.05",
+        "weight_decay_grid": "0,0.01",
+        "seeds": 2,
+        "lr": None,
+        "epochs": 2,
+    }
+    return configured(inside, "linear").with_values(**options | values)
 
 
 def test_a_search_tries_the_grid_and_trains_on_both_splits(inside, vit, data, tmp_path) -> None:
     result = train(searching(inside), out=tmp_path / "run", model=vit, data=data)
-    found = result.search
-    tried = [(trial["lr"], trial["weight_decay"]) for trial in found["trials"]]
+    values = result.search
+    tried = [(trial["lr"], trial["weight_decay"]) for trial in values["trials"]]
     assert tried == [(0.05, 0.0), (0.05, 0.01), (0.5, 0.0), (0.5, 0.01)]
-    best = max(trial["val_accuracy"] for trial in found["trials"])
-    first = next(trial for trial in found["trials"] if trial["val_accuracy"] == best)
-    assert (found["lr"], found["weight_decay"]) == (first["lr"], first["weight_decay"])  # ties: the smaller
-    assert [seed["seed"] for seed in found["seeds"]] == [0, 1]
-    assert found["test_mean"] == pytest.approx(sum(seed["test"] for seed in found["seeds"]) / 2)
+    best = max(trial["val_accuracy"] for trial in values["trials"])
+    first = next(trial for trial in values["trials"] if trial["val_accuracy"] == best)
+    assert (values["lr"], values["weight_decay"]) == (first["lr"], first["weight_decay"])  # ties: the smaller
+    assert [seed["seed"] for seed in values["seeds"]] == [0, 1]
+    assert values["test_mean"] == pytest.approx(sum(seed["test"] for seed in values["seeds"]) / 2)
     assert result.accuracy["prompt_float"].val is None  # nothing is left to validate on
     again = evaluate(tmp_path / "run", model=vit, data=data)
-    assert again.accuracy["prompt_float"].test == found["seeds"][0]["test"]
+    assert again.accuracy["prompt_float"].test == values["seeds"][0]["test"]
     assert again.accuracy["prompt_float"].val is None
 
 

@@ -37,8 +37,8 @@ RESULT = Result(
 def test_the_reader_of_the_hub_finds_what_it_shows() -> None:
     data = ModelCard(model_card(RESULT, CONFIG)).data
     assert (data.license, data.library_name, data.pipeline_tag) == ("unknown", "pixprompt", "image-classification")
-    (found,) = data.eval_results
-    assert (found.dataset_name, found.metric_type, found.metric_value) == ("flowers", "accuracy", 0.912)
+    (result,) = data.eval_results
+    assert (result.dataset_name, result.metric_type, result.metric_value) == ("flowers", "accuracy", 0.912)
 
 
 def test_the_text_says_how_good_beside_the_strongest_baseline() -> None:

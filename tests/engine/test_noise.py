@@ -21,23 +21,23 @@ def test_analysis_of_variance_by_hand() -> None:
     """Column 0: differences 2, 0, 2 -> within 8 / 6; means 1, 4, 7 -> variance 9. Column 1: no noise, variance 1."""
     first = torch.tensor([[0.0, 1.0], [4.0, 2.0], [8.0, 3.0]])
     second = torch.tensor([[2.0, 1.0], [4.0, 2.0], [6.0, 3.0]])
-    found = measure_noise(first, second)
-    assert found.differing == pytest.approx(2 / 3)
-    assert found.within == pytest.approx(4 / 3)
-    assert found.between == pytest.approx(9 + 1 - 2 / 3)
-    assert found.share == pytest.approx((4 / 3) / (10 + 2 / 3))
+    noise = measure_noise(first, second)
+    assert noise.differing == pytest.approx(2 / 3)
+    assert noise.within == pytest.approx(4 / 3)
+    assert noise.between == pytest.approx(9 + 1 - 2 / 3)
+    assert noise.share == pytest.approx((4 / 3) / (10 + 2 / 3))
 
 
 def test_the_variances_are_recovered_without_bias() -> None:
     draw = seeded(0)
-    found = []
+    results = []
     for _ in range(300):
         truth = 3 * torch.randn(20, 4, generator=draw)
-        found.append(measure_noise(*(truth + 2 * torch.randn(20, 4, generator=draw) for _ in range(2))))
-    assert np.mean([noise.within for noise in found]) == pytest.approx(4 * 4.0, rel=0.03)
-    assert np.mean([noise.between for noise in found]) == pytest.approx(4 * 9.0, rel=0.05)
+        results.append(measure_noise(*(truth + 2 * torch.randn(20, 4, generator=draw) for _ in range(2))))
+    assert np.mean([noise.within for noise in results]) == pytest.approx(4 * 4.0, rel=0.03)
+    assert np.mean([noise.between for noise in results]) == pytest.approx(4 * 9.0, rel=0.05)
     # Negative control: the variance of the means alone still holds half of the noise.
-    assert np.mean([noise.between + noise.within / 2 for noise in found]) > 4 * 9.0 * 1.1
+    assert np.mean([noise.between + noise.within / 2 for noise in results]) > 4 * 9.0 * 1.1
 
 
 def test_answers_that_agree_have_no_noise() -> None:
@@ -84,11 +84,11 @@ def test_noise_is_measured_on_what_is_made_of_answers() -> None:
     ],
 )
 def test_repeats(within: float, between: float, images: int, left: int | None, expected: int) -> None:
-    found = repeats(Noise(1.0, within, between), images=images, num_left=left)
-    assert found == expected
+    actual = repeats(Noise(1.0, within, between), images=images, num_left=left)
+    assert actual == expected
     if within and between:
-        brought_down = within / found / (within / found + between)
-        assert brought_down <= 0.1 or found == 4 or (left is not None and left < found * images)
+        brought_down = within / actual / (within / actual + between)
+        assert brought_down <= 0.1 or actual == 4 or (left is not None and left < actual * images)
 
 
 def test_repeats_refuses_nonsense() -> None:
@@ -126,12 +126,12 @@ def labels(draw: Generator) -> Tensor:
 
 
 def alarms(ask: Asking, change: Callable[[Tensor], Tensor], test: Callable[..., bool], rounds: int) -> float:
-    found = []
+    results = []
     for seed in range(rounds):
         draw = seeded(seed)
         first, second, after = ask(draw), ask(draw), change(ask(draw))
-        found.append(test(first, second, after, generator=seeded(1000 + seed)))
-    return float(np.mean(found))
+        results.append(test(first, second, after, generator=seeded(1000 + seed)))
+    return float(np.mean(results))
 
 
 @pytest.mark.parametrize("ask", [gaussian, rarely, labels])

@@ -14,8 +14,8 @@ from pixprompt.engine.fit.gradients.pair_search import PairSearch
 
 
 def config(**values: Any) -> TrainConfig:
-    given = {"lr_grid": "0.1,0.001", "weight_decay_grid": "0,0.01", "search": True, "seed": 3}
-    return TrainConfig(method="linear", **given | values)
+    options = {"lr_grid": "0.1,0.001", "weight_decay_grid": "0,0.01", "search": True, "seed": 3}
+    return TrainConfig(method="linear", **options | values)
 
 
 def accuracy(rate: float, decay: float) -> float | None:

@@ -25,15 +25,15 @@ def rights(seed: int, share: float, count: int = 100) -> torch.Tensor:
 
 def test_the_best_of_many_prompts_without_merit_is_rarely_kept() -> None:
     """Of eight candidates as good as none the best beats it by chance; with a hurdle that does not know, mostly."""
-    kept, careless = 0, 0
+    num_saved, careless = 0, 0
     for trial in range(120):
         none = candidate(rights(1000 * trial, 0.8))
         best = max(
             (candidate(rights(1000 * trial + look, 0.8), num_validated=8) for look in range(1, 9)), key=lambda c: c.rank
         )
-        kept += best.beats(none)
+        num_saved += best.beats(none)
         careless += candidate(best.correct, num_validated=1).beats(none)
-    assert kept <= 0.4 * careless
+    assert num_saved <= 0.4 * careless
     assert careless > 40
 
 

@@ -234,11 +234,11 @@ def test_a_budget_that_pays_for_nothing_says_so(config, model, data, tmp_path) -
     "budget", [0, 1, 2, 61, 300, *(pytest.param(n, marks=pytest.mark.slow) for n in (30, 100, 1100))]
 )
 def test_a_probe_is_paid_from_the_budget(budget, config, data, tmp_path) -> None:
-    asked = []
+    calls = []
 
     def shares(image):
         pixels = np.asarray(image, float).mean((0, 1))
-        asked.append(1)
+        calls.append(1)
         return {"r": pixels[0] / pixels.sum(), "g": pixels[1] / pixels.sum(), "b": pixels[2] / pixels.sum()}
 
     model = as_model(shares, image_size=16, takes="image")
@@ -248,7 +248,7 @@ def test_a_probe_is_paid_from_the_budget(budget, config, data, tmp_path) -> None
             train(config, out=tmp_path / "run", model=model, data=data)
         return
     result = train(config, out=tmp_path / "run", model=model, data=data)
-    assert len(asked) == result.queries["images"] <= budget
+    assert len(calls) == result.queries["images"] <= budget
 
 
 def test_the_smaller_of_budget_and_money_counts(config, closed, data) -> None:

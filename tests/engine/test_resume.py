@@ -76,10 +76,10 @@ def test_another_mapping_is_noticed(config, model, data, tmp_path) -> None:
 def test_killed_beside_any_file_and_resumed(file, after, config, model, data, wholes, tmp_path, monkeypatch) -> None:
     folder, whole = wholes(config, model=model, data=data)
 
-    def killing(write, seen: list[Path]):
+    def killing(write, paths: list[Path]):
         def wrapped(path: Path, content: bytes) -> None:
-            seen.append(path)
-            last = path.name == file and [p.name for p in seen].count(file) == 2 - (file[-4:] in (".png", "json"))
+            paths.append(path)
+            last = path.name == file and [p.name for p in paths].count(file) == 2 - (file[-4:] in (".png", "json"))
             if not last or after:
                 write(path, content)
             if last:

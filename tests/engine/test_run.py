@@ -142,8 +142,8 @@ def test_normalized_space_reports_what_the_file_loses(config, model, data, tmp_p
     again = evaluate(tmp_path / "run/checkpoint/candidate.png", model=model, data=data).accuracy["prompt_png"]
     assert exported.template["name"] == "padding"
     assert result.accuracy["prompt_float"].val != again.val
-    said = f"reaches {result.accuracy['prompt_float'].test:.3f} on test, saved as a PNG {again.test:.3f}."
-    assert any(said in note for note in result.notes)
+    sentence = f"reaches {result.accuracy['prompt_float'].test:.3f} on test, saved as a PNG {again.test:.3f}."
+    assert any(sentence in note for note in result.notes)
 
 
 def test_none_competes_with_the_file_not_with_the_unclamped_prompt(config, model, data, tmp_path) -> None:
@@ -165,17 +165,17 @@ def test_queries_are_counted_and_planned(config, model, data, tmp_path) -> None:
 
 
 def test_a_model_without_gradients_is_refused_before_any_training(config, data, tmp_path) -> None:
-    asked = []
+    calls = []
 
     def scores(images: torch.Tensor) -> torch.Tensor:
-        asked.append(len(images))
+        calls.append(len(images))
         return torch.from_numpy(np.zeros((len(images), 6), np.float32))
 
     model = as_model(scores, image_size=(16, 16), name="closed")
-    probes = len(asked)
+    probes = len(calls)
     with pytest.raises(AccessError, match="needs GRADIENTS access, but closed offers SCORES"):
         train(config.with_values(optimizer="adam"), out=tmp_path / "run", model=model, data=data)
-    assert len(asked) == probes
+    assert len(calls) == probes
 
 
 def test_a_model_that_answers_nan_is_named(config, data, tmp_path) -> None:

@@ -42,8 +42,8 @@ def vit() -> TorchModel:
 
 
 def settings(**values: object) -> TrainConfig:
-    given = {"method": "sa2vp-deep", "epochs": 1, "batch_size": 60, "lr": 0.01, "precision": "fp32", "dropout": 0.0}
-    return TrainConfig(model="tiny-vit", data="toy").with_values(**given | values)
+    options = {"method": "sa2vp-deep", "epochs": 1, "batch_size": 60, "lr": 0.01, "precision": "fp32", "dropout": 0.0}
+    return TrainConfig(model="tiny-vit", data="toy").with_values(**options | values)
 
 
 @pytest.mark.parametrize("balance", [1.0, 0.8, 0.3])
@@ -87,16 +87,24 @@ def test_warm_up_in_epochs_is_that_many_steps(vit: TorchModel, data: Data) -> No
 @pytest.mark.parametrize("deep", ["deep", "shallow"])
 def test_the_search_tries_rates_of_its_own_and_not_the_presets(deep: str) -> None:
     config = TrainConfig(method=f"sa2vp-{deep}", preset="sa2vp-cub", search=True)
-    found = resolve(config, SPEC)
-    assert (found.fit.lr, found.fit.weight_decay, found.fit.batch_size) == (None, None, 64)
-    assert grids(found)[0] == (0.0003, 0.001, 0.003, 0.01)
+    resolved_config = resolve(config, SPEC)
+    assert (resolved_config.fit.lr, resolved_config.fit.weight_decay, resolved_config.fit.batch_size) == (
+        None,
+        None,
+        64,
+    )
+    assert grids(resolved_config)[0] == (0.0003, 0.001, 0.003, 0.01)
 
 
 @pytest.mark.parametrize("name", sorted(SA2VP_PRESETS))
 def test_presets_of_the_paper(name: str) -> None:
-    found = resolve(TrainConfig(method="sa2vp-deep", preset=name), SPEC)
-    assert (found.fit.optimizer, found.fit.weight_decay, found.fit.epochs) == ("adamw", 1e-4, 100)
-    assert {key: found.options()[key] for key in SA2VP_PRESETS[name]} == SA2VP_PRESETS[name]
+    resolved_config = resolve(TrainConfig(method="sa2vp-deep", preset=name), SPEC)
+    assert (resolved_config.fit.optimizer, resolved_config.fit.weight_decay, resolved_config.fit.epochs) == (
+        "adamw",
+        1e-4,
+        100,
+    )
+    assert {key: resolved_config.options()[key] for key in SA2VP_PRESETS[name]} == SA2VP_PRESETS[name]
     other = resolve(TrainConfig(method="sa2vp-shallow", preset=name, gamma=0.7, warmup=5), SPEC)
     values = other.options()
     assert (values["gamma"], values["warmup"], values["warmup_epochs"]) == (0.7, 5, None)
@@ -105,9 +113,13 @@ def test_presets_of_the_paper(name: str) -> None:
 
 
 def test_presets_say_what_the_paper_says() -> None:
-    told = {name: (values["bottleneck"], values["gamma"]) for name, values in SA2VP_PRESETS.items()}
-    assert (told["sa2vp-cub"], told["sa2vp-cars"], told["sa2vp-hta"]) == ((16, 0.1), (64, 1.5), (64, 0.1))
-    groups = [told[f"sa2vp-{group}"] for group in ("natural", "specialized", "structured")]
+    published = {name: (values["bottleneck"], values["gamma"]) for name, values in SA2VP_PRESETS.items()}
+    assert (published["sa2vp-cub"], published["sa2vp-cars"], published["sa2vp-hta"]) == (
+        (16, 0.1),
+        (64, 1.5),
+        (64, 0.1),
+    )
+    groups = [published[f"sa2vp-{group}"] for group in ("natural", "specialized", "structured")]
     assert groups == [(8, 0.1), (16, 1.5), (32, 1.5)]
     slow = {name for name, values in SA2VP_PRESETS.items() if values["lr"] == 5e-4}
     assert slow == {"sa2vp-pets", "sa2vp-clevr-count"}

@@ -10,11 +10,11 @@ from pixprompt.engine.parts import build
 
 @pytest.fixture
 def parts(model, data):
-    def made(**values):
+    def make(**values):
         config = TrainConfig(**{"model": "toy-net", "data": "toy", "size": 4, "budget": 500, **values})
         return build(config, model=model, data=data)
 
-    return made
+    return make
 
 
 def prompted(parts, start, image: float) -> torch.Tensor:
@@ -22,24 +22,24 @@ def prompted(parts, start, image: float) -> torch.Tensor:
 
 
 def test_a_frame_may_leave_the_image_alone_or_be_of_one_colour(parts) -> None:
-    found = parts()
-    starts = {start.name: start for start in starts_of(found)}
+    result = parts()
+    starts = {start.name: start for start in starts_of(result)}
     assert list(starts) == ["flat", "black", "white", "black, shrunk", "grey, shrunk", "white, shrunk"]
     image = 100 / 255
     for name, inside, frame in (("flat", image, image), ("black", image, 0.0), ("white", image, 1.0)):
-        shown = prompted(found, starts[name], image)
+        shown = prompted(result, starts[name], image)
         assert shown[0, 0, 8, 8] == pytest.approx(inside)
         assert shown[0, 0, 0, 0] == pytest.approx(frame)
     for name, frame in (("black, shrunk", 0.0), ("grey, shrunk", 128 / 255), ("white, shrunk", 1.0)):
         assert starts[name].shrink
-        shown = prompted(found, starts[name], 0.0)  # the frame of a shrunk image is black
+        shown = prompted(result, starts[name], 0.0)  # the frame of a shrunk image is black
         assert shown[0, 0, 0, 0] == pytest.approx(frame, abs=1 / 255)
 
 
 def test_only_what_changes_nothing_is_blank_and_need_not_be_tried(parts) -> None:
-    found = parts()
-    assert [start.name for start in starts_of(found) if start.blank] == ["flat"]
-    assert num_starts(found) == 5
+    result = parts()
+    assert [start.name for start in starts_of(result) if start.blank] == ["flat"]
+    assert num_starts(result) == 5
     assert num_starts(parts(surrogate="python:nothing:here")) == 7
     assert num_starts(parts(method="bar")) == 1
 
@@ -62,5 +62,5 @@ def test_settings_narrow_the_choice(values, names, parts) -> None:
 def test_a_prompt_that_shows_nothing_is_not_tried_twice(parts) -> None:
     for values in ({}, {"blend": "over"}, {"blend": "over", "opacity": "learned"}):
         starts = starts_of(parts(**values))
-        seen = {(start.shrink, start.theta.numpy().tobytes()) for start in starts}
-        assert len(seen) == len(starts)
+        drawn_starts = {(start.shrink, start.theta.numpy().tobytes()) for start in starts}
+        assert len(drawn_starts) == len(starts)

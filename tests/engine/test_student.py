@@ -57,9 +57,9 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TrainConfig:
 
 def test_a_student_costs_nothing_and_stands_in_the_result(config, paid, data, tmp_path, drawn) -> None:
     plain = train(config.with_values(student=None), out=tmp_path / "plain", model=paid, data=data)
-    asked = paid.images
+    num_queries = paid.images
     result = train(config, out=tmp_path / "run", model=paid, data=data)
-    assert paid.images == 2 * asked
+    assert paid.images == 2 * num_queries
     assert result.accuracy == plain.accuracy
     student = result.student
     assert student["labelled"] == len(data.train.labels)
@@ -90,9 +90,9 @@ def test_the_student_answers_first_and_the_model_where_it_is_unsure(config, paid
         shares, in_doubt = deployed.student.answer(np.stack([deployed.student.canvas.make(data.test.open(0))] * 2))
         assert shares.shape == (2, 3)
         lines = list(pixprompt.predict(deployed, images, batch_size=7))
-        asked = paid.images - before
-        assert asked < len(images)
-        assert deployed.model.queries == asked
+        num_queries = paid.images - before
+        assert num_queries < len(images)
+        assert deployed.model.queries == num_queries
         assert deployed(noise).label in data.classes
         assert [deployed(image).label for image in images[:5]] == [line["label"] for line in lines[:5]]
     hits = [line["label"] == data.classes[label] for line, label in zip(lines, data.test.labels, strict=True)]
@@ -148,9 +148,9 @@ def test_a_stopped_run_ends_with_the_same_student(config, paid, data, wholes, tm
     ],
 )
 def test_what_does_nothing_is_refused(options, words, config, paid, model, data: Data) -> None:
-    given = model if "optimizer" in options else paid
+    chosen = model if "optimizer" in options else paid
     with pytest.raises(ConfigError, match=words):
-        plan(build(config.with_values(**{"test_images": None, **options}), model=given, data=data))
+        plan(build(config.with_values(**{"test_images": None, **options}), model=chosen, data=data))
     assert paid.images == 0
 
 

@@ -15,8 +15,8 @@ def test_ridge_finds_a_linear_relation_and_shrinks_noise() -> None:
     generator = torch.Generator().manual_seed(0)
     features = torch.randn(200, 6, generator=generator)
     weight, bias = torch.randn(6, 3, generator=generator), torch.tensor([1.0, -2.0, 0.5])
-    found, offset = ridge(features, features @ weight + bias)
-    assert torch.allclose(features @ found + offset, features @ weight + bias, atol=0.05)
+    result, offset = ridge(features, features @ weight + bias)
+    assert torch.allclose(features @ result + offset, features @ weight + bias, atol=0.05)
     noise, _ = ridge(features, torch.randn(200, 3, generator=generator))
     assert noise.norm() < 0.2 * weight.norm()  # least squares alone gives noise a weight of its own
     plain = torch.linalg.lstsq(features[:12], torch.randn(12, 3, generator=generator)).solution
@@ -42,17 +42,17 @@ def test_side_by_side_answers_what_each_answers(model) -> None:
 
 
 def test_degraded_images_are_resized_and_stored_as_jpeg_and_gradients_pass(model) -> None:
-    seen = []
-    echo = Echo(model.spec, seen)
+    calls = []
+    echo = Echo(model.spec, calls)
     flat = torch.full((2, 3, 16, 16), 100 / 255)
     Degraded(echo, torch.Generator().manual_seed(0))(flat)
-    assert (seen[0] - flat).abs().max() < 2.5 / 255  # a resize leaves a colour, and JPEG nearly
+    assert (calls[0] - flat).abs().max() < 2.5 / 255  # a resize leaves a colour, and JPEG nearly
     images = torch.rand(2, 3, 16, 16).requires_grad_()
     Degraded(echo, torch.Generator().manual_seed(0))(images).sum().backward()
     Degraded(echo, torch.Generator().manual_seed(0))(images.detach())
-    assert torch.equal(seen[1], seen[2])
-    assert (seen[1] - images).abs().mean() > 0.05  # noise does not survive
-    assert torch.equal(seen[1] * 255, (seen[1] * 255).round())
+    assert torch.equal(calls[1], calls[2])
+    assert (calls[1] - images).abs().mean() > 0.05  # noise does not survive
+    assert torch.equal(calls[1] * 255, (calls[1] * 255).round())
     assert images.grad.sum().item() == pytest.approx(images.numel(), rel=1e-4)  # the weights of a resize add up to one
 
 
@@ -61,8 +61,8 @@ class Echo:
 
     access = Access.GRADIENTS
 
-    def __init__(self, spec, seen) -> None:
-        self.spec, self.seen = spec, seen
+    def __init__(self, spec, pixels) -> None:
+        self.spec, self.seen = spec, pixels
 
     def __call__(self, images):
         self.seen.append(images.detach())

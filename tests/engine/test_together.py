@@ -63,5 +63,5 @@ def test_a_head_has_a_recipe_of_its_own(model: Model, data: Data) -> None:
     )
     assert (beside.prompt.template, beside.fit.lr) == ("full", 0.01)
     assert (alone.prompt.template, alone.fit.lr) != ("full", 0.01)
-    given = build(TrainConfig(output="ridge", template="padding", size=4, lr=0.03), model=model, data=data).config
-    assert (given.prompt.template, given.fit.lr) == ("padding", 0.03)
+    parts = build(TrainConfig(output="ridge", template="padding", size=4, lr=0.03), model=model, data=data).config
+    assert (parts.prompt.template, parts.fit.lr) == ("padding", 0.03)

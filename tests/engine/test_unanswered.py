@@ -85,9 +85,9 @@ def test_scores_are_shares_of_what_was_answered() -> None:
     wrong = RIGHT.flip(1)
     half = torch.cat([RIGHT[:2], wrong[2:]])
     assert score(READ, without(half), without(half)).test == 0.5
-    found = score(READ, without(half, 2), without(half, 2, 3))
-    assert (found.val, found.test) == (pytest.approx(2 / 3), 1.0)
-    assert found.ci95 == score(READ, None, without(RIGHT[:2])).ci95
+    result = score(READ, without(half, 2), without(half, 2, 3))
+    assert (result.val, result.test) == (pytest.approx(2 / 3), 1.0)
+    assert result.ci95 == score(READ, None, without(RIGHT[:2])).ci95
     assert score(READ, without(half, 0, 1, 2, 3), None).val is None
 
 

@@ -157,7 +157,7 @@ def test_the_same_seed_gives_the_same_file(config, framed, data, tmp_path) -> No
 @pytest.mark.slow
 def test_useless_views_are_kept_once_in_twenty_at_most(config, tmp_path) -> None:
     """Labels that have nothing to do with the images: whatever is kept is kept by chance."""
-    kept = 0
+    num_saved = 0
     for seed in range(20):
         rng = np.random.default_rng(seed)
         parts = {}
@@ -165,11 +165,11 @@ def test_useless_views_are_kept_once_in_twenty_at_most(config, tmp_path) -> None
             pixels, labels = pictures(count, 100 * seed + len(name))
             parts[name] = pixprompt.from_arrays(pixels, rng.permutation(labels), prefix=f"{name}{seed}")
         model = as_model(through_a_white_frame, image_size=(16, 16), name="framed")
-        made = train(
+        result = train(
             config.with_values(seed=seed), out=tmp_path / str(seed), model=model, data=Data("null", CLASSES, **parts)
         )
-        kept += made.best == "prompt"
-    assert kept <= 3  # one is expected; four or more would come about once in sixty times
+        num_saved += result.best == "prompt"
+    assert num_saved <= 3  # one is expected; four or more would come about once in sixty times
 
 
 @pytest.mark.parametrize(
@@ -203,13 +203,13 @@ def test_the_outlook_says_what_is_looked_for_and_what_would_be(config, framed, d
     assert "No prompt will be looked for: a race needs a budget of" in poor
 
 
-@pytest.mark.parametrize(("budget", "kept"), [(500, True), (20, False)])
-def test_the_ladder_says_the_price_and_what_was_not_kept(budget, kept, config, framed, data, tmp_path) -> None:
+@pytest.mark.parametrize(("budget", "saved"), [(500, True), (20, False)])
+def test_the_ladder_says_the_price_and_what_was_not_kept(budget, saved, config, framed, data, tmp_path) -> None:
     result = train(config.with_values(budget=budget, test_images=1), out=tmp_path / "run", model=framed, data=data)
     lines = format_ladder(result).splitlines()
     rows = {line[:34].strip(): line for line in lines[1:5]}
-    assert ("no prompt kept: none looked for" in rows) == (not kept)
-    if kept:
+    assert ("no prompt kept: none looked for" in rows) == (not saved)
+    if saved:
         assert f" {result.queries['per_prediction']} " in rows["prompt re-read from PNG"]
         assert " 1 " in rows["no prompt"]
 

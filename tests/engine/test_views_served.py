@@ -43,7 +43,7 @@ def test_a_committee_is_learned_and_used_over_http(url: str, data: Data, tmp_pat
     deployed = pixprompt.deploy(tmp_path / "run")
     lines = list(pixprompt.predict(deployed, [str(tmp_path / "new")]))
     images = [tmp_path / f"new/{index}.png" for index in range(6)]
-    assert [found.label for found in deployed(images)] == [line["label"] for line in lines]
+    assert [values.label for values in deployed(images)] == [line["label"] for line in lines]
     assert asyncio.run(deployed.answer(images[0].read_bytes())) == deployed(images[0])
     deployed.close()
     assert all("label" in line for line in lines)

@@ -55,12 +55,12 @@ class Changing(Closed):
         return outputs + (torch.tensor([3.0, -2.0, 1.0]) if self.images > 150 else 0.0)
 
 
-@pytest.mark.parametrize(("changing", "told"), [(Changing, True), (Closed, False)])
-def test_answers_that_drift_between_views_are_told(changing, told, data: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("changing", "reason"), [(Changing, True), (Closed, False)])
+def test_answers_that_drift_between_views_are_told(changing, reason, data: Data, tmp_path: Path) -> None:
     model = changing(as_model(through_a_white_frame, image_size=(16, 16), name="framed"))
     config = TrainConfig(model="framed", data="toy", budget=500, views="auto", predictions=50, output="ridge")
     result = train(config, out=tmp_path / "run", model=model, data=data)
-    assert any("answers have drifted" in note for note in result.notes) == told
+    assert any("answers have drifted" in note for note in result.notes) == reason
 
 
 @pytest.mark.parametrize(

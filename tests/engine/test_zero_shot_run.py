@@ -97,10 +97,10 @@ def test_a_stopped_run_goes_on_with_its_own_words_only(data: Data, tmp_path: Pat
 
 
 def test_models_with_labels_of_their_own_have_no_vocabulary(model, data: Data) -> None:
-    for given in (Closed(model), model):
+    for model_in_use in (Closed(model), model):
         with pytest.raises(ConfigError, match="--vocabulary"):
-            build(settings(vocabulary="auto"), model=given, data=data)
-        assert build(settings(), model=given, data=data).config.search.vocabulary is None
+            build(settings(vocabulary="auto"), model=model_in_use, data=data)
+        assert build(settings(), model=model_in_use, data=data).config.search.vocabulary is None
     with pytest.raises(ConfigError, match="--vocabulary serves runs that learn from answers"):
         build(TrainConfig(vocabulary="auto", data="toy"), model=model, data=data)
 

@@ -59,17 +59,17 @@ def test_arrays_hold_all_that_the_arithmetic_needs(path: Path, tmp_path: Path) -
     prompt = load_committee(path)
     export_prompt(prompt, tmp_path, "arrays")
     for page, folder in zip(prompt.pages, folders(prompt, tmp_path), strict=True):
-        found, canvas = np.load(folder / "arrays.npz", allow_pickle=False), page.canvas.make(IMAGE)
-        assert (found["rgba"] == page.rgba).all()
-        assert found["theta"].dtype == np.float32
+        result, canvas = np.load(folder / "arrays.npz", allow_pickle=False), page.canvas.make(IMAGE)
+        assert (result["rgba"] == page.rgba).all()
+        assert result["theta"].dtype == np.float32
         if page.blend == "add":
-            made = (canvas + found["delta"]).clip(0, 255)
-            assert np.abs(found["theta"] * 255 - found["delta"]).max() <= 0.5 + 1e-4
+            prompted = (canvas + result["delta"]).clip(0, 255)
+            assert np.abs(result["theta"] * 255 - result["delta"]).max() <= 0.5 + 1e-4
         else:
-            alpha = found["theta"][..., 3:].astype(float)
-            made = np.rint(255 * found["theta"][..., :3] * alpha + canvas * (1 - alpha))
-        assert (made == page.overlay(canvas)).all()
-        assert (page.overlay(canvas)[~found["mask"]] == canvas[~found["mask"]]).all()
+            alpha = result["theta"][..., 3:].astype(float)
+            prompted = np.rint(255 * result["theta"][..., :3] * alpha + canvas * (1 - alpha))
+        assert (prompted == page.overlay(canvas)).all()
+        assert (page.overlay(canvas)[~result["mask"]] == canvas[~result["mask"]]).all()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -79,9 +79,9 @@ def test_networks_give_the_same_pixels_and_logits(path: Path, tmp_path: Path) ->
     export_prompt(prompt, tmp_path, "onnx")
     for page, folder in zip(prompt.pages, folders(prompt, tmp_path), strict=True):
         canvases = np.stack([page.canvas.make(IMAGE), 255 - page.canvas.make(IMAGE)])
-        (made,) = runtime.InferenceSession(folder / "prompt.onnx").run(None, {"canvas": canvases})
-        assert made.dtype == np.uint8
-        assert (made == page.overlay(canvases)).all()
+        (outputs,) = runtime.InferenceSession(folder / "prompt.onnx").run(None, {"canvas": canvases})
+        assert outputs.dtype == np.uint8
+        assert (outputs == page.overlay(canvases)).all()
     if prompt.output:
         rows = answers(prompt.output)
         session = runtime.InferenceSession(tmp_path / "output.onnx")
@@ -116,8 +116,8 @@ def test_of_a_cascade_both_stages_are_written(tmp_path: Path) -> None:
     first = {"kind": "given", "classes": whole.output["classes"], "mapping": [[0], [1], [2]]}
     first |= {"num_outputs": 5, "answer": "logits"}
     export_prompt(replace(whole, cascade={"threshold": 0.25, "output": first}), tmp_path, "onnx")
-    found = json.loads((tmp_path / "cascade.json").read_text())
-    assert (found["threshold"], found["views"], len(found["weight"])) == (0.25, 1, 5)
+    payload = json.loads((tmp_path / "cascade.json").read_text())
+    assert (payload["threshold"], payload["views"], len(payload["weight"])) == (0.25, 1, 5)
     assert json.loads((tmp_path / "output.json").read_text())["views"] == 3
     assert (tmp_path / "cascade.onnx").exists()
 
@@ -135,8 +135,8 @@ def test_the_steps_are_those_that_do_something(tmp_path: Path) -> None:
 def test_the_command_writes_and_says_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = str(GOLDEN / "format/prompts/add-crop.png")
     assert main(["export", source, "--to", "pair", "--out", str(tmp_path / "out"), "--json"]) == 0
-    said = json.loads(capsys.readouterr().out)
-    assert sorted(said["files"]) == sorted(str(path) for path in (tmp_path / "out").iterdir())
+    output = json.loads(capsys.readouterr().out)
+    assert sorted(output["files"]) == sorted(str(path) for path in (tmp_path / "out").iterdir())
     assert main(["export", source, "--to", "overlay", "--out", str(tmp_path / "no")]) == 1
     assert "'pair' is exact" in capsys.readouterr().err
 

@@ -110,8 +110,8 @@ def main() -> None:
         image.save(FOLDER / f"images/{name}.png")
     inputs = [decode(path) for path in sorted((FOLDER / "images").glob("*.png"))]
     logits = {}
-    for name, made in prompts().items():
-        made.save(FOLDER / f"prompts/{name}.png")
+    for name, prompt in prompts().items():
+        prompt.save(FOLDER / f"prompts/{name}.png")
         saved = load_committee(FOLDER / f"prompts/{name}.png")
         strip = np.concatenate([np.asarray(page) for image in inputs for page in saved.apply(image)])
         Image.fromarray(strip).save(FOLDER / f"expected/{name}.png")

@@ -35,11 +35,11 @@ class Toy:
         self.calls: list[int] = []
         self.failing = False
 
-    def __call__(self, given: Tensor) -> Tensor:
-        self.calls.append(len(given))
+    def __call__(self, inputs: Tensor) -> Tensor:
+        self.calls.append(len(inputs))
         if self.failing:
             raise ConnectionError("lost")
-        return given.mean((2, 3)) * torch.pi
+        return inputs.mean((2, 3)) * torch.pi
 
     @property
     def asked(self) -> int:
@@ -168,8 +168,12 @@ def test_queries_of_the_models_making_count_in_every_session(tmp_path: Path) -> 
         with Ledger(tmp_path / "l") as ledger:
             budget = Budget(9)
             journaled = LocalJournal(Probing(), ledger, budget)
-            asked = 2 if session == 0 else 2 + 1 + 2
-            assert (budget.spent, journaled.queries, journaled.totals().requests) == (asked, asked, asked)
+            num_queries = 2 if session == 0 else 2 + 1 + 2
+            assert (budget.spent, journaled.queries, journaled.totals().requests) == (
+                num_queries,
+                num_queries,
+                num_queries,
+            )
             journaled(images(session))
 
 
@@ -238,13 +242,13 @@ def check_budget(make: Make, steps: list[Step], total: int, max_batch: int | Non
         for numbers, replicate, model.failing, anew in steps:
             if anew:
                 journaled = make(model, ledger, total, max_batch)
-            asked = model.asked
+            num_queries = model.asked
             try:
                 outputs = journaled.query(images(*numbers), replicate)
             except BudgetError:
-                assert model.asked == asked
+                assert model.asked == num_queries
             except ConnectionError:
-                assert model.asked > asked
+                assert model.asked > num_queries
             else:
                 assert torch.equal(outputs, Toy()(images(*numbers)))
             assert model.asked == journaled.budget.spent == journaled.queries <= total

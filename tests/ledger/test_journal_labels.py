@@ -39,9 +39,9 @@ class Naming:
     def spec(self) -> ModelSpec:
         return ModelSpec("naming", SIZE, len(self.vocabulary), AnswerKind.LABEL, self.vocabulary)
 
-    def __call__(self, given: Tensor) -> Tensor:
-        self.asked += len(given)
-        labels = [str(round(float(image[0, 0, 0]) * 255)) for image in given]
+    def __call__(self, inputs: Tensor) -> Tensor:
+        self.asked += len(inputs)
+        labels = [str(round(float(image[0, 0, 0]) * 255)) for image in inputs]
         if self.open:
             self.vocabulary += tuple(dict.fromkeys(label for label in labels if label not in self.vocabulary))
         places = [self.vocabulary.index(label) if label in self.vocabulary else 0 for label in labels]
@@ -66,8 +66,8 @@ class Silent:
     access = Access.SCORES
     spec = ModelSpec("silent", SIZE, 3)
 
-    def __call__(self, given: Tensor) -> Tensor:
-        return given.mean((2, 3))
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return inputs.mean((2, 3))
 
 
 def test_an_open_vocabulary_grows_is_restored_and_closed(tmp_path: Path) -> None:

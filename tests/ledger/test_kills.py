@@ -116,12 +116,12 @@ def check(folder: Path, rounds: int) -> Totals:
         assert ledger._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         totals, budget = ledger.totals(), Budget(TOTAL)
         LocalJournal(Never(), ledger, budget)
-        (kept,) = ledger._file.execute("SELECT count(outputs) FROM queries").fetchone()
+        (count,) = ledger._file.execute("SELECT count(outputs) FROM queries").fetchone()
     calls = (folder / "calls").stat().st_size
     assert totals.in_doubt <= rounds  # at most the one in flight
-    assert kept + totals.images_in_doubt == totals.images == budget.spent
-    assert kept <= calls <= totals.images  # every call was written down before, none twice but those in doubt
-    assert len(set(numbers)) <= kept
+    assert count + totals.images_in_doubt == totals.images == budget.spent
+    assert count <= calls <= totals.images  # every call was written down before, none twice but those in doubt
+    assert len(set(numbers)) <= count
     replayed(folder, numbers)
     return totals
 

@@ -32,11 +32,11 @@ def test_answers_come_back_bit_by_bit(tmp_path: Path, in_memory: bool) -> None:
         request = ledger.intend(KEYS[:2])
         assert ledger.find(KEYS[:2]) == [None, None]
         ledger.answer(request, outputs)
-        found = ledger.find([KEYS[1], KEYS[2], KEYS[0]])
-        assert found[1] is None
-        assert found[0].tobytes() == outputs[1].tobytes()
-        assert found[2].tobytes() == outputs[0].tobytes()
-        found[0][0] = 7  # the caller's own
+        result = ledger.find([KEYS[1], KEYS[2], KEYS[0]])
+        assert result[1] is None
+        assert result[0].tobytes() == outputs[1].tobytes()
+        assert result[2].tobytes() == outputs[0].tobytes()
+        result[0][0] = 7  # the caller's own
         assert ledger.find([KEYS[1]])[0].tobytes() == outputs[1].tobytes()
 
 
@@ -55,8 +55,8 @@ def test_replicates_are_answers_of_their_own() -> None:
     with Ledger(None) as ledger:
         for replicate, value in ((0, 1.0), (2, 2.0)):
             ledger.answer(ledger.intend(KEYS[:1], replicate), rows(value))
-        found = [ledger.find(KEYS[:1], replicate)[0] for replicate in range(3)]
-        assert [None if row is None else float(row[0]) for row in found] == [1.0, None, 2.0]
+        results = [ledger.find(KEYS[:1], replicate)[0] for replicate in range(3)]
+        assert [None if row is None else float(row[0]) for row in results] == [1.0, None, 2.0]
 
 
 def test_totals_over_sessions(tmp_path: Path) -> None:

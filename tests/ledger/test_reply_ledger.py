@@ -35,14 +35,14 @@ def sent(
 
 @given(REPLIES)
 def test_replies_come_back_bit_by_bit(reply: Any) -> None:
-    said = np.array(reply, np.float64) if isinstance(reply, list) else reply
-    found = from_bytes(to_bytes(said))
+    values = np.array(reply, np.float64) if isinstance(reply, list) else reply
+    result = from_bytes(to_bytes(values))
     if isinstance(reply, list):
-        assert isinstance(found, np.ndarray)
-        assert found.tobytes() == said.tobytes()
+        assert isinstance(result, np.ndarray)
+        assert result.tobytes() == values.tobytes()
     else:
-        assert found == reply
-        assert list(found) == list(reply)  # in the same order
+        assert result == reply
+        assert list(result) == list(reply)  # in the same order
 
 
 @pytest.mark.parametrize("content", [b"", b"?", b"n[]", b"n{", b"s1", b"t\xff", b'n{"a": "b"}'])
@@ -66,9 +66,9 @@ def test_a_reply_is_kept_as_it_came_and_as_it_was_read(tmp_path: Path) -> None:
         with pytest.raises(PixpromptError, match="does not wait for 1"):
             ledger.store(again, ["a"], [None], CAME)
         assert ledger.totals() == Totals(3, 2, 1, 0, 0, 0, retried=1)
-    found = read_ledger(path, requests=True)
-    assert (found["bytes"], found["not_billed"], found["answers"]) == ({"sent": 108, "received": 36}, 1, 2)
-    assert [line["outcome"] for line in found["list"]] == ["answered", "busy"]
+    summary = read_ledger(path, requests=True)
+    assert (summary["bytes"], summary["not_billed"], summary["answers"]) == ({"sent": 108, "received": 36}, 1, 2)
+    assert [line["outcome"] for line in summary["list"]] == ["answered", "busy"]
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT failure FROM queries ORDER BY request, position").fetchall()[1] == ("too dark",)
         assert file.execute("SELECT digests FROM requests").fetchall() == [(b"123",), (b"2",)]
@@ -114,20 +114,20 @@ def test_reading_changes_nothing(tmp_path: Path) -> None:
         file.execute("UPDATE requests SET asked = 1000 + id, answered = answered + 1001.5 - answered")
         file.commit()
     content = path.read_bytes()
-    found = read_ledger(path, price_per_1000=1000)
+    summary = read_ledger(path, price_per_1000=1000)
     assert path.read_bytes() == content
     assert [item.name for item in tmp_path.iterdir()] == ["l"]
-    assert (found["queries"], found["requests"], found["answered"], found["failed"]) == (4, 3, 1, 1)
-    assert (found["cached"], found["cost"], found["answers"]) == (4, 4.0, 2)
+    assert (summary["queries"], summary["requests"], summary["answered"], summary["failed"]) == (4, 3, 1, 1)
+    assert (summary["cached"], summary["cost"], summary["answers"]) == (4, 4.0, 2)
     named = [{"request": 3, "images": 1, "asked": "1970-01-01T00:16:43.000Z", "decided": None}]
-    assert found["in_doubt"] == {"requests": 1, "images": 1, "named": named}
-    assert found["time"]["median"] == 0.5
-    assert found["by_status"] == [
+    assert summary["in_doubt"] == {"requests": 1, "images": 1, "named": named}
+    assert summary["time"]["median"] == 0.5
+    assert summary["by_status"] == [
         {"outcome": "answered", "status": None, "requests": 1, "images": 2},
         {"outcome": "failed", "status": None, "requests": 1, "images": 1},
         {"outcome": "in doubt", "status": None, "requests": 1, "images": 1},
     ]
-    (hour,) = found["by_hour"]
+    (hour,) = summary["by_hour"]
     assert hour == {"hour": "1970-01-01T00:00Z", "requests": 3, "queries": 4, "failed": 1, "in_doubt": 1}
 
 
@@ -135,8 +135,8 @@ def test_reading_while_a_run_writes(tmp_path: Path) -> None:
     with ReplyLedger(tmp_path / "l") as ledger:
         ledger.store(sent(ledger, KEYS[:1], 0, []), ["a"], [None], CAME)
         request = sent(ledger, KEYS[1:3], 0, [])
-        found = read_ledger(tmp_path / "l")
-        assert (found["answers"], found["in_doubt"]["images"]) == (1, 2)
+        summary = read_ledger(tmp_path / "l")
+        assert (summary["answers"], summary["in_doubt"]["images"]) == (1, 2)
         ledger.store(request, ["b", "c"], [None, None], CAME)
         assert read_ledger(tmp_path / "l")["answers"] == 3
 

@@ -34,8 +34,8 @@ from .toy_callables import SIZE, constant, photos
 def test_distributions_are_recognised(row: list[float], kind: AnswerKind) -> None:
     assert constant(row).spec.answer is kind
     assert constant([row]).spec.answer is kind, "a batch dimension of one may stay"
-    for said in (AnswerKind.LOGITS, AnswerKind.EMBEDDINGS):
-        assert constant(row, answer=said).spec.answer is said
+    for answer in (AnswerKind.LOGITS, AnswerKind.EMBEDDINGS):
+        assert constant(row, answer=answer).spec.answer is answer
 
 
 def test_differentiable_callables_answer_logits_unless_it_is_said() -> None:
@@ -69,7 +69,7 @@ def test_top_k_rows_are_silent_where_the_answer_is() -> None:
     assert twice(photos(1)).tolist() == [[0.0, 0.75]], "two classes of one name"
 
 
-def told(replies: list[object]) -> CallableModel:
+def answering(replies: list[object]) -> CallableModel:
     queue = iter([replies[0], *replies])
     model = as_model(lambda image: next(queue), takes="image", image_size=SIZE, name="told")
     assert isinstance(model, CallableModel)
@@ -77,7 +77,7 @@ def told(replies: list[object]) -> CallableModel:
 
 
 def test_rows_grow_until_the_vocabulary_is_closed() -> None:
-    model = told([{"a": 0.5}, {"b": 0.25}, {"a": 0.5, "c": 0.25}, {"d": 0.25, "e": 0.5, "a": 0.125}])
+    model = answering([{"a": 0.5}, {"b": 0.25}, {"a": 0.5, "c": 0.25}, {"d": 0.25, "e": 0.5, "a": 0.125}])
     assert (model.open, model.vocabulary, model.spec.num_outputs) == (True, (OTHER,), 1)
     first = model(photos(2))
     assert first.tolist() == [[0, 0.5, 0], [0, 0, 0.25]]
@@ -92,31 +92,31 @@ def test_rows_grow_until_the_vocabulary_is_closed() -> None:
 
 
 def test_sentences_find_the_classes_that_are_expected() -> None:
-    model = told(["This is a cat, I think.", "dog", "A bird", "Nobody could say what this might show."])
+    model = answering(["This is a cat, I think.", "dog", "A bird", "Nobody could say what this might show."])
     model.expect(("cat", "sea_horse"))
     assert model(photos(4)).argmax(1).tolist() == [1, 3, 4, 0]
     assert model.vocabulary == (OTHER, "cat", "sea_horse", "dog", "A bird")
     assert candidates(model.spec, False, classes=("cat", "sea_horse"))[0] == "names"
-    named = told([{"a": 0.5}])
+    named = answering([{"a": 0.5}])
     named.expect(("cat",))
     assert named.vocabulary == (OTHER,), "names of scores are taken as they are"
 
 
 def test_a_prompt_file_brings_the_labels_back() -> None:
     replies: list[object] = ["cat", "dog", "cat", "stove", "dog", "bird"]
-    model, classes = told(replies), ("wolf", "tiger")
+    model, classes = answering(replies), ("wolf", "tiger")
     outputs = [model(photos(1)) for _ in range(5)]
     model.close_vocabulary()
     rows = torch.cat([widened(part, model.spec.num_outputs) for part in outputs])
     fitted = make_output("blm", classes=classes, spec=model.spec).refit(rows, torch.tensor([1, 0, 1, 0, 0]))
     values = json.loads(json.dumps(fitted.to_json()))
-    anew = told(list(reversed(replies)))
+    anew = answering(list(reversed(replies)))
     anew.restore(values["labels"], closed=True)
     assert (anew.spec.labels, anew.open) == (model.spec.labels, False)
     again = output_from_json(values, spec=anew.spec)
     assert again(anew(photos(1))).shape == (1, 2)  # "bird", unknown by then
     assert [int(again(anew(photos(1))).argmax()) for _ in range(4)] == [0, 0, 1, 0]
-    other_order = told(list(reversed(replies)))
+    other_order = answering(list(reversed(replies)))
     other_order(photos(4))
     other_order.close_vocabulary()
     assert other_order.spec.num_outputs != len(values["labels"]) or other_order.spec.labels != model.spec.labels

@@ -18,9 +18,9 @@ from .toy_callables import FORMS, SIZE, callable_of, photos
 
 
 def annotated(annotation: object) -> Callable[[object], object]:
-    def answer(given):  # type: ignore[no-untyped-def]
-        calls.append(type(given))
-        return [0.2, 0.8] if isinstance(given, Image.Image) else [[0.2, 0.8] for _ in given]
+    def answer(options):  # type: ignore[no-untyped-def]
+        calls.append(type(options))
+        return [0.2, 0.8] if isinstance(options, Image.Image) else [[0.2, 0.8] for _ in options]
 
     calls: list[type] = []
     answer.calls = calls  # type: ignore[attr-defined]
@@ -99,18 +99,18 @@ def picky(*good: str) -> Callable[[object], object]:
 
     def answer(x):  # type: ignore[no-untyped-def]
         form = next(form for form in FORMS if isinstance(x, kinds[form]))
-        seen.append(form)
+        calls.append(form)
         if form not in good:
             raise TypeError(f"cannot take {form}")
         return callable_of(form, "list")(x)
 
-    seen: list[str] = []
-    answer.seen = seen  # type: ignore[attr-defined]
+    calls: list[str] = []
+    answer.seen = calls  # type: ignore[attr-defined]
     return answer
 
 
 @pytest.mark.parametrize(
-    ("form", "asked"),
+    ("form", "queries"),
     [
         ("tensor", ["tensor"]),
         ("image", ["tensor", "image"]),
@@ -119,13 +119,13 @@ def picky(*good: str) -> Callable[[object], object]:
     ],
 )
 def test_probing_counts_every_image_that_was_asked(
-    form: str, asked: list[str], caplog: pytest.LogCaptureFixture
+    form: str, queries: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     function = picky(form)
     with caplog.at_level(logging.WARNING, "pixprompt"):
         model = as_model(function, image_size=SIZE)
-    assert function.seen == asked  # type: ignore[attr-defined]
-    assert model.probe_queries == len(asked)  # type: ignore[attr-defined]
+    assert function.seen == queries  # type: ignore[attr-defined]
+    assert model.probe_queries == len(queries)  # type: ignore[attr-defined]
     assert ("say takes=" in caplog.text) == (form == "tensor"), "a tensor can be mistaken for an array"
     assert model(photos(3)).shape == (3, 3)
 
@@ -156,11 +156,11 @@ def test_local_nets_cost_nothing() -> None:
 
 def test_a_failing_callable_says_how_it_was_asked() -> None:
     function = picky()
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError) as error:
         as_model(function, image_size=SIZE)
     for form in FORMS:
-        assert f"{form}: TypeError: cannot take {form}" in str(caught.value)
-    assert isinstance(caught.value.__cause__, TypeError)
+        assert f"{form}: TypeError: cannot take {form}" in str(error.value)
+    assert isinstance(error.value.__cause__, TypeError)
     once = picky("array")
     with pytest.raises(ModelError, match=r"image: TypeError: cannot take image\. Does it"):
         as_model(once, takes="image")

@@ -47,8 +47,8 @@ def test_callables_get_exactly_the_8_bit_values(form: str) -> None:
     calls.clear()
     images = levels.float() / 255
     model(images)
-    seen = np.concatenate([pixels_of(given) for given in calls])
-    assert np.array_equal(seen, levels.permute(0, 2, 3, 1).numpy())
+    pixels = np.concatenate([pixels_of(pixels) for pixels in calls])
+    assert np.array_equal(pixels, levels.permute(0, 2, 3, 1).numpy())
     first = calls[0]
     if form == "tensor":
         assert isinstance(first, Tensor)
@@ -94,7 +94,7 @@ def test_takers_of_tensors_are_normalised_others_are_not() -> None:
     model = as_model(named, takes="tensor", image_size=SIZE, mean=(0.5,) * 3, std=(0.25,) * 3)
     assert isinstance(model, CallableModel)
     model(torch.ones(1, 3, *SIZE))
-    assert [float(given.mean()) for given in calls] == [0.0, 2.0]
+    assert [float(batch.mean()) for batch in calls] == [0.0, 2.0]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +118,10 @@ def test_takers_of_tensors_are_normalised_others_are_not() -> None:
     ],
 )
 def test_answers_that_cannot_be_read(reply: object, message: str) -> None:
-    with pytest.raises(ModelError, match=message) as caught:
+    with pytest.raises(ModelError, match=message) as error:
         constant(reply)(photos(1))
-    assert "model '<lambda>'" in str(caught.value)
-    assert "logits" in str(caught.value) or "Divide" not in str(caught.value)
+    assert "model '<lambda>'" in str(error.value)
+    assert "logits" in str(error.value) or "Divide" not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -172,17 +172,17 @@ def test_batches_need_one_answer_per_image() -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("returns", ["list", "tensor"])
 def test_what_a_callable_raises_is_wrapped(form: str, returns: str) -> None:
-    def failing(given: object) -> object:
+    def failing(inputs: object) -> object:
         if trouble:
             raise trouble[0]("line is down")
-        return works(given)
+        return works(inputs)
 
     works, trouble = callable_of(form, returns), []  # type: ignore[var-annotated]
     model = as_model(failing, image_size=SIZE, takes=form)
     trouble.append(ConnectionError)
-    with pytest.raises(ModelError, match="'failing' failed on 3 images: ConnectionError: line is down") as caught:
+    with pytest.raises(ModelError, match="'failing' failed on 3 images: ConnectionError: line is down") as error:
         model(photos(3))
-    assert isinstance(caught.value.__cause__, ConnectionError)
+    assert isinstance(error.value.__cause__, ConnectionError)
     trouble[:] = [KeyboardInterrupt]
     with pytest.raises(KeyboardInterrupt):
         model(photos(1))

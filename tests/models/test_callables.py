@@ -96,10 +96,10 @@ def test_what_is_a_model_already_is_used_as_it_is() -> None:
 
 
 def test_normalisation_labels_and_name() -> None:
-    seen = []
+    calls = []
 
     def scores(images: Tensor) -> Tensor:
-        seen.append(images.detach().clone())
+        calls.append(images.detach().clone())
         return images.mean((2, 3))
 
     model = as_model(
@@ -107,8 +107,8 @@ def test_normalisation_labels_and_name() -> None:
     )
     assert (model.spec.name, model.spec.labels, model.spec.num_outputs) == ("own", ("r", "g", "b"), 3)
     model(torch.ones(1, 3, 4, 4))
-    assert torch.equal(seen[0], torch.zeros(1, 3, 4, 4)), "the probe is grey, so it is 0 after this normalisation"
-    assert seen[1].mean((2, 3)).tolist() == [pytest.approx([1.0, 2.0, 5.0])]
+    assert torch.equal(calls[0], torch.zeros(1, 3, 4, 4)), "the probe is grey, so it is 0 after this normalisation"
+    assert calls[1].mean((2, 3)).tolist() == [pytest.approx([1.0, 2.0, 5.0])]
 
 
 def test_detached_scores_have_no_gradients() -> None:

@@ -64,8 +64,8 @@ def test_a_folded_net_gives_the_same_outputs_and_gradients(name: str, num_left: 
     folded = fold(net, run, SIZE)
     assert len(norms(net)) > num_left == len(norms(folded))
     images = torch.randn(1, 3, *SIZE, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    for found, expected in zip(answer(folded, images), answer(net, images), strict=True):
-        assert (found - expected).abs().max() <= 1e-12 * expected.abs().max()
+    for actual, expected in zip(answer(folded, images), answer(net, images), strict=True):
+        assert (actual - expected).abs().max() <= 1e-12 * expected.abs().max()
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
 
@@ -95,16 +95,16 @@ def test_a_net_without_anything_to_fold_stays() -> None:
 
 def held(forward: Callable[[], Tensor]) -> int:
     """Bytes that autograd holds for the backward pass."""
-    seen: dict[int, int] = {}
+    calls: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        seen[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        calls[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         result = forward()
     del result
-    return sum(seen.values())
+    return sum(calls.values())
 
 
 def test_less_is_held_for_the_backward_pass() -> None:
@@ -157,8 +157,8 @@ def test_attention_and_patches_of_a_transformer_give_the_same(batch_first: bool)
     assert FrozenAttention in kinds
     assert FrozenPatches in kinds
     images = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
-    for found, expected in zip(answer(folded, images), answer(net, images), strict=True):
-        torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+    for actual, expected in zip(answer(folded, images), answer(net, images), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
 def test_attention_that_gives_its_weights_stays() -> None:

@@ -31,8 +31,8 @@ def test_both_published_forms_load(prefix, encoder, tmp_path: Path) -> None:
     torch.save({"state_dict": tensors}, path)
     model = load("vit_base", name="vit-b16-moco-v3", weights=path)
     assert model.spec.num_outputs == 768
-    found = model.net.state_dict()
-    assert all(torch.equal(found[name], tensor) for name, tensor in encoder.items())
+    states = model.net.state_dict()
+    assert all(torch.equal(states[name], tensor) for name, tensor in encoder.items())
 
 
 def test_without_a_file_it_says_which() -> None:

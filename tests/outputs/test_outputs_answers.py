@@ -24,7 +24,7 @@ KINDS = sorted(kind for kind in OUTPUTS if AnswerKind.LOGITS in OUTPUTS[kind].an
 PARTIAL = (AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL)
 
 
-def given(logits: Tensor, answer: AnswerKind, top: int = 3) -> Tensor:
+def as_kind(logits: Tensor, answer: AnswerKind, top: int = 3) -> Tensor:
     """The same answers, as a model of that kind gives them."""
     shares = logits.softmax(1)
     if answer is AnswerKind.PROBABILITIES:
@@ -53,7 +53,7 @@ def make(kind: str, answer: AnswerKind, tmp_path: Path, floor: float = 1e-6) -> 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_classifier_transform_takes_every_answer(kind: str, answer: AnswerKind, tmp_path: Path) -> None:
     logits, labels = answers(60)
-    outputs = given(logits, answer)
+    outputs = as_kind(logits, answer)
     before = outputs.clone()
     fresh = make(kind, answer, tmp_path, floor=0.005)
     fitted = fresh.refit(outputs, labels)
@@ -85,7 +85,7 @@ def test_labels_travel_where_answers_are_made_of_them(tmp_path: Path) -> None:
     outputs, labels = answers()
     for answer in AnswerKind:
         kind = "linear"
-        values = make(kind, answer, tmp_path).refit(given(outputs, answer), labels).to_json()
+        values = make(kind, answer, tmp_path).refit(as_kind(outputs, answer), labels).to_json()
         spec = replace(spec_for(kind), answer=answer)
         named = answer in (AnswerKind.TOP_K, AnswerKind.LABEL)
         assert values.get("labels") == (list(spec.labels or ()) if named else None)
@@ -151,8 +151,8 @@ def test_cross_entropy_falls_when_more_labels_are_right(kind: str, size: int) ->
     """From all wrong over no class at all to all right; a search that follows the loss gains accuracy."""
     generator = torch.Generator().manual_seed(0)
     spec, labels = ModelSpec("api", (8, 8), size, AnswerKind.LABEL), torch.arange(60) % 3
-    seen = torch.where(torch.rand(60, generator=generator) < 0.8, labels, (labels + 1) % 3)
-    fitted = make_output(kind, classes=CLASSES, spec=spec).refit(one_hot(seen, size).float(), labels)
+    labels_read = torch.where(torch.rand(60, generator=generator) < 0.8, labels, (labels + 1) % 3)
+    fitted = make_output(kind, classes=CLASSES, spec=spec).refit(one_hot(labels_read, size).float(), labels)
 
     def loss(sources: Tensor) -> float:
         return float(cross_entropy(fitted(one_hot(sources, size).float()), labels))
@@ -217,7 +217,7 @@ def test_blm_plus_reads_one_source_of_a_label_and_five_where_there_are_few(tmp_p
     plain, plus = (make(kind, AnswerKind.LABEL, tmp_path).refit(rows, labels)(rows) for kind in ("blm", "blm+"))
     assert torch.equal(plain.argmax(1), plus.argmax(1))
     logits, labels = answers(60)
-    made = make("blm+", AnswerKind.LOGITS, tmp_path).refit(logits, labels)
+    output = make("blm+", AnswerKind.LOGITS, tmp_path).refit(logits, labels)
     from_all = top_sums(logits, labels, 3, top=5)
     assert int((from_all > 0).sum(0).min()) > 1
-    assert (made(logits).argmax(1) == labels).float().mean() > 0.6
+    assert (output(logits).argmax(1) == labels).float().mean() > 0.6

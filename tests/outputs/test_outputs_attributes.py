@@ -18,7 +18,7 @@ FILE = {
 }
 
 
-def made(tmp_path, content=None, **options):
+def make(tmp_path, content=None, **options):
     path = tmp_path / "attributes.json"
     path.write_text(json.dumps(FILE if content is None else content))
     return make_output(
@@ -31,13 +31,13 @@ def test_logits_are_the_means_of_the_nearest_of_each_kind(tmp_path) -> None:
     """An image at (0.8, 0.6): cosines 0.8, 0.6, 0.96, -0.8, -0.6 to east, north, both, west, south."""
     image = torch.tensor([[0.8, 0.6]])
     two = [10 * ((0.96 + 0.8) / 2 + -0.6) / 2, 10 * ((0.6 - 0.8) / 2 * 2) / 2]
-    assert made(tmp_path, nearest=2)(image).tolist()[0] == pytest.approx(two, abs=1e-5)
+    assert make(tmp_path, nearest=2)(image).tolist()[0] == pytest.approx(two, abs=1e-5)
     three = [10 * ((0.96 + 0.8 + 0.6) / 3 + -0.6) / 2, two[1]]
-    assert made(tmp_path)(image).tolist()[0] == pytest.approx(three, abs=1e-5)
+    assert make(tmp_path)(image).tolist()[0] == pytest.approx(three, abs=1e-5)
 
 
 def test_each_image_has_nearest_texts_of_its_own_so_no_table_holds_it(tmp_path) -> None:
-    transform = made(tmp_path, nearest=1)
+    transform = make(tmp_path, nearest=1)
     east, north = transform(torch.eye(2))
     assert [east[0], north[0]] == pytest.approx([10 * (1 + 0) / 2, 10 * (1 - 1) / 2])
     with pytest.raises(PromptError, match="nearest texts of each image"):
@@ -56,7 +56,7 @@ def test_each_image_has_nearest_texts_of_its_own_so_no_table_holds_it(tmp_path) 
 )
 def test_a_file_that_does_not_say_it_is_named(tmp_path, content, reason) -> None:
     with pytest.raises(ConfigError, match=reason):
-        made(tmp_path, content)
+        make(tmp_path, content)
 
 
 def test_without_a_file_or_a_text_encoder_it_says_what_is_missing(tmp_path) -> None:

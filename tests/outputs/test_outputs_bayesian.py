@@ -62,10 +62,10 @@ def test_blm_plus_counts_as_many_sources_as_held_out_answers_ask_for() -> None:
         for top in (1, 2, 5, 10, 20, 50, 60):
             read, right = [], []
             for part in fifths(labels[order := torch.randperm(200, generator=torch.Generator().manual_seed(0))], 0):
-                known, asked = order[~part], order[part]
+                known, answered = order[~part], order[part]
                 matrix = posterior_matrix(top_sums(outputs[known], labels[known], 2, top)).float()
-                read.append(outputs[asked] @ matrix)
-                right.append(labels[asked])
+                read.append(outputs[answered] @ matrix)
+                right.append(labels[answered])
             scales = [2 ** (power / 2) for power in range(-8, 13)]
             losses[top] = min(cross_entropy(scale * torch.cat(read), torch.cat(right)).item() for scale in scales)
         fitted = make_output("blm+", classes=("a", "b"), spec=spec).refit(outputs, labels)

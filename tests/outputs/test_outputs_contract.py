@@ -72,7 +72,7 @@ def test_is_the_protocol(fitted: Transform) -> None:
 
 def test_refit_leaves_the_old_value_and_its_inputs(fresh: Transform) -> None:
     outputs, labels = answers()
-    kept = outputs.clone(), labels.clone()
+    before = outputs.clone(), labels.clone()
     first = fresh.refit(outputs, labels)
     if not fresh.fits:
         assert first is fresh
@@ -84,8 +84,8 @@ def test_refit_leaves_the_old_value_and_its_inputs(fresh: Transform) -> None:
     assert type(second) is type(first)
     assert torch.equal(first(probe), logits)
     assert not torch.equal(second(probe), logits)
-    assert torch.equal(outputs, kept[0])
-    assert torch.equal(labels, kept[1])
+    assert torch.equal(outputs, before[0])
+    assert torch.equal(labels, before[1])
     with pytest.raises(ConfigError, match="refit"):
         fresh(probe)
     with pytest.raises(ConfigError, match="refit"):

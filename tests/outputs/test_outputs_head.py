@@ -162,9 +162,9 @@ def test_the_whole_grid_takes_few_steps(monkeypatch: pytest.MonkeyPatch) -> None
     fresh = make_output("linear", classes="abcdefghij", spec=ModelSpec("toy", (8, 8), 1000))
     steps: list[int] = []
 
-    def counted(logits: Tensor, *given: object, **options: object) -> Tensor:
+    def counted(logits: Tensor, *inputs: object, **options: object) -> Tensor:
         steps.append(len(logits))
-        return cross_entropy(logits, *given, **options)
+        return cross_entropy(logits, *inputs, **options)
 
     cross_entropy = head.cross_entropy
     monkeypatch.setattr(head, "cross_entropy", counted)

@@ -30,14 +30,14 @@ def flat(groups: list[tuple[int, ...]]) -> list[int]:
 
 def step_by_step(counts: Tensor, *, last: bool = False, columns_first: bool = False) -> list[int]:
     """The rule as it is written down, one global maximum after the other; `last` breaks ties the wrong way."""
-    counts, found = counts.clone(), {}
+    counts, results = counts.clone(), {}
     for _ in range(counts.shape[1]):
         cells = (counts == counts.max()).nonzero().tolist()
         cells.sort(key=lambda cell: cell[::-1] if columns_first else cell)
         source, target = cells[-1 if last else 0]
-        found[target] = source
+        results[target] = source
         counts[source], counts[:, target] = -1, -1
-    return [found[k] for k in range(len(found))]
+    return [results[k] for k in range(len(results))]
 
 
 def test_greedy_matching_by_hand() -> None:
@@ -124,8 +124,8 @@ def test_first_k_reads_the_first_outputs() -> None:
 
 def test_random_draws_without_replacement_by_its_seed() -> None:
     def draw(seed: int) -> tuple[int, ...]:
-        made = make_output("random", classes=[str(k) for k in range(7)], spec=SPEC, seed=seed)
-        return tuple(sources[0] for sources in made.to_json()["mapping"])
+        output = make_output("random", classes=[str(k) for k in range(7)], spec=SPEC, seed=seed)
+        return tuple(sources[0] for sources in output.to_json()["mapping"])
 
     torch.manual_seed(1)
     first = draw(0)
@@ -138,7 +138,9 @@ def test_random_draws_without_replacement_by_its_seed() -> None:
 # The mapping file ------------------------------------------------------------------------------------------------
 
 
-def given(tmp_path: Path, content: object, classes: tuple[str, ...] = ("cat", "dog"), spec: ModelSpec = SPEC) -> object:
+def read_mapping(
+    tmp_path: Path, content: object, classes: tuple[str, ...] = ("cat", "dog"), spec: ModelSpec = SPEC
+) -> object:
     path = tmp_path / "mapping.json"
     path.write_text(content if isinstance(content, str) else json.dumps(content))
     return make_output("given", classes=classes, spec=spec, mapping_file=path).to_json()["mapping"]
@@ -156,10 +158,13 @@ def test_given_both_ways_round(tmp_path: Path) -> None:
 
 
 def test_given_takes_indices_labels_and_synonyms_in_any_case(tmp_path: Path) -> None:
-    assert given(tmp_path, {"dog": ["BEAGLE", 2], "cat": "Tabby Cat"}) == [[0], [1, 2]]
-    assert given(tmp_path, {"dog": "tabby, tabby cat", "cat": 6}) == [[6], [0]]
-    assert given(tmp_path, {"dog": "wading_bird", "cat": "maillot"}) == [[6], [4]]  # a whole label before a synonym
-    assert given(tmp_path, {"dog": "crane", "cat": "tank suit"}) == [[5], [3]]
+    assert read_mapping(tmp_path, {"dog": ["BEAGLE", 2], "cat": "Tabby Cat"}) == [[0], [1, 2]]
+    assert read_mapping(tmp_path, {"dog": "tabby, tabby cat", "cat": 6}) == [[6], [0]]
+    assert read_mapping(tmp_path, {"dog": "wading_bird", "cat": "maillot"}) == [
+        [6],
+        [4],
+    ]  # a whole label before a synonym
+    assert read_mapping(tmp_path, {"dog": "crane", "cat": "tank suit"}) == [[5], [3]]
 
 
 def test_given_averages_several_sources(tmp_path: Path) -> None:
@@ -190,22 +195,22 @@ def test_given_averages_several_sources(tmp_path: Path) -> None:
     ],
 )
 def test_given_says_what_is_wrong(tmp_path: Path, content: object, message: str) -> None:
-    with pytest.raises(ConfigError, match=message) as caught:
-        given(tmp_path, content)
-    assert "mapping.json" in str(caught.value)
+    with pytest.raises(ConfigError, match=message) as error:
+        read_mapping(tmp_path, content)
+    assert "mapping.json" in str(error.value)
 
 
 def test_given_refuses_a_label_of_two_sources(tmp_path: Path) -> None:
     spec = ModelSpec("toy", (8, 8), 3, labels=("crane", "crane", "stove"))
     with pytest.raises(ConfigError, match="the sources 0, 1; give the index"):
-        given(tmp_path, {"cat": "crane", "dog": 2}, spec=spec)
+        read_mapping(tmp_path, {"cat": "crane", "dog": 2}, spec=spec)
 
 
 def test_given_without_labels_or_file(tmp_path: Path) -> None:
     spec = ModelSpec("toy", (8, 8), 3)
-    assert given(tmp_path, {"cat": 2, "dog": 0}, spec=spec) == [[2], [0]]
+    assert read_mapping(tmp_path, {"cat": 2, "dog": 0}, spec=spec) == [[2], [0]]
     with pytest.raises(ConfigError, match="give the index"):
-        given(tmp_path, {"cat": "crane", "dog": 2}, spec=spec)
+        read_mapping(tmp_path, {"cat": "crane", "dog": 2}, spec=spec)
     with pytest.raises(ConfigError, match="mapping file"):
         make_output("given", classes=("cat",), spec=SPEC)
     with pytest.raises(ConfigError, match="cannot read"):

@@ -21,10 +21,10 @@ def mapping(*classes: str, labels: tuple[str, ...] = NAMES) -> object:
 
 
 def test_every_class_reads_its_own_name() -> None:
-    made = make_output("names", classes=CLASSES, spec=SPEC)
+    output = make_output("names", classes=CLASSES, spec=SPEC)
     outputs = torch.randn(5, len(NAMES), generator=torch.Generator().manual_seed(0))
-    assert torch.equal(made(outputs), outputs[:, [3, 1, 6]])
-    assert made.refit(outputs, torch.zeros(5, dtype=torch.int64)) is made
+    assert torch.equal(output(outputs), outputs[:, [3, 1, 6]])
+    assert output.refit(outputs, torch.zeros(5, dtype=torch.int64)) is output
 
 
 def test_synonyms_and_several_labels_of_one_name() -> None:

@@ -64,15 +64,15 @@ def test_text_prompts_are_the_zero_shot_logits_of_open_clip(
         embedded = clip.encode_image((images - 0.5) / 0.5, normalize=True)
         expected = clip.get_logits((images - 0.5) / 0.5, tokenize([PLAIN.format(name) for name in classes]))[0]
     spec = ModelSpec("mini-clip", (224, 224), embedded.shape[1], AnswerKind.EMBEDDINGS)
-    made = make_output(
+    output = make_output(
         "text", classes=classes, spec=spec, encode_text=encode_text, logit_scale=float(clip.logit_scale.detach().exp())
     )
-    torch.testing.assert_close(made(embedded), expected, rtol=1e-4, atol=1e-3)
-    assert accuracy(made, embedded, labels) > 0.5
+    torch.testing.assert_close(output(embedded), expected, rtol=1e-4, atol=1e-3)
+    assert accuracy(output, embedded, labels) > 0.5
     ensemble = make_output("text", classes=classes, spec=spec, encode_text=encode_text, texts=(PLAIN, "a blurry {}"))
     assert accuracy(ensemble, embedded, labels) > 0.5
-    again = output_from_json(made.to_json(), spec=spec)
-    assert torch.equal(again(embedded), made(embedded))
+    again = output_from_json(output.to_json(), spec=spec)
+    assert torch.equal(again(embedded), output(embedded))
 
 
 @pytest.mark.slow
@@ -94,8 +94,8 @@ def test_mappings_of_an_imagenet_classifier(assets: Path, encode_text: object) -
     probe, truth, _ = ask("test", 15)
     scores = {}
     for kind in (*candidates(spec, False), "first-k", "random", "semantic"):
-        made = make_output(kind, classes=classes, spec=spec, encode_text=encode_text).refit(answers, labels)
-        scores[kind] = accuracy(made, probe, truth)
+        output = make_output(kind, classes=classes, spec=spec, encode_text=encode_text).refit(answers, labels)
+        scores[kind] = accuracy(output, probe, truth)
     assert max(scores["first-k"], scores["random"]) < 0.25
     assert scores["frequency"] > 0.3
     assert scores["semantic"] > 0.3

@@ -50,8 +50,8 @@ def test_candidates_can_all_be_made_and_fitted() -> None:
     assert candidates(clip, True) == ("text", "linear")
     outputs, labels = answers()
     for kind in candidates(clip, True):
-        made = make_output(kind, classes=CLASSES, spec=clip, encode_text=encode_text).refit(outputs, labels)
-        assert made(outputs).shape == (40, 3)
+        output = make_output(kind, classes=CLASSES, spec=clip, encode_text=encode_text).refit(outputs, labels)
+        assert output(outputs).shape == (40, 3)
 
 
 def test_tensors_keep_every_bit() -> None:

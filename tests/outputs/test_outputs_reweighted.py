@@ -14,7 +14,7 @@ SPEC = ModelSpec("toy", (8, 8), 2, AnswerKind.EMBEDDINGS)
 TEXTS = {"east": (1.0, 0.0), "nearly east": (0.96, 0.28), "north": (0.0, 1.0), "nearly north": (0.28, 0.96)}
 
 
-def made(tmp_path, views: int = 2, **options):
+def make(tmp_path, views: int = 2, **options):
     path = tmp_path / "attributes.json"
     path.write_text(json.dumps({"a": ["east", "north"], "b": ["nearly north", "nearly east"]}))
     return make_output(
@@ -24,7 +24,7 @@ def made(tmp_path, views: int = 2, **options):
 
 
 def test_similar_texts_share_a_prompt_and_each_is_read_under_its_own(tmp_path) -> None:
-    transform = made(tmp_path, top=4)
+    transform = make(tmp_path, top=4)
     assert transform.texts == ("east", "north", "nearly north", "nearly east")
     east, north, nearly_north, nearly_east = transform.groups
     assert (east, north) == (nearly_east, nearly_north)
@@ -44,6 +44,6 @@ def test_similar_texts_share_a_prompt_and_each_is_read_under_its_own(tmp_path) -
 def test_texts_that_speak_for_a_class_are_found(tmp_path) -> None:
     """Images near "east" are of class b, whatever the file says of it."""
     answers = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(10, 1)
-    fitted = made(tmp_path, views=1, top=1).refit(answers, torch.tensor([1, 0]).repeat(10))
+    fitted = make(tmp_path, views=1, top=1).refit(answers, torch.tensor([1, 0]).repeat(10))
     assert fitted(answers[:2]).argmax(1).tolist() == [1, 0]
-    assert made(tmp_path, views=1).groups == (0, 0, 0, 0)
+    assert make(tmp_path, views=1).groups == (0, 0, 0, 0)

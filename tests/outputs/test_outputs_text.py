@@ -40,23 +40,23 @@ def embed(text: str) -> Tensor:
 
 def test_texts_are_encoded_once_and_never_by_a_call() -> None:
     encoder = CountingEncoder()
-    made = make_output("text", classes=("Sea_Horse", "dog"), spec=SPEC, texts=("a {}", "one {}"), encode_text=encoder)
+    output = make_output("text", classes=("Sea_Horse", "dog"), spec=SPEC, texts=("a {}", "one {}"), encode_text=encoder)
     assert encoder.texts == ["a sea horse", "one sea horse", "a dog", "one dog"]
     assert encoder.calls == 1
     images = normalize(torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
     for _ in range(3):
-        made(images)
-        made.refit(images, torch.zeros(5, dtype=torch.int64))
-    again = output_from_json(made.to_json(), spec=SPEC, encode_text=encoder)
-    assert torch.equal(again(images), made(images))
+        output(images)
+        output.refit(images, torch.zeros(5, dtype=torch.int64))
+    again = output_from_json(output.to_json(), spec=SPEC, encode_text=encoder)
+    assert torch.equal(again(images), output(images))
     assert encoder.calls == 1
 
 
 def test_logits_are_scaled_cosines_to_the_text() -> None:
-    made = make_output("text", classes=("cat", "dog"), spec=SPEC, encode_text=CountingEncoder(), logit_scale=20)
+    output = make_output("text", classes=("cat", "dog"), spec=SPEC, encode_text=CountingEncoder(), logit_scale=20)
     images = normalize(torch.randn(5, WIDTH, generator=torch.Generator().manual_seed(0)), dim=1)
     texts = torch.stack([embed("This is a photo of a cat"), embed("This is a photo of a dog")])
-    torch.testing.assert_close(made(images), 20 * images @ texts.T)
+    torch.testing.assert_close(output(images), 20 * images @ texts.T)
 
 
 def test_an_ensemble_is_the_renormalised_mean_of_unit_embeddings() -> None:
@@ -65,32 +65,32 @@ def test_an_ensemble_is_the_renormalised_mean_of_unit_embeddings() -> None:
     def loud(texts: Sequence[str]) -> Tensor:
         return torch.stack([embed(text) * (50 if text.startswith("loud") else 1) for text in texts])
 
-    made = make_output(
+    output = make_output(
         "text", classes=("cat", "dog"), spec=SPEC, texts=("loud {}", "quiet {}"), encode_text=loud, logit_scale=1
     )
     images = torch.eye(WIDTH)
     expected = torch.stack([normalize(embed(f"loud {c}") + embed(f"quiet {c}"), dim=0) for c in ("cat", "dog")])
-    torch.testing.assert_close(made(images), expected.T)
+    torch.testing.assert_close(output(images), expected.T)
     drowned = torch.stack([normalize(50 * embed(f"loud {c}") + embed(f"quiet {c}"), dim=0) for c in ("cat", "dog")])
-    assert not torch.allclose(made(images), drowned.T, atol=1e-2)
-    torch.testing.assert_close(made(images).norm(dim=0), torch.ones(2))
+    assert not torch.allclose(output(images), drowned.T, atol=1e-2)
+    torch.testing.assert_close(output(images).norm(dim=0), torch.ones(2))
 
 
 def test_words_stand_for_the_classes() -> None:
     encoder = CountingEncoder()
-    made = make_output("text", classes=("0", "1"), spec=SPEC, words=("calm", "wild"), encode_text=encoder)
+    output = make_output("text", classes=("0", "1"), spec=SPEC, words=("calm", "wild"), encode_text=encoder)
     assert encoder.texts == ["This is a photo of a calm", "This is a photo of a wild"]
-    assert made.classes == ("0", "1")
+    assert output.classes == ("0", "1")
     with pytest.raises(ShapeError, match="2 words"):
         make_output("text", classes=("0", "1"), spec=SPEC, words=("calm",), encode_text=encoder)
 
 
 def test_a_description_without_embeddings_is_encoded_again() -> None:
     encoder = CountingEncoder()
-    made = make_output("text", classes=("cat", "dog"), spec=SPEC, texts=("my {}",), encode_text=encoder)
-    values = {key: value for key, value in made.to_json().items() if key != "embeddings"}
+    output = make_output("text", classes=("cat", "dog"), spec=SPEC, texts=("my {}",), encode_text=encoder)
+    values = {key: value for key, value in output.to_json().items() if key != "embeddings"}
     again = output_from_json(values, spec=SPEC, encode_text=encoder, logit_scale=100.0)
-    assert torch.equal(again(torch.eye(WIDTH)), made(torch.eye(WIDTH)))
+    assert torch.equal(again(torch.eye(WIDTH)), output(torch.eye(WIDTH)))
     assert encoder.calls == 2
 
 
@@ -192,8 +192,8 @@ def meaning(texts: Sequence[str]) -> Tensor:
 def test_semantic_takes_the_nearest_name_once_each() -> None:
     labels = ("Stove, range", "Hound, pup", "kitten", "puppy")
     spec = ModelSpec("net", (8, 8), 4, labels=labels)
-    made = make_output("semantic", classes=("cat", "pup"), spec=spec, texts=("a {}",), encode_text=meaning)
-    assert made.to_json()["mapping"] == [[2], [1]]
+    output = make_output("semantic", classes=("cat", "pup"), spec=spec, texts=("a {}",), encode_text=meaning)
+    assert output.to_json()["mapping"] == [[2], [1]]
     # both classes are nearest to the hound; the nearer one gets it, the other the next best
     rivals = make_output("semantic", classes=("puppy", "pup"), spec=spec, texts=("a {}",), encode_text=meaning)
     assert rivals.to_json()["mapping"] == [[3], [1]]

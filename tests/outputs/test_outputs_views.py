@@ -17,7 +17,7 @@ from .toy import CLASSES, SIZE, answers, encode_text, file_for, spec_for
 VIEWS = 3
 
 
-def made(kind: str, folder: Path, views: int) -> Transform:
+def make(kind: str, folder: Path, views: int) -> Transform:
     return make_output(
         kind,
         classes=CLASSES,
@@ -37,7 +37,7 @@ def side_by_side(count: int, seed: int) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("kind", sorted(OUTPUTS))
 def test_several_views_survive_the_json(kind: str, tmp_path: Path) -> None:
-    fitted = made(kind, tmp_path, VIEWS).refit(*side_by_side(40, 0))
+    fitted = make(kind, tmp_path, VIEWS).refit(*side_by_side(40, 0))
     values = json.loads(json.dumps(fitted.to_json(), allow_nan=False))
     assert (values["views"], values["num_outputs"]) == (VIEWS, SIZE)
     again = output_from_json(values, spec=spec_for(kind))
@@ -46,14 +46,14 @@ def test_several_views_survive_the_json(kind: str, tmp_path: Path) -> None:
     assert torch.equal(again(outputs), fitted(outputs))
     with pytest.raises(ShapeError, match=str(VIEWS * SIZE)):
         fitted(outputs[:, :SIZE])
-    assert "views" not in made(kind, tmp_path, 1).refit(*answers()).to_json()
+    assert "views" not in make(kind, tmp_path, 1).refit(*answers()).to_json()
 
 
 @pytest.mark.parametrize("kind", sorted(kind for kind in OUTPUTS if not OUTPUTS[kind].joint))
 def test_kinds_that_are_not_joint_average_the_logits_of_each_view(kind: str, tmp_path: Path) -> None:
     outputs, labels = side_by_side(40, 0)
-    fitted = made(kind, tmp_path, VIEWS).refit(outputs, labels)
-    alone = made(kind, tmp_path, 1).refit(outputs.reshape(-1, SIZE), labels.repeat_interleave(VIEWS))
+    fitted = make(kind, tmp_path, VIEWS).refit(outputs, labels)
+    alone = make(kind, tmp_path, 1).refit(outputs.reshape(-1, SIZE), labels.repeat_interleave(VIEWS))
     mean = torch.stack([alone(part) for part in outputs.split(SIZE, 1)]).mean(0)
     assert torch.allclose(fitted(outputs), mean, atol=1e-5)
 
@@ -81,6 +81,6 @@ def test_top_k_answers_share_what_each_view_leaves_over() -> None:
 
 @pytest.mark.parametrize("views", [0, -1, 1.5, "2", True])
 def test_nonsense_numbers_of_views_are_refused(views: object, tmp_path: Path) -> None:
-    values = made("linear", tmp_path, VIEWS).refit(*side_by_side(40, 0)).to_json()
+    values = make("linear", tmp_path, VIEWS).refit(*side_by_side(40, 0)).to_json()
     with pytest.raises(PromptError):
         output_from_json({**values, "views": views}, spec=spec_for("linear"))

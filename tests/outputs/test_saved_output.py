@@ -19,7 +19,7 @@ from .toy import CLASSES, SIZE, answers, encode_text, file_for, spec_for
 def saved(kind: str, path: Any, answer: AnswerKind, views: int) -> tuple[Transform, ModelSpec, torch.Tensor]:
     """A transform fitted on answers of a kind, the model's spec, and new answers (5, views * S)."""
     spec = replace(spec_for(kind), answer=answer, floor=0.005)
-    made = make_output(
+    output = make_output(
         kind,
         classes=CLASSES,
         spec=spec,
@@ -29,7 +29,7 @@ def saved(kind: str, path: Any, answer: AnswerKind, views: int) -> tuple[Transfo
     )
     parts = [answers(45, seed=seed) for seed in range(views)]
     rows = torch.cat([as_answered(outputs, answer) for outputs, _ in parts], 1)
-    return made.refit(rows[:40], parts[0][1][:40]), spec, rows[40:]
+    return output.refit(rows[:40], parts[0][1][:40]), spec, rows[40:]
 
 
 def as_answered(outputs: torch.Tensor, answer: AnswerKind) -> torch.Tensor:

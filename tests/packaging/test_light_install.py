@@ -154,14 +154,14 @@ def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_fu
             ("predict", "run/prompt.png", f"{tmp_path}/images/test", "--top", "3"),
             ("evaluate", "run/prompt.png", "--data", toy.data),
         ):
-            asked = (*command, "--model", served.url, "--json", "--ledger")
-            done = light.run(*asked, f"light-{command[0]}.sqlite", cwd=tmp_path)
+            request = (*command, "--model", served.url, "--json", "--ledger")
+            done = light.run(*request, f"light-{command[0]}.sqlite", cwd=tmp_path)
             assert done.returncode == 0, done.stderr
-            assert main([*asked, f"full-{command[0]}.sqlite"]) == 0
+            assert main([*request, f"full-{command[0]}.sqlite"]) == 0
             ours, theirs = json.loads(capsys.readouterr().out), json.loads(done.stdout)
-            for found in (ours, theirs):
-                found.pop("seconds", None)
-                found.pop("peak_memory_mb", None)
+            for result in (ours, theirs):
+                result.pop("seconds", None)
+                result.pop("peak_memory_mb", None)
             assert theirs == ours
             assert ours["queries"]
         plan = ("train", "--dry-run", "--json", "--data", toy.data, "--model", served.url, "--budget", "300")

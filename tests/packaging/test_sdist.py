@@ -31,8 +31,8 @@ def test_the_tests_of_an_unpacked_sdist_run(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-2000:]
         return done.stdout
 
-    found = pytest_there("--collect-only", "-m", "slow or not slow")
+    actual = pytest_there("--collect-only", "-m", "slow or not slow")
     expected = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))
     assert sorted(path.name for path in (unpacked / "tests").rglob("test_*.py")) == expected
-    assert all(f"{name}::" in found for name in expected)
+    assert all(f"{name}::" in actual for name in expected)
     pytest_there("tests/test_registry.py", "tests/test_prompt.py", "tests/test_golden.py", "tests/cli/test_inspect.py")

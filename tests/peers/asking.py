@@ -29,19 +29,19 @@ def to_images(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
 
 def right(pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """What the model says, without any server."""
-    found: npt.NDArray[np.float32] = score(to_images(pixels).numpy())
-    return found
+    result: npt.NDArray[np.float32] = score(to_images(pixels).numpy())
+    return result
 
 
-def describe(folder: Path, **said: Any) -> str:
+def describe(folder: Path, **any: Any) -> str:
     """Writes a description and returns what to give as `endpoint`."""
     path = folder / "endpoint.json"
-    path.write_text(json.dumps(said))
+    path.write_text(json.dumps(any))
     return str(path)
 
 
-def model(url: str, folder: Path, options: Mapping[str, Any] | None = None, **said: Any) -> RemoteModel:
-    return connect(url, endpoint=describe(folder, options=dict(options or {}), **said), deadline=20.0)
+def model(url: str, folder: Path, options: Mapping[str, Any] | None = None, **any: Any) -> RemoteModel:
+    return connect(url, endpoint=describe(folder, options=dict(options or {}), **any), deadline=20.0)
 
 
 def ask(remote: RemoteModel, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

@@ -141,9 +141,9 @@ def mlserver(folder: Path, log: Path, models: Mapping[str, Mapping[str, Any]]) -
     """Runs MLServer with models of mlserver_model.py, given by their inputs."""
     port = free_port()
     output = {"name": "scores", "datatype": "FP32", "shape": [-1, 8]}
-    for name, given in models.items():
+    for name, model in models.items():
         (folder / name).mkdir()
-        settings = {"name": name, "implementation": "mlserver_model.Linear", "inputs": [given], "outputs": [output]}
+        settings = {"name": name, "implementation": "mlserver_model.Linear", "inputs": [model], "outputs": [output]}
         (folder / name / "model-settings.json").write_text(json.dumps(settings))
     ports = {"http_port": port, "grpc_port": free_port(), "metrics_endpoint": None, "parallel_workers": 0}
     (folder / "settings.json").write_text(json.dumps({"host": "127.0.0.1", **ports}))
@@ -225,14 +225,14 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
                 return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
-    said = log.read_text("utf-8", "replace")[-3000:]
-    raise RuntimeError(f"{process.args!r} is not ready (exit code {process.poll()}):\n{said}")
+    log_tail = log.read_text("utf-8", "replace")[-3000:]
+    raise RuntimeError(f"{process.args!r} is not ready (exit code {process.poll()}):\n{log_tail}")
 
 
 def _plain_environment() -> dict[str, str]:
     """The environment without what makes a Python look at other packages, or a client at a proxy."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    return {name: value for name, value in found.items() if not name.lower().endswith("_proxy")} | {
+    results = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "VIRTUAL_ENV"))}
+    return {name: value for name, value in results.items() if not name.lower().endswith("_proxy")} | {
         "OMP_NUM_THREADS": "1"
     }
 

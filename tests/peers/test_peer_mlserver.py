@@ -17,9 +17,9 @@ pytestmark = [pytest.mark.peers, pytest.mark.slow]
 
 
 def test_its_metadata_are_understood(mlserver_url: str, tmp_path: Path) -> None:
-    found = model(f"{mlserver_url}/linear", tmp_path)
-    assert (found.spec.image_size, found.spec.num_outputs, found.spec.answer) == ((32, 32), 8, AnswerKind.LOGITS)
-    assert not found.protocol.binary  # type: ignore[attr-defined]
+    remote = model(f"{mlserver_url}/linear", tmp_path)
+    assert (remote.spec.image_size, remote.spec.num_outputs, remote.spec.answer) == ((32, 32), 8, AnswerKind.LOGITS)
+    assert not remote.protocol.binary  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="does not list the binary extension"):
         model(f"{mlserver_url}/files", tmp_path)
 
@@ -57,7 +57,7 @@ def test_the_request_after_a_failure_goes_on_a_new_connection(mlserver_url: str,
 
 
 @pytest.mark.parametrize(
-    ("target", "said", "message"),
+    ("target", "description", "message"),
     [
         ("nothing", {}, "Model nothing not found"),
         ("linear/versions/7", {}, "with version 7 not found"),
@@ -67,7 +67,7 @@ def test_the_request_after_a_failure_goes_on_a_new_connection(mlserver_url: str,
 )
 def test_what_cannot_work_is_exit_code_4(
     target: str,
-    said: dict[str, Any],
+    description: dict[str, Any],
     message: str,
     mlserver_url: str,
     tmp_path: Path,
@@ -75,6 +75,6 @@ def test_what_cannot_work_is_exit_code_4(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = ["--endpoint", describe(tmp_path, **said), "--data", "digits", "--budget", "60", "--size", "4"]
-    assert main(["train", "--model", f"{mlserver_url}/{target}", *given, "--out", "run"]) == 4
+    arguments = ["--endpoint", describe(tmp_path, **description), "--data", "digits", "--budget", "60", "--size", "4"]
+    assert main(["train", "--model", f"{mlserver_url}/{target}", *arguments, "--out", "run"]) == 4
     assert message in capsys.readouterr().err

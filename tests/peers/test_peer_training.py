@@ -50,11 +50,11 @@ def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def train(url: str, data: str, out: str) -> list[str]:
-    given = ("--size", "6", "--output", "frequency", "--budget", str(BUDGET), "--price-per-1000", "1.5")
-    return ["train", "--model", url, "--data", data, *given, "--concurrency", "3", "--out", out]
+    options = ("--size", "6", "--output", "frequency", "--budget", str(BUDGET), "--price-per-1000", "1.5")
+    return ["train", "--model", url, "--data", data, *options, "--concurrency", "3", "--out", out]
 
 
-def told(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> Any:
+def run_json(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> Any:
     capsys.readouterr()
     assert main([*arguments, "--json"]) == 0
     return json.loads(capsys.readouterr().out)
@@ -67,15 +67,15 @@ def pixels(folder: str) -> np.ndarray[Any, Any]:
 
 def check_run(url: str, data: str, out: str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     """Trains, reads the ledger, and has the prompt predict; returns what the run says of itself."""
-    result = told(capsys, train(url, data, out))
-    report = told(capsys, ["ledger", out])
+    result = run_json(capsys, train(url, data, out))
+    report = run_json(capsys, ["ledger", out])
     assert 0 < report["answers"] == report["queries"] == result["queries"]["images"] <= BUDGET
     assert report["requests"] == report["answered"] == result["queries"]["requests"]
     assert report["in_doubt"]["requests"] == report["failed"] == 0
     assert report["cost"] == pytest.approx(report["queries"] * 0.0015)
     assert report["bytes"]["received"] > 0
     photos = [str(path) for path in sorted(Path("images/test").rglob("*.png"))]
-    predicted = told(capsys, ["predict", f"{out}/prompt.png", *photos, "--model", url, "--ledger", f"{out}.sqlite"])
+    predicted = run_json(capsys, ["predict", f"{out}/prompt.png", *photos, "--model", url, "--ledger", f"{out}.sqlite"])
     lines = predicted["predictions"]
     assert [line["path"] for line in lines] == photos
     share = np.mean([line["label"] == Path(line["path"]).parent.name for line in lines])
@@ -104,17 +104,17 @@ def check_committee(url: str, data: str, out: str, capsys: pytest.CaptureFixture
     """Learns a committee with a cascade and predicts with it; returns what it is and what it says."""
     options = ("--views", "3", "--cascade", "auto", "--predictions", "100000", "--output", "ridge")
     command = ("train", "--model", url, "--data", data, *options, "--budget", "1500", "--out", out)
-    result = told(capsys, [*command])
-    learned = told(capsys, ["ledger", out])
+    result = run_json(capsys, [*command])
+    learned = run_json(capsys, ["ledger", out])
     assert 0 < learned["answers"] == learned["queries"] == result["queries"]["images"] <= 1500
     assert result["best"] == "prompt"
     assert len(result["views"]["views"]) == 3
     photos = [str(path) for path in sorted(Path("images/test").rglob("*.png"))]
-    predicted = told(capsys, ["predict", out, *photos])
-    used = told(capsys, ["ledger", out])["queries"] - learned["queries"]
+    predicted = run_json(capsys, ["predict", out, *photos])
+    used = run_json(capsys, ["ledger", out])["queries"] - learned["queries"]
     assert used == predicted["queries"] <= 3 * len(photos)
-    every = told(capsys, ["predict", out, *photos, "--no-cascade"])
-    assert told(capsys, ["ledger", out])["queries"] - learned["queries"] == used + every["queries"]
+    every = run_json(capsys, ["predict", out, *photos, "--no-cascade"])
+    assert run_json(capsys, ["ledger", out])["queries"] - learned["queries"] == used + every["queries"]
     return {
         "accuracy": result["accuracy"],
         "views": result["views"]["views"],
@@ -150,7 +150,7 @@ def test_a_triton_that_is_killed_during_a_run_costs_no_answer(
 
     with triton(repository, tmp_path / "log.txt", load=("linear",), port=port) as peer:
         url = f"{peer.models}/linear"
-        told(capsys, train(url, pictures, "whole"))
+        run_json(capsys, train(url, pictures, "whole"))
         killer = threading.Thread(target=kill, args=(peer,))
         killer.start()
         try:
@@ -162,7 +162,7 @@ def test_a_triton_that_is_killed_during_a_run_costs_no_answer(
     assert "are answered and kept" in capsys.readouterr().err
     before = read_ledger("run/ledger.sqlite")
     with triton(repository, tmp_path / "log.txt", load=("linear",), port=port):
-        result = told(capsys, ["train", "--resume", "run", "--in-doubt", "retry"])
+        result = run_json(capsys, ["train", "--resume", "run", "--in-doubt", "retry"])
     after = read_ledger("run/ledger.sqlite")
     assert before["answers"] >= 400
     assert after["answers"] == read_ledger("whole/ledger.sqlite")["answers"]

@@ -35,11 +35,11 @@ FORMS: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_its_metadata_are_understood(triton_url: str, tmp_path: Path) -> None:
-    found = model(f"{triton_url}/linear", tmp_path)
-    assert (found.spec.image_size, found.spec.num_outputs, found.spec.answer) == ((32, 32), 8, AnswerKind.LOGITS)
-    assert found.max_batch == 8
-    assert found.protocol.binary  # type: ignore[attr-defined]
-    assert not found.protocol.sends_files
+    remote = model(f"{triton_url}/linear", tmp_path)
+    assert (remote.spec.image_size, remote.spec.num_outputs, remote.spec.answer) == ((32, 32), 8, AnswerKind.LOGITS)
+    assert remote.max_batch == 8
+    assert remote.protocol.binary  # type: ignore[attr-defined]
+    assert not remote.protocol.sends_files
     assert model(f"{triton_url}/linear/versions/1", tmp_path).known
     assert model(f"{triton_url}/files", tmp_path, image_size=32).protocol.sends_files
 
@@ -65,11 +65,11 @@ def test_the_likeliest_classes_come_by_name(triton_url: str, tmp_path: Path) -> 
     expected = shares(right(pixels))
     remote = model(f"{triton_url}/shares", tmp_path, {"classification": 3}, labels=list(LABELS))
     assert remote.spec.answer is AnswerKind.TOP_K
-    found = ask(remote, pixels)
+    answers = ask(remote, pixels)
     likeliest = np.sort(expected, axis=1)[:, -3:-2]
-    kept = expected >= likeliest
-    np.testing.assert_allclose(found[:, :8], np.where(kept, expected, 0), rtol=0, atol=1e-6)
-    assert (kept.sum(axis=1) == 3).all()  # or the check would see less than it says
+    likely = expected >= likeliest
+    np.testing.assert_allclose(answers[:, :8], np.where(likely, expected, 0), rtol=0, atol=1e-6)
+    assert (likely.sum(axis=1) == 3).all()  # or the check would see less than it says
 
     unnamed = model(f"{triton_url}/shares", tmp_path, {"classification": 8})
     ask(unnamed, pixels)
@@ -125,8 +125,8 @@ def test_a_wrong_shape_is_exit_code_4(
     triton_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    given = ["--endpoint", describe(tmp_path, image_size=16), "--budget", "60", "--size", "4"]
-    assert main(["train", "--model", f"{triton_url}/linear", "--data", "digits", "--out", "run", *given]) == 4
+    arguments = ["--endpoint", describe(tmp_path, image_size=16), "--budget", "60", "--size", "4"]
+    assert main(["train", "--model", f"{triton_url}/linear", "--data", "digits", "--out", "run", *arguments]) == 4
     assert "Expected [-1,3,32,32], got [1,3,16,16]" in capsys.readouterr().err
 
 

@@ -103,9 +103,9 @@ def test_the_client_of_hugging_face_with_and_without_parameters() -> None:
     with upstream(answer) as behind, proxied(Committee.of(PROMPT), behind, path="/models/vit", strict=True) as proxy:
         client = hub.InferenceClient(model=proxy.origin, token=KEY)
         for more in ({}, {"top_k": 3}):
-            (found,) = client.image_classification(encode_png(PIXELS[0]), **more)
-            assert (found.label, found.score) == ("cat", 0.75)
-            assert found["is_prompted"]
+            (result,) = client.image_classification(encode_png(PIXELS[0]), **more)
+            assert (result.label, result.score) == ("cat", 0.75)
+            assert result["is_prompted"]
         assert behind.last.path == "/models/vit"
 
 
@@ -134,9 +134,9 @@ def test_the_client_of_triton_with_numbers(name: str, binary: bool, triton_proxy
     entry = tritonclient.InferInput("images", list(sent.shape), "FP32" if name == "linear" else "UINT8")
     entry.set_data_from_numpy(sent, binary_data=binary)
     wanted = tritonclient.InferRequestedOutput("scores", binary_data=binary)
-    found = client.infer(name, [entry], outputs=[wanted]).as_numpy("scores")
-    np.testing.assert_array_equal(found, right(prompted()))
-    assert (found != right(PIXELS)).any()
+    result = client.infer(name, [entry], outputs=[wanted]).as_numpy("scores")
+    np.testing.assert_array_equal(result, right(prompted()))
+    assert (result != right(PIXELS)).any()
     client.close()
     assert read_ledger(tmp_path / "l")["answers"] == len(PIXELS)
 
@@ -146,8 +146,8 @@ def test_the_client_of_triton_with_files_and_its_best_classes(triton_proxy: Prox
     client = tritonclient.InferenceServerClient(urlsplit(triton_proxy.origin).netloc)
     entry = tritonclient.InferInput("images", [len(PIXELS), 1], "BYTES")
     entry.set_data_from_numpy(np.array([[encode_png(one)] for one in PIXELS], dtype=object))
-    found = client.infer("files", [entry]).as_numpy("scores")
-    np.testing.assert_array_equal(found, right(prompted()))
+    result = client.infer("files", [entry]).as_numpy("scores")
+    np.testing.assert_array_equal(result, right(prompted()))
     best = client.infer("files", [entry], outputs=[tritonclient.InferRequestedOutput("scores", class_count=1)])
     tops = [int(text.decode().split(":")[1]) for text in best.as_numpy("scores").ravel()]
     assert tops == right(prompted()).argmax(1).tolist()
@@ -162,6 +162,6 @@ def test_the_client_of_triton_before_mlserver(mlserver_url: str) -> None:
         entry = tritonclient.InferInput("images", list(sent.shape), "FP32")
         entry.set_data_from_numpy(sent, binary_data=False)
         wanted = tritonclient.InferRequestedOutput("scores", binary_data=False)
-        found = client.infer("linear", [entry], outputs=[wanted]).as_numpy("scores")
-        np.testing.assert_allclose(found, right(prompted()), rtol=1e-6)
+        result = client.infer("linear", [entry], outputs=[wanted]).as_numpy("scores")
+        np.testing.assert_allclose(result, right(prompted()), rtol=1e-6)
         client.close()

@@ -43,8 +43,8 @@ def test_boxes_lie_on_their_token() -> None:
 
 
 def test_a_map_goes_from_dark_to_bright_and_a_flat_one_stays_dark() -> None:
-    made = heat_pixels(np.array([[-0.2, 0.0], [0.1, 0.6]]))
-    brightness = made.astype(int).sum(-1).flatten()
+    pixels = heat_pixels(np.array([[-0.2, 0.0], [0.1, 0.6]]))
+    brightness = pixels.astype(int).sum(-1).flatten()
     assert (np.diff(brightness) > 0).all()
     assert brightness[0] < 20
     assert np.array_equal(heat_pixels(np.full((2, 2), 0.7)), heat_pixels(np.zeros((2, 2))))

@@ -67,7 +67,7 @@ def test_points_keep_their_classes() -> None:
 
 def test_a_map_leaves_the_image_where_it_is_zero() -> None:
     image = np.random.default_rng(0).integers(0, 256, (12, 8, 3), dtype=np.uint8)
-    kept, heat = image.copy(), np.zeros((3, 2))
+    before, heat = image.copy(), np.zeros((3, 2))
     assert np.array_equal(heat_overlay(image, heat, smooth=True), image)
     heat[1, 0] = 1.0
     laid = heat_overlay(image, heat, smooth=False)
@@ -75,7 +75,7 @@ def test_a_map_leaves_the_image_where_it_is_zero() -> None:
     assert changed[4:8, :4].mean() > 0.95
     changed[4:8, :4] = False
     assert not changed.any()
-    assert np.array_equal(image, kept)
+    assert np.array_equal(image, before)
 
 
 def test_the_amplified_prompt_reaches_an_extreme_and_the_free_part_stays_free() -> None:
@@ -105,9 +105,9 @@ def svgs() -> dict[str, str]:
 
 
 def test_svg_is_the_same_every_time_and_stands_alone() -> None:
-    made = svgs()
-    assert made == svgs()
-    for text in made.values():
+    figures = svgs()
+    assert figures == svgs()
+    for text in figures.values():
         root = ET.fromstring(text)
         tags = {str(node.tag).rpartition("}")[2] for node in root.iter()}
         assert not tags & {"script", "foreignObject", "metadata", "a"}

@@ -29,10 +29,10 @@ def test_a_recipe_gives_the_bytes_of_apply(
     language: str, compare: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("PIXPROMPT_ASSETS", raising=False)  # the photos are for the table: they take long
-    found = [recipe for recipe in compare.recipes(tmp_path) if recipe.name.startswith(language)]
-    if not found:
+    results = [recipe for recipe in compare.recipes(tmp_path) if recipe.name.startswith(language)]
+    if not results:
         pytest.skip(f"what the recipe in {language} needs is not installed; see experiments/recipes/README.md")
-    for recipe in found:
+    for recipe in results:
         differences = compare.compare(recipe, tmp_path)
         kinds = differences if recipe.exact else {"canvas": differences["canvas"]}
         assert {kind: line["largest"] for kind, line in kinds.items()} == dict.fromkeys(kinds, 0), recipe.name

@@ -40,6 +40,6 @@ def body_of(outgoing: Outgoing) -> dict[str, Any]:
 
 
 def scores_of(protocol: OpenAI, body: object) -> dict[str, float]:
-    (found,) = protocol.read(answer(body), 1)
-    assert isinstance(found, dict)
-    return found
+    (result,) = protocol.read(answer(body), 1)
+    assert isinstance(result, dict)
+    return result

@@ -39,10 +39,10 @@ def hang_up() -> Play:
 
 def status(code: int, body: bytes = b'{"error": "scripted"}', **headers: str) -> Play:
     """A status of one's choice; `retry_after="3"` becomes the header retry-after."""
-    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    options = {name.replace("_", "-"): value for name, value in headers.items()}
 
     def play(exchange: Exchange) -> None:
-        exchange.reply(code, {"Content-Type": "application/json", **given}, body)
+        exchange.reply(code, {"Content-Type": "application/json", **options}, body)
 
     return named(f"status {code}", play)
 
@@ -94,11 +94,11 @@ def hang(seconds: float = 3600.0) -> Play:
 
 def changed(change: Callable[[bytes], bytes], name: str = "changed", **more: str) -> Play:
     """The right answer with another body, and more headers."""
-    given = {header.replace("_", "-"): value for header, value in more.items()}
+    options = {header.replace("_", "-"): value for header, value in more.items()}
 
     def play(exchange: Exchange) -> None:
         code, headers, body = exchange.right()
-        exchange.reply(code, {**headers, **given}, change(body))
+        exchange.reply(code, {**headers, **options}, change(body))
 
     return named(name, play)
 

@@ -154,8 +154,8 @@ class FaultServer:
         """Requests for which an answer was worked out."""
         return sum(received.billed for received in self.received)
 
-    def _start(self, target: Callable[..., None], *given: object) -> None:
-        thread = threading.Thread(target=target, args=given, daemon=True)
+    def _start(self, target: Callable[..., None], *inputs: object) -> None:
+        thread = threading.Thread(target=target, args=inputs, daemon=True)
         self._threads.append(thread)
         thread.start()
 

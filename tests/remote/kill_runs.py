@@ -47,7 +47,7 @@ def fork(arguments: list[str], log: Path) -> int:
     return child
 
 
-def kept(ledger: Path) -> tuple[dict[str, str], list[str], int]:
+def saved(ledger: Path) -> tuple[dict[str, str], list[str], int]:
     """The answers of a ledger by key and replicate, the digests of the images in doubt, and the requests in doubt."""
     if not ledger.exists():
         return {}, [], 0
@@ -71,8 +71,8 @@ def size(path: Path) -> int:
 
 def wait_for_growth(path: Path, num_bytes: int, child: int, seconds: float = 600.0) -> None:
     """Waits until a file has grown, as it does with every image sold, or the child has ended."""
-    begun, end = size(path), time.monotonic() + seconds
-    while size(path) < begun + num_bytes and time.monotonic() < end:
+    size_before, end = size(path), time.monotonic() + seconds
+    while size(path) < size_before + num_bytes and time.monotonic() < end:
         if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
             return
         time.sleep(0.0005)
@@ -102,10 +102,10 @@ def play(folder: Path, rounds: int, plan: dict[str, Any]) -> dict[str, Any]:
                 time.sleep(draw.uniform(0, 0.006))
             os.kill(child, signal.SIGKILL)
         status = os.waitpid(child, 0)[1]
-        found, doubtful, requests = kept(ledger)
-        lost = sum(found.get(key) != value for key, value in answers.items())
-        answers = found
-        lines.append({"answers": len(found), "doubtful": requests, "lost": lost, "killed": os.WIFSIGNALED(status)})
+        result, doubtful, requests = saved(ledger)
+        lost = sum(result.get(key) != value for key, value in answers.items())
+        answers = result
+        lines.append({"answers": len(result), "doubtful": requests, "lost": lost, "killed": os.WIFSIGNALED(status)})
         if not os.WIFSIGNALED(status):
             return {"rounds": lines, "code": os.WEXITSTATUS(status), "digests": doubtful}
 
@@ -114,7 +114,7 @@ if __name__ == "__main__":
     place, number = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
     os.chdir(place)
-    given = json.loads((place / "plan.json").read_text())
-    whole = os.waitpid(fork(given["whole"], place / "whole.txt"), 0)[1]
-    done = play(place, number, given)
+    payload = json.loads((place / "plan.json").read_text())
+    whole = os.waitpid(fork(payload["whole"], place / "whole.txt"), 0)[1]
+    done = play(place, number, payload)
     (place / "rounds.json").write_text(json.dumps({**done, "whole": os.waitstatus_to_exitcode(whole)}))

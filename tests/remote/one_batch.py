@@ -25,11 +25,11 @@ def unlike() -> Callable[[Outgoing], Incoming]:
 
 
 def ask(
-    sender: FakeSender, count: int = 2, clock: Clock | None = None, **given: object
+    sender: FakeSender, count: int = 2, clock: Clock | None = None, **inputs: object
 ) -> tuple[list[object], AttemptRecorder]:
     book = AttemptRecorder()
     try:
-        return list(caller(sender, clock or FakeClock(), **given).query(pictures(count), book)), book
+        return list(caller(sender, clock or FakeClock(), **inputs).query(pictures(count), book)), book
     except EndpointError as error:
         return [str(error)], book
     finally:

@@ -94,7 +94,7 @@ class Shop(BaseHTTPRequestHandler):
         while self.limit.exists() and os.fstat(self.books).st_size >= int(self.limit.read_text()):
             time.sleep(0.001)
 
-    def log_message(self, *given: object) -> None:
+    def log_message(self, *inputs: object) -> None:
         """Says nothing."""
 
 

@@ -28,26 +28,26 @@ def answer(body: object, status: int = 200, headers: dict[str, str] | None = Non
 
 def ask(protocol: Protocol, pictures: Sequence[Picture], server: Callable[[Outgoing], Incoming]) -> list[Any]:
     """One round: request, a server that is a function, answers as plain lists."""
-    found = protocol.read(server(protocol.request(pictures)), len(pictures))
-    return [item.tolist() if isinstance(item, np.ndarray) else item for item in found]
+    result = protocol.read(server(protocol.request(pictures)), len(pictures))
+    return [item.tolist() if isinstance(item, np.ndarray) else item for item in result]
 
 
 def fault(protocol: Protocol, incoming: Incoming, count: int = 2) -> Fault:
     """The fault that reading a reply raises."""
     try:
-        found: list[Any] = protocol.read(incoming, count)
+        result: list[Any] = protocol.read(incoming, count)
     except Fault as raised:
         return raised
-    raise AssertionError(f"read as {found}")
+    raise AssertionError(f"read as {result}")
 
 
 def garbled(protocol: Protocol, body: object, count: int = 2, **headers: str) -> str:
     """The reason of the GARBLED fault that reading a reply raises."""
     incoming = answer(body, headers=headers)
-    found = fault(protocol, incoming, count)
-    assert found.kind is FaultKind.GARBLED
-    assert found.incoming is incoming
-    return found.reason
+    error = fault(protocol, incoming, count)
+    assert error.kind is FaultKind.GARBLED
+    assert error.incoming is incoming
+    return error.reason
 
 
 __all__ = ["Fault", "FaultKind", "ItemFault", "answer", "ask", "fault", "garbled", "picture"]

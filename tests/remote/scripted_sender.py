@@ -83,10 +83,10 @@ class ScriptedSender:
             play = self.script.pop(0) if self.script else None
         try:
             time.sleep(sum(map(self.slow, numbers)))
-            found = [self.answer(number) for number in numbers] if play is None else play(numbers)
-            if isinstance(found, Incoming):
-                return found
-            return Incoming(200, {"x-request-id": "7", "set-cookie": "no"}, json.dumps(found).encode(), 0.25)
+            results = [self.answer(number) for number in numbers] if play is None else play(numbers)
+            if isinstance(results, Incoming):
+                return results
+            return Incoming(200, {"x-request-id": "7", "set-cookie": "no"}, json.dumps(results).encode(), 0.25)
         finally:
             with self._lock:
                 self.under_way -= 1
@@ -132,6 +132,6 @@ def journal(
     model: RemoteModel | None = None,
     **options: Any,
 ) -> RemoteJournal:
-    kept = None if ledger is None else ReplyLedger(ledger)
+    ledger_rows = None if ledger is None else ReplyLedger(ledger)
     spent = Budget(budget, max_requests=max_requests)
-    return RemoteJournal(model or remote(sender), kept, spent, **options)
+    return RemoteJournal(model or remote(sender), ledger_rows, spent, **options)

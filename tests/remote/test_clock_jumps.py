@@ -33,17 +33,17 @@ def jumping(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_run_over_a_network_does_not_look_at_the_wall_clock(tmp_path: Path) -> None:
     numbers = tuple(range(1, 30))
     sender = ScriptedSender(None, fault("busy", 503), None, fault("throttled", 429))
-    asked = journal(sender, tmp_path / "l", concurrency=2)
-    rows = asked(images(*numbers))
-    asked.close()
+    querier = journal(sender, tmp_path / "l", concurrency=2)
+    rows = querier(images(*numbers))
+    querier.close()
     again = ScriptedSender()
     resumed = journal(again, tmp_path / "l")
     assert torch.equal(resumed(images(*numbers)), rows)
     assert again.asked == []
     resumed.close()
-    found = read_ledger(tmp_path / "l")
-    assert found["time"]["waiting"] >= 0
-    assert (found["answers"], found["in_doubt"]["requests"]) == (len(numbers), 0)
+    summary = read_ledger(tmp_path / "l")
+    assert summary["time"]["waiting"] >= 0
+    assert (summary["answers"], summary["in_doubt"]["requests"]) == (len(numbers), 0)
 
 
 @pytest.mark.usefixtures("jumping")
@@ -54,9 +54,9 @@ def test_times_of_a_local_ledger_are_never_negative(tmp_path: Path) -> None:
         def __call__(self, images: torch.Tensor) -> torch.Tensor:
             return images[:, :, 0, 0]
 
-    asked = LocalJournal(Net(), Ledger(tmp_path / "l"), Budget(None), max_batch=1)
-    asked(images(*range(1, 12)))
-    asked.close()
+    querier = LocalJournal(Net(), Ledger(tmp_path / "l"), Budget(None), max_batch=1)
+    querier(images(*range(1, 12)))
+    querier.close()
     times = read_ledger(tmp_path / "l", requests=True)["time"]
     assert min(times["waiting"], times["median"], times["p95"]) >= 0
 

@@ -51,10 +51,10 @@ def test_a_committee_is_learned_and_predicts(toy: Toy, capsys: pytest.CaptureFix
         used = []
         for more in ([], ["--no-cascade"]):
             assert main(["predict", "run/prompt.png", *photos, "--model", url, "--json", *more]) == 0
-            found = json.loads(capsys.readouterr().out)
-            hits = [line["label"] == Path(line["path"]).parent.name for line in found["predictions"]]
+            output = json.loads(capsys.readouterr().out)
+            hits = [line["label"] == Path(line["path"]).parent.name for line in output["predictions"]]
             assert sum(hits) / len(hits) > 0.6
-            used.append(found["queries"])
+            used.append(output["queries"])
         assert len(photos) <= used[0] < 3 * len(photos)
         assert sum(used) == 3 * len(photos)  # the rest is asked: what the ledger holds is not paid for twice
         assert read_ledger("pixprompt-ledger.sqlite")["queries"] == sum(used)

@@ -73,15 +73,15 @@ def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_requ
 ) -> None:
     numbers = list(range(count))
     sender = ScriptedSender(answer=answers(20, small_disk, length))
-    asked = journal(sender, small_disk / "l", concurrency=concurrency)
+    querier = journal(sender, small_disk / "l", concurrency=concurrency)
     with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
-        asked(images(*numbers))
-    asked.close()
+        querier(images(*numbers))
+    querier.close()
     sent = sorted(sender.asked)
     assert 20 in sent
     assert len(sent) < count  # those for which there was room
-    found = read_ledger(small_disk / "l")
-    assert (found["answers"], found["in_doubt"]["requests"], found["queries"]) == (len(sent), 0, len(sent))
+    summary = read_ledger(small_disk / "l")
+    assert (summary["answers"], summary["in_doubt"]["requests"], summary["queries"]) == (len(sent), 0, len(sent))
 
     (small_disk / "hog").unlink()
     again = ScriptedSender(answer=answers(-1, small_disk, length))
@@ -95,20 +95,20 @@ def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_requ
 
 def test_without_room_for_the_answers_nothing_is_sent(small_disk: Path) -> None:
     sender = ScriptedSender()
-    asked = journal(sender, small_disk / "l", concurrency=64)
+    querier = journal(sender, small_disk / "l", concurrency=64)
     fill(small_disk)
     with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
-        asked(images(2, 3))
-    asked.close()
+        querier(images(2, 3))
+    querier.close()
     assert sender.asked == []
 
 
 def test_room_is_set_aside_in_the_file_and_free_again_at_the_end(tmp_path: Path) -> None:
-    asked = journal(ScriptedSender(), tmp_path / "l")
-    asked(images(1, 2, 3))
+    querier = journal(ScriptedSender(), tmp_path / "l")
+    querier(images(1, 2, 3))
     log = os.stat(tmp_path / "l-wal")
     assert log.st_blocks * 512 - log.st_size >= 1 << 16
-    asked.close()
+    querier.close()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["l"]
 
 
@@ -119,12 +119,12 @@ def test_without_allocation_a_disk_with_too_little_room_is_an_error(
     room._library_function.cache_clear()
     try:
         sender = ScriptedSender()
-        asked = journal(sender, small_disk / "l", concurrency=4)
-        asked(images(1, 2, 3))
+        querier = journal(sender, small_disk / "l", concurrency=4)
+        querier(images(1, 2, 3))
         fill(small_disk)
         with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
-            asked(images(4, 5))
-        asked.close()
+            querier(images(4, 5))
+        querier.close()
         assert sorted(sender.asked) == [1, 2, 3]
     finally:
         room._library_function.cache_clear()

@@ -66,10 +66,10 @@ def test_whenever_the_power_goes_what_was_sent_is_answered_or_named(
     with monkeypatch.context() as patch:
         disk = Disk(tmp_path / "l", patch)
         sender = Watching(disk)
-        asked = journal(sender, tmp_path / "l", concurrency=3)
+        querier = journal(sender, tmp_path / "l", concurrency=3)
         for start in range(0, len(NUMBERS), 10):
-            asked(images(*NUMBERS[start : start + 10]))
-        asked.close()
+            querier(images(*NUMBERS[start : start + 10]))
+        querier.close()
     assert sorted(number for numbers in sender.sent.values() for number in numbers) == list(NUMBERS)
     assert 0 not in sender.sent  # nothing is sent before the disk was waited for
 
@@ -90,14 +90,14 @@ def test_the_same_start_of_the_machine_knows_what_was_not_sent(tmp_path: Path, m
     def killed(numbers: list[int]) -> Any:
         raise KeyboardInterrupt
 
-    asked = journal(ScriptedSender(killed), tmp_path / "l")
+    querier = journal(ScriptedSender(killed), tmp_path / "l")
     with pytest.raises(KeyboardInterrupt):
-        asked(images(1))
-    planned = asked.ledger.plan([[b"a" * 32, b"b" * 32]])
+        querier(images(1))
+    planned = querier.ledger.plan([[b"a" * 32, b"b" * 32]])
     for end in ("", "-wal"):
         shutil.copy(tmp_path / f"l{end}", tmp_path / f"killed{end}")  # planned, and not begun
         shutil.copy(tmp_path / f"l{end}", tmp_path / f"cut{end}")
-    asked.close()
+    querier.close()
     assert journal(ScriptedSender(), tmp_path / "killed").ledger.unresolved() == []
     another_start(monkeypatch)
     with pytest.raises(DoubtError, match=f"request {planned[0]} of .*2 images"):
@@ -107,15 +107,15 @@ def test_the_same_start_of_the_machine_knows_what_was_not_sent(tmp_path: Path, m
 def test_a_slow_disk_delays_what_is_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     disk = Disk(tmp_path / "l", monkeypatch)
     sender = ScriptedSender()
-    asked = journal(sender, tmp_path / "l", concurrency=4)
+    querier = journal(sender, tmp_path / "l", concurrency=4)
     before = list[int]()
 
     def slow() -> None:
         before.append(len(sender.asked))
 
     disk.slow = slow
-    asked(images(*NUMBERS[:9]))
-    asked.close()
+    querier(images(*NUMBERS[:9]))
+    querier.close()
     assert before[0] == 0  # the first request waits for the first plan
     assert before[-1] == 9  # and the answers are used after the last
 
@@ -124,15 +124,15 @@ def test_a_slow_disk_delays_what_is_sent(tmp_path: Path, monkeypatch: pytest.Mon
 def test_durability_decides_whether_the_disk_is_waited_for(
     durability: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = journal(ScriptedSender(), tmp_path / "l")
-    asked.ledger.durability = durability
+    querier = journal(ScriptedSender(), tmp_path / "l")
+    querier.ledger.durability = durability
     flushed = list[int]()
     monkeypatch.setattr(os, "fsync", flushed.append)
-    rows = asked(images(1, 2, 3))
+    rows = querier(images(1, 2, 3))
     assert bool(flushed) == (durability == "full")
     shutil.copy(tmp_path / "l", tmp_path / "copy")  # a kill: what was written is there in either case
     shutil.copy(tmp_path / "l-wal", tmp_path / "copy-wal")
-    asked.close()
+    querier.close()
     again = ScriptedSender()
     assert (journal(again, tmp_path / "copy")(images(1, 2, 3)) == rows).all()
     assert again.asked == []

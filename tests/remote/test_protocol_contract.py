@@ -96,9 +96,9 @@ def test_headers_that_choose_what_answers_are_facts_and_credentials_are_not(name
     secret = {"Authorization": "Bearer ${KEY}", "X-Project": "${PROJECT}-1"}
     assert build(name, {**keys, "headers": secret}).facts() == bare
     blue, green = ({**secret, "Azureml-Model-Deployment": color} for color in ("blue", "green"))
-    found = build(name, {**keys, "headers": blue}).facts()
-    assert found == {**bare, "headers": {"azureml-model-deployment": "blue"}}
-    assert build(name, {**keys, "headers": green}).facts() != found
+    result = build(name, {**keys, "headers": blue}).facts()
+    assert result == {**bare, "headers": {"azureml-model-deployment": "blue"}}
+    assert build(name, {**keys, "headers": green}).facts() != result
 
 
 @each
@@ -164,9 +164,9 @@ def damaged(value: Any, path: tuple[Any, ...], how: str, new: object) -> Any:
 def check(protocol: Protocol, incoming: Incoming, count: int) -> bool:
     """Reading gives well-formed answers, or a Fault with a reason for a person; says whether it is answers."""
     raised = None
-    found: list[Any] = []
+    results: list[Any] = []
     try:
-        found = protocol.read(incoming, count)
+        results = protocol.read(incoming, count)
     except Fault as fault:
         raised = fault
     if raised is not None:
@@ -175,8 +175,8 @@ def check(protocol: Protocol, incoming: Incoming, count: int) -> bool:
         assert raised.reason.isprintable()
         assert raised.incoming is incoming
         return False
-    assert len(found) == count
-    for item in found:
+    assert len(results) == count
+    for item in results:
         check_item(item)
     return True
 
@@ -227,7 +227,7 @@ def test_the_check_sees_what_is_wrong() -> None:
     class Wrong(Protocol):
         """Raises or answers what it must not."""
 
-        found: Any = None
+        none: Any = None
 
         def request(self, pictures: Any) -> Any:
             return None

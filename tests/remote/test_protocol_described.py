@@ -61,20 +61,20 @@ def protocol(**options: Any) -> DescribedJson:
     ],
 )
 def test_the_bytes_of_a_request(options: dict[str, Any], content_type: str, body: bytes) -> None:
-    asked = protocol(scores="s", **options)
-    sent = asked.request([ABC])
-    assert (sent.url, sent.method, asked.max_batch) == ("http://host/x", "POST", 1)
+    request_protocol = protocol(scores="s", **options)
+    sent = request_protocol.request([ABC])
+    assert (sent.url, sent.method, request_protocol.max_batch) == ("http://host/x", "POST", 1)
     assert dict(sent.headers) == {"Content-Type": content_type}
     assert sent.body == body
 
 
 def test_the_bytes_of_a_batch() -> None:
     body = {"k": 1, "r": {"$each": {"i": "$base64", "f": [{"t": "$media_type"}]}}}
-    asked = protocol(body=body, images="[*]", scores="")
-    assert asked.max_batch is None
+    request_protocol = protocol(body=body, images="[*]", scores="")
+    assert request_protocol.max_batch is None
     item = b'{"i":"QUJD","f":[{"t":"image/jpeg"}]}'
-    assert asked.request([ABC, ABC]).body == b'{"k":1,"r":[' + item + b"," + item + b"]}"
-    assert asked.request([ABC]).body == b'{"k":1,"r":[' + item + b"]}"
+    assert request_protocol.request([ABC, ABC]).body == b'{"k":1,"r":[' + item + b"," + item + b"]}"
+    assert request_protocol.request([ABC]).body == b'{"k":1,"r":[' + item + b"]}"
 
 
 # A server ------------------------------------------------------------------------------------------------------------
@@ -112,16 +112,16 @@ def test_images_arrive_and_answers_come_back_in_order(send: str, encoding: str) 
     files = {"form": {"file": "$base64", "k": "v"}, "multipart": {"k": "v", "file": "$file"}}
     options = {"send": send, "body": files[send]} if send in files else {"send": send}
     options = BATCH if send == "json" else {**options, "images": "answers[*]"}
-    asked = protocol(items="", label="name.en", score="p", scale=100, **options)
+    request_protocol = protocol(items="", label="name.en", score="p", scale=100, **options)
     pictures = [picture(seed, (8, 8), encoding) for seed in range(2)]
     rounds = [pictures] if send == "json" else [[item] for item in pictures]
-    found = [reply for batch in rounds for reply in ask(asked, batch, server)]
-    for image, reply in zip(pictures, found, strict=True):
+    results = [reply for batch in rounds for reply in ask(request_protocol, batch, server)]
+    for image, reply in zip(pictures, results, strict=True):
         wanted = image.pixels.mean((0, 1)) / 255
         assert list(reply) == ["r", "g", "b"]
         assert np.allclose(list(reply.values()), wanted, atol=1e-9 if encoding == "png" else 0.02)
     if send == "json":
-        assert ask(asked, pictures[::-1], server) == found[::-1]
+        assert ask(request_protocol, pictures[::-1], server) == results[::-1]
 
 
 # Where answers are ------------------------------------------------------------------------------------------------
@@ -148,8 +148,8 @@ def test_images_arrive_and_answers_come_back_in_order(send: str, encoding: str) 
     ],
 )
 def test_answers_are_found(options: dict[str, Any], body: object, reply: object) -> None:
-    (found,) = protocol(send="raw", **options).read(answer(body), 1)
-    assert (found.tolist() if isinstance(found, np.ndarray) else found) == reply
+    (result,) = protocol(send="raw", **options).read(answer(body), 1)
+    assert (result.tolist() if isinstance(result, np.ndarray) else result) == reply
 
 
 NAMED = {"items": "p", "label": "l", "score": "s"}
@@ -214,9 +214,9 @@ RULE = {"code": "status.code", "ok": [0, 10], "message": "status.text", "throttl
 def test_errors_of_one_image_and_of_all(status: dict[str, Any], kind: FaultKind, reason: str) -> None:
     each = protocol(**BATCH, scores="s", image_error=RULE)
     good = {"s": [1, 2], "status": {"code": 10}}
-    found = each.read(answer({"answers": [{"status": status}, good]}), 2)
-    assert found[0] == ItemFault(reason, kind)
-    assert isinstance(found[1], np.ndarray)
+    result = each.read(answer({"answers": [{"status": status}, good]}), 2)
+    assert result[0] == ItemFault(reason, kind)
+    assert isinstance(result[1], np.ndarray)
     whole = fault(protocol(**BATCH, scores="s", error=RULE), answer({"status": status, "answers": [good, good]}))
     assert (whole.kind, whole.reason) == (kind, reason)
     assert len(protocol(**BATCH, scores="s", error=RULE).read(answer({"answers": [good, good]}), 2)) == 2

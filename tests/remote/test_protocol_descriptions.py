@@ -84,8 +84,8 @@ def test_clarifai() -> None:
         {"cat": 0.75, "pet": 0.5},
     ]
     for code, kind in ((10020, FaultKind.BUSY), (11005, FaultKind.THROTTLED), (11009, FaultKind.REFUSED)):
-        found = fault(clarifai, answer({"status": {"code": code, "description": "no"}, "outputs": []}))
-        assert (found.kind, found.reason) == (kind, f"the endpoint says: {code} no")
+        error = fault(clarifai, answer({"status": {"code": code, "description": "no"}, "outputs": []}))
+        assert (error.kind, error.reason) == (kind, f"the endpoint says: {code} no")
     wrong = {"status": {"code": 10000}, "outputs": [good, {"status": {"code": 10000}, "data": {}}]}
     assert "expected labels with scores at data.concepts" in garbled(clarifai, wrong)
 
@@ -128,7 +128,7 @@ def write(folder: Path, value: object) -> str:
 def test_what_is_given_wins_over_the_description(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
     allow("TOKEN", "http://host")
-    told: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "url": "http://host/v2/models/{name}",
         "encoding": "jpeg",
         "image_size": [32, 48],
@@ -138,19 +138,19 @@ def test_what_is_given_wins_over_the_description(tmp_path: Path, monkeypatch: py
         "headers": {"Authorization": "Bearer ${TOKEN}"},
         "options": {"name": "m", "input": "x", "range": "byte"},
     }
-    path = write(tmp_path, told)
+    path = write(tmp_path, facts)
     headers = {"Authorization": "Bearer ${TOKEN}"}
     common: dict[str, Any] = {"headers": headers, "image_size": (32, 48), "labels": ("a", "b"), "max_batch": 4}
     common["answer"] = AnswerKind.LOGITS
     options = {"input": "x", "range": "byte"}
     assert read_endpoint(None, path) == Endpoint("http://host/v2/models/m", "v2", "jpeg", options=options, **common)
-    found = read_endpoint(
+    result = read_endpoint(
         "http://other/v1/models/{n}:predict", path, encoding="png", options={"n": "k", "input": "z", "layout": "NHWC"}
     )
     options = {"input": "z", "range": "byte", "layout": "NHWC"}
-    assert found == Endpoint("http://other/v1/models/k:predict", "tf-serving", "png", options=options, **common)
+    assert result == Endpoint("http://other/v1/models/k:predict", "tf-serving", "png", options=options, **common)
     assert read_endpoint(None, path, protocol="json").protocol == "json"
-    assert read_endpoint(None, write(tmp_path, {**told, "image_size": 64})).image_size == (64, 64)
+    assert read_endpoint(None, write(tmp_path, {**facts, "image_size": 64})).image_size == (64, 64)
     assert load_description(path)["encoding"] == "jpeg"
 
 
@@ -177,7 +177,7 @@ def test_the_protocol_is_read_off_the_url_where_it_is_unmistakable(url: str, pro
 
 
 @pytest.mark.parametrize(
-    ("url", "told", "words"),
+    ("url", "message", "words"),
     [
         (None, None, "has no URL"),
         ("http://h/${KEY}", None, "asks for a variable of the environment"),
@@ -203,9 +203,9 @@ def test_the_protocol_is_read_off_the_url_where_it_is_unmistakable(url: str, pro
         ("http://h/{token}/x", {"protocol": "json", "options": {"token": "sk-live-1"}}, "'token' looks like a cred"),
     ],
 )
-def test_what_makes_no_sense(url: str | None, told: object, words: str, tmp_path: Path) -> None:
+def test_what_makes_no_sense(url: str | None, message: object, words: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=words):
-        read_endpoint(url, None if told is None else write(tmp_path, told))
+        read_endpoint(url, None if message is None else write(tmp_path, message))
 
 
 def test_a_name_that_is_none() -> None:
@@ -227,9 +227,9 @@ HIDDEN = "sk-live-0123"
     ],
 )
 def test_a_credential_in_an_option_is_refused_without_being_shown(protocol: str, options: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=r"looks like a credential.* header") as caught:
+    with pytest.raises(ConfigError, match=r"looks like a credential.* header") as error:
         PROTOCOLS[protocol](Endpoint("http://h/x", protocol, options=options))
-    assert HIDDEN not in str(caught.value)
+    assert HIDDEN not in str(error.value)
 
 
 @pytest.mark.parametrize(

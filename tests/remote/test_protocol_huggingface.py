@@ -106,29 +106,29 @@ def test_logits_keep_their_names_whatever_order_the_labels_have() -> None:
     assert ask(protocol, [picture(0)], pipeline) == [logits]
     assert protocol.discover(pipeline).answer is AnswerKind.LOGITS
     turned = LABELS[::-1]
-    (found,) = classifier(turned, function="none").read(pipeline(protocol.request([picture(0)])), 1)
-    reader = reader_for(found, answer=AnswerKind.LOGITS, labels=turned, num_outputs=None, name="m")
+    (result,) = classifier(turned, function="none").read(pipeline(protocol.request([picture(0)])), 1)
+    reader = reader_for(result, answer=AnswerKind.LOGITS, labels=turned, num_outputs=None, name="m")
     assert reader.labels == turned
-    assert reader.rows([found])[0].tolist() == pytest.approx([logits[label] for label in turned])
+    assert reader.rows([result])[0].tolist() == pytest.approx([logits[label] for label in turned])
 
 
 @pytest.mark.parametrize(
     ("labels", "options"), [(None, {}), (LABELS, {"top_k": 2}), (("cat", "dog", "cow"), {}), (("cat", "dog"), {})]
 )
 def test_logits_of_other_labels_keep_their_names(labels: tuple[str, ...] | None, options: dict[str, Any]) -> None:
-    found = ask(classifier(labels, function="none", **options), [picture(0)], pipeline)
+    answers = ask(classifier(labels, function="none", **options), [picture(0)], pipeline)
     ranked = sorted(zip(LABELS, LOGITS, strict=True), key=lambda pair: -pair[1])
     count = options.get("top_k") or len(labels or LABELS)
-    assert found == [dict(ranked[:count])]
+    assert answers == [dict(ranked[:count])]
 
 
 @pytest.mark.parametrize("function", [None, "softmax", "sigmoid"])
 def test_probabilities_keep_their_names(function: str | None) -> None:
     protocol = classifier(**({} if function is None else {"function": function}))
-    (found,) = ask(protocol, [picture(0)], pipeline)
+    (answers,) = ask(protocol, [picture(0)], pipeline)
     powers = np.exp(LOGITS)
     wanted = powers / (1 + powers) if function == "sigmoid" else powers / powers.sum()
-    assert found == pytest.approx(dict(zip(LABELS, wanted, strict=True)))
+    assert answers == pytest.approx(dict(zip(LABELS, wanted, strict=True)))
     assert protocol.discover(pipeline).answer is None
 
 
@@ -147,10 +147,10 @@ def test_probabilities_of_one_label_add_up_and_logits_do_not() -> None:
 
 def test_zero_shot_answers_come_in_any_order() -> None:
     protocol = chooser()
-    (found,) = ask(protocol, [picture(0)], zero_shot)
+    (answers,) = ask(protocol, [picture(0)], zero_shot)
     lengths = {label: len(f"This is a photo of {label}.") for label in LABELS}
-    assert found == pytest.approx({label: length / sum(lengths.values()) for label, length in lengths.items()})
-    assert next(iter(found)) == "crab"
+    assert answers == pytest.approx({label: length / sum(lengths.values()) for label, length in lengths.items()})
+    assert next(iter(answers)) == "crab"
     assert (protocol.discover(zero_shot).labels, protocol.discover(zero_shot).num_outputs) == (LABELS, 3)
 
 
@@ -175,9 +175,9 @@ def test_garbage_is_a_fault(make: Callable[[], Any], body: object) -> None:
 
 @pytest.mark.parametrize("make", MAKERS)
 def test_an_error_with_status_200_is_a_fault_with_its_words(make: Callable[[], Any]) -> None:
-    found = fault(make(), answer({"error": "Model is loading", "estimated_time": 20.0}), 1)
-    assert found.kind is FaultKind.BUSY
-    assert "Model is loading" in found.reason
+    error = fault(make(), answer({"error": "Model is loading", "estimated_time": 20.0}), 1)
+    assert error.kind is FaultKind.BUSY
+    assert "Model is loading" in error.reason
 
 
 def test_a_label_that_was_no_candidate_is_a_fault() -> None:

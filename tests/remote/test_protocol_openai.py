@@ -90,8 +90,8 @@ def test_spellings_of_a_letter_add_up_and_other_tokens_are_other() -> None:
     listed = tokens(
         ("B", 0.5), (" B", 0.125), ("b", 0.0625), ("A", 0.125), ("The", 0.0625), ("D", 0.03125), ("C.", 0.0)
     )
-    found = scores_of(chat(), reply("B", listed))
-    assert found == pytest.approx({"dog": 0.6875, "cat": 0.125, "crab": 0.0, OTHER: 0.09375})
+    result = scores_of(chat(), reply("B", listed))
+    assert result == pytest.approx({"dog": 0.6875, "cat": 0.125, "crab": 0.0, OTHER: 0.09375})
 
 
 def test_labels_that_are_not_among_the_likeliest_tokens_are_silent() -> None:
@@ -110,20 +110,20 @@ def test_extreme_log_probabilities_stay_probabilities(logprob: bytes) -> None:
     body = json.dumps(reply("A", tokens(("A", 0.5), ("B", 0.25)))).encode()
     number = json.dumps(math.log(0.25)).encode()
     assert body.count(number) == 1
-    found = scores_of(chat(), body.replace(number, logprob))
-    assert found["dog"] == (1 if logprob == b"1e-7" else 0)
+    result = scores_of(chat(), body.replace(number, logprob))
+    assert result["dog"] == (1 if logprob == b"1e-7" else 0)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.floats(-50, 0), min_size=1, max_size=20))
 def test_nothing_is_lost_and_nothing_is_invented(listed: dict[str, float]) -> None:
     entries = [{"token": token, "logprob": value} for token, value in listed.items()]
-    found = scores_of(chat(), reply("A", {"content": [{**entries[0], "top_logprobs": entries}]}))
+    result = scores_of(chat(), reply("A", {"content": [{**entries[0], "top_logprobs": entries}]}))
     letters = {"A": "cat", "B": "dog", "C": "crab"}
     for letter, label in letters.items():
         whole = sum(math.exp(value) for token, value in listed.items() if letter_of_token(token) == letter)
-        assert found.get(label, 0.0) == pytest.approx(min(1.0, whole))
-    assert set(found) <= {*LABELS, OTHER}
-    assert all(0 <= score <= 1 for score in found.values())
+        assert result.get(label, 0.0) == pytest.approx(min(1.0, whole))
+    assert set(result) <= {*LABELS, OTHER}
+    assert all(0 <= score <= 1 for score in result.values())
 
 
 def test_what_is_declared_is_what_will_come() -> None:
@@ -145,11 +145,11 @@ def test_missing_log_probabilities_are_a_fault_where_they_were_demanded() -> Non
 def test_what_an_answer_is_read_as_does_not_hang_on_the_answers_before() -> None:
     protocol = chat()
     bodies = [reply("A", tokens(("A", 1.0))), reply("B"), reply("Sorry.")]
-    found = [{"cat": 1.0, OTHER: 0.0}, "dog", "Sorry."]
+    results = [{"cat": 1.0, OTHER: 0.0}, "dog", "Sorry."]
     for _ in range(2):
-        assert [protocol.read(answer(body), 1) for body in bodies] == [[each] for each in found]
+        assert [protocol.read(answer(body), 1) for body in bodies] == [[each] for each in results]
         bodies.reverse()
-        found.reverse()
+        results.reverse()
 
 
 @pytest.mark.parametrize("logprobs", [True, "auto"])
@@ -162,11 +162,11 @@ def test_a_refusal_among_probabilities_is_other(logprobs: object) -> None:
 def test_all_answers_of_a_run_are_read_whether_numbers_come_or_not(turn: bool) -> None:
     protocol = chat()
     bodies = [reply("A", tokens(("A", 0.75), ("B", 0.25))), reply("B"), reply("It is a crab.")]
-    heard = [protocol.read(answer(body), 1)[0] for body in (bodies[::-1] if turn else bodies)]
-    assert not any(isinstance(each, ItemFault) for each in heard)
-    model = reader_for(heard[0], answer=None, labels=LABELS, num_outputs=None, name="m")
+    replies = [protocol.read(answer(body), 1)[0] for body in (bodies[::-1] if turn else bodies)]
+    assert not any(isinstance(each, ItemFault) for each in replies)
+    model = reader_for(replies[0], answer=None, labels=LABELS, num_outputs=None, name="m")
     assert model.labels == (*LABELS, OTHER)
-    rows = model.rows(heard)[:: -1 if turn else 1]
+    rows = model.rows(replies)[:: -1 if turn else 1]
     assert rows.argmax(1).tolist() == [0, 1, 2]
     assert rows[0].max() == (1 if turn else 0.75)
 
@@ -242,9 +242,9 @@ def test_garbage_is_a_fault(body: object) -> None:
 
 
 def test_an_error_with_status_200_is_a_fault_with_its_words() -> None:
-    found = fault(chat(), answer({"error": {"message": "no credits", "code": 402}}), 1)
-    assert found.kind is FaultKind.BUSY
-    assert "no credits" in found.reason
+    error = fault(chat(), answer({"error": {"message": "no credits", "code": 402}}), 1)
+    assert error.kind is FaultKind.BUSY
+    assert "no credits" in error.reason
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,10 @@ class Server:
 
     def __call__(self, sent: Outgoing) -> Incoming:
         body = json.loads(sent.body)
-        given = body["instances"] if "instances" in body else body["inputs"]
-        if isinstance(given, dict):
-            (given,) = given.values()
-        rows = [self.scores(item) for item in given]
+        instances = body["instances"] if "instances" in body else body["inputs"]
+        if isinstance(instances, dict):
+            (instances,) = instances.values()
+        rows = [self.scores(item) for item in instances]
         if "inputs" in body:
             several = {"scores": rows, "ids": [[index] for index in range(len(rows))]}
             return answer({"outputs": rows if self.outputs == 1 else several})
@@ -85,21 +85,21 @@ class Server:
 @pytest.mark.parametrize("form", ["row", "column"])
 @pytest.mark.parametrize("options", [{}, {"input": "x"}, {"input": "x_bytes"}, {"layout": "NCHW"}])
 def test_answers_come_back_in_order(options: dict[str, Any], form: str) -> None:
-    asked = protocol(format=form, **options)
-    assert asked.sends_files == ("_bytes" in options.get("input", ""))
+    request_protocol = protocol(format=form, **options)
+    assert request_protocol.sends_files == ("_bytes" in options.get("input", ""))
     wanted = [np.array([f(image.pixels) / 255 for f in (np.mean, np.min, np.max)]) for image in TWO]
-    assert np.allclose(ask(asked, TWO, Server()), wanted, rtol=1e-6)
-    assert np.allclose(ask(asked, TWO[::-1], Server()), wanted[::-1], rtol=1e-6)
+    assert np.allclose(ask(request_protocol, TWO, Server()), wanted, rtol=1e-6)
+    assert np.allclose(ask(request_protocol, TWO[::-1], Server()), wanted[::-1], rtol=1e-6)
     assert not np.allclose(wanted[0], wanted[1], rtol=1e-3)
     chosen = protocol(format=form, output="scores", **options)
-    assert ask(chosen, TWO, Server(outputs=2)) == ask(asked, TWO, Server())
+    assert ask(chosen, TWO, Server(outputs=2)) == ask(request_protocol, TWO, Server())
 
 
 @pytest.mark.parametrize("key", ["result", "results"])
 def test_classes_are_labels_with_scores(key: str) -> None:
-    asked = protocol(URL.replace("predict", "classify"), datatype="BYTES")
+    request_protocol = protocol(URL.replace("predict", "classify"), datatype="BYTES")
     body = {key: [[["a: b", 0.9], ["犬", 0.1]], [["a: b", 0.25]]]}
-    assert asked.read(answer(body), 2) == [{"a: b": 0.9, "犬": 0.1}, {"a: b": 0.25}]
+    assert request_protocol.read(answer(body), 2) == [{"a: b": 0.9, "犬": 0.1}, {"a: b": 0.25}]
 
 
 def test_one_image_and_labels_alone() -> None:
@@ -110,8 +110,8 @@ def test_one_image_and_labels_alone() -> None:
 
 
 def test_an_error_with_status_200_is_busy() -> None:
-    found = fault(protocol(), answer({"error": "queue is full"}))
-    assert (found.kind, found.reason) == (FaultKind.BUSY, "the endpoint says: queue is full")
+    error = fault(protocol(), answer({"error": "queue is full"}))
+    assert (error.kind, error.reason) == (FaultKind.BUSY, "the endpoint says: queue is full")
 
 
 @pytest.mark.parametrize(
@@ -159,21 +159,21 @@ def metadata(inputs: dict[str, Any], outputs: dict[str, Any] | None = None) -> d
 
 
 def discover(reply: Incoming, **options: Any) -> tuple[TFServing, Declared]:
-    asked: list[Outgoing] = []
+    queries: list[Outgoing] = []
 
     def get(sent: Outgoing) -> Incoming:
-        asked.append(sent)
+        queries.append(sent)
         return reply
 
-    found = protocol(**options)
-    declared = found.discover(get)
+    request_protocol = protocol(**options)
+    declared = request_protocol.discover(get)
     urls = ["http://host:8501/v1/models/m", "http://host:8501/v1/models/m/metadata"]
-    assert [(sent.url, sent.method) for sent in asked] == [(url, "GET") for url in urls]
-    return found, declared
+    assert [(sent.url, sent.method) for sent in queries] == [(url, "GET") for url in urls]
+    return request_protocol, declared
 
 
 @pytest.mark.parametrize(
-    ("given", "declared", "item"),
+    ("inputs", "declared", "item"),
     [
         (
             tensor("DT_FLOAT", -1, 32, 48, 3),
@@ -190,11 +190,13 @@ def discover(reply: Incoming, **options: Any) -> tuple[TFServing, Declared]:
         ),
     ],
 )
-def test_the_form_of_the_image_follows_from_the_signature(given: dict[str, Any], declared: Declared, item: Any) -> None:
-    found, said = discover(answer(metadata({"x": given})))
-    assert said == declared
-    assert found.max_batch == declared.max_batch
-    assert json.loads(found.request([Picture(PIXELS, b"ABC", "image/png")]).body) == {"instances": [{"x": item}]}
+def test_the_form_of_the_image_follows_from_the_signature(
+    inputs: dict[str, Any], declared: Declared, item: Any
+) -> None:
+    result, description = discover(answer(metadata({"x": inputs})))
+    assert description == declared
+    assert result.max_batch == declared.max_batch
+    assert json.loads(result.request([Picture(PIXELS, b"ABC", "image/png")]).body) == {"instances": [{"x": item}]}
 
 
 @pytest.mark.parametrize(
@@ -246,16 +248,16 @@ def test_a_model_is_waited_for_while_it_is_loaded() -> None:
         return answer(metadata({"x": tensor("DT_FLOAT", -1, 32, 48, 3)}))
 
     waits: list[float] = []
-    found = protocol()
-    found.pause = waits.append
+    request_protocol = protocol()
+    request_protocol.pause = waits.append
     for last in (status("END", "AVAILABLE"), status("END"), answer(b"no", 404), answer({"model_version_status": 3})):
         replies = [status("START"), status("END", "LOADING"), last]
         waits.clear()
-        assert found.discover(get).num_outputs == 10
+        assert request_protocol.discover(get).num_outputs == 10
         assert len(waits) == 2
     replies = [status("LOADING")]
     with pytest.raises(EndpointError, match="is not ready: LOADING"):
-        found.discover(get)
+        request_protocol.discover(get)
     assert sum(waits) > 50
 
 

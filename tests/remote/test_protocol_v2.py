@@ -92,9 +92,9 @@ def test_every_pixel_value_arrives_as_the_float32_that_it_should_be_in_json_and_
         wanted = (wanted - np.float32(option["mean"])) / np.float32(option["std"])
     for binary in (False, True):
         sent = protocol(range=option, layout="NHWC", binary=binary).request([Picture(pixels, b"", "image/png")])
-        seen = Server().images(sent)
-        assert seen.dtype == np.float32
-        assert np.array_equal(seen[0], wanted)
+        server = Server().images(sent)
+        assert server.dtype == np.float32
+        assert np.array_equal(server[0], wanted)
 
 
 # A server ----------------------------------------------------------------------------------------------------------
@@ -132,21 +132,21 @@ class Server:
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
 @pytest.mark.parametrize("datatype", ["FP32", "FP16", "FP64", "UINT8", "INT32"])
 def test_images_travel_and_answers_come_back_in_order(datatype: str, layout: str, binary: bool) -> None:
-    asked = protocol(datatype=datatype, layout=layout, binary=binary)
-    assert not asked.sends_files
-    found = ask(asked, TWO, Server(binary))
+    request_protocol = protocol(datatype=datatype, layout=layout, binary=binary)
+    assert not request_protocol.sends_files
+    answers = ask(request_protocol, TWO, Server(binary))
     scale = 1 if datatype in ("UINT8", "INT32") else 255
     wanted = [[image.pixels.mean() / scale, image.pixels.min() / scale, image.pixels.max() / scale] for image in TWO]
-    assert np.allclose(found, wanted, rtol=2e-3 if datatype == "FP16" else 1e-6)
-    assert not np.allclose(found[0], found[1], rtol=1e-3)
-    assert ask(asked, TWO[::-1], Server(binary)) == found[::-1]
+    assert np.allclose(answers, wanted, rtol=2e-3 if datatype == "FP16" else 1e-6)
+    assert not np.allclose(answers[0], answers[1], rtol=1e-3)
+    assert ask(request_protocol, TWO[::-1], Server(binary)) == answers[::-1]
 
 
 def test_channels_and_rows_lie_where_the_layout_says() -> None:
     pixels = TWO[0].pixels
     for layout in ("NCHW", "NHWC"):
-        seen = Server().images(protocol(layout=layout, datatype="UINT8").request(TWO[:1]))[0]
-        assert np.array_equal(seen, pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels)
+        server = Server().images(protocol(layout=layout, datatype="UINT8").request(TWO[:1]))[0]
+        assert np.array_equal(server, pixels.transpose(2, 0, 1) if layout == "NCHW" else pixels)
 
 
 @pytest.mark.parametrize("shape", [lambda n: [n, 3, 1, 1], lambda n: [n, 1, 3]])
@@ -164,8 +164,10 @@ def test_one_image_may_be_answered_without_a_batch_dimension() -> None:
 @pytest.mark.parametrize("binary", [False, True])
 def test_classes_keep_labels_with_colons_and_unicode(binary: bool) -> None:
     texts = ["0.75:3:a: b", "0.25:0:naïve 犬", "1.5e-3:1:c", "-2:2"]
-    asked = protocol(classification=2, labels=("l0", "l1", "l2"))
-    assert json.loads(asked.request(TWO).body)["outputs"] == [{"name": "y", "parameters": {"classification": 2}}]
+    request_protocol = protocol(classification=2, labels=("l0", "l1", "l2"))
+    assert json.loads(request_protocol.request(TWO).body)["outputs"] == [
+        {"name": "y", "parameters": {"classification": 2}}
+    ]
     body = outputs(output(texts, [2, 2], "BYTES"))
     reply = answer(body)
     if binary:
@@ -173,7 +175,7 @@ def test_classes_keep_labels_with_colons_and_unicode(binary: bool) -> None:
         entry = {"name": "y", "shape": [2, 2], "datatype": "BYTES", "parameters": {"binary_data_size": len(raw)}}
         head = json.dumps(outputs(entry)).encode()
         reply = answer(head + raw, headers={"inference-header-content-length": str(len(head))})
-    assert asked.read(reply, 2) == [{"a: b": 0.75, "naïve 犬": 0.25}, {"c": 0.0015, "l2": -2.0}]
+    assert request_protocol.read(reply, 2) == [{"a: b": 0.75, "naïve 犬": 0.25}, {"c": 0.0015, "l2": -2.0}]
 
 
 def test_labels_that_name_classes_are_facts_and_others_are_not() -> None:
@@ -205,8 +207,8 @@ def test_bf16_and_fp16_are_read() -> None:
 
 
 def test_an_error_with_status_200_is_busy() -> None:
-    found = fault(protocol(), answer({"error": "no\n\x00memory"}))
-    assert (found.kind, found.reason) == (FaultKind.BUSY, "the endpoint says: no memory")
+    error = fault(protocol(), answer({"error": "no\n\x00memory"}))
+    assert (error.kind, error.reason) == (FaultKind.BUSY, "the endpoint says: no memory")
 
 
 DEEP = b"[" * 100_000
@@ -251,15 +253,15 @@ def test_classes_that_cannot_be_read_are_garbled(text: str) -> None:
     assert reason.startswith(("expected value:index:label", "expected a finite value"))
 
 
-def binary_reply(raw: bytes, said: object, size: object, datatype: str = "FP32") -> tuple[bytes, dict[str, str]]:
+def binary_reply(raw: bytes, value: object, size: object, datatype: str = "FP32") -> tuple[bytes, dict[str, str]]:
     head = json.dumps(
         outputs({"name": "y", "shape": [2, 2], "datatype": datatype, "parameters": {"binary_data_size": size}})
     ).encode()
-    return head + raw, {"inference-header-content-length": str(len(head) if said is None else said)}
+    return head + raw, {"inference-header-content-length": str(len(head) if value is None else value)}
 
 
 @pytest.mark.parametrize(
-    ("raw", "said", "size", "datatype", "reason"),
+    ("raw", "value", "size", "datatype", "reason"),
     [
         (bytes(16), 10**6, 16, "FP32", "bytes of JSON, as the header says"),
         (bytes(16), "x", 16, "FP32", "bytes of JSON, as the header says"),
@@ -278,7 +280,7 @@ def binary_reply(raw: bytes, said: object, size: object, datatype: str = "FP32")
     ],
 )
 def test_binary_data_that_do_not_fit_are_garbled(
-    raw: bytes, said: object, size: object, datatype: str, reason: str
+    raw: bytes, value: object, size: object, datatype: str, reason: str
 ) -> None:
-    body, headers = binary_reply(raw, said, size, datatype)
+    body, headers = binary_reply(raw, value, size, datatype)
     assert reason in fault(protocol(), answer(body, headers=headers)).reason

@@ -46,8 +46,8 @@ class Server:
         if path in self.unready:
             self.unready[path] -= 1
             return answer(b"", 200 if self.unready[path] < 0 else 400)
-        found = self.routes.get(path)
-        return answer({"error": "not found"}, 404) if found is None else answer(found)
+        result = self.routes.get(path)
+        return answer({"error": "not found"}, 404) if result is None else answer(result)
 
 
 def tensor(datatype: str, *shape: int, name: str = "x") -> dict[str, Any]:
@@ -63,12 +63,12 @@ def discover(server: Server, url: str = "http://host:8000/v2/models/m", **option
 def sent_input(protocol: V2, count: int = 1) -> dict[str, Any]:
     sent = protocol.request([picture(seed) for seed in range(count)])
     length = int(sent.headers.get("Inference-Header-Content-Length", len(sent.body)))
-    found: dict[str, Any] = json.loads(sent.body[:length])["inputs"][0]
-    return found
+    payload: dict[str, Any] = json.loads(sent.body[:length])["inputs"][0]
+    return payload
 
 
 @pytest.mark.parametrize(
-    ("given", "shape", "declared"),
+    ("inputs", "shape", "declared"),
     [
         (tensor("FP32", -1, 3, 32, 48), [2, 3, 2, 3], Declared((32, 48), 10)),
         (tensor("FP32", -1, 32, 48, 3), [2, 2, 3, 3], Declared((32, 48), 10)),
@@ -83,18 +83,18 @@ def sent_input(protocol: V2, count: int = 1) -> dict[str, Any]:
     ],
 )
 def test_the_form_of_the_image_follows_from_the_shape(
-    given: dict[str, Any], shape: list[int], declared: Declared
+    inputs: dict[str, Any], shape: list[int], declared: Declared
 ) -> None:
-    protocol, found = discover(Server(given, extensions=["binary_tensor_data"]))
-    assert found == declared
+    protocol, result = discover(Server(inputs, extensions=["binary_tensor_data"]))
+    assert result == declared
     assert protocol.max_batch == declared.max_batch
-    assert protocol.sends_files == (given["datatype"] == "BYTES")
+    assert protocol.sends_files == (inputs["datatype"] == "BYTES")
     entry = sent_input(protocol, declared.max_batch or 2)
-    assert (entry["name"], entry["shape"], entry["datatype"]) == ("x", shape, given["datatype"])
+    assert (entry["name"], entry["shape"], entry["datatype"]) == ("x", shape, inputs["datatype"])
 
 
 @pytest.mark.parametrize(
-    ("given", "options", "error", "words"),
+    ("inputs", "options", "error", "words"),
     [
         ([tensor("FP32", -1, -1, -1, -1)], {}, EndpointError, "give option 'layout'"),
         ([tensor("FP32", -1, 1, 28, 28)], {}, EndpointError, "takes RGB images: x FP32"),
@@ -112,11 +112,11 @@ def test_the_form_of_the_image_follows_from_the_shape(
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_paid(
-    given: list[Any], options: dict[str, Any], error: type[Exception], words: str
+    inputs: list[Any], options: dict[str, Any], error: type[Exception], words: str
 ) -> None:
     extensions = ["statistics"] if "classification" in options else []
     with pytest.raises(error, match=words.replace("?", r"\?")):
-        discover(Server(*given, extensions=extensions), **options)
+        discover(Server(*inputs, extensions=extensions), **options)
 
 
 def test_options_choose_among_inputs_and_settle_what_a_shape_leaves_open() -> None:
@@ -134,8 +134,8 @@ def test_a_server_that_decodes_files_for_a_model_of_numbers() -> None:
 
 def test_outputs_are_chosen_by_shape_or_name() -> None:
     image, features = tensor("FP32", -1, 3, 8, 8), tensor("FP32", -1, 49, 768, name="features")
-    protocol, found = discover(Server(image, outputs=(features, ROWS)))
-    assert (protocol.output.name, found.num_outputs) == ("y", 10)
+    protocol, result = discover(Server(image, outputs=(features, ROWS)))
+    assert (protocol.output.name, result.num_outputs) == ("y", 10)
     with pytest.raises(ConfigError, match="several outputs"):
         discover(Server(image, outputs=(ROWS, {**ROWS, "name": "z"})))
     assert discover(Server(image, outputs=(ROWS, {**ROWS, "name": "z"})), output="z")[0].output.name == "z"
@@ -145,8 +145,8 @@ def test_outputs_are_chosen_by_shape_or_name() -> None:
 
 def test_extensions_are_used_where_they_are_listed() -> None:
     server = Server(tensor("FP32", -1, 3, 8, 8), extensions=TRITON, config={"max_batch_size": 16})
-    protocol, found = discover(server, classification=3)
-    assert found == Declared((8, 8), 10, answer=AnswerKind.TOP_K, max_batch=16)
+    protocol, result = discover(server, classification=3)
+    assert result == Declared((8, 8), 10, answer=AnswerKind.TOP_K, max_batch=16)
     assert protocol.binary
     assert discover(server, classification=10)[1].answer is None  # all of them
     assert not discover(server, binary=False)[0].binary
@@ -234,15 +234,15 @@ def said_by(output: dict[str, Any], **options: Any) -> Declared:
 
 @pytest.mark.parametrize("kind", ["logits", "probabilities", "embeddings", "top-k"])
 def test_what_the_output_says_about_itself_is_declared(kind: str) -> None:
-    found = said_by(rows_that_say(answer=kind, labels='["cat", "b: \\u72ac", "cat"]'))
-    assert found == Declared((8, 8), 3, ("cat", "b: 犬", "cat"), AnswerKind(kind))
+    result = said_by(rows_that_say(answer=kind, labels='["cat", "b: \\u72ac", "cat"]'))
+    assert result == Declared((8, 8), 3, ("cat", "b: 犬", "cat"), AnswerKind(kind))
 
 
 def test_of_the_best_classes_the_labels_are_declared_and_how_many_come_decides_on_the_kind() -> None:
     output = rows_that_say(answer="logits", labels='["cat", "dog", "crab"]')
     assert said_by(output, classification=2).answer is AnswerKind.TOP_K
-    found = said_by(output, classification=3)
-    assert (found.answer, found.labels) == (AnswerKind.LOGITS, ("cat", "dog", "crab"))
+    result = said_by(output, classification=3)
+    assert (result.answer, result.labels) == (AnswerKind.LOGITS, ("cat", "dog", "crab"))
 
 
 @pytest.mark.parametrize(

@@ -67,7 +67,7 @@ def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -
     doubtful = [line["doubtful"] for line in kills]
     answered = f"SELECT {DIGEST} FROM queries JOIN requests ON requests.id = request WHERE outputs NOT NULL"
     with closing(sqlite3.connect(folder / ledger)) as file:
-        kept = Counter(row[0] for row in file.execute(answered))
+        remaining = Counter(row[0] for row in file.execute(answered))
         named = Counter(
             row[0]
             for row in file.execute(
@@ -76,7 +76,7 @@ def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -
             )
         )
     bought = Counter(sold)
-    beyond = bought - kept
+    beyond = bought - remaining
     return Books(
         rounds=len(kills),
         doubtful=max(doubtful, default=0),
@@ -84,7 +84,7 @@ def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -
         images=len(sold),
         twice=beyond.total(),
         unnamed=(beyond - named).total(),
-        lost=sum(line["lost"] for line in lines) + (kept - bought).total(),
+        lost=sum(line["lost"] for line in lines) + (remaining - bought).total(),
     )
 
 
@@ -112,11 +112,11 @@ def seller(tmp_path: Path) -> Any:
 def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_path: Path, seller: str) -> None:
     toy, described = write_toy(tmp_path), describe(tmp_path, max_batch=2)
     options = ("--size", "4", "--basis", "blocks", "--basis-size", "4", "--output", "blm", "--json")
-    given = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
-    given += ["--budget", "3800", "--concurrency", "2"]
+    arguments = ["train", "--model", seller, "--endpoint", str(described), "--data", toy.data, *options]
+    arguments += ["--budget", "3800", "--concurrency", "2"]
     plan = {
-        "whole": [*given, "--out", "whole"],
-        "begin": [*given, "--out", "run"],
+        "whole": [*arguments, "--out", "whole"],
+        "begin": [*arguments, "--out", "run"],
         "again": ["train", "--resume", "run", "--in-doubt", "retry"],
         "begun": "run/config.json",
         "ledger": "run/ledger.sqlite",
@@ -162,12 +162,22 @@ def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(tm
     spec = ModelSpec("paid", (16, 16), len(NAMES) + 1, AnswerKind.TOP_K, ("(other)", *NAMES))
     output = make_output("names", classes=NAMES, spec=spec, seed=0).to_json()
     replace(make_prompt((16, 16), padding=2), output=output).save(tmp_path / "prompt.png")
-    given = ["predict", "prompt.png", "images", "--model", seller, "--endpoint", str(described), "--in-doubt", "retry"]
-    given += ["--budget", "100000", "--concurrency", "2", "--ledger"]
+    arguments = [
+        "predict",
+        "prompt.png",
+        "images",
+        "--model",
+        seller,
+        "--endpoint",
+        str(described),
+        "--in-doubt",
+        "retry",
+    ]
+    arguments += ["--budget", "100000", "--concurrency", "2", "--ledger"]
     plan = {
-        "whole": [*given, "whole.sqlite"],
-        "begin": [*given, "killed.sqlite"],
-        "again": [*given, "killed.sqlite"],
+        "whole": [*arguments, "whole.sqlite"],
+        "begin": [*arguments, "killed.sqlite"],
+        "again": [*arguments, "killed.sqlite"],
         "begun": "killed.sqlite",
         "ledger": "killed.sqlite",
         "at_most": 8,
@@ -183,9 +193,9 @@ def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(tm
     assert books.most_at_once <= 2
     assert (books.lost, books.unnamed) == (0, 0)
     assert books.twice <= read_ledger(tmp_path / "killed.sqlite")["in_doubt"]["images"]
-    said = [lines_of((tmp_path / name).read_text())[-12 * rounds :] for name in ("whole.txt", "log.txt")]
-    assert said[0] == said[1]
-    assert len({line["label"] for line in said[0]}) > 1
+    lines = [lines_of((tmp_path / name).read_text())[-12 * rounds :] for name in ("whole.txt", "log.txt")]
+    assert lines[0] == lines[1]
+    assert len({line["label"] for line in lines[0]}) > 1
 
 
 def report(what: str, books: Books) -> None:

@@ -96,15 +96,15 @@ def images() -> Tensor:
 
 @pytest.fixture
 def opened(tmp_path: Path) -> Iterator[Callable[[FaultServer], RemoteJournal]]:
-    made: list[RemoteJournal] = []
+    journals: list[RemoteJournal] = []
 
     def open_(server: FaultServer) -> RemoteJournal:
         model = connect(server.url, endpoint=str(describe(tmp_path)), rate=1000.0)
-        made.append(RemoteJournal(model, ReplyLedger(tmp_path / f"l{len(made)}"), Budget(60), concurrency=2))
-        return made[-1]
+        journals.append(RemoteJournal(model, ReplyLedger(tmp_path / f"l{len(journals)}"), Budget(60), concurrency=2))
+        return journals[-1]
 
     yield open_
-    for journal in made:
+    for journal in journals:
         journal.ledger.close()
 
 
@@ -167,12 +167,12 @@ def test_what_cannot_be_helped_is_given_up_soon(
 
 def everything_in(folder: Path) -> bytes:
     """All bytes of all files, and what the ledgers hold compressed."""
-    found = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+    results = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
     for path in folder.rglob("*.sqlite"):
         with closing(sqlite3.connect(path)) as file:
             bodies = file.execute("SELECT body FROM requests WHERE body IS NOT NULL").fetchall()
-            found += [zlib.decompress(body) for (body,) in bodies]
-    return b"\n".join(found)
+            results += [zlib.decompress(body) for (body,) in bodies]
+    return b"\n".join(results)
 
 
 @pytest.mark.slow
@@ -184,8 +184,8 @@ def test_a_key_is_sent_and_written_nowhere(
     echo = json.dumps({"error": f"the key {KEY} is tired"}).encode()
     script = [None, plays.status(500, echo), plays.drop(), plays.throttle(0.01), plays.status(503, echo), OTHER_ORDER]
     with FaultServer(answer, [*script, *[None] * 8, plays.status(403, echo)]) as server:
-        given = ["train", "--model", server.url, "--endpoint", str(described), "--data", toy.data, "--size", "4"]
-        assert main([*given, "--budget", "160", "--rate", "500", "--out", "run"]) == 4
+        arguments = ["train", "--model", server.url, "--endpoint", str(described), "--data", toy.data, "--size", "4"]
+        assert main([*arguments, "--budget", "160", "--rate", "500", "--out", "run"]) == 4
         assert main(["train", "--resume", "run"]) == 0
         assert main(["ledger", "run", "--requests"]) == 0
         assert main(["evaluate", "run"]) == 0

@@ -33,8 +33,8 @@ STRANGE = {
 each = pytest.mark.parametrize(("right", "wrong", "given"), STRANGE.values(), ids=STRANGE)
 
 
-def model(sender: ScriptedSender, /, declared: Declared | None = None, **given: Any) -> RemoteModel:
-    endpoint = Endpoint(URL, "pixels", image_size=(1, 1), max_batch=2, **given)
+def model(sender: ScriptedSender, /, declared: Declared | None = None, **any: Any) -> RemoteModel:
+    endpoint = Endpoint(URL, "pixels", image_size=(1, 1), max_batch=2, **any)
     return RemoteModel(URL, Pixels(endpoint), sender, declared or Declared(), retry_policy=QUICK, clock=FakeClock())
 
 
@@ -46,37 +46,37 @@ def once(wrong: object, right: object, at: int) -> Callable[[int], Any]:
 
 @each
 def test_an_answer_of_another_form_is_asked_again_and_does_not_spoil_the_ledger(
-    right: Any, wrong: Any, given: dict[str, Any], tmp_path: Path
+    right: Any, wrong: Any, options: dict[str, Any], tmp_path: Path
 ) -> None:
     sender = ScriptedSender(answer=once(wrong, right, at=2))
-    asked = journal(sender, tmp_path / "l", model=model(sender, **given), concurrency=1)
-    rows = asked(images(0, 1, 2, 3, 4))
+    querier = journal(sender, tmp_path / "l", model=model(sender, **options), concurrency=1)
+    rows = querier(images(0, 1, 2, 3, 4))
     assert sender.batches == [[0], [1, 2], [2], [3, 4]]
     assert (rows == rows[0]).all()
-    assert (asked.budget.spent, asked.ledger.totals().retried) == (6, 1)
+    assert (querier.budget.spent, querier.ledger.totals().retried) == (6, 1)
     again = ScriptedSender()
-    assert torch.equal(journal(again, tmp_path / "l", model=model(again, **given))(images(0, 1, 2, 3, 4)), rows)
+    assert torch.equal(journal(again, tmp_path / "l", model=model(again, **options))(images(0, 1, 2, 3, 4)), rows)
     assert again.batches == []
 
 
 @each
 def test_an_endpoint_that_changes_for_good_is_given_up_and_what_was_right_stays(
-    right: Any, wrong: Any, given: dict[str, Any], tmp_path: Path
+    right: Any, wrong: Any, options: dict[str, Any], tmp_path: Path
 ) -> None:
     sender = ScriptedSender(answer=lambda number: right if number < 2 else wrong)
     with pytest.raises(EndpointError, match=r"returned|left out|has no label"):
-        journal(sender, tmp_path / "l", model=model(sender, **given), concurrency=1)(images(0, 1, 2))
+        journal(sender, tmp_path / "l", model=model(sender, **options), concurrency=1)(images(0, 1, 2))
     again = ScriptedSender(answer=lambda number: right)
-    rows = journal(again, tmp_path / "l", model=model(again, **given))(images(0, 1, 2))
+    rows = journal(again, tmp_path / "l", model=model(again, **options))(images(0, 1, 2))
     assert again.asked == [2]
     assert (rows == rows[0]).all()
 
 
 def test_what_an_earlier_session_was_answered_tells_the_form(tmp_path: Path) -> None:
     sender = ScriptedSender(answer=once("words", SCORES, at=1))
-    asked = model(sender)
-    asked.learn_form([None, torch.tensor(SCORES, dtype=torch.float64).numpy()])
-    assert asked(images(1)).shape == (1, 3)
+    remote = model(sender)
+    remote.learn_form([None, torch.tensor(SCORES, dtype=torch.float64).numpy()])
+    assert remote(images(1)).shape == (1, 3)
     assert sender.asked == [1, 1]
 
 

@@ -28,39 +28,39 @@ def test_a_second_ctrl_c_loses_no_answer_that_is_under_way(
 ) -> None:
     def interrupt(numbers: list[int]) -> list[dict[str, float]]:
         stops.clear()
-        for heard in (2, 3, 4):  # the first one is heard twice: where it comes, and where the rest is finished
-            press(heard)
+        for num_replies in (2, 3, 4):  # the first one is heard twice: where it comes, and where the rest is finished
+            press(num_replies)
         return [{"late": 1.0} for _ in numbers]
 
-    def press(heard: int) -> None:
+    def press(num_replies: int) -> None:
         os.kill(os.getpid(), signal.SIGINT)
-        until(lambda: len(stops) >= heard)
+        until(lambda: len(stops) >= num_replies)
 
     stops = count_stops(monkeypatch)
     sender = ScriptedSender(None, interrupt)
-    asked = journal(sender, tmp_path / "l", concurrency=1)
-    with caplog.at_level(logging.WARNING, "pixprompt"), pytest.raises(KeyboardInterrupt), asked.ledger:
-        asked(images(*range(9)))  # the ledger is closed as soon as this is left, as a run does
+    querier = journal(sender, tmp_path / "l", concurrency=1)
+    with caplog.at_level(logging.WARNING, "pixprompt"), pytest.raises(KeyboardInterrupt), querier.ledger:
+        querier(images(*range(9)))  # the ledger is closed as soon as this is left, as a run does
     assert len(sender.batches) == 2
     with ReplyLedger(tmp_path / "l") as ledger:
         assert ledger.totals() == Totals(3, 2, 0, 0, 0, 0)
-    (told,) = [record.getMessage() for record in caplog.records]
-    assert told == "finishing 1 requests that are under way (up to 60 s), then stopping."
+    (messages,) = [record.getMessage() for record in caplog.records]
+    assert messages == "finishing 1 requests that are under way (up to 60 s), then stopping."
 
 
 def test_ctrl_c_while_requests_are_handed_out_waits_for_those_that_began() -> None:
     done, stopped = [], threading.Event()
-    begun = threading.Event()
+    event = threading.Event()
 
     def work(part: int) -> None:
-        begun.set()
+        event.set()
         stopped.wait(LONG)
         done.append(part)
 
     class Parts(list[int]):
         def __iter__(self) -> Any:
             yield 1
-            begun.wait(LONG)
+            event.wait(LONG)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -75,11 +75,11 @@ class FullDisk:
         self.ledger, self.failures = ledger, failures
         self.store_as_always = ledger.store
 
-    def store(self, *given: Any) -> None:
+    def store(self, *any: Any) -> None:
         if self.failures:
             self.failures -= 1
             raise PixpromptError("cannot use l as a ledger: disk is full.") from sqlite3.OperationalError("full")
-        self.store_as_always(*given)
+        self.store_as_always(*any)
 
 
 @pytest.mark.parametrize("failures", [3, 100])
@@ -88,29 +88,29 @@ def test_an_answer_waits_for_a_full_disk(
 ) -> None:
     clock = FakeClock()
     monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", lambda: clock)
-    asked = journal(ScriptedSender())
-    monkeypatch.setattr(asked.ledger, "store", FullDisk(asked.ledger, failures).store)
+    querier = journal(ScriptedSender())
+    monkeypatch.setattr(querier.ledger, "store", FullDisk(querier.ledger, failures).store)
     if failures == 3:
-        assert asked(images(1)).shape[0] == 1
+        assert querier(images(1)).shape[0] == 1
         assert clock.waits == [1.0, 2.0, 4.0]
         assert "request 1 waits to be written" in caplog.text
         return
     with pytest.raises(PixpromptError, match="the answer to request 1 came and is lost"):
-        asked(images(1))
+        querier(images(1))
     assert clock.time == 60.0
-    assert asked.ledger.totals().in_doubt == 1
+    assert querier.ledger.totals().in_doubt == 1
 
 
 def test_what_is_wrong_for_good_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = journal(ScriptedSender())
+    querier = journal(ScriptedSender())
 
-    def store(*given: Any) -> None:
+    def store(*any: Any) -> None:
         raise PixpromptError("request 1 does not wait for 1 answers.")
 
-    monkeypatch.setattr(asked.ledger, "store", store)
+    monkeypatch.setattr(querier.ledger, "store", store)
     monkeypatch.setattr("pixprompt.remote.calls.attempts.Clock", FakeClock)
     with pytest.raises(PixpromptError, match="does not wait"):
-        asked(images(1))
+        querier(images(1))
 
 
 def opened_elsewhere(path: Path) -> bool:

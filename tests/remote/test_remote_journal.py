@@ -33,14 +33,14 @@ SEVEN = images(*range(7))
 
 def test_it_is_a_model_and_asks_each_image_once() -> None:
     sender = ScriptedSender()
-    asked = journal(sender, budget=9)
-    assert isinstance(asked, Model)
-    rows = asked(images(3, 1, 3, 2))
-    assert asked.spec.labels == ("(other)", "label 3", "common", "label 1", "label 2")
+    querier = journal(sender, budget=9)
+    assert isinstance(querier, Model)
+    rows = querier(images(3, 1, 3, 2))
+    assert querier.spec.labels == ("(other)", "label 3", "common", "label 1", "label 2")
     assert rows.tolist() == [[0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0.75, 0], [0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0, 0.75]]
-    assert torch.equal(asked(images(2, 3)), rows[[3, 0]])
+    assert torch.equal(querier(images(2, 3)), rows[[3, 0]])
     assert sorted(sender.asked) == [1, 2, 3]
-    assert (asked.queries, asked.budget.spent, asked.totals().cached, asked.distinct) == (3, 3, 1 + 2, 3)
+    assert (querier.queries, querier.budget.spent, querier.totals().cached, querier.distinct) == (3, 3, 1 + 2, 3)
 
 
 def test_the_first_request_ever_is_about_one_image_alone(tmp_path: Path) -> None:
@@ -57,10 +57,10 @@ def test_the_first_request_ever_is_about_one_image_alone(tmp_path: Path) -> None
 
 def test_what_is_wrong_shows_at_the_first_image() -> None:
     sender = ScriptedSender(fault("refused", 401))
-    asked = journal(sender)
+    querier = journal(sender)
     with pytest.raises(EndpointError, match="Check the credentials"):
-        asked(SEVEN)
-    assert (sender.batches, asked.budget.spent, asked.totals().requests) == ([[0]], 0, 1)
+        querier(SEVEN)
+    assert (sender.batches, querier.budget.spent, querier.totals().requests) == ([[0]], 0, 1)
 
 
 @pytest.mark.parametrize("concurrency", [1, 2, 8])
@@ -76,8 +76,8 @@ def test_rows_do_not_hang_on_which_answer_comes_first(concurrency: int) -> None:
         return 0.0
 
     sender = ScriptedSender(slow=after_the_next)
-    asked = journal(sender, concurrency=concurrency)
-    assert torch.equal(asked(SEVEN), expected)
+    querier = journal(sender, concurrency=concurrency)
+    assert torch.equal(querier(SEVEN), expected)
     assert sender.most_under_way == min(concurrency, 3)
 
 
@@ -95,14 +95,14 @@ def test_an_earlier_session_is_replayed_bit_by_bit(tmp_path: Path) -> None:
 
 def test_replicates_ask_again() -> None:
     sender = ScriptedSender()
-    asked = journal(sender)
-    assert torch.equal(asked.query(images(1), 0)[:, :3], asked.query(images(1), 1)[:, :3])
-    assert (sender.asked, asked.distinct) == ([1, 1], 2)
+    querier = journal(sender)
+    assert torch.equal(querier.query(images(1), 0)[:, :3], querier.query(images(1), 1)[:, :3])
+    assert (sender.asked, querier.distinct) == ([1, 1], 2)
 
 
 def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> None:
-    asked = journal(ScriptedSender(), tmp_path / "l")
-    asked(images(1))
+    querier = journal(ScriptedSender(), tmp_path / "l")
+    querier(images(1))
     other = remote(ScriptedSender())
     other.protocol.endpoint = type(other.protocol.endpoint)(
         "http://127.0.0.1:9/other", "pixels", image_size=(1, 1), max_batch=2
@@ -118,9 +118,9 @@ def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> Non
 
 def test_what_does_not_fit_is_not_asked_at_all() -> None:
     sender = ScriptedSender()
-    asked = journal(sender, budget=3)
+    querier = journal(sender, budget=3)
     with pytest.raises(BudgetError, match="7 more queries were wanted, but 3 of 3"):
-        asked(SEVEN)
+        querier(SEVEN)
     assert sender.batches == []
     few = journal(sender, max_requests=3)
     with pytest.raises(LimitError, match=r"4 more requests were wanted, but 3 of 3 .*--max-requests"):
@@ -131,28 +131,28 @@ def test_what_does_not_fit_is_not_asked_at_all() -> None:
 
 def test_failures_that_may_be_billed_are_spent_and_others_are_released() -> None:
     sender = ScriptedSender(None, fault("lost"), fault("throttled", 429), fault("unsent"))
-    asked = journal(sender, budget=9, concurrency=1)
-    asked(images(0, 1, 2))
+    querier = journal(sender, budget=9, concurrency=1)
+    querier(images(0, 1, 2))
     assert sender.batches == [[0], [1, 2], [1, 2], [1, 2], [1, 2]]
-    totals = asked.ledger.totals()
-    assert asked.budget.spent == totals.images == 1 + 2 + 2
+    totals = querier.ledger.totals()
+    assert querier.budget.spent == totals.images == 1 + 2 + 2
     assert (totals.requests, totals.failed, totals.retried, totals.in_doubt) == (5, 3, 3, 0)
 
 
 def test_a_retry_that_does_not_fit_ends_the_asking() -> None:
     sender = ScriptedSender(None, fault("lost"))
-    asked = journal(sender, budget=4, concurrency=1)
+    querier = journal(sender, budget=4, concurrency=1)
     with pytest.raises(BudgetError):
-        asked(images(0, 1, 2))
-    assert (sender.batches, asked.budget.spent) == ([[0], [1, 2]], 3)
+        querier(images(0, 1, 2))
+    assert (sender.batches, querier.budget.spent) == ([[0], [1, 2]], 3)
 
 
 def test_of_a_batch_that_failed_in_part_only_the_rest_is_asked_again() -> None:
     sender = ScriptedSender(None, some_fail(2))
-    asked = journal(sender, concurrency=1)
-    asked(images(0, 1, 2, 3))
+    querier = journal(sender, concurrency=1)
+    querier(images(0, 1, 2, 3))
     assert sender.batches == [[0], [1, 2], [2], [3]]
-    assert (asked.queries, asked.ledger.totals().retried) == (5, 1)
+    assert (querier.queries, querier.ledger.totals().retried) == (5, 1)
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
@@ -171,11 +171,11 @@ def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path, m
 
     together, stops = threading.Barrier(2), count_stops(monkeypatch)
     sender = ScriptedSender(None, bad, good)
-    asked = journal(sender, tmp_path / "l", concurrency=2)
+    querier = journal(sender, tmp_path / "l", concurrency=2)
     with pytest.raises(EndpointError, match="refuses"):
-        asked(images(*range(20)))
+        querier(images(*range(20)))
     assert len(sender.batches) == 3  # nothing new was begun
-    totals = asked.ledger.totals()
+    totals = querier.ledger.totals()
     assert (totals.failed, totals.in_doubt, totals.images) == (1, 0, 1 + 2)
     sender = ScriptedSender()
     journal(sender, tmp_path / "l")(images(*range(20)))
@@ -201,23 +201,23 @@ def test_ctrl_c_finishes_what_is_under_way(
 
     stops = count_stops(monkeypatch)
     sender = ScriptedSender(None, interrupt)
-    asked = journal(sender, tmp_path / "l", concurrency=1)
+    querier = journal(sender, tmp_path / "l", concurrency=1)
     with pytest.raises(KeyboardInterrupt):
-        asked(images(*range(9)))
+        querier(images(*range(9)))
     assert len(sender.batches) == 2
-    assert asked.ledger.totals() == Totals(3, 2, 0, 0, 0, 0)
-    assert asked(images(0, 1, 2)).shape[0] == 3  # and the journal can be used again
+    assert querier.ledger.totals() == Totals(3, 2, 0, 0, 0, 0)
+    assert querier(images(0, 1, 2)).shape[0] == 3  # and the journal can be used again
 
 
 def test_an_image_that_is_refused_is_told_from_an_endpoint_that_is() -> None:
     for play, error in ((fault("refused", 400), ImageRefused), (fault("refused", 404), EndpointError)):
-        asked = journal(ScriptedSender(None, play), concurrency=1)
+        querier = journal(ScriptedSender(None, play), concurrency=1)
         with pytest.raises(error) as raised:
-            asked(images(0, 1))
+            querier(images(0, 1))
         assert isinstance(raised.value, ImageRefused) is (error is ImageRefused)
-    asked = journal(ScriptedSender(None, some_fail(1, kind="refused")), concurrency=1)
+    querier = journal(ScriptedSender(None, some_fail(1, kind="refused")), concurrency=1)
     with pytest.raises(ImageRefused):
-        asked(images(0, 1))
+        querier(images(0, 1))
 
 
 # In doubt ------------------------------------------------------------------------------------------------------------
@@ -225,12 +225,12 @@ def test_an_image_that_is_refused_is_told_from_an_endpoint_that_is() -> None:
 
 def crashed(path: Path) -> None:
     """Leaves three answers, and a request about two images on its way."""
-    asked = journal(ScriptedSender(), path, concurrency=1)
-    asked(images(0, 1, 2))
-    keys = asked.model.keys((images(3, 4) * 255).byte().permute(0, 2, 3, 1).contiguous().numpy())
-    (request,) = asked.ledger.plan([keys])
-    asked.ledger.begin(request, len(keys))
-    asked.ledger.close()
+    querier = journal(ScriptedSender(), path, concurrency=1)
+    querier(images(0, 1, 2))
+    keys = querier.model.keys((images(3, 4) * 255).byte().permute(0, 2, 3, 1).contiguous().numpy())
+    (request,) = querier.ledger.plan([keys])
+    querier.ledger.begin(request, len(keys))
+    querier.ledger.close()
 
 
 def test_requests_in_doubt_need_a_policy(tmp_path: Path) -> None:
@@ -245,12 +245,12 @@ def test_requests_in_doubt_need_a_policy(tmp_path: Path) -> None:
 def test_asking_again_is_named_and_spent(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
     sender = ScriptedSender()
-    asked = journal(sender, tmp_path / "l", in_doubt="retry")
-    rows = asked(images(*range(5)))
+    querier = journal(sender, tmp_path / "l", in_doubt="retry")
+    rows = querier(images(*range(5)))
     assert torch.equal(rows, journal(ScriptedSender())(images(*range(5))))
-    assert (sender.asked, asked.budget.spent, asked.queries) == ([3, 4], 7, 7)
-    assert "asked again, and perhaps billed twice" in asked.notes[0]
-    asked.ledger.close()
+    assert (sender.asked, querier.budget.spent, querier.queries) == ([3, 4], 7, 7)
+    assert "asked again, and perhaps billed twice" in querier.notes[0]
+    querier.ledger.close()
     assert "asked again" in journal(ScriptedSender(), tmp_path / "l").notes[0]  # it is decided, and stays named
 
 
@@ -258,13 +258,13 @@ def test_skipping_leaves_rows_of_nan_for_good(tmp_path: Path) -> None:
     crashed(tmp_path / "l")
     for policy in ("skip", None):
         sender = ScriptedSender()
-        asked = journal(sender, tmp_path / "l", in_doubt=policy)
-        rows = asked(images(*range(5)))
+        querier = journal(sender, tmp_path / "l", in_doubt=policy)
+        rows = querier(images(*range(5)))
         assert (sender.batches, rows.isnan().all(1).tolist()) == ([], [False, False, False, True, True])
         assert torch.equal(rows.isnan().any(1), rows.isnan().all(1))
-        assert "left without an answer" in asked.notes[0]
-        assert asked.ledger.totals().skipped == 2
-        asked.ledger.close()
+        assert "left without an answer" in querier.notes[0]
+        assert querier.ledger.totals().skipped == 2
+        querier.ledger.close()
     assert read_ledger(tmp_path / "l")["answers"] == 3
 
 

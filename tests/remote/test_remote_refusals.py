@@ -45,13 +45,13 @@ class Picky(ScriptedSender):
 
 def test_a_refused_image_is_left_without_an_answer_for_good(tmp_path: Path) -> None:
     sender = Picky(3, 6)
-    asked = journal(sender, tmp_path / "l", leave_refused=True, concurrency=1)
-    rows = asked(images(*range(9)))
+    querier = journal(sender, tmp_path / "l", leave_refused=True, concurrency=1)
+    rows = querier(images(*range(9)))
     assert rows.isnan().any(1).nonzero().flatten().tolist() == [3, 6]
-    assert asked.notes == [
+    assert querier.notes == [
         "2 images were refused for good, and left without an answer; 'pixprompt ledger --requests' says why."
     ]
-    asked.ledger.close()
+    querier.ledger.close()
     sender = ScriptedSender()
     again = journal(sender, tmp_path / "l")
     assert again(images(*range(9))).isnan().any(1).sum() == 2
@@ -70,37 +70,37 @@ def test_where_that_is_not_wished_a_refused_image_is_an_error() -> None:
 @pytest.mark.parametrize("concurrency", [1, 3])
 def test_five_in_a_row_are_not_the_fault_of_the_images(status: int, concurrency: int, tmp_path: Path) -> None:
     sender = Picky(*range(10, 200), status=status)
-    asked = journal(sender, tmp_path / "l", leave_refused=True, concurrency=concurrency)
-    asked(images(*range(10)))
+    querier = journal(sender, tmp_path / "l", leave_refused=True, concurrency=concurrency)
+    querier(images(*range(10)))
     with pytest.raises(EndpointError, match="5 images in a row") as raised:
-        asked(images(*range(10, 120)))
+        querier(images(*range(10, 120)))
     assert not isinstance(raised.value, ImageRefused)
     assert len(sender.batches) < 60  # and not one by one through all of them
-    assert asked.ledger.refused == 0  # an outage marks no image
+    assert querier.ledger.refused == 0  # an outage marks no image
 
 
 def test_too_many_are_an_error_even_apart(tmp_path: Path) -> None:
-    asked = journal(Picky(*range(1, 60, 6)), tmp_path / "l", leave_refused=True, concurrency=1)
+    querier = journal(Picky(*range(1, 60, 6)), tmp_path / "l", leave_refused=True, concurrency=1)
     with pytest.raises(EndpointError, match="6 images were refused so far"):
-        asked(images(*range(60)))
+        querier(images(*range(60)))
 
 
 def test_those_who_want_to_ask_again_some_time_are_told_which() -> None:
     sender = Picky(0, 3)
-    asked = journal(sender, concurrency=1)
-    rows, refused = asked.query_each(images(*range(6)))
+    querier = journal(sender, concurrency=1)
+    rows, refused = querier.query_each(images(*range(6)))
     assert sorted(refused) == rows.isnan().any(1).nonzero().flatten().tolist() == [0, 3]
     assert "too dark" in refused[3]
     sender.script.clear()
-    rows, refused = asked.query_each(images(*range(6)))
+    rows, refused = querier.query_each(images(*range(6)))
     assert (refused, bool(rows.isnan().any())) == ({}, False)
 
 
 def test_answers_of_nobody_are_as_wide_as_others() -> None:
-    asked = journal(Picky(0, 1, 2), concurrency=1)
-    rows, _ = asked.query_each(images(0, 1, 2))
+    querier = journal(Picky(0, 1, 2), concurrency=1)
+    rows, _ = querier.query_each(images(0, 1, 2))
     assert rows.isnan().tolist() == [[True]] * 3
-    rows, _ = asked.query_each(images(2, 4))
+    rows, _ = querier.query_each(images(2, 4))
     assert rows.isnan().any(1).tolist() == [True, False]
 
 
@@ -122,9 +122,9 @@ def test_the_concurrency_that_is_wished_is_reached() -> None:
         return 0.0
 
     sender = ScriptedSender(slow=until_all_are_there)
-    asked = journal(sender, concurrency=24)
-    asked(images(0))
-    asked(images(*range(1, 129)))
+    querier = journal(sender, concurrency=24)
+    querier(images(0))
+    querier(images(*range(1, 129)))
     assert sender.most_under_way == 24
 
 
@@ -155,8 +155,8 @@ def refusing(which: Callable[[bytes], bool], status: int = 400) -> Any:
 
 def train(toy: Toy, server: FaultServer, folder: Path, *options: str) -> list[str]:
     described = describe(folder, answer="top-k")
-    given = ("train", "--model", server.url, "--endpoint", str(described), "--data", toy.data, "--size", "4")
-    return [*given, "--out", "run", *options]
+    arguments = ("train", "--model", server.url, "--endpoint", str(described), "--data", toy.data, "--size", "4")
+    return [*arguments, "--out", "run", *options]
 
 
 @pytest.mark.slow
@@ -215,8 +215,17 @@ def test_what_nobody_answered_counts_in_no_score(
     toy: Toy, shop: FaultServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(train(toy, shop, tmp_path, "--budget", "120", "--concurrency", "1", "--price-per-1000", "2")) == 0
-    given = ("--data", toy.data, "--model", shop.url, "--endpoint", str(tmp_path / "shop.json"), "--concurrency", "1")
-    evaluate = ["evaluate", "run/prompt.png", *given, "--ledger", "mine.sqlite"]
+    arguments = (
+        "--data",
+        toy.data,
+        "--model",
+        shop.url,
+        "--endpoint",
+        str(tmp_path / "shop.json"),
+        "--concurrency",
+        "1",
+    )
+    evaluate = ["evaluate", "run/prompt.png", *arguments, "--ledger", "mine.sqlite"]
     paid = len(shop.received)
     capsys.readouterr()
     assert main([*evaluate, "--budget", "30"]) == 3  # 33 images, and as many without a prompt, if it changes any
@@ -232,10 +241,10 @@ def test_what_nobody_answered_counts_in_no_score(
     assert read_ledger("mine.sqlite")["price_per_1000"] == 4.0
     leave_in_doubt("mine.sqlite")
     assert main([*evaluate, "--in-doubt", "skip", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["counts"]["test"] < 18
-    assert any("left without an answer" in note for note in found["notes"])
-    share = found["accuracy"]["prompt_png"]["test"] * found["counts"]["test"]
+    output = json.loads(capsys.readouterr().out)
+    assert output["counts"]["test"] < 18
+    assert any("left without an answer" in note for note in output["notes"])
+    share = output["accuracy"]["prompt_png"]["test"] * output["counts"]["test"]
     assert share == pytest.approx(round(share))
 
 

@@ -56,11 +56,11 @@ def url(service: Counting) -> Iterator[str]:
 
 
 def train(toy: Toy, url: str, *options: str, budget: int = 120) -> list[str]:
-    given = ("train", "--model", url, "--data", toy.data, "--size", "4", "--budget", str(budget), "--out", "run")
-    return [*given, *options]
+    arguments = ("train", "--model", url, "--data", toy.data, "--size", "4", "--budget", str(budget), "--out", "run")
+    return [*arguments, *options]
 
 
-def told(capsys: pytest.CaptureFixture[str], code: int, arguments: list[str]) -> Any:
+def run_json(capsys: pytest.CaptureFixture[str], code: int, arguments: list[str]) -> Any:
     assert main([*arguments, "--json"]) == code
     return json.loads(capsys.readouterr().out)
 
@@ -68,7 +68,7 @@ def told(capsys: pytest.CaptureFixture[str], code: int, arguments: list[str]) ->
 def test_the_dry_run_prints_everything_and_pays_nothing(
     toy: Toy, url: str, service: Counting, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    planned = told(capsys, 0, train(toy, url, "--dry-run", "--rate", "20", "--price-per-1000", "1.5", budget=1000))
+    planned = run_json(capsys, 0, train(toy, url, "--dry-run", "--rate", "20", "--price-per-1000", "1.5", budget=1000))
     total = planned["queries"]["total"]
     assert planned["queries"]["reserve"] == 50
     assert planned["calls"] == {
@@ -97,20 +97,20 @@ def test_a_run_is_learned_scored_applied_and_read(
     result = json.loads(out)
     assert re.search(rf"asks {url} about up to \d+ images \(\d+ requests or more, cost 0\.\d+\)", err)
     assert re.search(r"the first answer took \d+\.\d\d s: about \d+ s for \d+ requests", err)
-    report = told(capsys, 0, ["ledger", "run"])
+    report = run_json(capsys, 0, ["ledger", "run"])
     assert result["queries"]["images"] == report["queries"] == report["answers"] <= 120
     assert result["queries"]["requests"] == report["requests"] == service.paid
     assert result["queries"]["cost"] == report["cost"] == pytest.approx(report["queries"] * 0.002)
     assert result["accuracy"]["prompt_png"]["test"] >= 0.5
 
     paid = service.paid
-    scored = told(capsys, 0, ["evaluate", "run"])
+    scored = run_json(capsys, 0, ["evaluate", "run"])
     assert scored["accuracy"] == result["accuracy"]  # all of it from the ledger of the run
     assert (scored["queries"]["images"], service.paid) == (0, paid)
 
     assert main(["evaluate", "run/prompt.png", "--data", toy.data]) == 2
     assert "a file must not decide where images are sent" in capsys.readouterr().err
-    scored = told(capsys, 0, ["evaluate", "run/prompt.png", "--data", toy.data, "--model", url])
+    scored = run_json(capsys, 0, ["evaluate", "run/prompt.png", "--data", toy.data, "--model", url])
     assert scored["accuracy"]["prompt_png"] == result["accuracy"]["prompt_png"]
     assert scored["queries"]["images"] == read_ledger("pixprompt-ledger.sqlite")["queries"] > 0
 
@@ -132,7 +132,7 @@ def test_predictions_are_in_order_and_resumed(
     assert "queries are written to mine.sqlite" in err
     assert service.paid - paid == 1 + -(-(len(photos) - 1) // 8)
     paid = service.paid
-    again = told(capsys, 0, predict)
+    again = run_json(capsys, 0, predict)
     assert again == {"predictions": lines, "queries": 0}
     assert service.paid == paid
 
@@ -141,16 +141,16 @@ def test_the_first_look_of_diagnose_is_kept_and_within_its_budget(
     toy: Toy, url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_pictures(toy.folder / "reference", 12, 9)
-    given = ["diagnose", "--data", toy.data, "--reference", f"folder:{toy.folder / 'reference'}", "--model", url]
-    given += ["--inception", "none", "--lpips", "none", "--labelled", "4", "--ledger", "look.sqlite"]
-    asked = [told(capsys, 0, given)["model"]["queries"] for _ in range(2)]
-    assert asked == [12, 0]
+    arguments = ["diagnose", "--data", toy.data, "--reference", f"folder:{toy.folder / 'reference'}", "--model", url]
+    arguments += ["--inception", "none", "--lpips", "none", "--labelled", "4", "--ledger", "look.sqlite"]
+    queries = [run_json(capsys, 0, arguments)["model"]["queries"] for _ in range(2)]
+    assert queries == [12, 0]
     assert read_ledger("look.sqlite")["queries"] == 12
     monkeypatch.setattr("pixprompt.engine.inputs.opening.QUERIES", 10)  # what nobody gave a budget for is not planned
-    found = told(capsys, 0, [*given[:-1], "new.sqlite", "--labelled", "9", "--price-per-1000", "2"])
-    assert found["model"]["queries"] == 9
+    result = run_json(capsys, 0, [*arguments[:-1], "new.sqlite", "--labelled", "9", "--price-per-1000", "2"])
+    assert result["model"]["queries"] == 9
     assert read_ledger("new.sqlite")["cost"] == 0.018
-    assert main([*given[:-1], "newer.sqlite", "--max-requests", "1"]) == 3
+    assert main([*arguments[:-1], "newer.sqlite", "--max-requests", "1"]) == 3
     assert not read_ledger("newer.sqlite")["requests"]
 
 

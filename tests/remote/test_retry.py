@@ -31,8 +31,8 @@ from .toy_endpoint import (
 
 
 def test_right_answers_come_in_order_with_one_request() -> None:
-    found, book = ask(FakeSender(), 5)
-    assert found == [scores(number) for number in range(5)]
+    answers, book = ask(FakeSender(), 5)
+    assert answers == [scores(number) for number in range(5)]
     assert book.events == [("begin", 0), ("received", 0)]
 
 
@@ -42,17 +42,17 @@ def test_right_answers_come_in_order_with_one_request() -> None:
     ids=["lost", "unsent", "429", "500", "503", "408", "garbled"],
 )
 def test_one_failure_is_retried_once(step: Step) -> None:
-    found, book = ask(FakeSender([step]))
-    assert found == [scores(0), scores(1)]
+    answers, book = ask(FakeSender([step]))
+    assert answers == [scores(0), scores(1)]
     assert [word for word, _ in book.events] == ["begin", "failed", "begin", "received"]
 
 
 @pytest.mark.parametrize("code", [400, 401, 403, 404, 413, 422, 301])
 def test_what_is_refused_is_not_retried(code: int) -> None:
     sender = FakeSender(for_ever=reply(code, b"no such thing"))
-    found, book = ask(sender)
+    answers, book = ask(sender)
     assert len(sender.bodies) == 1
-    message = str(found[0])
+    message = str(answers[0])
     assert f"HTTP {code}" in message
     assert "no such thing" in message
     assert "127.0.0.1:9/model refuses. 1 requests were sent for 2 images (1 x refused); 0 are answered" in message
@@ -76,9 +76,9 @@ def test_what_is_refused_is_not_retried(code: int) -> None:
 )
 def test_how_often_a_lasting_failure_is_tried(step: Step, requests: int) -> None:
     sender = FakeSender(for_ever=step)
-    found, book = ask(sender, retry_policy=RetryPolicy(deadline=1e6))
+    answers, book = ask(sender, retry_policy=RetryPolicy(deadline=1e6))
     assert len(sender.bodies) == requests == len(book.asked)
-    assert f"{requests} requests were sent" in str(found[0])
+    assert f"{requests} requests were sent" in str(answers[0])
 
 
 def test_a_failure_that_looks_different_each_time_is_tried_to_the_end() -> None:
@@ -124,31 +124,31 @@ def test_garbled_replies_are_retried_once_whatever_they_say() -> None:
 
 
 def test_a_protocol_that_stumbles_is_a_garbled_reply_and_keeps_it() -> None:
-    found, book = ask(FakeSender([reply(200, b'{"answers": [1, 2]}')]))
-    assert found == [scores(0), scores(1)]
+    answers, book = ask(FakeSender([reply(200, b'{"answers": [1, 2]}')]))
+    assert answers == [scores(0), scores(1)]
     assert "TypeError" in book.faults[0].reason
     assert book.faults[0].incoming is not None
     assert book.faults[0].incoming.body == b'{"answers": [1, 2]}'
 
 
 def test_too_few_answers_are_garbled() -> None:
-    found, book = ask(FakeSender([reply(200, b'{"answers": [{"cat": 1}]}')]))
-    assert found == [scores(0), scores(1)]
+    answers, book = ask(FakeSender([reply(200, b'{"answers": [{"cat": 1}]}')]))
+    assert answers == [scores(0), scores(1)]
     assert book.faults[0].reason == "the reply holds 1 answers, expected 2"
 
 
 def test_only_what_failed_is_asked_again() -> None:
     sender = FakeSender([failing(1, 3), failing(0)])
-    found, book = ask(sender, 5)
-    assert found == [scores(number) for number in range(5)]
+    answers, book = ask(sender, 5)
+    assert answers == [scores(number) for number in range(5)]
     assert list(book.asked.values()) == [[0, 1, 2, 3, 4], [1, 3], [1]]
     assert [word for word, _ in book.events] == ["begin", "received"] * 3
 
 
 def test_what_brings_some_answers_does_not_count_against_the_attempts() -> None:
     sender = FakeSender([failing(*range(number), kind="throttled") for number in range(5, 0, -1)])
-    found, book = ask(sender, 6, retry_policy=RetryPolicy(attempts=1))
-    assert found == [scores(number) for number in range(6)]
+    answers, book = ask(sender, 6, retry_policy=RetryPolicy(attempts=1))
+    assert answers == [scores(number) for number in range(6)]
     assert len(book.asked) == 6
     assert "does not answer" in str(ask(FakeSender([failing(0, 1)]), 2, retry_policy=RetryPolicy(attempts=1))[0][0])
 
@@ -159,9 +159,9 @@ def test_an_image_that_fails_twice_in_the_same_way_is_final() -> None:
         return Incoming(200, {}, whole.body.replace(b'{"cat": 0.00784', b'{"error": "cannot decode", "x": 0.00784'))
 
     sender = FakeSender(for_ever=stubborn)
-    found, book = ask(sender, 4)
+    answers, book = ask(sender, 4)
     assert list(book.asked.values()) == [[0, 1, 2, 3], [2]]
-    assert "3 are answered and kept. Last: image 3 of 4 failed: cannot decode." in str(found[0])
+    assert "3 are answered and kept. Last: image 3 of 4 failed: cannot decode." in str(answers[0])
 
 
 def test_an_image_that_is_refused_is_not_asked_again() -> None:
@@ -209,8 +209,8 @@ def test_retry_after_is_the_least_that_is_waited(code: int) -> None:
 def test_no_request_is_begun_after_the_deadline() -> None:
     clock = FakeClock()
     sender = FakeSender(for_ever=reply(503, retry_after="50"))
-    found, _ = ask(sender, clock=clock, retry_policy=RetryPolicy(deadline=120.0))
-    assert "does not answer within 120 s" in str(found[0])
+    answers, _ = ask(sender, clock=clock, retry_policy=RetryPolicy(deadline=120.0))
+    assert "does not answer within 120 s" in str(answers[0])
     assert len(sender.bodies) == 3  # at 0, 50 and 100 seconds
     assert clock.time < 105  # and it does not wait for the end to come
 
@@ -229,10 +229,10 @@ def test_the_deadline_starts_with_the_first_request_not_in_the_queue() -> None:
 def test_an_outage_uses_the_quota_up_and_successes_bring_it_back() -> None:
     quota = Quota(30)
     sender = FakeSender(for_ever=LOST)
-    found, book = ask(sender, quota=quota)
+    answers, book = ask(sender, quota=quota)
     assert len(book.asked) == 3  # two retries for 14 each
     assert quota.remaining == 2
-    assert "fails too often" in str(found[0])
+    assert "fails too often" in str(answers[0])
     assert len(ask(sender, quota=quota)[1].asked) == 1  # the next batch does not even retry
     for _ in range(12):
         ask(FakeSender(), quota=quota)

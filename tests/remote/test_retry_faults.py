@@ -74,10 +74,10 @@ def test_one_fault_is_survived(name: str, transport: Transport, timers: ManualTi
     book = AttemptRecorder()
     with FaultServer(answer, [play]) as server:
         server.on_pause = timers.expire
-        found = caller(transport, url=server.url, retry_policy=QUICK, rate_limit=RateLimit(1000.0, burst=2)).query(
+        result = caller(transport, url=server.url, retry_policy=QUICK, rate_limit=RateLimit(1000.0, burst=2)).query(
             pictures(2), book
         )
-        assert found == [scores(0), scores(1)]
+        assert result == [scores(0), scores(1)]
         assert (book.kinds, server.num_billed) == (kinds, billed)
     assert book.is_legal
     # The books never say less than what the other side has on its own.
@@ -112,15 +112,15 @@ def test_the_key_is_nowhere(transport: Transport, caplog: pytest.LogCaptureFixtu
     ]
     book = AttemptRecorder()
     with FaultServer(answer, quoting) as server:
-        with pytest.raises(EndpointError) as caught:
+        with pytest.raises(EndpointError) as error:
             caller(transport, url=server.url, retry_policy=QUICK).query(pictures(2), book)
         assert all(KEY in received.headers["authorization"] for received in server.received)
     assert book.kinds == ["busy", "busy", "garbled", "refused"]
-    written = [str(caught.value), caplog.text, str(caught.value.__context__)]
+    written = [str(error.value), caplog.text, str(error.value.__context__)]
     for fault in book.faults:
         written += [str(fault), repr(fault.incoming)]
     assert all(KEY not in text for text in written)
-    assert "***" in str(caught.value)  # it was there
+    assert "***" in str(error.value)  # it was there
     assert FaultKind.REFUSED in [fault.kind for fault in book.faults]
 
 

@@ -63,11 +63,11 @@ def test_each_request_is_begun_before_it_is_sent_and_ended_once(script: list[Ste
     assert [request for _, request in book.events] == sorted(request for _, request in book.events)
     assert len(sender.bodies) == len(book.asked)
     assert sum(map(len, book.asked.values())) == budget - (book.budget or 0)
-    seen: set[int] = set()
+    calls: set[int] = set()
     for positions in book.asked.values():
         assert positions == sorted(set(positions))
-        assert not seen or set(positions) <= seen  # what was answered is never asked again
-        seen = set(positions)
+        assert not calls or set(positions) <= calls  # what was answered is never asked again
+        calls = set(positions)
 
 
 def test_an_illegal_book_is_seen() -> None:
@@ -101,18 +101,18 @@ def test_many_threads_share_one_caller() -> None:
     # One thread's waits are hours to the others, while the clock is made up: no request may be too late for that.
     shared = caller(sender, FakeClock(), quota=quota, retry_policy=RetryPolicy(deadline=math.inf))
     book = AttemptRecorder()
-    found: list[object] = []
+    results: list[object] = []
 
     def run() -> None:
         for _ in range(25):
-            found.append(shared.query(pictures(4), book))
+            results.append(shared.query(pictures(4), book))
 
     threads = [threading.Thread(target=run) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [[scores(number) for number in range(4)]] * 150
+    assert results == [[scores(number) for number in range(4)]] * 150
     assert book.is_legal
     assert len(book.asked) == len(sender.bodies) == 150 + 6 * 9  # one more for each failure
     assert quota.remaining == 10_000

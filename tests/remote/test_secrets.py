@@ -40,9 +40,9 @@ def test_the_environment_of_the_process_is_the_default(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("value", ["a\nb", "kéy", "a\x00b"])
 def test_a_value_that_no_header_can_hold_is_refused_without_being_shown(value: str) -> None:
-    with pytest.raises(ConfigError, match="variable KEY cannot stand in the header X-Key") as caught:
+    with pytest.raises(ConfigError, match="variable KEY cannot stand in the header X-Key") as error:
         Secrets({"X-Key": "${KEY}"}, {"KEY": value}).fill()
-    assert value not in str(caught.value)
+    assert value not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -61,9 +61,9 @@ def test_a_value_that_no_header_can_hold_is_refused_without_being_shown(value: s
     ],
 )
 def test_a_credential_in_the_header_itself_is_refused_without_being_shown(name: str, value: str) -> None:
-    with pytest.raises(ConfigError, match="environment variable") as caught:
+    with pytest.raises(ConfigError, match="environment variable") as error:
         Secrets({name: value})
-    assert value.split()[-1] not in str(caught.value)
+    assert value.split()[-1] not in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -106,9 +106,9 @@ def test_headers_that_break_a_request_are_refused(name: str, value: str, words: 
     ],
 )
 def test_urls_with_credentials_are_refused_without_showing_them(url: str) -> None:
-    with pytest.raises(ConfigError, match="URLs end up in logs") as caught:
+    with pytest.raises(ConfigError, match="URLs end up in logs") as error:
         check_url(url)
-    assert KEY not in str(caught.value)
+    assert KEY not in str(error.value)
 
 
 @pytest.mark.parametrize("url", ["ftp://host/x", "host/x", "", "https:///x", "https://host:port/x", "http://[::1/x"])
@@ -172,15 +172,15 @@ def readable(text: bytes, key: str) -> list[str]:
     """The pieces of a key, of eight characters, that somebody can read out of a text in one of these encodings."""
     pieces = [key[start : start + 8] for start in range(len(key) - 7)]
     shown = text.decode()
-    found = [piece for piece in pieces if piece in shown]
-    found += [piece for piece in pieces if piece in unquote(shown) or piece in html.unescape(shown)]
-    found += [piece for piece in pieces if piece.encode().hex() in shown.lower()]
-    found += [piece for piece in pieces if "".join(f"\\u{ord(char):04x}" for char in piece) in shown]
+    faults = [piece for piece in pieces if piece in shown]
+    faults += [piece for piece in pieces if piece in unquote(shown) or piece in html.unescape(shown)]
+    faults += [piece for piece in pieces if piece.encode().hex() in shown.lower()]
+    faults += [piece for piece in pieces if "".join(f"\\u{ord(char):04x}" for char in piece) in shown]
     for start in range(4):
         code = "".join(re.findall(r"[A-Za-z0-9+/_-]", shown))[start:]
         raw = base64.urlsafe_b64decode(code.translate(str.maketrans("+/", "-_"))[: len(code) // 4 * 4])
-        found += [piece for piece in pieces if piece.encode() in raw]
-    return found
+        faults += [piece for piece in pieces if piece.encode() in raw]
+    return faults
 
 
 @pytest.mark.parametrize("status", [200, 401])

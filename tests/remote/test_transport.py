@@ -54,9 +54,9 @@ def test_what_breaks_after_sending_is_lost_and_not_repeated(
 
 
 def test_the_time_runs_by_itself(transport: Transport) -> None:
-    with FaultServer(answer, [plays.drip(0.2, headers_too=True)]) as server, pytest.raises(Fault) as caught:
+    with FaultServer(answer, [plays.drip(0.2, headers_too=True)]) as server, pytest.raises(Fault) as result:
         transport.send(post(server.url), timeout=0.3)  # all of it would take half a minute
-    assert caught.value.kind in (FaultKind.LOST, FaultKind.UNSENT)  # it may be over before anything is sent
+    assert result.value.kind in (FaultKind.LOST, FaultKind.UNSENT)  # it may be over before anything is sent
 
 
 def test_a_slow_reply_in_time_is_no_fault(transport: Transport) -> None:
@@ -70,10 +70,10 @@ def test_a_slow_reply_in_time_is_no_fault(transport: Transport) -> None:
     ["http://127.0.0.1:{port}/x", "https://127.0.0.1:{port}/x", "http://no.such.host.invalid"],
 )
 def test_no_connection_is_unsent(transport: Transport, url: str) -> None:
-    with nobody_there() as port, pytest.raises(Fault, match="no connection") as caught:
+    with nobody_there() as port, pytest.raises(Fault, match="no connection") as error:
         transport.send(post(url.format(port=port)), timeout=LONG)
-    assert caught.value.kind is FaultKind.UNSENT
-    assert not caught.value.billed
+    assert error.value.kind is FaultKind.UNSENT
+    assert not error.value.billed
 
 
 def test_compressed_replies_are_read_and_bombs_are_not(transport: Transport) -> None:
@@ -148,9 +148,9 @@ def test_a_connection_that_was_cut_is_not_used_again(transport: Transport, timer
         server.on_pause = timers.expire
         transport.send(post(server.url), timeout=LONG)
         for kind in (FaultKind.LOST, FaultKind.GARBLED):
-            with pytest.raises(Fault) as caught:
+            with pytest.raises(Fault) as error:
                 transport.send(post(server.url), timeout=LONG)
-            assert caught.value.kind is kind
+            assert error.value.kind is kind
         assert transport.send(post(server.url), timeout=LONG).body == answer(BODY, {})[2]
         assert server.num_connections == 3
 
@@ -179,21 +179,21 @@ def test_after_a_failure_inside_the_server_its_connection_is_not_used_again(
 
 def test_many_threads_share_one_transport() -> None:
     protocol = ToyProtocol(Endpoint("http://x", "toy"))
-    found: dict[int, bool] = {}
+    results: dict[int, bool] = {}
     with FaultServer(answer) as server, Transport(concurrency=4) as transport:
 
         def run(number: int) -> None:
             outgoing = protocol.request(pictures(number + 1))
             whole = Outgoing(server.url, outgoing.body, outgoing.headers)
             replies = [transport.send(whole, timeout=LONG).body for _ in range(5)]
-            found[number] = replies == [answer(outgoing.body, {})[2]] * 5
+            results[number] = replies == [answer(outgoing.body, {})[2]] * 5
 
         threads = [threading.Thread(target=run, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        assert found == dict.fromkeys(range(4), True)
+        assert results == dict.fromkeys(range(4), True)
         assert server.num_connections <= 4
         assert len(server.received) == 20
 

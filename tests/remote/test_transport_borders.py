@@ -40,10 +40,10 @@ def test_redirects_are_followed_at_home_only(transport: Transport) -> None:
             (plays.redirect(server.url.replace("127.0.0.1", "localhost")), "redirected to http://localhost"),
         ):
             server.script.append(play)
-            with pytest.raises(Fault, match=words) as caught:
+            with pytest.raises(Fault, match=words) as error:
                 transport.send(post(server.url), timeout=LONG)
-            assert caught.value.kind is FaultKind.REFUSED
-            assert "secret/path" not in caught.value.reason
+            assert error.value.kind is FaultKind.REFUSED
+            assert "secret/path" not in error.value.reason
         assert other.num_connections == 0
         server.script.extend([plays.redirect("/again")] * 4)
         with pytest.raises(Fault, match="again and again"):
@@ -80,13 +80,13 @@ def test_a_proxy_of_the_environment_is_used_and_its_password_not_shown(
         assert transport.send(post("http://far.invalid/x"), timeout=LONG).status == 200
         assert proxy.received[0].path == "http://far.invalid/x"
         proxy.script.append(plays.drop())
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(Fault) as error:
             transport.send(post("http://far.invalid/x"), timeout=LONG)
-        assert caught.value.kind is FaultKind.LOST
-    with pytest.raises(Fault) as caught:
+        assert error.value.kind is FaultKind.LOST
+    with pytest.raises(Fault) as error:
         transport.send(post("http://far.invalid/x"), timeout=LONG)
-    assert caught.value.kind is FaultKind.UNSENT
-    assert "pass-word" not in caught.value.reason
+    assert error.value.kind is FaultKind.UNSENT
+    assert "pass-word" not in error.value.reason
     monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:1")
     with Transport() as another, pytest.raises(ConfigError, match="SOCKS"):  # the environment is read once
         another.send(post("http://far.invalid/x"), timeout=LONG)
@@ -121,12 +121,12 @@ def test_credentials_over_plain_http_are_warned_about_once(caplog: pytest.LogCap
 def test_a_proxy_that_makes_no_tunnel_is_unsent(
     transport: Transport, timers: ManualTimers, monkeypatch: pytest.MonkeyPatch, words: bytes
 ) -> None:
-    seen: list[bytes] = []
+    calls: list[bytes] = []
 
     def refuse_tunnel(listener: socket.socket) -> None:
         connection, _ = listener.accept()
         with connection:
-            seen.append(connection.recv(1 << 16))
+            calls.append(connection.recv(1 << 16))
             connection.sendall(words)
             if not words:
                 timers.expire()
@@ -137,13 +137,13 @@ def test_a_proxy_that_makes_no_tunnel_is_unsent(
         thread.start()
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{listener.getsockname()[1]}")
         start = time.monotonic()
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(Fault) as error:
             transport.send(post("https://far.invalid/x"), timeout=LONG)
         thread.join(LONG)
-    assert seen[0].startswith(b"CONNECT far.invalid:443")
-    assert KEY.encode() not in seen[0]
-    assert caught.value.kind is FaultKind.UNSENT
-    assert not caught.value.billed
+    assert calls[0].startswith(b"CONNECT far.invalid:443")
+    assert KEY.encode() not in calls[0]
+    assert error.value.kind is FaultKind.UNSENT
+    assert not error.value.billed
     assert time.monotonic() - start < LONG / 2
 
 

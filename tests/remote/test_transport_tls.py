@@ -22,10 +22,10 @@ from .toy_endpoint import answer
 
 def test_a_server_that_speaks_no_tls_is_unsent(transport: Transport) -> None:
     with FaultServer(answer) as server:
-        with pytest.raises(Fault) as caught:
+        with pytest.raises(Fault) as error:
             transport.send(post(server.url.replace("http:", "https:")), timeout=0.2)
         assert server.received == []
-    assert caught.value.kind is FaultKind.UNSENT
+    assert error.value.kind is FaultKind.UNSENT
 
 
 @pytest.fixture(scope="module")
@@ -42,13 +42,13 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def serve_once(listener: socket.socket, certificate: Path, seen: list[bytes]) -> None:
+def serve_once(listener: socket.socket, certificate: Path, received: list[bytes]) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     plain, _ = listener.accept()
     try:
         with context.wrap_socket(plain, server_side=True) as connection:
-            seen.append(connection.recv(1 << 16))
+            received.append(connection.recv(1 << 16))
             connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
             connection.recv(1)
     except OSError:
@@ -61,20 +61,20 @@ def test_certificates_are_checked(
 ) -> None:
     if trusted:
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    seen: list[bytes] = []
+    calls: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=serve_once, args=(listener, certificate, seen))
+        thread = threading.Thread(target=serve_once, args=(listener, certificate, calls))
         thread.start()
         outgoing = post(f"https://127.0.0.1:{listener.getsockname()[1]}/x")
         if trusted:
             assert transport.send(outgoing, timeout=LONG).body == b"{}"
         else:
-            with pytest.raises(Fault, match="certificate") as caught:
+            with pytest.raises(Fault, match="certificate") as error:
                 transport.send(outgoing, timeout=LONG)
-            assert caught.value.kind is FaultKind.UNSENT
+            assert error.value.kind is FaultKind.UNSENT
         transport.close()
         thread.join(LONG)
-    assert bool(seen) is trusted  # not a byte, and no key, goes to a stranger
+    assert bool(calls) is trusted  # not a byte, and no key, goes to a stranger
 
 
 def test_the_end_of_the_time_holds_under_tls_as_well(
@@ -98,7 +98,7 @@ def test_the_end_of_the_time_holds_under_tls_as_well(
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=stall, args=(listener,))
         thread.start()
-        with pytest.raises(Fault, match="no whole answer within 60 s") as caught:
+        with pytest.raises(Fault, match="no whole answer within 60 s") as error:
             transport.send(post(f"https://127.0.0.1:{listener.getsockname()[1]}/x"), timeout=LONG)
         thread.join(LONG)
-    assert caught.value.kind is FaultKind.LOST
+    assert error.value.kind is FaultKind.LOST

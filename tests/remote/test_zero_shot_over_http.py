@@ -25,16 +25,16 @@ ASKED: list[tuple[str, ...]] = []
 
 def answer(body: bytes, headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
     """What a zero-shot endpoint says about one image and its candidate labels."""
-    asked = json.loads(body)
-    labels = tuple(asked["parameters"]["candidate_labels"])
+    payload = json.loads(body)
+    labels = tuple(payload["parameters"]["candidate_labels"])
     ASKED.append(labels)
-    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(asked["inputs"]))).convert("RGB"))
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(payload["inputs"]))).convert("RGB"))
     scores = ZeroShotToy()(torch.from_numpy(pixels.copy()).permute(2, 0, 1)[None].float() / 255, labels)[0]
-    found = [{"label": label, "score": float(score)} for label, score in zip(labels, scores, strict=True)]
+    results = [{"label": label, "score": float(score)} for label, score in zip(labels, scores, strict=True)]
     return (
         200,
         {"Content-Type": "application/json"},
-        json.dumps(sorted(found, key=lambda each: -each["score"])).encode(),
+        json.dumps(sorted(results, key=lambda each: -each["score"])).encode(),
     )
 
 
@@ -50,9 +50,9 @@ def test_the_labels_of_a_run_are_asked_about_by_predict_too(toy: Toy, capsys: py
     )
     ASKED.clear()
     with FaultServer(answer) as server:
-        asked = ("--model", server.url, "--endpoint", "endpoint.json")
-        given = ("train", *asked, "--data", toy.data, "--size", "4", "--method", "none", "--output", "ridge")
-        assert main([*given, "--budget", "40", "--out", "run", "--json"]) == 0
+        request = ("--model", server.url, "--endpoint", "endpoint.json")
+        arguments = ("train", *request, "--data", toy.data, "--size", "4", "--method", "none", "--output", "ridge")
+        assert main([*arguments, "--budget", "40", "--out", "run", "--json"]) == 0
         result = json.loads(capsys.readouterr().out)
         labels = set(ASKED)
         assert len(labels) == 1
@@ -61,7 +61,7 @@ def test_the_labels_of_a_run_are_asked_about_by_predict_too(toy: Toy, capsys: py
         assert len(named) == result["queries"]["labels"] == 12
         assert read_ledger("run/ledger.sqlite")["labels_per_query"] == 12
         image = next(Path(toy.data.removeprefix("folder:")).rglob("*.png"))
-        assert main(["predict", "run/prompt.png", str(image), *asked]) == 0
+        assert main(["predict", "run/prompt.png", str(image), *request]) == 0
         assert set(ASKED) == labels
         assert main(["ledger", "run"]) == 0
         assert "labels      12 in each query" in capsys.readouterr().out

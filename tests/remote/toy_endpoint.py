@@ -126,7 +126,7 @@ class AttemptRecorder:
 
     budget: int | None = None
     events: list[tuple[str, int]] = field(default_factory=list)
-    asked: dict[int, list[int]] = field(default_factory=dict)
+    queries: dict[int, list[int]] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -142,9 +142,9 @@ class AttemptRecorder:
             self.events.append(("begin", request))
             return request
 
-    def received(self, request: int, incoming: Incoming, found: Sequence[Reply | ItemFault]) -> None:
+    def received(self, request: int, incoming: Incoming, sequence: Sequence[Reply | ItemFault]) -> None:
         with self._lock:
-            if len(found) != len(self.asked[request]):
+            if len(sequence) != len(self.asked[request]):
                 raise ValueError("not one answer per image")
             self.events.append(("received", request))
 
@@ -157,18 +157,18 @@ class AttemptRecorder:
     @property
     def is_legal(self) -> bool:
         """Each request was begun, and then ended exactly once, before the same batch began the next one."""
-        begun = [request for word, request in self.events if word == "begin"]
+        requests = [request for word, request in self.events if word == "begin"]
         ended = [request for word, request in self.events if word != "begin"]
         place = {event: index for index, event in reversed(list(enumerate(self.events)))}
-        ends = {request: place.get(("received", request), place.get(("failed", request), -1)) for request in begun}
-        return sorted(ended) == begun and all(ends[request] > place["begin", request] for request in begun)
+        ends = {request: place.get(("received", request), place.get(("failed", request), -1)) for request in requests}
+        return sorted(ended) == requests and all(ends[request] > place["begin", request] for request in requests)
 
 
 class BudgetSpent(Exception):
     pass
 
 
-def caller(sender: object, clock: Clock | None = None, *, url: str = URL, seed: int = 0, **given: object) -> Caller:
+def caller(sender: object, clock: Clock | None = None, *, url: str = URL, seed: int = 0, **inputs: object) -> Caller:
     endpoint = Endpoint(url, "toy")
     generator = np.random.default_rng(seed)
-    return Caller(ToyProtocol(endpoint), sender, generator=generator, clock=clock, **given)  # type: ignore[arg-type]
+    return Caller(ToyProtocol(endpoint), sender, generator=generator, clock=clock, **inputs)  # type: ignore[arg-type]

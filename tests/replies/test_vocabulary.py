@@ -12,8 +12,8 @@ LABELS = ("tabby, tabby cat", "Dog", "traffic_light", "tiger", "tiger shark", "b
 
 
 def read(text: str, labels: tuple[str, ...] = LABELS) -> str:
-    found = Vocabulary(labels, name="api")
-    return found.labels[found.read(text)]
+    names = Vocabulary(labels, name="api")
+    return names.labels[names.read(text)]
 
 
 @pytest.mark.parametrize(
@@ -56,34 +56,34 @@ def test_labels_that_differ_by_a_plural_stay_apart() -> None:
 
 
 def test_an_open_vocabulary_grows_at_its_end_until_it_is_closed() -> None:
-    found = Vocabulary(None, name="api")
-    assert (found.labels, found.open) == ((OTHER,), True)
-    assert [found.read(text) for text in ("Cat.", "a dog", "cats", "CAT")] == [1, 2, 1, 1]
-    assert found.read("Nothing in this picture is easy to name.") == 0, "a sentence is no label"
-    assert found.read("The little cat looks at the camera again") == 1, "but it may mention one"
-    assert [found.index(label) for label in ("dog", "a dog", "Dog")] == [3, 2, 4], "names of scores are taken exactly"
-    found.close()
-    assert found.labels == (OTHER, "Cat", "a dog", "dog", "Dog")
-    assert (found.read("bird"), found.index("bird"), found.open) == (0, 0, False)
+    names = Vocabulary(None, name="api")
+    assert (names.labels, names.open) == ((OTHER,), True)
+    assert [names.read(text) for text in ("Cat.", "a dog", "cats", "CAT")] == [1, 2, 1, 1]
+    assert names.read("Nothing in this picture is easy to name.") == 0, "a sentence is no label"
+    assert names.read("The little cat looks at the camera again") == 1, "but it may mention one"
+    assert [names.index(label) for label in ("dog", "a dog", "Dog")] == [3, 2, 4], "names of scores are taken exactly"
+    names.close()
+    assert names.labels == (OTHER, "Cat", "a dog", "dog", "Dog")
+    assert (names.read("bird"), names.index("bird"), names.open) == (0, 0, False)
 
 
 def test_found_labels_do_not_swallow_longer_ones() -> None:
-    found = Vocabulary(None, name="api")
-    assert [found.read(text) for text in ("tiger", "tiger shark", "tiger beetle", "tiger")] == [1, 2, 3, 1]
-    found.close()
-    assert found.read("a tiger shark near the beach at night") == 2
-    assert found.read("tiger cat") == 1, "nothing can be added any more, so the mention counts"
+    names = Vocabulary(None, name="api")
+    assert [names.read(text) for text in ("tiger", "tiger shark", "tiger beetle", "tiger")] == [1, 2, 3, 1]
+    names.close()
+    assert names.read("a tiger shark near the beach at night") == 2
+    assert names.read("tiger cat") == 1, "nothing can be added any more, so the mention counts"
 
 
 def test_expected_names_are_found_in_short_answers_too() -> None:
-    found = Vocabulary(None, name="api")
-    assert found.read("probably a cat") == 1, "unexpected, so it is a label of its own"
-    found = Vocabulary(None, name="api")
-    found.expect(("cat", "sea_horse"))
-    assert found.labels == (OTHER, "cat", "sea_horse")
-    assert [found.read(text) for text in ("probably a cat", "Sea horses", "stove")] == [1, 2, 3]
-    found.expect(("cat",))
-    assert found.labels == (OTHER, "cat", "sea_horse", "stove")
+    names = Vocabulary(None, name="api")
+    assert names.read("probably a cat") == 1, "unexpected, so it is a label of its own"
+    names = Vocabulary(None, name="api")
+    names.expect(("cat", "sea_horse"))
+    assert names.labels == (OTHER, "cat", "sea_horse")
+    assert [names.read(text) for text in ("probably a cat", "Sea horses", "stove")] == [1, 2, 3]
+    names.expect(("cat",))
+    assert names.labels == (OTHER, "cat", "sea_horse", "stove")
     closed = Vocabulary(("dog",), name="api")
     closed.expect(("cat",))
     assert closed.labels == ("dog", OTHER)
@@ -124,12 +124,12 @@ def test_a_restored_vocabulary_reads_as_the_one_before() -> None:
 
 
 def test_labels_that_were_given_are_kept() -> None:
-    found = Vocabulary(("b", "a", "b"), name="api")
-    assert (found.labels, found.open) == (("b", "a", OTHER), False)
-    assert found.index("c") == 2
-    found.restore(("b", "a", OTHER), closed=True)
+    names = Vocabulary(("b", "a", "b"), name="api")
+    assert (names.labels, names.open) == (("b", "a", OTHER), False)
+    assert names.index("c") == 2
+    names.restore(("b", "a", OTHER), closed=True)
     with pytest.raises(ModelError, match="'api' has 3 labels, and not the 2"):
-        found.restore((OTHER, "a"), closed=True)
+        names.restore((OTHER, "a"), closed=True)
     assert Vocabulary((OTHER, "a"), name="api").labels == (OTHER, "a")
     for damaged in (("a", "b"), (OTHER, "a", "a")):
         with pytest.raises(ModelError, match="damaged"):
@@ -138,9 +138,9 @@ def test_labels_that_were_given_are_kept() -> None:
 
 def test_the_number_of_labels_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabulary, "_MAX_LABELS", 4)
-    found = Vocabulary(None, name="api")
-    assert [found.index(label) for label in "abc"] == [1, 2, 3]
+    names = Vocabulary(None, name="api")
+    assert [names.index(label) for label in "abc"] == [1, 2, 3]
     with pytest.raises(ModelError, match="'api' has answered with 4 different labels and goes on; give the ones"):
-        found.index("d")
-    found.close()
-    assert found.index("d") == 0
+        names.index("d")
+    names.close()
+    assert names.index("d") == 0

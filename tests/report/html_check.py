@@ -21,8 +21,8 @@ class Node:
     children: list[Node] = field(default_factory=list)
 
     def all(self, *tags: str) -> list[Node]:
-        found = [self] if self.tag in tags else []
-        return found + [node for child in self.children for node in child.all(*tags)]
+        faults = [self] if self.tag in tags else []
+        return faults + [node for child in self.children for node in child.all(*tags)]
 
     @property
     def words(self) -> str:
@@ -64,16 +64,16 @@ def read(page: str) -> Node:
 
 def external(page: str) -> list[str]:
     """Whatever in a page could load something from outside, send something, or run."""
-    found = []
+    faults = []
     for node in read(page).all(*_all_tags(page)):
         if node.tag in _RUNS:
-            found.append(f"<{node.tag}>")
+            faults.append(f"<{node.tag}>")
         if node.tag == "meta" and node.attributes.get("http-equiv", "").lower() == "refresh":
-            found.append("refresh")
+            faults.append("refresh")
         if node.tag == "style":
-            found += re.findall(r"url\s*\(|@import|@font-face|image-set", node.text)
-        found += [f"{name}={value}" for name, value in node.attributes.items() if _leads_out(name, value)]
-    return found
+            faults += re.findall(r"url\s*\(|@import|@font-face|image-set", node.text)
+        faults += [f"{name}={value}" for name, value in node.attributes.items() if _leads_out(name, value)]
+    return faults
 
 
 def _all_tags(page: str) -> set[str]:
@@ -97,16 +97,16 @@ def _harmless_data(value: str) -> bool:
 
 def svg_faults(text: str) -> list[str]:
     """What an SVG could load or run."""
-    found = [] if not re.search(r"<!DOCTYPE|<!ENTITY|<\?xml-stylesheet", text) else ["document type"]
+    faults = [] if not re.search(r"<!DOCTYPE|<!ENTITY|<\?xml-stylesheet", text) else ["document type"]
     for node in ET.fromstring(text).iter():
         tag = str(node.tag).rpartition("}")[2]
         if tag in ("script", "foreignObject", "iframe", "a", "use") and tag != "use":
-            found.append(tag)
+            faults.append(tag)
         for key, value in node.attrib.items():
             name = key.rpartition("}")[2]
             if name.startswith("on") or (name == "href" and not value.startswith(("#", "data:image/png;base64,"))):
-                found.append(f"{name}={value}")
-            found += [link for link in re.findall(r"url\(([^)]*)\)", value) if not link.startswith("#")]
+                faults.append(f"{name}={value}")
+            faults += [link for link in re.findall(r"url\(([^)]*)\)", value) if not link.startswith("#")]
         if tag == "style":
-            found += re.findall(r"url\s*\(|@import", node.text or "")
-    return found
+            faults += re.findall(r"url\s*\(|@import", node.text or "")
+    return faults

@@ -19,9 +19,9 @@ SECTIONS = {
 
 def page(*runs: Path, options: ReportOptions = FILES) -> tuple[str, Node]:
     out = runs[0].parent / "report.html"
-    made = write_report(list(runs), out=out, options=options)
+    report = write_report(list(runs), out=out, options=options)
     text = out.read_text("utf-8")
-    assert made.num_bytes == out.stat().st_size
+    assert report.num_bytes == out.stat().st_size
     return text, read(text)
 
 

@@ -40,10 +40,10 @@ def expected(images: Tensor, classes: Tensor) -> Tensor:
 def test_the_map_of_a_known_net() -> None:
     net = Known().eval()
     images, classes = torch.rand(4, 3, 5, 7, generator=generator()), torch.tensor([0, 1, 1, 0])
-    found = gradcam(net, net, images, classes)
-    assert found.layer == "conv"
-    torch.testing.assert_close(found.maps, expected(images, classes))
-    assert not torch.allclose(found.maps, expected(images, 1 - classes), atol=0.1)  # negative control
+    heat = gradcam(net, net, images, classes)
+    assert heat.layer == "conv"
+    torch.testing.assert_close(heat.maps, expected(images, classes))
+    assert not torch.allclose(heat.maps, expected(images, 1 - classes), atol=0.1)  # negative control
 
 
 def test_a_map_without_support_is_zero_and_not_nan() -> None:
@@ -136,7 +136,7 @@ def test_the_layer_of_common_architectures(name: str) -> None:
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.copy_(0.3 * torch.randn(parameter.shape, generator=generator(parameter.numel())))
-    found = gradcam(net, net, torch.rand(2, 3, size, size, generator=generator()), torch.tensor([1, 4]))
-    assert (found.layer, tuple(found.maps.shape[1:])) == (layer, shape)
-    assert bool(found.maps.isfinite().all())
-    assert set(found.maps.amax(dim=(1, 2)).tolist()) in ({1.0}, {0.0, 1.0})
+    heat = gradcam(net, net, torch.rand(2, 3, size, size, generator=generator()), torch.tensor([1, 4]))
+    assert (heat.layer, tuple(heat.maps.shape[1:])) == (layer, shape)
+    assert bool(heat.maps.isfinite().all())
+    assert set(heat.maps.amax(dim=(1, 2)).tolist()) in ({1.0}, {0.0, 1.0})

@@ -167,10 +167,10 @@ def test_the_images_are_shown_with_their_classes_and_the_maps_with_their_layer(w
 def test_without_a_prompt_the_gain_is_that_of_the_output_transform(run: Path) -> None:
     """The largest words on the page must not credit a prompt that was not kept."""
     accuracy = result_of(run)["accuracy"]
-    kept = page(run)[1].words
-    assert "test accuracy without and with the prompt" in kept
+    remaining = page(run)[1].words
+    assert "test accuracy without and with the prompt" in remaining
     edit(run / "result.json", best="none", accuracy={**accuracy, "prompt_png": accuracy["output_only"]})
-    told = page(run)[1].words
-    assert "alone" in told
-    assert "no prompt kept" in told
-    assert "test accuracy without and with the prompt" not in told
+    words = page(run)[1].words
+    assert "alone" in words
+    assert "no prompt kept" in words
+    assert "test accuracy without and with the prompt" not in words

@@ -43,10 +43,10 @@ def test_a_page_tells_what_was_learned_and_misses_no_prompt(runs) -> None:
     text, root = page(folder, options=ReportOptions(device="cpu"))
     assert external(text) == []
     assert {node.attributes["aria-labelledby"] for node in root.all("section")} == WHITE_BOX
-    told = section(root, "adapter").words
-    assert "vpt-deep" in told
-    assert str(2 * 2 * 24 + 25 * len(CLASSES)) in told
-    assert f"{result.adapter['share']:.2%}" in told
+    words_shown = section(root, "adapter").words
+    assert "vpt-deep" in words_shown
+    assert str(2 * 2 * 24 + 25 * len(CLASSES)) in words_shown
+    assert f"{result.adapter['share']:.2%}" in words_shown
     assert section(root, "preview").all("img")[0].attributes["alt"].startswith("Confusion matrices")
     assert section(root, "files").words == "Files All files of the run are there."
     rows = cells(section(root, "ladder").all("table")[0])
@@ -72,8 +72,8 @@ def test_runs_inside_are_compared_by_all_their_seeds(runs) -> None:
     groups, paired, each = (cells(table) for table in section(root, "comparison").all("table"))
     assert groups[0][-1] == "adapter as trained, test"
     assert [row[1] for row in groups[1:]] == ["1", "2"]
-    found = runs["searched"][1].search
-    assert groups[2][-1] == f"{found['test_mean']:.1%} ± {100 * found['test_deviation']:.1f}"
+    result = runs["searched"][1].search
+    assert groups[2][-1] == f"{result['test_mean']:.1%} ± {100 * result['test_deviation']:.1f}"
     assert len(each[0]) == len(each[1]) == 7
     assert paired[1][2].endswith("of 1")  # both learned with seed 0, one with seed 1, too
 

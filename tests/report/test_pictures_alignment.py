@@ -34,10 +34,10 @@ def test_the_prompt_at_the_place_of_a_token(of_images, of_prompts, expected) -> 
 def test_cosines_are_those_of_every_pair_and_know_no_length() -> None:
     generator = torch.Generator().manual_seed(0)
     left, right = torch.randn(2, 3, 5, generator=generator), torch.randn(1, 4, 5, generator=generator)
-    found = cosines(left, 7 * right)
-    assert found.shape == (2, 3, 4)
+    actual = cosines(left, 7 * right)
+    assert actual.shape == (2, 3, 4)
     expected = float(left[1, 2] @ right[0, 3] / (left[1, 2].norm() * right[0, 3].norm()))
-    assert float(found[1, 2, 3]) == pytest.approx(expected, abs=1e-6)
+    assert float(actual[1, 2, 3]) == pytest.approx(expected, abs=1e-6)
 
 
 class Basis(Paired):
@@ -46,10 +46,10 @@ class Basis(Paired):
     equal = False
 
     def states(self, images):
-        found = super().states(images)
+        state = super().states(images)
         tokens = torch.eye(16).expand(len(images), -1, -1)
         prompts = torch.ones(1, 16, 16) if self.equal else tokens[:1].roll(self.shift, 1)
-        return type(found)((tokens, tokens), (prompts, prompts), found.grids, found.layers)
+        return type(state)((tokens, tokens), (prompts, prompts), state.grids, state.layers)
 
 
 def test_orthogonal_tokens_have_a_margin_that_can_be_written_down() -> None:
@@ -59,8 +59,8 @@ def test_orthogonal_tokens_have_a_margin_that_can_be_written_down() -> None:
         Alignment(layer, pytest.approx(15 / 16), 1.0) for layer in (0, 2)
     ]
     # One of the other 15 is ahead, and 14 share the aligned one's similarity of 0.
-    told = Alignment(0, pytest.approx(-1 / 16), pytest.approx(7 / 15))
-    assert measure_alignment(moved, PIXELS, "cpu")[0] == told
+    alignment = Alignment(0, pytest.approx(-1 / 16), pytest.approx(7 / 15))
+    assert measure_alignment(moved, PIXELS, "cpu")[0] == alignment
     assert measure_alignment(equal, PIXELS, "cpu")[0] == Alignment(0, pytest.approx(0, abs=1e-6), 0.5)
 
 
@@ -81,24 +81,24 @@ def test_moved_prompts_are_seen_to_be_out_of_place() -> None:
 def test_the_token_under_the_peak_is_compared_with_the_whole_map() -> None:
     adapter, maps = Paired(tiny_model(), shift=5), np.zeros((3, 8, 8), dtype=np.float32)
     maps[0, 7, 0], maps[1, 2, 5] = 1, 1  # in a grid twice as fine: tokens (3, 0) and (1, 2); none in the third
-    found = prompt_similarity(adapter, images(3), maps)
+    actual = prompt_similarity(adapter, images(3), maps)
     states = adapter.states(images(3))
     largest = int(states.images[1][2].norm(dim=-1).argmax())
-    assert found.layer == 2
-    assert found.tokens.tolist() == [[3, 0], [1, 2], [largest // 4, largest % 4]]
-    assert found.aligned.tolist() == found.tokens.tolist()
+    assert actual.layer == 2
+    assert actual.tokens.tolist() == [[3, 0], [1, 2], [largest // 4, largest % 4]]
+    assert actual.aligned.tolist() == actual.tokens.tolist()
     expected = cosines(states.images[1], states.prompts[1])[1, 1 * 4 + 2].reshape(GRID)
-    np.testing.assert_allclose(found.maps[1], expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(actual.maps[1], expected.numpy(), atol=1e-6)
     # Prompts were moved on by five places, so the token finds itself there: 1 * 4 + 2 + 5 = 11.
-    assert np.unravel_index(int(found.maps[1].argmax()), GRID) == (2, 3)
+    assert np.unravel_index(int(actual.maps[1].argmax()), GRID) == (2, 3)
 
 
 def test_without_a_map_the_longest_token_is_taken() -> None:
     adapter = Paired(tiny_model())
     norms = adapter.states(images(2)).images[0].norm(dim=-1)
-    found = prompt_similarity(adapter, images(2), None, layer=0)
-    assert (found.tokens @ [4, 1]).tolist() == norms.argmax(1).tolist()
-    assert found.layer == 0
+    result = prompt_similarity(adapter, images(2), None, layer=0)
+    assert (result.tokens @ [4, 1]).tolist() == norms.argmax(1).tolist()
+    assert result.layer == 0
 
 
 def test_a_layer_without_interaction_is_refused() -> None:

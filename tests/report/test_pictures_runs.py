@@ -53,52 +53,56 @@ def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_with_a_map_of_prompts_is_compared_with_the_image(runs: Path, tmp_path: Path, undrawn: None) -> None:
-    made = draw_pictures([runs / "map", runs / "linear"], out=tmp_path / "out", options=OPTIONS)
-    assert "similarity.png" in made.files
-    assert [found.layer for found in made.alignment["sa2vp-deep"]] == list(range(len(made.alignment["sa2vp-deep"])))
+    figures = draw_pictures([runs / "map", runs / "linear"], out=tmp_path / "out", options=OPTIONS)
+    assert "similarity.png" in figures.files
+    assert [result.layer for result in figures.alignment["sa2vp-deep"]] == list(
+        range(len(figures.alignment["sa2vp-deep"]))
+    )
     # Chance is 0.5; both pathways begin with the same position embedding.
-    assert made.alignment["sa2vp-deep"][0].percentile > 0.7
-    assert list(made.alignment) == ["sa2vp-deep"]
+    assert figures.alignment["sa2vp-deep"][0].percentile > 0.7
+    assert list(figures.alignment) == ["sa2vp-deep"]
 
 
 def test_pictures_of_runs_are_written_and_the_runs_stay(runs: Path, tmp_path: Path) -> None:
     pytest.importorskip("sklearn")
     before = {title: contents(runs / title) for title in ("linear", "deep", "deep-1")}
-    made = draw_pictures([runs / title for title in before], out=tmp_path / "out", options=OPTIONS)
+    figures = draw_pictures([runs / title for title in before], out=tmp_path / "out", options=OPTIONS)
     assert {title: contents(runs / title) for title in before} == before
-    assert made.files == ("gradcam.png", "tsne.png")
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(made.files)
-    for name in made.files:
+    assert figures.files == ("gradcam.png", "tsne.png")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(figures.files)
+    for name in figures.files:
         with Image.open(tmp_path / "out" / name) as image:
             assert min(image.size) > 500
     titles = ("linear", "vpt-deep, seed 0", "vpt-deep, seed 1")
-    assert made.runs == titles
-    assert tuple(made.silhouettes) == (BACKBONE, *titles)
-    assert made.silhouettes["linear"] == pytest.approx(made.silhouettes[BACKBONE])
-    assert made.silhouettes["vpt-deep, seed 0"] != pytest.approx(made.silhouettes[BACKBONE], abs=1e-4)
-    assert made.points == 18
-    assert len(made.images) == 2
-    assert made.skipped == {"similarity.png": "no run has a map of prompts."}
-    json.dumps(made.to_json())
+    assert figures.runs == titles
+    assert tuple(figures.silhouettes) == (BACKBONE, *titles)
+    assert figures.silhouettes["linear"] == pytest.approx(figures.silhouettes[BACKBONE])
+    assert figures.silhouettes["vpt-deep, seed 0"] != pytest.approx(figures.silhouettes[BACKBONE], abs=1e-4)
+    assert figures.points == 18
+    assert len(figures.images) == 2
+    assert figures.skipped == {"similarity.png": "no run has a map of prompts."}
+    json.dumps(figures.to_json())
 
 
 def paired(runs: Path, **adapters: WhiteBox) -> AdapterRuns:
-    found = open_adapter_runs([runs / "linear"], model=tiny_model(), device="cpu")
-    return replace(found, adapters={**found.adapters, **{name: each.eval() for name, each in adapters.items()}})
+    adapter_runs = open_adapter_runs([runs / "linear"], model=tiny_model(), device="cpu")
+    return replace(
+        adapter_runs, adapters={**adapter_runs.adapters, **{name: each.eval() for name, each in adapters.items()}}
+    )
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_maps_of_prompts_are_compared_and_measured(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     both = paired(runs, straight=Paired(tiny_model()), moved=Paired(tiny_model(), shift=5))
     monkeypatch.setattr(pictures, "open_adapter_runs", lambda *_, **__: both)
-    made = draw_pictures([runs / "linear"], out=tmp_path / "out", options=OPTIONS)
-    assert set(made.files) == {"tsne.png", "gradcam.png", "similarity.png"}
-    assert made.skipped == {}
-    told = made.to_json()["alignment"]
-    assert list(told) == ["straight", "moved"]
-    assert [line["layer"] for line in told["straight"]] == [0, 2]
-    assert told["straight"][0]["percentile"] == 1.0
-    assert told["moved"][0]["margin"] < told["straight"][0]["margin"]
+    figures = draw_pictures([runs / "linear"], out=tmp_path / "out", options=OPTIONS)
+    assert set(figures.files) == {"tsne.png", "gradcam.png", "similarity.png"}
+    assert figures.skipped == {}
+    alignment = figures.to_json()["alignment"]
+    assert list(alignment) == ["straight", "moved"]
+    assert [line["layer"] for line in alignment["straight"]] == [0, 2]
+    assert alignment["straight"][0]["percentile"] == 1.0
+    assert alignment["moved"][0]["margin"] < alignment["straight"][0]["margin"]
     with Image.open(tmp_path / "out/similarity.png") as narrow, Image.open(tmp_path / "out/gradcam.png") as wide:
         assert narrow.size[0] * 5 == wide.size[0] * 3  # the frozen model and the probe have no column there
     with pytest.raises(ConfigError, match="layer 1; they do at 0, 2"):
@@ -108,11 +112,11 @@ def test_maps_of_prompts_are_compared_and_measured(runs: Path, tmp_path: Path, m
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_same_seed_gives_the_same_bytes(runs: Path, tmp_path: Path) -> None:
-    made = []
+    calls = []
     for number, seed in enumerate((0, 0, 1)):
         draw_pictures([runs / "deep"], out=tmp_path / str(number), options=replace(OPTIONS, images=1, seed=seed))
-        made.append((tmp_path / str(number) / "gradcam.png").read_bytes())
-    assert made[0] == made[1] != made[2]
+        calls.append((tmp_path / str(number) / "gradcam.png").read_bytes())
+    assert calls[0] == calls[1] != calls[2]
 
 
 def changed(runs: Path, out: Path, **values: Any) -> Path:
@@ -122,17 +126,17 @@ def changed(runs: Path, out: Path, **values: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("values", "told"),
+    ("values", "message"),
     [
         ({"method": "pixel", "tokens": None}, "learns nothing inside the model"),
         ({"data": "digits"}, "different data sets: deep has"),
     ],
 )
 def test_runs_that_do_not_go_together_are_refused(
-    runs: Path, tmp_path: Path, values: dict[str, Any], told: str
+    runs: Path, tmp_path: Path, values: dict[str, Any], message: str
 ) -> None:
     other = changed(runs, tmp_path / "other", **values)
-    with pytest.raises(ConfigError, match=told):
+    with pytest.raises(ConfigError, match=message):
         draw_pictures([runs / "deep", other], out=tmp_path / "out", options=OPTIONS)
     assert not (tmp_path / "out").exists()
 
@@ -170,9 +174,9 @@ def test_a_folder_with_files_is_not_written_to(runs: Path, tmp_path: Path) -> No
 
 def test_titles_tell_runs_apart(runs: Path, tmp_path: Path) -> None:
     twin = changed(runs, tmp_path / "twin", lr=0.5)
-    found = open_adapter_runs([runs / "deep", twin, runs / "linear"], model=tiny_model(), device="cpu")
-    assert list(found.adapters) == ["vpt-deep, seed 0 (deep)", "vpt-deep, seed 0 (twin)", "linear"]
-    assert found.classes == CLASSES
+    adapter_runs = open_adapter_runs([runs / "deep", twin, runs / "linear"], model=tiny_model(), device="cpu")
+    assert list(adapter_runs.adapters) == ["vpt-deep, seed 0 (deep)", "vpt-deep, seed 0 (twin)", "linear"]
+    assert adapter_runs.classes == CLASSES
 
 
 def test_rows_are_spread_over_the_classes() -> None:

@@ -14,7 +14,7 @@ from pixprompt.report.figures.adapter_gradcam import explain_adapter
 from pixprompt.report.figures.features import head_inputs, silhouette
 from pixprompt.report.saliency.gradcam import gradcam
 
-from ..adapters.baseline_toy import CLASSES, made, model_of, pictures, seeded, sharpened, trace
+from ..adapters.baseline_toy import CLASSES, make, model_of, pictures, seeded, sharpened, trace
 
 LABELS = torch.tensor([0, 1, 2])
 
@@ -23,7 +23,7 @@ def adapter_of(net: str, method: str, **options: int) -> WhiteBox:
     model = model_of(net)
     if method.startswith("vpt"):
         return sharpened(make_vpt(model, CLASSES, deep=method == "vpt-deep", generator=seeded(7), **options)).eval()
-    return sharpened(made(method, model, **options)).eval()
+    return sharpened(make(method, model, **options)).eval()
 
 
 @pytest.mark.parametrize(

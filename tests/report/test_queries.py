@@ -51,42 +51,42 @@ def options(queries: int | None, images: int = 300) -> ReportOptions:
 
 @pytest.mark.usefixtures("undrawn")
 def test_a_model_that_may_cost_is_not_even_loaded_without_a_limit(run: Path, counting: ModuleType) -> None:
-    made = write_report([run], out=run.parent / "r.html", options=options(None))
+    page = write_report([run], out=run.parent / "r.html", options=options(None))
     assert counting.asked == 0
-    assert made.queries == 0
-    assert "--queries" in made.skipped["run"]["model"]
+    assert page.queries == 0
+    assert "--queries" in page.skipped["run"]["model"]
     assert "--queries" in (run.parent / "r.html").read_text("utf-8")
 
 
 def test_a_model_in_hand_that_only_answers_needs_a_limit_too(run: Path, counting: ModuleType) -> None:
     model = as_model(counting.scores, image_size=(16, 16))
     counting.asked = 0
-    found = collect_evidence(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
+    evidence = collect_evidence(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
     assert counting.asked == 0
-    assert "its queries may cost" in found.skipped["model"]
+    assert "its queries may cost" in evidence.skipped["model"]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 9, 75, 1000])
 def test_the_limit_holds_and_what_was_asked_is_told(run: Path, counting: ModuleType, limit: int) -> None:
-    found = collect_evidence(read_runs([run])[0], options(limit), Silent())
+    evidence = collect_evidence(read_runs([run])[0], options(limit), Silent())
     assert counting.asked <= limit
-    assert found.queries == counting.asked
+    assert evidence.queries == counting.asked
     if limit >= 3:
-        assert found.predictions is not None
+        assert evidence.predictions is not None
     if limit >= 75:
-        assert found.saliency is not None
-        assert found.saliency.after.drops is not None
-        assert f"It took {found.saliency.queries} queries" in found.saliency.method
-        assert counting.asked == 1 + 2 * len(found.predictions.before) + found.saliency.queries
+        assert evidence.saliency is not None
+        assert evidence.saliency.after.drops is not None
+        assert f"It took {evidence.saliency.queries} queries" in evidence.saliency.method
+        assert counting.asked == 1 + 2 * len(evidence.predictions.before) + evidence.saliency.queries
     else:
-        assert found.saliency is None
-        assert found.skipped
+        assert evidence.saliency is None
+        assert evidence.skipped
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_limit_is_for_all_runs_together(run: Path, counting: ModuleType, toy_run: Toy) -> None:
-    made = write_report([run, toy_run.folder / "run"], out=run.parent / "r.html", options=options(60))
-    assert made.queries == counting.asked <= 60
+    page = write_report([run, toy_run.folder / "run"], out=run.parent / "r.html", options=options(60))
+    assert page.queries == counting.asked <= 60
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -116,16 +116,16 @@ def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.M
         raise ModelError("none today")
 
     monkeypatch.setattr("pixprompt.report.saliency.maps.gradcam", fails)
-    monkeypatch.setattr("pixprompt.report.saliency.maps.occlusion", kept := Kept())
+    monkeypatch.setattr("pixprompt.report.saliency.maps.occlusion", calls := Kept())
     monkeypatch.setattr(
         query_model, "_own_output", lambda run, options, deployed, sample: (Turned(deployed.output), True)
     )
-    found = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
-    assert found.saliency is not None
-    assert "none today" in found.saliency.method
-    for shown, expected in kept.shares:
+    evidence = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
+    assert evidence.saliency is not None
+    assert "none today" in evidence.saliency.method
+    for shown, expected in calls.shares:
         torch.testing.assert_close(shown, expected)
-    assert len(kept.shares) == 2
+    assert len(calls.shares) == 2
 
 
 class Kept:
@@ -144,10 +144,10 @@ def test_an_empty_prompt_is_not_asked_about_twice(run: Path, counting: ModuleTyp
     prompt = load(run / "prompt.png")
     object.__setattr__(prompt, "rgba", np.zeros_like(prompt.rgba))
     prompt.save(run / "prompt.png")
-    found = collect_evidence(read_runs([run])[0], options(200), Silent())
-    assert found.predictions is not None
-    assert found.saliency is not None
-    assert counting.asked == found.queries == 1 + len(found.predictions.after) + found.saliency.queries
+    evidence = collect_evidence(read_runs([run])[0], options(200), Silent())
+    assert evidence.predictions is not None
+    assert evidence.saliency is not None
+    assert counting.asked == evidence.queries == 1 + len(evidence.predictions.after) + evidence.saliency.queries
 
 
 @pytest.mark.parametrize("by_gradient", [False, True])
@@ -168,21 +168,21 @@ def test_every_plan_stays_below_its_limit(by_gradient: bool) -> None:
 
 def test_only_the_patch_that_matters_is_found() -> None:
     """The model looks at one patch of 4 x 4 and at nothing else; greying it costs a share that can be computed."""
-    asked = 0
+    num_queries = 0
 
     def score(images: Tensor) -> Tensor:
-        nonlocal asked
-        asked += len(images)
+        nonlocal num_queries
+        num_queries += len(images)
         bright = images[:, :, 8:12, 4:8].mean(dim=(1, 2, 3))
         return torch.stack([bright, torch.zeros_like(bright)], dim=1)
 
     images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 0.1 + 0.9
-    kept = images.clone()
+    before = images.clone()
     shares, classes = score(images).double().softmax(1), torch.zeros(3, dtype=torch.int64)
-    asked = 0
+    num_queries = 0
     maps = occlusion(score, images, shares, classes, grid=4)
-    assert asked == occlusion_queries(3, 4) == 48
-    assert torch.equal(images, kept)
+    assert num_queries == occlusion_queries(3, 4) == 48
+    assert torch.equal(images, before)
     grey = torch.tensor(128 / 255, dtype=torch.float64).sigmoid()
     torch.testing.assert_close(maps[:, 2, 1].double(), shares[:, 0] - grey, atol=1e-6, rtol=0)
     maps[:, 2, 1] = 0

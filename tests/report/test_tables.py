@@ -19,8 +19,8 @@ SOURCES = tuple(f"thing {index}, synonym" for index in range(8))
 SPEC = ModelSpec("m", (8, 8), 8, labels=SOURCES)
 
 
-def rows(made: str) -> list[list[str]]:
-    return [[cell.words for cell in row.all("th", "td")] for row in read(made).all("tr")][1:]
+def rows(kind: str) -> list[list[str]]:
+    return [[cell.words for cell in row.all("th", "td")] for row in read(kind).all("tr")][1:]
 
 
 def mapping_section(output: dict, sources: tuple[str, ...] | None) -> str:
@@ -43,13 +43,13 @@ def answers() -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("kind", ["frequency", "blm", "linear"])
 def test_the_sources_that_a_class_reads_lead_its_row(kind: str) -> None:
-    made = mapping_section(make_output(kind, classes=CLASSES, spec=SPEC).refit(*answers()).to_json(), SOURCES)
-    found = rows(made)
-    assert [row[0] for row in found] == list(CLASSES)
-    assert [row[1].split(",")[0].rpartition(" ")[0] or row[1] for row in found] == (
+    section = mapping_section(make_output(kind, classes=CLASSES, spec=SPEC).refit(*answers()).to_json(), SOURCES)
+    table = rows(section)
+    assert [row[0] for row in table] == list(CLASSES)
+    assert [row[1].split(",")[0].rpartition(" ")[0] or row[1] for row in table] == (
         ["thing 0", "thing 2", "thing 4"] if kind == "frequency" else [f"thing {n} ({n})" for n in (0, 2, 4)]
     )
-    assert f"“{kind}”" in read(made).words
+    assert f"“{kind}”" in read(section).words
 
 
 def test_weights_are_those_of_the_head_and_sorted() -> None:
@@ -62,11 +62,11 @@ def test_weights_are_those_of_the_head_and_sorted() -> None:
 
 def test_a_class_without_examples_and_sources_without_names() -> None:
     outputs, labels = answers()
-    kept = labels != 1
-    head = make_output("linear", classes=CLASSES, spec=SPEC).refit(outputs[kept], labels[kept])
-    found = rows(mapping_section(head.to_json(), None))
-    assert found[1][1] == "had no examples; never chosen"
-    assert found[2][1].startswith("output 4 +")
+    mask = labels != 1
+    head = make_output("linear", classes=CLASSES, spec=SPEC).refit(outputs[mask], labels[mask])
+    table = rows(mapping_section(head.to_json(), None))
+    assert table[1][1] == "had no examples; never chosen"
+    assert table[2][1].startswith("output 4 +")
 
 
 def test_texts_are_filled_in() -> None:
@@ -77,11 +77,11 @@ def test_texts_are_filled_in() -> None:
         classes=CLASSES,
         spec=spec,
         texts=texts,
-        encode_text=lambda given: torch.eye(4).repeat(3, 1)[: len(given)],
+        encode_text=lambda transform: torch.eye(4).repeat(3, 1)[: len(transform)],
     )
-    found = rows(mapping_section(output.to_json(), None))
-    assert found[0][1] == "photo of a a; drawing of a a; print of a a … and 1 more"
-    assert found[1] == ["<b>", "photo of a <b>; drawing of a <b>; print of a <b> … and 1 more"]
+    table = rows(mapping_section(output.to_json(), None))
+    assert table[0][1] == "photo of a a; drawing of a a; print of a a … and 1 more"
+    assert table[1] == ["<b>", "photo of a <b>; drawing of a <b>; print of a <b> … and 1 more"]
 
 
 def test_unknown_and_damaged_transforms() -> None:
@@ -117,18 +117,18 @@ DIAGNOSIS = {
 
 
 def test_every_number_stands_with_what_it_was_taken_in() -> None:
-    made = diagnosis_section(DIAGNOSIS)
-    seen = "Inception-2015; float32; bilinear; 1 797 against 1 000 images"
+    section = diagnosis_section(DIAGNOSIS)
+    words = "Inception-2015; float32; bilinear; 1 797 against 1 000 images"
     near = "1 797 against 1 000 images; of the data 0.125 lies near the reference"
-    assert rows(made)[:5] == [
-        ["FID", "212.3", "208.1 to 217.2", "33.25", f"{seen}; biased below 2048 images"],
-        ["KID", "0.1234", "−0.01 to 0.2", "0.001", seen],
+    assert rows(section)[:5] == [
+        ["FID", "212.3", "208.1 to 217.2", "33.25", f"{words}; biased below 2048 images"],
+        ["KID", "0.1234", "−0.01 to 0.2", "0.001", words],
         ["CMMD", "–", "–", "–", "not measured: no CLIP extractor was named"],
         ["LPIPS diversity", "0.2214", "0.21 to 0.23", "–", "AlexNet; 2 000 pairs of 1 797 images"],
         ["reference near the data", "0.25", "–", "–", near],
     ]
-    assert rows(made)[6:] == [["no prompt", "0.25", "0.1 to 0.4"]]
-    told = read(made).words
+    assert rows(section)[6:] == [["no prompt", "0.25", "0.1 to 0.4"]]
+    words = read(section).words
     for part in (
         "digits (1 797 images) against photos (1 000 images)",
         "the number to read is KID",
@@ -136,8 +136,8 @@ def test_every_number_stands_with_what_it_was_taken_in() -> None:
         "Advice: try with 5 000 queries.",
         "Expected gain 12.5 points over no prompt, 90% interval −2 to 30.",
     ):
-        assert part in told
-    assert [node.words for node in read(made).all("li")] == ["far <away>"]
+        assert part in words
+    assert [node.words for node in read(section).all("li")] == ["far <away>"]
 
 
 @pytest.mark.parametrize(

@@ -17,23 +17,23 @@ def test_p_value_is_the_exact_binomial_one(wins: int, losses: int) -> None:
 def test_comparison_counts_images_that_just_one_reads_right() -> None:
     ours = torch.tensor([True, True, False, True, False])
     theirs = torch.tensor([True, False, True, False, False])
-    found = compare(ours, theirs)
-    assert (found.wins, found.losses, found.num_images) == (2, 1, 5)
-    assert found.gain == pytest.approx(0.2)
-    assert found.interval[0] < 0.2 < found.interval[1]
+    comparison = compare(ours, theirs)
+    assert (comparison.wins, comparison.losses, comparison.num_images) == (2, 1, 5)
+    assert comparison.gain == pytest.approx(0.2)
+    assert comparison.interval[0] < 0.2 < comparison.interval[1]
     with pytest.raises(ShapeError):
         compare(ours, theirs[:3])
 
 
 def test_power_is_what_simulation_finds() -> None:
     generator = torch.Generator().manual_seed(0)
-    images, gain, disagreement, found = 300, 0.05, 0.15, 0
+    images, gain, disagreement, result = 300, 0.05, 0.15, 0
     for _ in range(400):
         draws = torch.rand(images, generator=generator)
         wins = int((draws < (disagreement + gain) / 2).sum())
         losses = int((draws >= 1 - (disagreement - gain) / 2).sum())
-        found += Comparison(wins, losses, images).significant
-    assert power(images, gain, disagreement) == pytest.approx(found / 400, abs=0.08)
+        result += Comparison(wins, losses, images).significant
+    assert power(images, gain, disagreement) == pytest.approx(result / 400, abs=0.08)
 
 
 def test_detectable_gain_and_number_of_images_agree() -> None:

@@ -54,9 +54,9 @@ def test_label_0_is_left_out_or_a_class_of_its_own(folder: Path, palette: bool) 
     image, reduced = load_segmentation(f"ade20k:{folder}").test.read(0)
     assert (image.mode, image.size) == ("RGB", (16, 16))
     assert np.array_equal(reduced, np.where((written == 0) | (written == IGNORED), IGNORED, written - 1))
-    kept = load_segmentation(f"ade20k:{folder}", reduce_zero_label=False)
-    assert np.array_equal(kept.test.read(0)[1], written)
-    assert kept.classes == ("other", *shapes().CLASSES)
+    data = load_segmentation(f"ade20k:{folder}", reduce_zero_label=False)
+    assert np.array_equal(data.test.read(0)[1], written)
+    assert data.classes == ("other", *shapes().CLASSES)
 
 
 def break_size(folder: Path) -> None:
@@ -92,9 +92,9 @@ def break_image(folder: Path) -> None:
 def test_an_odd_file_is_named_when_it_is_read(folder: Path, damage: object, words: str) -> None:
     damage(folder)
     test = load_segmentation(f"ade20k:{folder}").test  # lazy: nothing is decoded here
-    with pytest.raises(DataError, match="validation_00000") as caught:
+    with pytest.raises(DataError, match="validation_00000") as error:
         test.read(0)
-    assert words in str(caught.value)
+    assert words in str(error.value)
     test.read(1)
 
 

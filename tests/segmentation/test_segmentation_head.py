@@ -33,9 +33,9 @@ def test_the_classifier_before_the_last_step_is_the_classifier_after_it() -> Non
     with torch.no_grad():
         head.bias.copy_(torch.arange(5.0))
     plain = F.conv2d(maps, head.classifier, head.bias)
-    found = head(tokens, grid, (32, 48))
-    assert torch.allclose(found, plain, atol=1e-5)
-    assert not torch.allclose(found, F.conv2d(maps, head.classifier), atol=1e-2)  # negative control: no bias
+    result = head(tokens, grid, (32, 48))
+    assert torch.allclose(result, plain, atol=1e-5)
+    assert not torch.allclose(result, F.conv2d(maps, head.classifier), atol=1e-2)  # negative control: no bias
 
 
 def test_tokens_go_row_by_row() -> None:

@@ -23,14 +23,14 @@ def maps(num_classes: int = 4, ignored: bool = True) -> tuple[Tensor, Tensor]:
 
 def looped(truth: Tensor, guesses: Tensor, num_classes: int) -> tuple[list[float | None], float, float]:
     pairs = [(t, g) for t, g in zip(truth.flatten().tolist(), guesses.flatten().tolist(), strict=True) if t != IGNORED]
-    ious, found = [], []
+    ious, results = [], []
     for label in range(num_classes):
         both = sum(t == label and g == label for t, g in pairs)
         either = sum(t == label or g == label for t, g in pairs)
         there = sum(t == label for t, _ in pairs)
         ious.append(both / either if either else None)
-        found += [both / there] if there else []
-    return ious, sum(t == g for t, g in pairs) / len(pairs), sum(found) / len(found)
+        results += [both / there] if there else []
+    return ious, sum(t == g for t, g in pairs) / len(pairs), sum(results) / len(results)
 
 
 def counted(truth: Tensor, guesses: Tensor, num_classes: int) -> Confusion:

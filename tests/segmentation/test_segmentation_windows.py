@@ -45,17 +45,19 @@ def test_windows_cover_everything(window: int) -> None:
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (47, 91), (300, 40), (9, 9)])
 def test_a_constant_model_gives_a_constant(width: int, height: int) -> None:
     for scales, mirror in (((1.0,), False), (SCALES, True)):
-        found = Windows(constant, SIZE, FILL, scales=scales, mirror=mirror).probabilities(picture(width, height))
-        expected = torch.tensor([1.0, 3.0, 2.0]).softmax(0)[:, None, None].expand(found.shape)
-        assert torch.allclose(found, expected, atol=1e-6)
+        probabilities = Windows(constant, SIZE, FILL, scales=scales, mirror=mirror).probabilities(
+            picture(width, height)
+        )
+        expected = torch.tensor([1.0, 3.0, 2.0]).softmax(0)[:, None, None].expand(probabilities.shape)
+        assert torch.allclose(probabilities, expected, atol=1e-6)
     assert (Windows(constant, SIZE, FILL).labels(picture(width, height)) == 1).all()
 
 
 @pytest.mark.parametrize("scales", [(1.0,), SCALES])
 def test_probabilities_add_up_to_one_everywhere(scales: tuple[float, ...]) -> None:
-    found = Windows(noisy, SIZE, FILL, scales=scales, mirror=True).probabilities(picture(90, 50))
-    assert found.shape == (3, 32, 58)
-    assert torch.allclose(found.sum(0), torch.ones(32, 58), atol=1e-5)
+    probabilities = Windows(noisy, SIZE, FILL, scales=scales, mirror=True).probabilities(picture(90, 50))
+    assert probabilities.shape == (3, 32, 58)
+    assert torch.allclose(probabilities.sum(0), torch.ones(32, 58), atol=1e-5)
 
 
 def test_an_image_of_one_crop_is_asked_about_once_and_whole() -> None:
@@ -74,13 +76,13 @@ def test_overlaps_are_the_mean_of_their_windows() -> None:
         columns = torch.arange(32.0).expand(len(images), 1, 32, 32) / 8
         return torch.cat([columns, -columns], 1)
 
-    found = Windows(place, SIZE, FILL).probabilities(picture(53, 32))[0, 5]
+    probabilities = Windows(place, SIZE, FILL).probabilities(picture(53, 32))[0, 5]
     one = torch.stack([torch.arange(32.0), -torch.arange(32.0)]).div(8).softmax(0)[0]
     total, count = torch.zeros(53), torch.zeros(53)
     for start in (0, 21):
         total[start : start + 32] += one
         count[start : start + 32] += 1
-    assert torch.allclose(found, total / count, atol=1e-6)
+    assert torch.allclose(probabilities, total / count, atol=1e-6)
 
 
 def test_a_mirrored_question_is_mirrored_back() -> None:
@@ -97,16 +99,16 @@ def test_a_mirrored_question_is_mirrored_back() -> None:
 
 
 def test_small_images_are_filled_and_the_fill_is_cut_off() -> None:
-    seen = []
+    calls = []
 
     def recorded(images: Tensor) -> Tensor:
-        seen.append(images)
+        calls.append(images)
         return constant(images)
 
-    found = Windows(recorded, SIZE, FILL, scales=(0.5,)).probabilities(Image.new("RGB", (64, 64), "white"))
-    assert found.shape == (3, 32, 32)
-    assert torch.equal(seen[0][0, :, 16:, 16:], torch.tensor(FILL)[:, None, None].expand(3, 16, 16) / 255)
-    assert (seen[0][0, :, :16, :16] == 1).all()
+    probabilities = Windows(recorded, SIZE, FILL, scales=(0.5,)).probabilities(Image.new("RGB", (64, 64), "white"))
+    assert probabilities.shape == (3, 32, 32)
+    assert torch.equal(calls[0][0, :, 16:, 16:], torch.tensor(FILL)[:, None, None].expand(3, 16, 16) / 255)
+    assert (calls[0][0, :, :16, :16] == 1).all()
 
 
 def test_never_more_than_a_batch_is_asked_at_once() -> None:

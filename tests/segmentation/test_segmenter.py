@@ -114,8 +114,8 @@ def test_the_head_reads_the_models_own_patch_tokens(kind: str) -> None:
 def test_the_last_tokens_are_those_of_the_library() -> None:
     model = toy_model()
     expected = model.net.forward_features(model.normalize(images()))[:, 1:]
-    found = model.net.norm(toy_segmenter("head", model=model).patch_tokens(images())[-1])
-    assert torch.allclose(found, expected, atol=1e-6)
+    actual = model.net.norm(toy_segmenter("head", model=model).patch_tokens(images())[-1])
+    assert torch.allclose(actual, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["vpt-shallow", "vpt-deep"])
@@ -155,12 +155,12 @@ def test_first_prompts_are_uniform_in_the_papers_bound() -> None:
 def test_positions_on_the_same_grid_are_the_same_and_on_another_those_of_the_library() -> None:
     position = torch.randn(1, 17, 24, generator=generator())
     assert resized_position(position, (4, 4), (4, 4)) is position
-    found = resized_position(position, (4, 4), (6, 2))
+    actual = resized_position(position, (4, 4), (6, 2))
     expected = resample_abs_pos_embed(position, (6, 2), (4, 4), num_prefix_tokens=1)
-    assert torch.allclose(found, expected, atol=1e-6)
-    assert torch.equal(found[:, 0], position[:, 0])
+    assert torch.allclose(actual, expected, atol=1e-6)
+    assert torch.equal(actual[:, 0], position[:, 0])
     turned = resample_abs_pos_embed(position, (2, 6), (4, 4), num_prefix_tokens=1)
-    assert not torch.allclose(found, turned, atol=1e-2)  # negative control
+    assert not torch.allclose(actual, turned, atol=1e-2)  # negative control
 
 
 def digest_of(model: TorchModel) -> str:
@@ -208,9 +208,9 @@ def test_a_real_transformer_on_its_own_grid_and_on_a_wider_one(assets: Path) -> 
     wide.load_state_dict(weights)
     for net, size in ((model.net, (224, 224)), (wide, (256, 384))):
         photo = images(1, size)
-        found = toy_segmenter("head", model=model, crop=size).patch_tokens(photo)[-1]
+        actual = toy_segmenter("head", model=model, crop=size).patch_tokens(photo)[-1]
         expected = net.forward_features(model.normalize(photo))[:, 1:]
-        assert torch.allclose(model.net.norm(found), expected, atol=1e-4)
+        assert torch.allclose(model.net.norm(actual), expected, atol=1e-4)
     deep = toy_segmenter("vpt-deep", model=model, crop=(256, 384), tokens=10)
     assert deep.num_inner == 12 * 10 * 192
     assert deep(photo).shape == (1, 5, 256, 384)

@@ -75,11 +75,11 @@ def toy_weights(folder: Path, seed: int = 0) -> Path:
 def shapes() -> ModuleType:
     """The generator of the experiment."""
     path = Path(__file__).parents[2] / "experiments" / "segmentation" / "shapes.py"
-    found = importlib.util.spec_from_file_location("segmentation_shapes", path)
-    if found is None or found.loader is None:
+    spec = importlib.util.spec_from_file_location("segmentation_shapes", path)
+    if spec is None or spec.loader is None:
         raise FileNotFoundError(path)
-    module = importlib.util.module_from_spec(found)
-    found.loader.exec_module(module)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
     return module
 
 

@@ -42,8 +42,8 @@ def test_one_connection_serves_many_requests_with_the_answers_of_the_model() -> 
         connection = HTTPConnection("127.0.0.1", server.port, timeout=LONG)
         for form in requests_for(make_pixels(1)):
             np.testing.assert_allclose(rows_of(ask(connection, form, 2)), expected(make_pixels(2)), atol=1e-5)
-            kept = connection.sock
-            assert kept is not None  # http.client drops it as soon as the server says "close"
+            socket = connection.sock
+            assert socket is not None  # http.client drops it as soon as the server says "close"
         connection.request("GET", "/v2/models/tiny")
         assert json.loads(received(connection.getresponse()).body)["name"] == "tiny"
         connection.request("HEAD", "/v2/models/tiny")
@@ -54,7 +54,7 @@ def test_one_connection_serves_many_requests_with_the_answers_of_the_model() -> 
         assert received(connection.getresponse()).status == 400
         connection.request("GET", "/v2/health/ready")
         assert received(connection.getresponse()).status == 200
-        assert connection.sock is kept
+        assert connection.sock is socket
         connection.close()
 
 
@@ -73,29 +73,29 @@ def test_concurrent_clients_get_their_own_answers() -> None:
             return [rows_of(ask(connection, form, 2, seed)) for form in ("uint8 raw", "files raw", "fp32 raw")]
 
     with running() as server, ThreadPoolExecutor(8) as pool:
-        for seed, found in enumerate(pool.map(client, range(16))):
-            for rows in found:
+        for seed, actual in enumerate(pool.map(client, range(16))):
+            for rows in actual:
                 np.testing.assert_allclose(rows, expected(make_pixels(2, seed)), atol=1e-5)
 
 
 def test_the_model_is_asked_by_one_thread_while_health_is_answered() -> None:
     threads: set[int] = set()
-    asked, go = threading.Event(), threading.Event()
+    event, go = threading.Event(), threading.Event()
 
     def slow(images: torch.Tensor) -> torch.Tensor:
         threads.add(threading.get_ident())
-        asked.set()
+        event.set()
         go.wait(LONG)
         return torch.ones(len(images), 3)
 
     go.set()
     model = as_model(slow, image_size=SIZE, takes="tensor", name="slow")
     threads.clear()
-    asked.clear()
+    event.clear()
     go.clear()
     with running(model=model) as server, ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(ask_once, server.port) for _ in range(3)]
-        assert asked.wait(LONG)
+        assert event.wait(LONG)
         assert statuses(exchange(server.port, head_of("GET /v2/health/live", "Connection: close"))) == [200]
         assert not any(one.done() for one in waiting)
         go.set()
@@ -210,18 +210,18 @@ def test_a_client_that_leaves_early_costs_nothing() -> None:
 
 
 def test_more_connections_than_the_limit_are_sent_away() -> None:
-    with running(Limits(connections=2, idle=LONG)) as server, dial(server.port) as kept, dial(server.port) as left:
+    with running(Limits(connections=2, idle=LONG)) as server, dial(server.port) as idle, dial(server.port) as left:
         assert statuses(exchange(server.port, b"")) == [503]
         left.close()
         until(lambda: statuses(exchange(server.port, head_of("GET /v2", "Connection: close"))) == [200])
-        assert not select.select([kept], [], [], 0)[0]
+        assert not select.select([idle], [], [], 0)[0]
 
 
 def test_the_end_answers_what_has_come_whole_and_drops_the_rest() -> None:
-    asked, go = threading.Event(), threading.Event()
+    event, go = threading.Event(), threading.Event()
 
     def slow(seconds: float) -> None:
-        asked.set()
+        event.set()
         go.wait(LONG)
 
     with ExitStack() as clients, ThreadPoolExecutor(2) as pool, ExitStack() as running_server:
@@ -231,10 +231,10 @@ def test_the_end_answers_what_has_come_whole_and_drops_the_rest() -> None:
         half.sendall(head_of(f"POST {INFER}", "Content-Length: 9"))
         go.set()
         assert ask(connection).headers.get("Connection") is None
-        asked.clear()
+        event.clear()
         go.clear()
         waiting = pool.submit(ask, connection)
-        assert asked.wait(LONG)
+        assert event.wait(LONG)
         ended = pool.submit(running_server.close)
         assert statuses(half.recv(9999)) == [503]
         assert not ended.done()

@@ -71,13 +71,13 @@ def test_files_of_any_size_bring_labels_and_probabilities(service: PromptService
     expected = [deployed(content) for content in files]
     forms = [json_request(tensor("BYTES", [3], data=texts)), raw_request("BYTES", [3, 1], with_lengths(files))]
     for request in forms:
-        found = outputs_of(service.respond(to(INFER, request)))
-        assert list(found) == ["label", "probabilities"]
-        assert found["label"]["data"] == [one.label for one in expected]
-        assert (found["label"]["datatype"], found["label"]["shape"]) == ("BYTES", [3])
-        assert found["probabilities"]["shape"] == [3, 3]
+        actual = outputs_of(service.respond(to(INFER, request)))
+        assert list(actual) == ["label", "probabilities"]
+        assert actual["label"]["data"] == [one.label for one in expected]
+        assert (actual["label"]["datatype"], actual["label"]["shape"]) == ("BYTES", [3])
+        assert actual["probabilities"]["shape"] == [3, 3]
         rows = np.array([list(one.probabilities.values()) for one in expected]).ravel()
-        np.testing.assert_allclose(found["probabilities"]["data"], rows, atol=1e-6)
+        np.testing.assert_allclose(actual["probabilities"]["data"], rows, atol=1e-6)
     assert len({one.probability for one in expected}) == 3  # or it would see less than it says
 
 
@@ -88,9 +88,9 @@ def test_pixels_bring_the_same_as_the_file_of_them(service: PromptService, deplo
     expected = [deployed(encode_png(one)).probabilities for one in pixels]
     for datatype, values in (("UINT8", sent), ("FP32", (sent / np.float32(255)).astype("<f4"))):
         request = raw_request(datatype, list(sent.shape), np.ascontiguousarray(values).tobytes())
-        found = outputs_of(service.respond(to(INFER, request)))
+        actual = outputs_of(service.respond(to(INFER, request)))
         np.testing.assert_allclose(
-            np.reshape(found["probabilities"]["data"], (2, 3)), [list(one.values()) for one in expected], atol=1e-6
+            np.reshape(actual["probabilities"]["data"], (2, 3)), [list(one.values()) for one in expected], atol=1e-6
         )
 
 
@@ -100,11 +100,11 @@ def test_an_image_file_posted_as_it_is_brings_one_object(service: PromptService,
         for kind in ("image/jpeg", "application/x-www-form-urlencoded"):  # the last one is what curl says
             connection.request("POST", "/predict", content, {"Content-Type": kind})
             reply = connection.getresponse()
-            found, expected = json.loads(reply.read()), deployed(content)
-            assert (found["label"], reply.status) == (expected.label, 200)
-            assert found["probability"] == pytest.approx(expected.probability)
-            assert list(found["probabilities"]) == list(CLASSES)
-            assert found["probabilities"] == pytest.approx(expected.probabilities)
+            payload, expected = json.loads(reply.read()), deployed(content)
+            assert (payload["label"], reply.status) == (expected.label, 200)
+            assert payload["probability"] == pytest.approx(expected.probability)
+            assert list(payload["probabilities"]) == list(CLASSES)
+            assert payload["probabilities"] == pytest.approx(expected.probabilities)
 
 
 def test_the_remote_models_of_this_package_understand_it(
@@ -122,9 +122,9 @@ def test_the_remote_models_of_this_package_understand_it(
 
 def test_one_output_may_be_asked_for_and_in_bytes(service: PromptService) -> None:
     pixels = make_pixels(2)
-    asked = {"name": "label", "parameters": {"binary_data": True}}
+    query = {"name": "label", "parameters": {"binary_data": True}}
     best = {"name": "probabilities", "parameters": {"classification": 1}}
-    request = to(INFER, raw_request("UINT8", list(pixels.shape), pixels.tobytes(), outputs=[best, asked]))
+    request = to(INFER, raw_request("UINT8", list(pixels.shape), pixels.tobytes(), outputs=[best, query]))
     response = service.respond(request)
     length = int(response.headers[LENGTH])
     first, second = json.loads(response.body[:length])["outputs"]

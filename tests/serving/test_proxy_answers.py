@@ -61,10 +61,10 @@ def test_v2_answers_in_json_and_in_bytes() -> None:
         proxied(prompt_for(spec), behind, map_answers=True) as proxy,
     ):
         reply = post(proxy.port, "/v2/models/m/infer", V2)
-        found = json.loads(reply.body)
-        assert (found["model_name"], found["id"], reply.headers["via"]) == ("m", "7", "x")
-        assert json.loads(found["parameters"]["labels"]) == list(CLASSES)
-        scores, label = found["outputs"]
+        payload = json.loads(reply.body)
+        assert (payload["model_name"], payload["id"], reply.headers["via"]) == ("m", "7", "x")
+        assert json.loads(payload["parameters"]["labels"]) == list(CLASSES)
+        scores, label = payload["outputs"]
         assert (scores["name"], scores["shape"], label["name"], label["data"]) == ("scores", [2, 3], "label", labels)
         np.testing.assert_allclose(np.reshape(scores["data"], (2, 3)), wanted, atol=1e-6)
         reply = post(proxy.port, "/v2/models/m/infer", V2)
@@ -77,23 +77,23 @@ def test_v2_answers_in_json_and_in_bytes() -> None:
 def test_answers_of_tensorflow_serving(form: str) -> None:
     spec = spec_of(AnswerKind.LOGITS, LABELS if form == "classify" else None)
     pairs = [[[label, value] for label, value in zip(LABELS, row, strict=True)] for row in LOGITS.tolist()]
-    key, asked = ("results", "examples") if form == "classify" else ("predictions", "instances")
-    key, asked = ("outputs", "inputs") if form == "column" else (key, asked)
-    body = ROWS.replace(b"instances", asked.encode())
+    key, keys = ("results", "examples") if form == "classify" else ("predictions", "instances")
+    key, keys = ("outputs", "inputs") if form == "column" else (key, keys)
+    body = ROWS.replace(b"instances", keys.encode())
     path = f"/v1/models/m:{'classify' if form == 'classify' else 'predict'}"
     answer = {key: pairs if form == "classify" else LOGITS.tolist()}
     with (
         upstream(lambda request: as_json(answer)) as behind,
         proxied(prompt_for(spec), behind, map_answers=True) as proxy,
     ):
-        found = json.loads(post(proxy.port, path, body).body)
+        payload = json.loads(post(proxy.port, path, body).body)
     wanted = expected(LOGITS, spec)
     if form == "classify":
-        assert [row[0][0] for row in found[key]] == [CLASSES[index] for index in wanted.argmax(1)]
-        found[key] = [[dict(row)[name] for name in CLASSES] for row in found[key]]
+        assert [row[0][0] for row in payload[key]] == [CLASSES[index] for index in wanted.argmax(1)]
+        payload[key] = [[dict(row)[name] for name in CLASSES] for row in payload[key]]
     else:
-        assert found["labels"] == list(CLASSES)
-    np.testing.assert_allclose(found[key], wanted, atol=1e-6)
+        assert payload["labels"] == list(CLASSES)
+    np.testing.assert_allclose(payload[key], wanted, atol=1e-6)
 
 
 @pytest.mark.parametrize("body", [FILE, json.dumps({"inputs": TEXT, "parameters": {"top_k": 2}}).encode()])
@@ -107,10 +107,10 @@ def test_hugging_face_is_asked_for_every_label(body: bytes) -> None:
         return as_json([{"label": label, "score": score} for label, score in pairs])
 
     with upstream(answer) as behind, proxied(prompt_for(spec), behind, map_answers=True) as proxy:
-        found = json.loads(post(proxy.port, "/", body).body)
+        payload = json.loads(post(proxy.port, "/", body).body)
     wanted = expected(row, spec)[0]
-    assert [one["label"] for one in found] == [CLASSES[index] for index in np.argsort(-wanted)]
-    assert {one["label"]: one["score"] for one in found} == pytest.approx(dict(zip(CLASSES, wanted, strict=True)))
+    assert [one["label"] for one in payload] == [CLASSES[index] for index in np.argsort(-wanted)]
+    assert {one["label"]: one["score"] for one in payload} == pytest.approx(dict(zip(CLASSES, wanted, strict=True)))
 
 
 @pytest.mark.parametrize(

@@ -64,10 +64,10 @@ def sent(port: int, behind: Upstream, path: str, body: object, **headers: str) -
 def test_v2_files_in_json_and_in_bytes(port: int, behind: Upstream) -> None:
     entry = {"name": "images", "datatype": "BYTES", "shape": [2], "data": [text(one) for one in FILES]}
     other = {"name": "threshold", "datatype": "FP32", "shape": [1], "data": [0.25]}
-    asked = {"id": "7", "inputs": [other, entry], "outputs": [{"name": "scores"}]}
-    got = json.loads(sent(port, behind, INFER, asked).body)
-    assert [base64.b64decode(one) for one in got["inputs"][1].pop("data")] == [as_file(one) for one in FILES]
-    assert got == {**asked, "inputs": [other, {key: entry[key] for key in ("name", "datatype", "shape")}]}
+    query = {"id": "7", "inputs": [other, entry], "outputs": [{"name": "scores"}]}
+    answer = json.loads(sent(port, behind, INFER, query).body)
+    assert [base64.b64decode(one) for one in answer["inputs"][1].pop("data")] == [as_file(one) for one in FILES]
+    assert answer == {**query, "inputs": [other, {key: entry[key] for key in ("name", "datatype", "shape")}]}
 
     raw = with_lengths(FILES)
     entry = {"name": "images", "datatype": "BYTES", "shape": [2, 1], "parameters": {"binary_data_size": len(raw)}}
@@ -77,8 +77,8 @@ def test_v2_files_in_json_and_in_bytes(port: int, behind: Upstream) -> None:
     length = int(request.headers[LENGTH.lower()])
     expected = with_lengths([as_file(one) for one in FILES])
     assert request.body[length:] == expected + b"\0\0\0?"
-    found = json.loads(request.body[:length])["inputs"]
-    assert found == [{**entry, "parameters": {"binary_data_size": len(expected)}}, late]
+    payload = json.loads(request.body[:length])["inputs"]
+    assert payload == [{**entry, "parameters": {"binary_data_size": len(expected)}}, late]
     assert (request.path, request.headers["content-length"]) == (f"{INFER}?a=b", str(len(request.body)))
 
 
@@ -91,21 +91,21 @@ def test_v2_numbers_in_json_and_in_bytes(
     """An image of the canvas's own size was cropped already: it is not cropped twice."""
     pixels = np.random.default_rng(0).integers(0, 256, (2, *size, 3), dtype=np.uint8)
     cropped = replace(PROMPT, canvas=replace(PROMPT.canvas, crop_pct=1.0)) if size == SIZE else PROMPT
-    made = np.stack([cropped.apply(one) for one in pixels])
+    prompted = np.stack([cropped.apply(one) for one in pixels])
     kind = {"UINT8": "u1", "INT32": "<i4", "FP32": "<f4", "FP16": "<f2"}[datatype]
 
     def numbers(images: np.ndarray) -> np.ndarray:
         values = images if np.dtype(kind).kind in "iu" else images.astype(np.float32) / np.float32(255)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if first else values).astype(kind)
 
-    given, wanted = numbers(pixels), numbers(made)
-    entry: dict[str, Any] = {"name": "x", "datatype": datatype, "shape": list(given.shape)}
-    for data in (given.ravel().tolist(), given.tolist()):
-        (got,) = json.loads(sent(port, behind, INFER, {"inputs": [{**entry, "data": data}]}).body)["inputs"]
-        assert got["shape"] == list(wanted.shape)
-        np.testing.assert_array_equal(np.array(got["data"], np.float32).astype(kind), wanted.ravel())
-    head = json.dumps({"inputs": [{**entry, "parameters": {"binary_data_size": given.nbytes}}]}).encode()
-    request = sent(port, behind, INFER, head + given.tobytes(), **{LENGTH: str(len(head))})
+    numbers_sent, wanted = numbers(pixels), numbers(prompted)
+    entry: dict[str, Any] = {"name": "x", "datatype": datatype, "shape": list(numbers_sent.shape)}
+    for data in (numbers_sent.ravel().tolist(), numbers_sent.tolist()):
+        (entry_sent,) = json.loads(sent(port, behind, INFER, {"inputs": [{**entry, "data": data}]}).body)["inputs"]
+        assert entry_sent["shape"] == list(wanted.shape)
+        np.testing.assert_array_equal(np.array(entry_sent["data"], np.float32).astype(kind), wanted.ravel())
+    head = json.dumps({"inputs": [{**entry, "parameters": {"binary_data_size": numbers_sent.nbytes}}]}).encode()
+    request = sent(port, behind, INFER, head + numbers_sent.tobytes(), **{LENGTH: str(len(head))})
     assert request.body[int(request.headers[LENGTH.lower()]) :] == wanted.tobytes()
 
 
@@ -118,14 +118,17 @@ def test_chat_with_images_among_other_parts(port: int, behind: Upstream) -> None
         {"type": "image_url", "image_url": f"data:image/png;base64,{text(FILES[1])}"},
         remote,
     ]
-    asked = {"model": "m", "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": user}]}
-    got = json.loads(sent(port, behind, CHAT, asked).body)
-    parts = got["messages"][1]["content"]
+    request = {
+        "model": "m",
+        "messages": [{"role": "system", "content": "Be short."}, {"role": "user", "content": user}],
+    }
+    payload = json.loads(sent(port, behind, CHAT, request).body)
+    parts = payload["messages"][1]["content"]
     start = "data:image/png;base64,"
     assert parts[1] == {"type": "image_url", "image_url": {"url": start + text(as_file(FILES[0])), "detail": "low"}}
     assert parts[2] == {"type": "image_url", "image_url": start + text(as_file(FILES[1]))}
     assert (parts[0], parts[3]) == (user[0], remote)
-    assert (got["model"], got["messages"][0]) == (asked["model"], asked["messages"][0])  # type: ignore[index]
+    assert (payload["model"], payload["messages"][0]) == (request["model"], request["messages"][0])  # type: ignore[index]
 
 
 def test_hugging_face_as_a_body_and_in_json(port: int, behind: Upstream) -> None:
@@ -134,10 +137,10 @@ def test_hugging_face_as_a_body_and_in_json(port: int, behind: Upstream) -> None
         assert (reply.status, reply.headers["x-pixprompt-images"]) == (200, "1")
         assert (behind.last.body, behind.last.headers["content-type"]) == (as_file(FILES[0]), "image/png")
     parameters = {"top_k": 3, "function_to_apply": "none"}
-    got = json.loads(sent(port, behind, "/", {"inputs": text(FILES[1]), "parameters": parameters}).body)
-    assert got == {"inputs": text(as_file(FILES[1])), "parameters": parameters}
-    got = json.loads(sent(port, behind, "/", {"inputs": {"image": text(FILES[1]), "candidates": ["a"]}}).body)
-    assert got == {"inputs": {"image": text(as_file(FILES[1])), "candidates": ["a"]}}
+    payload = json.loads(sent(port, behind, "/", {"inputs": text(FILES[1]), "parameters": parameters}).body)
+    assert payload == {"inputs": text(as_file(FILES[1])), "parameters": parameters}
+    payload = json.loads(sent(port, behind, "/", {"inputs": {"image": text(FILES[1]), "candidates": ["a"]}}).body)
+    assert payload == {"inputs": {"image": text(as_file(FILES[1])), "candidates": ["a"]}}
 
 
 @pytest.mark.parametrize("shape", ["row", "named row", "column", "named column", "classify"])
@@ -159,7 +162,7 @@ def test_tensorflow_serving_with_files(shape: str, port: int, behind: Upstream) 
 @pytest.mark.parametrize("whole", [True, False])
 def test_tensorflow_serving_with_numbers(whole: bool, port: int, behind: Upstream) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (2, 40, 30, 3), dtype=np.uint8)
-    made = np.stack([PROMPT.apply(one) for one in pixels])
+    prompted = np.stack([PROMPT.apply(one) for one in pixels])
 
     def body(images: np.ndarray) -> list[dict[str, Any]]:
         rows = images if whole else images.astype(np.float32) / np.float32(255)
@@ -167,9 +170,9 @@ def test_tensorflow_serving_with_numbers(whole: bool, port: int, behind: Upstrea
         named = [{"x": rows[0].tolist(), "weights": [1.0, 2.0]}, {"x": turned[1].tolist(), "weights": [3.0]}]
         return [{"instances": rows.tolist()}, {"instances": named}, {"inputs": {"x": turned.tolist()}}]
 
-    for asked, expected in zip(body(pixels), body(made), strict=True):
-        got = json.loads(sent(port, behind, PREDICT, asked).body)
-        assert rounded(got) == rounded(expected)
+    for request, expected in zip(body(pixels), body(prompted), strict=True):
+        payload = json.loads(sent(port, behind, PREDICT, request).body)
+        assert rounded(payload) == rounded(expected)
 
 
 def rounded(value: Any) -> Any:
@@ -184,18 +187,18 @@ def rounded(value: Any) -> Any:
 def test_other_ranges_of_numbers_and_other_encodings(behind: Upstream) -> None:
     statistics = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
     pixels = np.random.default_rng(0).integers(0, 256, (1, *SIZE, 3), dtype=np.uint8)
-    made = replace(PROMPT, canvas=replace(PROMPT.canvas, crop_pct=1.0)).apply(pixels[0])
+    prompted = replace(PROMPT, canvas=replace(PROMPT.canvas, crop_pct=1.0)).apply(pixels[0])
 
     def normalised(image: np.ndarray) -> np.ndarray:
         unit = image.astype(np.float32) / np.float32(255)
         mean, std = (np.array(statistics[name], np.float32) for name in ("mean", "std"))
         return ((unit - mean) / std).transpose(2, 0, 1)[None].astype("<f4")
 
-    given = normalised(pixels[0])
-    entry = {"name": "x", "datatype": "FP32", "shape": list(given.shape), "data": given.ravel().tolist()}
+    numbers_sent = normalised(pixels[0])
+    entry = {"name": "x", "datatype": "FP32", "shape": list(numbers_sent.shape), "data": numbers_sent.ravel().tolist()}
     with proxied(Committee.of(PROMPT), behind, value_range=statistics, encoding="jpeg") as server:
-        (got,) = json.loads(sent(server.port, behind, INFER, {"inputs": [entry]}).body)["inputs"]
-        np.testing.assert_array_equal(np.array(got["data"], np.float32), normalised(made).ravel())
+        (inputs,) = json.loads(sent(server.port, behind, INFER, {"inputs": [entry]}).body)["inputs"]
+        np.testing.assert_array_equal(np.array(inputs["data"], np.float32), normalised(prompted).ravel())
         post(server.port, "/", FILES[0])
         assert (behind.last.body, behind.last.headers["content-type"]) == (encode_jpeg(applied(FILES[0])), "image/jpeg")
 

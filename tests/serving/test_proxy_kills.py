@@ -107,13 +107,13 @@ def test_no_kill_loses_an_answer_or_leaves_a_request_unnamed(tmp_path: Path) -> 
         for number in range(ROUNDS):
             with running(tmp_path, behind.url) as (process, port):
                 clients = Clients(port, number)
-                until(lambda made=clients, wanted=5 + 7 * number: len(made.answered) >= wanted)  # type: ignore[misc]
+                until(lambda proxy=clients, wanted=5 + 7 * number: len(proxy.answered) >= wanted)  # type: ignore[misc]
                 process.send_signal(signal.SIGKILL)
                 process.wait(LONG)
             clients.join()
             answered += clients.answered
-            found = read_ledger(tmp_path / "l.sqlite")
-            assert found["in_doubt"]["requests"] <= (number + 1) * CLIENTS
+            summary = read_ledger(tmp_path / "l.sqlite")
+            assert summary["in_doubt"]["requests"] <= (number + 1) * CLIENTS
     path = tmp_path / "l.sqlite"
     sent = Counter(digest_of(request) for request in behind.seen if is_whole(request))
     assert not sent - in_ledger(path)  # written down before it was sent
@@ -121,7 +121,7 @@ def test_no_kill_loses_an_answer_or_leaves_a_request_unnamed(tmp_path: Path) -> 
     assert len(answered) >= sum(5 + 7 * number for number in range(ROUNDS))
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    sys.stdout.write(f"{ROUNDS} kills: {len(answered)} answers, {found['in_doubt']['requests']} requests in doubt\n")
+    sys.stdout.write(f"{ROUNDS} kills: {len(answered)} answers, {summary['in_doubt']['requests']} requests in doubt\n")
 
 
 @pytest.mark.slow
@@ -134,6 +134,6 @@ def test_sigterm_ends_after_what_is_under_way(tmp_path: Path) -> None:
         out, err = process.communicate(timeout=LONG)
         assert (process.returncode, out, err) == (0, "", "")
         clients.join()
-        found = read_ledger(tmp_path / "l.sqlite")
-        assert (found["in_doubt"]["requests"], found["failed"]) == (0, 0)
-        assert found["answered"] == len(behind.seen) == len(clients.answered)
+        summary = read_ledger(tmp_path / "l.sqlite")
+        assert (summary["in_doubt"]["requests"], summary["failed"]) == (0, 0)
+        assert summary["answered"] == len(behind.seen) == len(clients.answered)

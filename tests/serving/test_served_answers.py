@@ -164,9 +164,9 @@ def test_a_model_that_finds_its_labels_on_the_way_is_refused() -> None:
 
 
 def test_the_metadata_declare_one_input_and_name_its_other_forms() -> None:
-    found = json.loads(make_service(max_bytes=10_000).respond(Request("GET", "/v2/models/tiny")).body)
-    (images,), (outputs,) = found["inputs"], found["outputs"]
-    assert (found["name"], found["versions"], found["platform"]) == ("tiny", ["1"], "pixprompt")
+    payload = json.loads(make_service(max_bytes=10_000).respond(Request("GET", "/v2/models/tiny")).body)
+    (images,), (outputs,) = payload["inputs"], payload["outputs"]
+    assert (payload["name"], payload["versions"], payload["platform"]) == ("tiny", ["1"], "pixprompt")
     assert (images["name"], images["datatype"], images["shape"]) == ("images", "UINT8", [-1, 6, 8, 3])
     assert images["parameters"]["FP32"].startswith("[-1,3,6,8]: ")
     assert images["parameters"]["BYTES"].startswith("[-1]: ")
@@ -181,10 +181,10 @@ def test_the_metadata_declare_one_input_and_name_its_other_forms() -> None:
 
 def test_the_server_tells_about_itself() -> None:
     service = make_service(version="1.2.3")
-    said = {path: json.loads(service.respond(Request("GET", path)).body) for path in ("/v2", "/v2/health/live")}
-    assert said["/v2"]["version"] == "1.2.3"
-    assert set(said["/v2"]["extensions"]) == {"binary_tensor_data", "classification"}
-    assert said["/v2/health/live"] == {"live": True}
+    replies = {path: json.loads(service.respond(Request("GET", path)).body) for path in ("/v2", "/v2/health/live")}
+    assert replies["/v2"]["version"] == "1.2.3"
+    assert set(replies["/v2"]["extensions"]) == {"binary_tensor_data", "classification"}
+    assert replies["/v2/health/live"] == {"live": True}
     assert json.loads(service.respond(Request("GET", "/v2/health/ready?x=1")).body) == {"ready": True}
     for path in ("/v2/models/tiny/ready", "/v2/models/tiny/versions/1/ready", "/v2/models/t%69ny/ready/"):
         assert json.loads(service.respond(Request("GET", path)).body) == {"name": "tiny", "ready": True}

@@ -54,14 +54,14 @@ def pictures(num: int) -> list[Picture]:
 )
 def test_the_client_gets_the_answers_of_the_model(options: dict[str, Any]) -> None:
     protocol = client(**options)
-    found = protocol.read(send(protocol.request(pictures(3))), 3)
-    np.testing.assert_allclose(found, expected(make_pixels(3)), rtol=0, atol=1e-5)
+    actual = protocol.read(send(protocol.request(pictures(3))), 3)
+    np.testing.assert_allclose(actual, expected(make_pixels(3)), rtol=0, atol=1e-5)
 
 
 def test_the_client_gets_the_best_classes_by_name() -> None:
     protocol = client(classification=2)
-    found = protocol.read(send(protocol.request(pictures(2))), 2)
-    for reply, row in zip(found, expected(make_pixels(2)), strict=True):
+    actual = protocol.read(send(protocol.request(pictures(2))), 2)
+    for reply, row in zip(actual, expected(make_pixels(2)), strict=True):
         best = np.argsort(-row)[:2]
         assert reply == pytest.approx({LABELS[index]: row[index] for index in best}, abs=1e-5)
 

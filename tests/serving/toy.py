@@ -123,7 +123,7 @@ def rows_of(response: Response) -> np.ndarray:
 
 def error_of(response: Response) -> str:
     """The words of a refusal, which has no other fields and no traceback."""
-    said = json.loads(response.body)
-    assert list(said) == ["error"]
-    assert "Traceback" not in said["error"]
-    return str(said["error"])
+    payload = json.loads(response.body)
+    assert list(payload) == ["error"]
+    assert "Traceback" not in payload["error"]
+    return str(payload["error"])

@@ -28,7 +28,7 @@ class Upstream:
     """What came, and what is answered; `answer` may wait."""
 
     answer: Callable[[Request], Response] = lambda request: as_json({"path": request.path})
-    seen: list[Request] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     url: str = ""
 
     @property

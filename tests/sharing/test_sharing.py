@@ -36,13 +36,13 @@ def call(hub: Hub, tmp_path: Path) -> Call:
     home.mkdir()
     (home / "token").write_text(TOKEN)
     own = {"HF_ENDPOINT": hub.url, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
-    kept = {
+    environment = {
         name: value for name, value in os.environ.items() if not name.startswith("HF_") and "proxy" not in name.lower()
     }
 
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", START, *map(str, words)]
-        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**kept, **own})
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**environment, **own})
 
     return run
 

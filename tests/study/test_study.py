@@ -63,17 +63,17 @@ def rows(kind: str, config: Any, values: Sequence[str], folder: Path, model: Any
 
 
 def test_mappings_are_kept_swapped_and_random(quick: Any, model: Any, data: Any, tmp_path: Path) -> None:
-    found = rows("mapping", quick, (), tmp_path, model, data)
-    assert [row.name for row in found] == ["kept", "swapped", "random 1", "random 2", "random 3"]
-    files = [json.loads(Path(row.settings["mapping"]).read_text()) for row in found]
+    result = rows("mapping", quick, (), tmp_path, model, data)
+    assert [row.name for row in result] == ["kept", "swapped", "random 1", "random 2", "random 3"]
+    files = [json.loads(Path(row.settings["mapping"]).read_text()) for row in result]
     assert all(list(file) == list(data.classes) for file in files)
-    kept, swapped = (list(file.values()) for file in files[:2])
-    assert swapped == [kept[1], kept[2], kept[0]]
+    remaining, swapped = (list(file.values()) for file in files[:2])
+    assert swapped == [remaining[1], remaining[2], remaining[0]]
     drawn = [[sources[0] for sources in file.values()] for file in files[2:]]
     assert all(len(set(one)) == 3 and max(one) < 6 for one in drawn)
     assert len({tuple(one) for one in drawn}) > 1
     again = rows("mapping", quick, (), tmp_path / "again", model, data)
-    assert [row.identity for row in again] == [row.identity for row in found]
+    assert [row.identity for row in again] == [row.identity for row in result]
 
 
 def test_the_kept_mapping_is_the_configured_one_and_is_asked_for_once(
@@ -82,29 +82,29 @@ def test_the_kept_mapping_is_the_configured_one_and_is_asked_for_once(
     first = rows("mapping", quick.with_values(output="first-k"), ("kept",), tmp_path, model, data)
     assert list(first[0].identity.values()) == [[0], [1], [2]]
     fitted = rows("mapping", quick, ("kept",), tmp_path, model, data)[0].identity
-    asked: list[int] = []
-    silent = replace_model(model, asked)
+    calls: list[int] = []
+    silent = replace_model(model, calls)
     assert rows("mapping", quick, ("kept",), tmp_path, silent, data)[0].identity == fitted
-    assert asked == []  # read from the folder
+    assert calls == []  # read from the folder
     assert rows("mapping", quick, ("kept",), tmp_path / "new", silent, data)[0].identity == fitted
-    assert sum(asked) == 60  # negative control
+    assert sum(calls) == 60  # negative control
 
 
-def replace_model(model: Any, asked: list[int]) -> Any:
+def replace_model(model: Any, queries: list[int]) -> Any:
     class Listening:
         spec, access = model.spec, model.access
 
         def __call__(self, images: Tensor) -> Tensor:
-            asked.append(len(images))
+            queries.append(len(images))
             return model(images)
 
     return Listening()
 
 
 def test_templates_learn_about_as_many_numbers(quick: Any, model: Any, data: Any, tmp_path: Path) -> None:
-    found = rows("templates", quick.with_values(size=2), (), tmp_path, model, data)
-    assert {row.settings["template"] for row in found} == {"padding", "patch", "random-patch", "full"}
-    sizes = {row.settings["template"]: row.settings["size"] for row in found}
+    result = rows("templates", quick.with_values(size=2), (), tmp_path, model, data)
+    assert {row.settings["template"] for row in result} == {"padding", "patch", "random-patch", "full"}
+    sizes = {row.settings["template"]: row.settings["size"] for row in result}
     padding = 4 * 2 * (16 - 2)
     assert abs(sizes["patch"] ** 2 - padding) <= sizes["patch"]
     assert sizes["patch"] == sizes["random-patch"]

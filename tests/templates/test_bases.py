@@ -153,13 +153,13 @@ def test_dct_is_the_dct_of_scipy_on_a_whole_canvas() -> None:
     fft = pytest.importorskip("scipy.fft")
     template = full()
     basis = make_basis("dct", template, generator=seeded())
-    seen = set()
+    calls = set()
     for x in torch.eye(basis.num_params, dtype=torch.float64)[:36]:
         plane = planes(template, basis(x))[0].numpy()
-        found = np.abs(fft.dctn(plane, norm="ortho"))
-        (place,) = np.argwhere(found > 1e-8 * found.max())
-        seen.add(tuple(place.tolist()))
-    assert seen == {(a, b) for a in range(6) for b in range(6)}
+        result = np.abs(fft.dctn(plane, norm="ortho"))
+        (place,) = np.argwhere(result > 1e-8 * result.max())
+        calls.add(tuple(place.tolist()))
+    assert calls == {(a, b) for a in range(6) for b in range(6)}
 
 
 def roughness(template: PixelTemplate, theta: Tensor) -> float:

@@ -80,8 +80,8 @@ def test_leaves_everything_outside_the_template_alone(template: PixelTemplate, t
 def test_the_file_gives_the_pixels_that_training_saw(template: PixelTemplate, theta: torch.Tensor) -> None:
     pixels = canvases()
     prompt = Prompt(template.export(theta), Canvas(SIZE), template.blend.name, template.blend.delta_scale, {})
-    seen = template(images_of(pixels), theta)
-    assert torch.equal(seen, images_of(torch.from_numpy(prompt.overlay(pixels.numpy()))))
+    prompted = template(images_of(pixels), theta)
+    assert torch.equal(prompted, images_of(torch.from_numpy(prompt.overlay(pixels.numpy()))))
 
 
 def test_unrounded_is_near_but_not_equal(template: PixelTemplate, theta: torch.Tensor) -> None:

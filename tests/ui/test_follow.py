@@ -19,9 +19,9 @@ from pixprompt.ui.follow import events
 
 def values(event: str) -> dict[str, Any]:
     head, data = event.rstrip("\n").split("\n")
-    found: dict[str, Any] = json.loads(data.removeprefix("data: "))
+    payload: dict[str, Any] = json.loads(data.removeprefix("data: "))
     assert head.startswith("id: ")
-    return {**found, "id": int(head.removeprefix("id: "))}
+    return {**payload, "id": int(head.removeprefix("id: "))}
 
 
 def test_lines_come_as_they_are_written_and_the_end_with_the_result(runs: Path) -> None:
@@ -42,12 +42,12 @@ def test_lines_come_as_they_are_written_and_the_end_with_the_result(runs: Path) 
     async def collect() -> list[dict[str, Any]]:
         return [values(event) async for event in events(run, 1, wait)]
 
-    found = asyncio.run(collect())
-    assert [[line["epoch"] for line in event["lines"]] for event in found] == [[2], [3, 4, 5], [], [1], []]
-    assert [event["id"] for event in found] == [2, 5, 5, 1, 1]
-    assert [event["restarted"] for event in found] == [False, False, False, True, False]
-    assert [event["state"] for event in found] == ["not finished"] * 2 + ["learning"] * 2 + ["finished"]
-    assert found[1]["text"].startswith("epoch 5 of 6")
+    result = asyncio.run(collect())
+    assert [[line["epoch"] for line in event["lines"]] for event in result] == [[2], [3, 4, 5], [], [1], []]
+    assert [event["id"] for event in result] == [2, 5, 5, 1, 1]
+    assert [event["restarted"] for event in result] == [False, False, False, True, False]
+    assert [event["state"] for event in result] == ["not finished"] * 2 + ["learning"] * 2 + ["finished"]
+    assert result[1]["text"].startswith("epoch 5 of 6")
     assert changes == []
 
 

@@ -40,18 +40,18 @@ def test_runs_are_listed_and_described_with_command_lines_that_exist_and_nothing
     before = files_of(runs)
     listed = words(browser, "/")
     result = json.loads((runs / "done/result.json").read_text())
-    kept = result["accuracy"]["prompt_png"]["test"]
-    assert f"→ {kept:.1%}" in listed
+    remaining = result["accuracy"]["prompt_png"]["test"]
+    assert f"→ {remaining:.1%}" in listed
     assert "not finished" in listed
-    done, begun = page(browser, "/run?name=done"), page(browser, "/run?name=begun")
+    done, running = page(browser, "/run?name=done"), page(browser, "/run?name=begun")
     assert {"ladder", "prompt", "pictures", "curves", "settings", "try"} <= {
         heading.attributes.get("id") for heading in done.all("h2")
     }
-    assert "pixprompt train --resume" in begun.words
-    assert "ladder" not in {heading.attributes.get("id") for heading in begun.all("h2")}
+    assert "pixprompt train --resume" in running.words
+    assert "ladder" not in {heading.attributes.get("id") for heading in running.all("h2")}
     compared = page(browser, "/compare?run=done&run=begun")
     assert "2 runs compared" in compared.words
-    shown = [page(browser, "/"), done, begun, compared, page(browser, "/try")]
+    shown = [page(browser, "/"), done, running, compared, page(browser, "/try")]
     lines = [
         code.words
         for root in shown

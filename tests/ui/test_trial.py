@@ -29,8 +29,8 @@ Drop = Callable[..., str]
 
 
 def pictures(shown: str) -> list[np.ndarray]:
-    found = [image.attributes["src"].split(",", 1) for image in read(shown).all("img")]
-    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))) for _, content in found]
+    results = [image.attributes["src"].split(",", 1) for image in read(shown).all("img")]
+    return [np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))) for _, content in results]
 
 
 def answers(shown: str) -> list[str]:

@@ -89,11 +89,11 @@ def test_the_plain_view_is_the_canvas_of_the_model(aspect: str) -> None:
 
 
 def test_a_frame_surrounds_the_shrunk_image() -> None:
-    made = shown(View(size=0.5, frame=Pattern((9, 8, 7))))
+    canvas = shown(View(size=0.5, frame=Pattern((9, 8, 7))))
     inside = np.zeros((40, 40), bool)
     inside[10:30, 10:30] = True
-    assert (made[~inside] == (9, 8, 7)).all()
-    assert np.array_equal(made[10:30, 10:30], Canvas((20, 20)).make(picture()))
+    assert (canvas[~inside] == (9, 8, 7)).all()
+    assert np.array_equal(canvas[10:30, 10:30], Canvas((20, 20)).make(picture()))
 
 
 def test_a_place_is_measured_in_the_free_room() -> None:
@@ -130,9 +130,9 @@ def test_a_flip_comes_before_the_rotation() -> None:
 def test_a_rotation_by_degrees_is_that_of_pillow_and_its_corners_continue_the_frame() -> None:
     square, base = picture(40, 40), Canvas((40, 40))
     expected = np.asarray(square.rotate(15, Image.Resampling.BICUBIC, fillcolor=(255, 255, 255)))
-    made = shown(View(rotation=15.0, frame=WHITE), square, base)
-    assert np.array_equal(made, expected)
-    assert (made[0, 0] == 255).all()
+    canvas = shown(View(rotation=15.0, frame=WHITE), square, base)
+    assert np.array_equal(canvas, expected)
+    assert (canvas[0, 0] == 255).all()
 
 
 def test_rotations_by_degrees_join_quarter_turns() -> None:
@@ -154,18 +154,18 @@ def test_tones_are_closed_forms_of_the_pixel_value() -> None:
 
 
 def test_the_frame_has_no_tone() -> None:
-    made = shown(View(size=0.5, frame=BLACK, tone=Tone(invert=True)))
-    assert (made[0] == 0).all()
-    assert np.array_equal(made[10:30, 10:30], 255 - shown(View(size=0.5))[10:30, 10:30])
+    canvas = shown(View(size=0.5, frame=BLACK, tone=Tone(invert=True)))
+    assert (canvas[0] == 0).all()
+    assert np.array_equal(canvas[10:30, 10:30], 255 - shown(View(size=0.5))[10:30, 10:30])
 
 
 def test_a_patch_covers_its_place_and_nothing_else() -> None:
     patch = Patch(size=0.25, x=0.0, y=1.0, pattern=Pattern((1, 2, 3), "checkerboard", (4, 5, 6), period=5))
-    made, plain = shown(View(patch=patch)).copy(), shown(View())
-    assert (made[30:35, :5] == (1, 2, 3)).all()
-    assert (made[30:35, 5:10] == (4, 5, 6)).all()
-    made[30:, :10] = plain[30:, :10]
-    assert np.array_equal(made, plain)
+    canvas, plain = shown(View(patch=patch)).copy(), shown(View())
+    assert (canvas[30:35, :5] == (1, 2, 3)).all()
+    assert (canvas[30:35, 5:10] == (4, 5, 6)).all()
+    canvas[30:, :10] = plain[30:, :10]
+    assert np.array_equal(canvas, plain)
 
 
 def test_patterns_have_two_colours_in_their_places() -> None:
@@ -242,8 +242,8 @@ def test_a_file_with_an_impossible_canvas_is_refused(name: str, value: object) -
 
 def test_the_catalogue_is_of_different_views_that_all_leave_an_image() -> None:
     base = Canvas((224, 224), crop_pct=0.875)
-    made = {view.name: shown(view, base=base).tobytes() for view in catalogue()}
-    assert len(set(made.values())) == len(made) == len(catalogue())
+    canvases = {view.name: shown(view, base=base).tobytes() for view in catalogue()}
+    assert len(set(canvases.values())) == len(canvases) == len(catalogue())
     assert catalogue()[0].is_plain
     assert not any(view.turns for view in catalogue(turns=False))
     assert any(view.turns for view in catalogue())

@@ -28,8 +28,8 @@ def shares(rng: np.random.Generator, logits: np.ndarray, noise: float) -> np.nda
 
 def watch(first, second, rounds, *, levels) -> bool:
     """Whether a watch of these answers gives an alarm."""
-    found = (compare(first, second, new, tolerance=1e-3).p_value for new in rounds)
-    return any(p < level for p, level in zip(found, levels, strict=True))
+    result = (compare(first, second, new, tolerance=1e-3).p_value for new in rounds)
+    return any(p < level for p, level in zip(result, levels, strict=True))
 
 
 def rate(kind: str, level) -> float:
@@ -85,8 +85,8 @@ def test_a_model_that_repeats_itself_gives_no_alarm_and_its_rounding_neither() -
 def test_another_model_is_noticed_at_once_even_by_bare_labels() -> None:
     rng = np.random.default_rng(0)
     likely, others = rng.integers(0, CLASSES, NUM), rng.integers(0, CLASSES, NUM)
-    found = compare(labels(rng, likely, 0.1), labels(rng, likely, 0.1), labels(rng, others, 0.1), tolerance=1e-3)
-    assert found.p_value < alarm_level(0.01, ROUNDS)
+    comparison = compare(labels(rng, likely, 0.1), labels(rng, likely, 0.1), labels(rng, others, 0.1), tolerance=1e-3)
+    assert comparison.p_value < alarm_level(0.01, ROUNDS)
     logits = rng.normal(size=(NUM, CLASSES))
     answers = [shares(rng, each, 0.01) for each in (logits, logits, logits + 0.3 * rng.normal(size=logits.shape))]
     assert compare(*answers, tolerance=1e-3).p_value < alarm_level(0.01, ROUNDS)
@@ -96,5 +96,5 @@ def test_images_without_an_answer_are_left_out() -> None:
     first = np.eye(3)[[0, 1, 2]][:, None]
     new = np.eye(3)[[1, 1, 2]][:, None]
     new[0] = np.nan
-    found = compare(first, first, new, tolerance=0)
-    assert (found.num_images, found.num_changed, found.p_value) == (2, 0, 1)
+    comparison = compare(first, first, new, tolerance=0)
+    assert (comparison.num_images, comparison.num_changed, comparison.p_value) == (2, 0, 1)

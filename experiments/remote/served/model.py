@@ -14,11 +14,11 @@ from PIL import Image
 class TritonPythonModel:
     """What Triton calls."""
 
-    def initialize(self, given):
+    def initialize(self, case):
         """Reads the network."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
-        path = Path(given["model_repository"]) / given["model_version"] / "model.onnx"
+        path = Path(case["model_repository"]) / case["model_version"] / "model.onnx"
         self.session = onnxruntime.InferenceSession(str(path), options)
 
     def execute(self, requests):
@@ -30,10 +30,10 @@ class TritonPythonModel:
         files = triton.get_input_tensor_by_name(request, "images").as_numpy().ravel()
         try:
             images = np.stack([decode(content) for content in files])
-            (found,) = self.session.run(None, {"images": images})
+            (result,) = self.session.run(None, {"images": images})
         except Exception as error:
             return triton.InferenceResponse([], triton.TritonError(str(error)))
-        return triton.InferenceResponse([triton.Tensor("scores", found)])
+        return triton.InferenceResponse([triton.Tensor("scores", result)])
 
 
 def decode(content):

@@ -34,10 +34,10 @@ def stored_bytes(folder: Path) -> int:
 
 def test_canvases_are_those_of_the_canvas(counted: Counted, tmp_path: Path) -> None:
     images, _ = counted
-    made = make_canvases(images, CANVAS, cache=tmp_path)
+    canvases = make_canvases(images, CANVAS, cache=tmp_path)
     expected = np.stack([CANVAS.make(images.open(index)) for index in range(len(images))])
-    np.testing.assert_array_equal(made.pixels, expected)
-    assert (made.labels.tolist(), made.names, made.skipped) == (images.labels.tolist(), images.names, ())
+    np.testing.assert_array_equal(canvases.pixels, expected)
+    assert (canvases.labels.tolist(), canvases.names, canvases.skipped) == (images.labels.tolist(), images.names, ())
 
 
 def test_no_image_is_opened_twice(counted: Counted, tmp_path: Path) -> None:
@@ -52,11 +52,11 @@ def test_no_image_is_opened_twice(counted: Counted, tmp_path: Path) -> None:
 
 
 def test_the_result_gives_arrays_of_its_own(counted: Counted, tmp_path: Path) -> None:
-    made = make_canvases(counted[0], CANVAS, cache=tmp_path)
-    whole = made.pixels[:]
-    made.pixels[3][:] = 0
-    made.pixels[2:5][:] = 0
-    np.testing.assert_array_equal(made.pixels, whole)
+    canvases = make_canvases(counted[0], CANVAS, cache=tmp_path)
+    whole = canvases.pixels[:]
+    canvases.pixels[3][:] = 0
+    canvases.pixels[2:5][:] = 0
+    np.testing.assert_array_equal(canvases.pixels, whole)
     assert whole[3].any()
 
 
@@ -101,17 +101,19 @@ def counting(images: ImageSet) -> Counted:
 
 
 def test_no_other_seed_split_number_of_shots_or_order_decodes_again(make_folder: MakeFolder, tmp_path: Path) -> None:
-    found = read_folder(make_folder({"cat": 20, "dog": 20}))
-    images, opened = counting(found.parts["train"])
-    found = Collection(found.classes, {"train": images})
+    dataset = read_folder(make_folder({"cat": 20, "dog": 20}))
+    images, opened = counting(dataset.parts["train"])
+    dataset = Collection(dataset.classes, {"train": images})
     cache = tmp_path / "cache"
 
     def use(seed: int, shots: int | None) -> None:
-        data = split(found, name="x", seed=seed, shots=shots)
+        data = split(dataset, name="x", seed=seed, shots=shots)
         for part in (data.train, data.val, data.test):
-            made = make_canvases(part, CANVAS, cache=cache)
-            np.testing.assert_array_equal(made.pixels, [CANVAS.make(found_image) for found_image in originals(part)])
-            assert made.labels.tolist() == part.labels.tolist()
+            canvases = make_canvases(part, CANVAS, cache=cache)
+            np.testing.assert_array_equal(
+                canvases.pixels, [CANVAS.make(found_image) for found_image in originals(part)]
+            )
+            assert canvases.labels.tolist() == part.labels.tolist()
 
     def originals(part: ImageSet) -> list[Image.Image]:
         return [decode(name) for name in part.names]
@@ -135,9 +137,9 @@ def test_an_image_more_decodes_one_image(make_folder: MakeFolder, tmp_path: Path
     make_canvases(read_images(root), CANVAS, cache=tmp_path / "cache")
     Image.new("RGB", (6, 4), (200, 100, 50)).save(root / "cat" / "000a.png")
     images, opened = counting(read_images(root))
-    made = make_canvases(images, CANVAS, cache=tmp_path / "cache")
+    canvases = make_canvases(images, CANVAS, cache=tmp_path / "cache")
     assert opened == [1]
-    assert made.pixels[1][5, 5].tolist() == [200, 100, 50]
+    assert canvases.pixels[1][5, 5].tolist() == [200, 100, 50]
 
 
 def test_a_changed_file_is_read_again(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -162,14 +164,14 @@ def test_unreadable_images_are_named_and_remembered(
     images = unreadable_set(make_folder({"cat": 6}))
     readable = [1, 2, 4, 5]
     results = [make_canvases(images, CANVAS, cache=tmp_path, workers=workers) for workers in (2, 0)]
-    for made in results:
-        assert made.labels.tolist() == readable
-        assert made.names == tuple(images.names[index] for index in readable)
-        assert [name for name, _ in made.skipped] == [images.names[0], images.names[3]]
+    for cached in results:
+        assert cached.labels.tolist() == readable
+        assert cached.names == tuple(images.names[index] for index in readable)
+        assert [name for name, _ in cached.skipped] == [images.names[0], images.names[3]]
         assert all(
-            "not a readable image" in reason and name not in reason.split("(")[0] for name, reason in made.skipped
+            "not a readable image" in reason and name not in reason.split("(")[0] for name, reason in cached.skipped
         )
-        np.testing.assert_array_equal(made.pixels, np.stack([CANVAS.make(images.open(index)) for index in readable]))
+        np.testing.assert_array_equal(cached.pixels, np.stack([CANVAS.make(images.open(index)) for index in readable]))
     assert results[0].skipped == results[1].skipped
     assert "2 of 6 images cannot be read" in caplog.text
 
@@ -199,10 +201,10 @@ def test_a_reason_of_several_lines_stays_one_reason(counted: Counted, tmp_path: 
         return images.open(index)
 
     bad = ImageSet(images.names, images.labels, images.keys, open_image)
-    made = [make_canvases(bad, CANVAS, cache=tmp_path) for _ in range(2)]
-    assert made[0].skipped[0] == (images.names[4], "two lines, \udcff and")
-    assert [made[1].skipped[0][1], made[1].skipped[1][1]] == ["two lines, \\udcff and", "unreadable"]
-    np.testing.assert_array_equal(made[0].pixels, made[1].pixels)
+    cached = [make_canvases(bad, CANVAS, cache=tmp_path) for _ in range(2)]
+    assert cached[0].skipped[0] == (images.names[4], "two lines, \udcff and")
+    assert [cached[1].skipped[0][1], cached[1].skipped[1][1]] == ["two lines, \\udcff and", "unreadable"]
+    np.testing.assert_array_equal(cached[0].pixels, cached[1].pixels)
 
 
 def test_no_images_and_negative_workers(counted: Counted, tmp_path: Path) -> None:
@@ -225,9 +227,9 @@ def test_after_an_interrupt_only_the_rest_is_decoded(counted: Counted, tmp_path:
     with pytest.raises(KeyboardInterrupt):
         make_canvases(images, CANVAS, cache=tmp_path, workers=workers, on_image=interrupt)
     opened.clear()
-    made = make_canvases(images, CANVAS, cache=tmp_path)
+    canvases = make_canvases(images, CANVAS, cache=tmp_path)
     assert len(opened) == 7
-    np.testing.assert_array_equal(made.pixels, np.stack([CANVAS.make(images.open(index)) for index in range(12)]))
+    np.testing.assert_array_equal(canvases.pixels, np.stack([CANVAS.make(images.open(index)) for index in range(12)]))
 
 
 _LARGE = """
@@ -261,6 +263,6 @@ def test_real_photos(assets: Path, tmp_path: Path, caplog: pytest.LogCaptureFixt
     data = load_data(f"folder:{assets / 'data' / 'flowers5'}", seed=0, shots=4)
     canvas = Canvas((64, 64), crop_pct=0.875)
     with caplog.at_level(logging.WARNING):
-        made = make_canvases(data.train, canvas, cache=tmp_path, workers=2)
-    assert (made.pixels.shape, made.skipped, caplog.text) == ((20, 64, 64, 3), (), "")
-    np.testing.assert_array_equal(made.pixels[13], canvas.make(data.train.open(13)))
+        canvases = make_canvases(data.train, canvas, cache=tmp_path, workers=2)
+    assert (canvases.pixels.shape, canvases.skipped, caplog.text) == ((20, 64, 64, 3), (), "")
+    np.testing.assert_array_equal(canvases.pixels[13], canvas.make(data.train.open(13)))

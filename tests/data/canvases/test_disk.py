@@ -28,8 +28,8 @@ def test_a_folder_that_cannot_be_made_means_memory(
 ) -> None:
     images, opened = counted
     (tmp_path / "file").write_text("x")
-    made = make_canvases(images, CANVAS, cache=tmp_path / "file" / "cache")
-    np.testing.assert_array_equal(made.pixels[7], CANVAS.make(images.open(7)))
+    canvases = make_canvases(images, CANVAS, cache=tmp_path / "file" / "cache")
+    np.testing.assert_array_equal(canvases.pixels[7], CANVAS.make(images.open(7)))
     assert len(opened) == 13
     assert "set PIXPROMPT_CACHE" in caplog.text
 
@@ -48,12 +48,12 @@ def test_a_disk_that_fills_up_means_memory_and_nothing_is_opened_twice(
     # The kernel cuts the file off in the middle of a row, as a full disk does.
     resource.setrlimit(resource.RLIMIT_FSIZE, (full_at * ROW + 50, hard))
     try:
-        made = make_canvases(images, CANVAS, cache=tmp_path)
+        canvases = make_canvases(images, CANVAS, cache=tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert len(opened) == 12
     expected = np.stack([CANVAS.make(images.open(index)) for index in range(12)])
-    np.testing.assert_array_equal(made.pixels, expected)
+    np.testing.assert_array_equal(canvases.pixels, expected)
     assert caplog.text.count("File too large") == 1
     assert stored_bytes(tmp_path) == full_at * ROW
     opened.clear()
@@ -71,8 +71,8 @@ def test_rows_that_do_not_reach_the_disk_mean_memory(
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        made = make_canvases(images, CANVAS, cache=tmp_path)
+        canvases = make_canvases(images, CANVAS, cache=tmp_path)
     assert len(opened) == 12
-    np.testing.assert_array_equal(made.pixels[11], CANVAS.make(images.open(11)))
+    np.testing.assert_array_equal(canvases.pixels[11], CANVAS.make(images.open(11)))
     assert "Disk quota exceeded" in caplog.text
     assert stored_bytes(tmp_path) == 0

@@ -108,9 +108,9 @@ def test_damaged_files_are_made_again(
     expected = make_canvases(images, CANVAS, cache=tmp_path).pixels[:]
     damage(tmp_path)
     for _ in range(2):
-        made = make_canvases(images, CANVAS, cache=tmp_path)
-        np.testing.assert_array_equal(made.pixels, expected)
-        assert made.skipped == ()
+        canvases = make_canvases(images, CANVAS, cache=tmp_path)
+        np.testing.assert_array_equal(canvases.pixels, expected)
+        assert canvases.skipped == ()
     assert len(opened) == 24, "made again once, then kept"
     assert len(caplog.records) == 1
     assert only(tmp_path, "*.rows").stat().st_size == 12 * ROW, "the damaged pair is gone"
@@ -131,15 +131,15 @@ def test_what_a_kill_leaves_after_the_last_whole_line_does_not_count(counted: Co
 
 def test_rows_without_a_line_are_swept_when_they_are_old(counted: Counted, tmp_path: Path) -> None:
     make_canvases(counted[0].subset([0]), CANVAS, cache=tmp_path)
-    kept = only(tmp_path, "*.rows")
-    old, young, blank = (kept.with_name(f"{name}.rows") for name in ("old", "young", "blank"))
+    file = only(tmp_path, "*.rows")
+    old, young, blank = (file.with_name(f"{name}.rows") for name in ("old", "young", "blank"))
     for path in (old, young, blank):
         path.write_text("x")
     blank.with_suffix(".index").write_text("")
-    for path in (old, blank, kept):
+    for path in (old, blank, file):
         os.utime(path, (time.time() - 7200,) * 2)
     make_canvases(counted[0], CANVAS, cache=tmp_path)
-    assert [path.exists() for path in (old, blank, young, kept)] == [False, False, True, True]
+    assert [path.exists() for path in (old, blank, young, file)] == [False, False, True, True]
 
 
 def test_files_that_cannot_be_opened_are_passed_over_and_stay(
@@ -188,18 +188,18 @@ def test_threads_that_fill_one_store(counted: Counted, tmp_path: Path, monkeypat
     monkeypatch.setattr(cache_module, "_BLOCK", 2)
     images, _ = counted
     expected = np.stack([CANVAS.make(images.open(index)) for index in range(12)])
-    found: list[np.ndarray] = []
+    actual: list[np.ndarray] = []
 
     def fill() -> None:
-        found.append(make_canvases(images, CANVAS, cache=tmp_path, workers=2).pixels[:])
+        actual.append(make_canvases(images, CANVAS, cache=tmp_path, workers=2).pixels[:])
 
     threads = [threading.Thread(target=fill) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(found) == 4
-    for pixels in found:
+    assert len(actual) == 4
+    for pixels in actual:
         np.testing.assert_array_equal(pixels, expected)
 
 
@@ -288,9 +288,9 @@ def test_a_large_store_opens_at_once_and_stays_on_the_disk(tmp_path: Path) -> No
     only(tmp_path, "*.index").write_text("".join(f"{digest}\n" for digest in digests))
     os.truncate(only(tmp_path, "*.rows"), count * 64 * 64 * 3)
     start = time.process_time()
-    made = make_canvases(images, canvas, cache=tmp_path)
+    canvases = make_canvases(images, canvas, cache=tmp_path)
     assert time.process_time() - start < 8, "expected 0.2 s; a search of the index for each image takes minutes"
-    assert made.pixels[np.array([59_999, 0])][:, 0, 0].tolist() == [[0, 0, 0], [255, 0, 0]]
+    assert canvases.pixels[np.array([59_999, 0])][:, 0, 0].tolist() == [[0, 0, 0], [255, 0, 0]]
     tracemalloc.start()
     try:
         make_canvases(images.subset(range(10_000)), canvas, cache=tmp_path)

@@ -59,15 +59,19 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def streamed(source: Source, folder: Path, workers: int = 2) -> CanvasSet:
-    made = make_canvases(source.images, CANVAS, cache=folder, workers=workers)
-    assert isinstance(made.pixels, StreamedRows)
-    return made
+    canvases = make_canvases(source.images, CANVAS, cache=folder, workers=workers)
+    assert isinstance(canvases.pixels, StreamedRows)
+    return canvases
 
 
 def test_nothing_is_opened_before_it_is_read(source: Source, tmp_path: Path) -> None:
-    made = streamed(source, tmp_path)
+    canvases = streamed(source, tmp_path)
     assert source.opened == []
-    assert (made.pixels.shape, len(made.pixels), made.labels.tolist()[:3]) == ((COUNT, 4, 6, 3), COUNT, [0, 1, 2])
+    assert (canvases.pixels.shape, len(canvases.pixels), canvases.labels.tolist()[:3]) == (
+        (COUNT, 4, 6, 3),
+        COUNT,
+        [0, 1, 2],
+    )
     assert not list(tmp_path.rglob("*.rows"))
 
 
@@ -75,11 +79,11 @@ def test_nothing_is_opened_before_it_is_read(source: Source, tmp_path: Path) -> 
 @pytest.mark.parametrize("chosen", [7, slice(3, 9), slice(None), [5, 5, 0], np.array([[1, 2], [59, -1]]), slice(4, 4)])
 def test_the_pixels_are_those_of_the_canvas(source: Source, tmp_path: Path, workers: int, chosen: object) -> None:
     expected = np.stack([CANVAS.make(source.images.open(index)) for index in range(COUNT)])
-    made = streamed(source, tmp_path, workers)
-    part = made.pixels[chosen]  # type: ignore[index]
+    canvases = streamed(source, tmp_path, workers)
+    part = canvases.pixels[chosen]  # type: ignore[index]
     np.testing.assert_array_equal(part, expected[chosen])  # type: ignore[index]
     assert part.flags.writeable
-    np.testing.assert_array_equal(made.pixels[chosen], expected[chosen])  # type: ignore[index]
+    np.testing.assert_array_equal(canvases.pixels[chosen], expected[chosen])  # type: ignore[index]
 
 
 def test_what_was_decoded_is_stored_and_found_again(
@@ -95,23 +99,23 @@ def test_what_was_decoded_is_stored_and_found_again(
 
 def test_a_set_in_order_is_read_ahead(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixprompt.data.canvases.streamed._AHEAD", 4)
-    made = streamed(source, tmp_path, workers=2)
-    made.pixels[0:4]
+    canvases = streamed(source, tmp_path, workers=2)
+    canvases.pixels[0:4]
     source.wait_for({*range(12)})
     assert max(source.opened) == 11
-    made.pixels[4:8]
+    canvases.pixels[4:8]
     source.wait_for({*range(16)})
     assert sorted(source.opened) == list(range(16))
 
 
 def test_an_order_that_is_said_is_read_ahead(source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixprompt.data.canvases.streamed._AHEAD", 3)
-    made = streamed(source, tmp_path, workers=2)
+    canvases = streamed(source, tmp_path, workers=2)
     order = np.random.default_rng(1).permutation(COUNT)
-    made.pixels.expect(order.tolist())
+    canvases.pixels.expect(order.tolist())
     source.wait_for({*order[:6].tolist()})
     assert len(source.opened) == 6
-    first = made.pixels[order[:4]]
+    first = canvases.pixels[order[:4]]
     source.wait_for({*order[:10].tolist()})
     np.testing.assert_array_equal(first, streamed(source, tmp_path / "other").pixels[order[:4]])
 
@@ -120,14 +124,14 @@ def test_the_next_of_its_class_stands_in_for_a_broken_image(
     source: Source, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     source.bad = {4, 7}
-    made = streamed(source, tmp_path)
+    canvases = streamed(source, tmp_path)
     with caplog.at_level(logging.WARNING):
-        rows = made.pixels[np.array([4, 7, 10, 5])]
-        made.pixels[4]
+        rows = canvases.pixels[np.array([4, 7, 10, 5])]
+        canvases.pixels[4]
     np.testing.assert_array_equal(rows[0], CANVAS.make(source.images.open(10)))
     np.testing.assert_array_equal(rows[0], rows[1])
     np.testing.assert_array_equal(rows[0], rows[2])
-    assert made.labels[4] == made.labels[10]
+    assert canvases.labels[4] == canvases.labels[10]
     messages = [record.getMessage() for record in caplog.records]
     assert len(messages) == 2
     assert "noise/04: broken; the next image of its class stands in for it" in messages[0]
@@ -144,27 +148,27 @@ def test_the_store_stays_within_its_limit_and_drops_the_oldest(tmp_path: Path, m
     limit = 40 * ROW
     monkeypatch.setenv("PIXPROMPT_CACHE_GB", str(limit / 1e9))
     source = Source(200)
-    made = streamed(source, tmp_path, workers=0)
+    canvases = streamed(source, tmp_path, workers=0)
     expected = np.stack([CANVAS.make(source.images.open(index)) for index in range(200)])
     for start in range(0, 200, 10):
-        np.testing.assert_array_equal(made.pixels[start : start + 10], expected[start : start + 10])
+        np.testing.assert_array_equal(canvases.pixels[start : start + 10], expected[start : start + 10])
         assert sum(path.stat().st_size for path in tmp_path.rglob("*.rows")) <= limit + 4 * ROW
     source.opened.clear()
-    made.pixels[150:152]
-    made.pixels[5]
+    canvases.pixels[150:152]
+    canvases.pixels[5]
     assert 5 in source.opened
-    np.testing.assert_array_equal(made.pixels[:], expected)
+    np.testing.assert_array_equal(canvases.pixels[:], expected)
 
 
 def test_rows_that_another_run_has_removed_are_decoded_again(
     source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pixprompt.data.canvases.streamed._BATCH_BYTES", 0)
-    made = streamed(source, tmp_path)
-    whole = made.pixels[:]
+    canvases = streamed(source, tmp_path)
+    whole = canvases.pixels[:]
     for path in tmp_path.rglob("*.rows"):
         path.unlink()
-    np.testing.assert_array_equal(made.pixels[:], whole)
+    np.testing.assert_array_equal(canvases.pixels[:], whole)
 
 
 def test_a_full_disk_costs_time_and_no_memory(
@@ -175,10 +179,10 @@ def test_a_full_disk_costs_time_and_no_memory(
 
     monkeypatch.setattr("pixprompt.data.canvases.streamed._BATCH_BYTES", 0)
     monkeypatch.setattr("pixprompt.data.canvases.store.os.fsync", fail)
-    made = streamed(source, tmp_path)
+    canvases = streamed(source, tmp_path)
     with caplog.at_level(logging.WARNING):
-        first = made.pixels[:]
-    np.testing.assert_array_equal(made.pixels[:], first)
+        first = canvases.pixels[:]
+    np.testing.assert_array_equal(canvases.pixels[:], first)
     assert len(source.opened) == 2 * COUNT
     assert "No space left" in caplog.text
 

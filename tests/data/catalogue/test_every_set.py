@@ -53,8 +53,8 @@ def miniature(name: str, folder: Path) -> DataSet:
     """A data set whose official counts are those of its miniature, which is built."""
     data = DATASETS[name]
     build(data, folder)
-    found = data.read(folder / data.place)
-    return replace(data, sizes=sizes(data), num_classes=len(found.classes), classes=found.classes)
+    result = data.read(folder / data.place)
+    return replace(data, sizes=sizes(data), num_classes=len(result.classes), classes=result.classes)
 
 
 @pytest.mark.parametrize("name", BROUGHT)

@@ -331,7 +331,7 @@ def test_the_command_prepares_and_a_run_takes_it(folder: Path, capsys: pytest.Ca
 
 @pytest.mark.usefixtures("registered")
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("words", "code", "message"),
     [
         (["prepare", "toi"], 2, "Did you mean 'toy'"),
         (["show", "toi"], 2, "Did you mean 'toy'"),
@@ -342,9 +342,9 @@ def test_the_command_prepares_and_a_run_takes_it(folder: Path, capsys: pytest.Ca
         (["sow", "toy"], 2, "sow"),
     ],
 )
-def test_what_goes_wrong_is_said(words: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_goes_wrong_is_said(words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["datasets", *words]) == code
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_digits_are_prepared_without_a_source(home: Path) -> None:

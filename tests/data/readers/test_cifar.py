@@ -35,9 +35,9 @@ def array(pixels: np.ndarray[Any, Any]) -> bytes:
     rows, columns = pixels.shape
     dtype = b"cnumpy\ndtype\nq\x0fU\x02u1q\x10K\x00K\x01\x87q\x11Rq\x12(K\x03U\x01|NNN"
     dtype += b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
-    made = b"cnumpy.core.multiarray\n_reconstruct\nq\x08cnumpy\nndarray\nq\tK\x00\x85q\nU\x01bq\x0b\x87q\x0cRq\r"
+    content = b"cnumpy.core.multiarray\n_reconstruct\nq\x08cnumpy\nndarray\nq\tK\x00\x85q\nU\x01bq\x0b\x87q\x0cRq\r"
     shape = struct.pack("<cH", b"M", rows) + struct.pack("<cH", b"M", columns) + b"\x86"
-    return made + b"(K\x01" + shape + dtype + b"\x89" + text(pixels.tobytes().decode("latin-1")) + b"tb"
+    return content + b"(K\x01" + shape + dtype + b"\x89" + text(pixels.tobytes().decode("latin-1")) + b"tb"
 
 
 def dictionary(**values: bytes) -> bytes:
@@ -59,9 +59,9 @@ def pixels() -> np.ndarray[Any, Any]:
 def test_the_same_as_by_unpickling(pixels: np.ndarray[Any, Any], tmp_path: Path) -> None:
     content = batch(pixels, [0, 1, 0, 1, 1, 0])
     (tmp_path / "batch").write_bytes(content)
-    right, found = pickle.loads(content, encoding="latin1"), read_batch(tmp_path / "batch")
-    np.testing.assert_array_equal(found.pop("data"), right.pop("data"))
-    assert found == right
+    right, result = pickle.loads(content, encoding="latin1"), read_batch(tmp_path / "batch")
+    np.testing.assert_array_equal(result.pop("data"), right.pop("data"))
+    assert result == right
     for protocol in (2, 4):
         again = pickle.dumps({"a": [1, (2, 3), None, True], "b": {"c": "é"}}, protocol)
         (tmp_path / "batch").write_bytes(again.replace(b"\x94", b"") if protocol == 4 else again)

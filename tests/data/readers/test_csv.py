@@ -49,9 +49,9 @@ def test_without_splits_and_whatever_the_order_of_lines_and_columns(table: Path)
 
 def test_byte_order_mark_other_columns_blank_lines_and_absolute_paths(table: Path) -> None:
     lines = [f"{table.parent / 'a' / '000.png'},fox,7", "", "b/000.png, owl ,8"]
-    found = read_csv(write(table, "path,label,weight", *lines, encoding="utf-8-sig"))
-    assert found.classes == ("fox", "owl")
-    assert len(found.parts["train"]) == 2
+    dataset = read_csv(write(table, "path,label,weight", *lines, encoding="utf-8-sig"))
+    assert dataset.classes == ("fox", "owl")
+    assert len(dataset.parts["train"]) == 2
 
 
 def test_all_of_a_table_as_images(table: Path) -> None:

@@ -20,19 +20,19 @@ SPLIT = {"train/cat": 5, "train/dog": 4, "test/cat": 2, "test/dog": 3}
 
 
 def test_given_splits(make_folder: MakeFolder) -> None:
-    found = read_folder(make_folder(SPLIT))
-    assert found.classes == ("cat", "dog")
-    assert {part: images.labels.tolist() for part, images in found.parts.items()} == {
+    dataset = read_folder(make_folder(SPLIT))
+    assert dataset.classes == ("cat", "dog")
+    assert {part: images.labels.tolist() for part, images in dataset.parts.items()} == {
         "train": [0] * 5 + [1] * 4,
         "test": [0] * 2 + [1] * 3,
     }
-    assert found.parts["test"].names[2].endswith(os.path.join("test", "dog", "000.png"))
+    assert dataset.parts["test"].names[2].endswith(os.path.join("test", "dog", "000.png"))
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation"])
 def test_val_has_several_names(make_folder: MakeFolder, name: str) -> None:
-    found = read_folder(make_folder({**SPLIT, f"{name}/cat": 1, f"{name}/dog": 1}))
-    assert len(found.parts["val"]) == 2
+    dataset = read_folder(make_folder({**SPLIT, f"{name}/cat": 1, f"{name}/dog": 1}))
+    assert len(dataset.parts["val"]) == 2
 
 
 def test_two_folders_for_one_split(make_folder: MakeFolder) -> None:
@@ -88,8 +88,8 @@ def test_hidden_and_foreign_files_are_left_out_quietly(
     (root / ".git").mkdir()
     (root / "__MACOSX").mkdir()
     with caplog.at_level(logging.DEBUG):
-        found = read_folder(root)
-    assert (found.classes, len(found.parts["train"]), caplog.text) == (("cat", "dog"), 6, "")
+        dataset = read_folder(root)
+    assert (dataset.classes, len(dataset.parts["train"]), caplog.text) == (("cat", "dog"), 6, "")
 
 
 def test_upper_case_suffixes_count(make_folder: MakeFolder) -> None:
@@ -102,10 +102,10 @@ def test_what_is_left_out_is_said(make_folder: MakeFolder, caplog: pytest.LogCap
     root = make_folder({**SPLIT, "extra/cat": 1, "train/cat/deep": 2})
     Image.new("RGB", (1, 1)).save(root / "loose.png")
     with caplog.at_level(logging.WARNING):
-        found = read_folder(root)
-    assert len(found.parts["train"]) == 9
-    for said in ("1 images lie beside", "left out: 'extra'", "left out: 'deep'"):
-        assert said in caplog.text
+        dataset = read_folder(root)
+    assert len(dataset.parts["train"]) == 9
+    for message in ("1 images lie beside", "left out: 'extra'", "left out: 'deep'"):
+        assert message in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -52,8 +52,8 @@ def test_a_line_that_comes_twice_counts_once_and_with_two_labels_not_at_all(
     save(tmp_path, "1.png")
     (tmp_path / "few.list").write_text("1.png 0\n1.png 0\n\n")
     with caplog.at_level(logging.WARNING):
-        found = Files({"train": TextList("few.list")}, Numbered(("a",), start=0)).read(tmp_path)
-    assert len(found.parts["train"]) == 1
+        dataset = Files({"train": TextList("few.list")}, Numbered(("a",), start=0)).read(tmp_path)
+    assert len(dataset.parts["train"]) == 1
     assert "1 lines come twice" in caplog.text
     (tmp_path / "few.list").write_text("1.png 0\n1.png 1\n")
     with pytest.raises(DataError, match=r"1.png is listed as '0' and as '1'"):
@@ -87,9 +87,9 @@ def coop(tmp_path: Path, **parts: list[list[object]]) -> Files:
 
 def test_coop_names_follow_the_numbers_and_not_the_alphabet(tmp_path: Path) -> None:
     save(tmp_path, "1.png", "2.png")
-    found = coop(tmp_path, train=[["1.png", 1, "ant_eater"], ["2.png", 0, "zebra"]]).read(tmp_path)
-    assert found.classes == ("zebra", "ant eater")
-    assert found.parts["train"].labels.tolist() == [1, 0]
+    dataset = coop(tmp_path, train=[["1.png", 1, "ant_eater"], ["2.png", 0, "zebra"]]).read(tmp_path)
+    assert dataset.classes == ("zebra", "ant eater")
+    assert dataset.parts["train"].labels.tolist() == [1, 0]
 
 
 def test_a_number_with_two_names_is_refused(tmp_path: Path) -> None:
@@ -132,15 +132,15 @@ def test_labels_without_a_name_are_refused(tmp_path: Path) -> None:
 def test_one_name_of_two_classes_gets_its_label(tmp_path: Path) -> None:
     save(tmp_path, "train/n1/1.png", "train/n2/1.png")
     (tmp_path / "classnames.txt").write_text("n1 crane\nn2 crane, of the building site\n")
-    found = Files({"train": ClassFolders("train")}, NamesFile(("none.txt", "classnames.txt"))).read(tmp_path)
-    assert found.classes == ("crane (n1)", "crane (n2)")
+    dataset = Files({"train": ClassFolders("train")}, NamesFile(("none.txt", "classnames.txt"))).read(tmp_path)
+    assert dataset.classes == ("crane (n1)", "crane (n2)")
 
 
 def test_without_a_file_of_names_the_labels_are_the_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save(tmp_path, "train/n1/1.png", "train/n2/1.png")
     with caplog.at_level(logging.WARNING):
-        found = Files({"train": ClassFolders("train")}, NamesFile(("classnames.txt",))).read(tmp_path)
-    assert found.classes == ("n1", "n2")
+        dataset = Files({"train": ClassFolders("train")}, NamesFile(("classnames.txt",))).read(tmp_path)
+    assert dataset.classes == ("n1", "n2")
     assert "called by their labels" in caplog.text
 
 

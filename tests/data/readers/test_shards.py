@@ -64,9 +64,9 @@ def test_one_archive_is_the_training_set(folder: Path) -> None:
 
 def test_labels_may_be_names(tmp_path: Path) -> None:
     shard(tmp_path / "train.tar", ("a.jpg", image(1)), ("a.cls", b"owl"), ("b.JPG", image(2)), ("b.cls", b"ant\n"))
-    found = read_shards(tmp_path)
-    assert found.classes == ("ant", "owl")
-    assert found.parts["train"].labels.tolist() == [1, 0]
+    dataset = read_shards(tmp_path)
+    assert dataset.classes == ("ant", "owl")
+    assert dataset.parts["train"].labels.tolist() == [1, 0]
 
 
 def test_what_is_wrong_is_named(folder: Path, tmp_path: Path) -> None:

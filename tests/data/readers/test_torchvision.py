@@ -111,8 +111,8 @@ def test_dtd_from_disk(root: Path) -> None:
 def test_offline_error_says_where_to_put_what(root: Path) -> None:
     with pytest.raises(DataError) as error:
         load_data("eurosat", seed=0)
-    for said in ("'eurosat/2750'", str(root), "--download", "--from PATH"):
-        assert said in str(error.value)
+    for message in ("'eurosat/2750'", str(root), "--download", "--from PATH"):
+        assert message in str(error.value)
 
 
 def test_what_is_missing_is_downloaded_only_when_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +152,7 @@ def test_a_torchvision_without_class_names(tmp_path: Path, monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize(
-    ("given", "expected"),
+    ("line", "expected"),
     [
         ("AnnualCrop", "annual crop"),
         ("hard-leaved pocket orchid", "hard leaved pocket orchid"),
@@ -165,8 +165,8 @@ def test_a_torchvision_without_class_names(tmp_path: Path, monkeypatch: pytest.M
         ("Forest", "forest"),
     ],
 )
-def test_class_names_become_words(given: str, expected: str) -> None:
-    assert words(given) == expected
+def test_class_names_become_words(line: str, expected: str) -> None:
+    assert words(line) == expected
 
 
 def test_the_data_folder_follows_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

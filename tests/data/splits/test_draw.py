@@ -101,17 +101,17 @@ def test_shots_limit_train_and_val_and_leave_test() -> None:
 
 
 def test_given_splits_are_left_alone() -> None:
-    found = collection(train=[5, 5], val=[2, 1], test=[3, 4])
-    data = split(found, name="x", seed=0)
-    assert [s.names for s in splits_of(data)] == [found.parts[part].names for part in ("train", "val", "test")]
+    images = collection(train=[5, 5], val=[2, 1], test=[3, 4])
+    data = split(images, name="x", seed=0)
+    assert [s.names for s in splits_of(data)] == [images.parts[part].names for part in ("train", "val", "test")]
 
 
 def test_val_is_carved_out_of_train_when_only_test_is_given() -> None:
-    found = collection(train=[10, 20], test=[3, 3])
-    data = split(found, name="x", seed=0)
+    images = collection(train=[10, 20], test=[3, 3])
+    data = split(images, name="x", seed=0)
     assert np.bincount(data.train.labels).tolist() == [8, 16]
-    assert set(data.train.names) | set(data.val.names) == set(found.parts["train"].names)
-    assert data.test.names == found.parts["test"].names
+    assert set(data.train.names) | set(data.val.names) == set(images.parts["train"].names)
+    assert data.test.names == images.parts["test"].names
 
 
 def test_test_is_carved_when_only_val_is_given() -> None:
@@ -176,9 +176,9 @@ def test_one_class_is_no_classification() -> None:
     ("one", "two"), [("cat", "Cat"), ("sea_lion", "sea-lion"), ("sea_lion", "Sea  Lion"), ("caf\u00e9", "cafe\u0301")]
 )
 def test_classes_that_read_the_same_are_both_named(one: str, two: str) -> None:
-    found = Collection((one, "other", two), {"train": images_of([3, 3, 3])})
+    dataset = Collection((one, "other", two), {"train": images_of([3, 3, 3])})
     with pytest.raises(DataError) as error:
-        split(found, name="x", seed=0)
+        split(dataset, name="x", seed=0)
     assert repr(one) in str(error.value)
     assert repr(two) in str(error.value)
 
@@ -201,12 +201,12 @@ def test_long_lists_are_shortened() -> None:
 
 
 def test_a_fraction_of_each_class_trains_and_fractions_are_nested() -> None:
-    found = collection(train=[50, 20, 3], val=[4, 4, 4], test=[5, 5, 5])
-    whole = split(found, name="x", seed=2)
-    parts = [split(found, name="x", seed=2, fraction=fraction).train for fraction in (0.1, 0.5, 1.0)]
+    images = collection(train=[50, 20, 3], val=[4, 4, 4], test=[5, 5, 5])
+    whole = split(images, name="x", seed=2)
+    parts = [split(images, name="x", seed=2, fraction=fraction).train for fraction in (0.1, 0.5, 1.0)]
     assert [np.bincount(part.labels).tolist() for part in parts] == [[5, 2, 1], [25, 10, 2], [50, 20, 3]]
     assert {*parts[0].names} < {*parts[1].names} < {*parts[2].names} == {*whole.train.names}
-    data = split(found, name="x", seed=2, fraction=0.1)
+    data = split(images, name="x", seed=2, fraction=0.1)
     assert (len(data.val), len(data.test)) == (12, 15)
     assert "train: 10% of each class, drawn by seed 2" in data.notes
 
@@ -223,9 +223,9 @@ def test_shots_and_a_fraction_do_not_go_together() -> None:
 
 
 def test_val_can_be_the_test_split() -> None:
-    found = collection(train=[10, 10], val=[3, 4])
-    data = split(found, name="x", seed=0, chosen="test=val")
-    assert data.test.names == found.parts["val"].names
+    images = collection(train=[10, 10], val=[3, 4])
+    data = split(images, name="x", seed=0, chosen="test=val")
+    assert data.test.names == images.parts["val"].names
     assert np.bincount(data.val.labels).tolist() == [2, 2]
     assert not {*data.val.names} & {*data.test.names}
     assert data.notes[0] == "test: val (--split)"
@@ -239,10 +239,10 @@ def test_a_val_without_test_says_what_it_is_taken_for() -> None:
 
 
 def test_other_parts_can_be_chosen() -> None:
-    found = collection(train=[10, 10], val=[3, 4], test=[5, 5], id_test=[6, 7])
-    data = split(found, name="x", seed=0, chosen="test=id_test, val = val")
-    assert data.test.names == found.parts["id_test"].names
-    assert data.val.names == found.parts["val"].names
+    images = collection(train=[10, 10], val=[3, 4], test=[5, 5], id_test=[6, 7])
+    data = split(images, name="x", seed=0, chosen="test=id_test, val = val")
+    assert data.test.names == images.parts["id_test"].names
+    assert data.val.names == images.parts["val"].names
 
 
 @pytest.mark.parametrize("text", ["val", "val=", "=val", "valid=val", "val=val,val=test", "val=test,test=test"])
@@ -257,8 +257,8 @@ def test_a_part_that_does_not_exist_is_named() -> None:
 
 
 def test_an_official_split_may_lack_training_images_of_a_class(caplog: pytest.LogCaptureFixture) -> None:
-    found = replace(collection(train=[9, 0, 9], val=[2, 2, 2], test=[2, 2, 2]), official=True)
+    result = replace(collection(train=[9, 0, 9], val=[2, 2, 2], test=[2, 2, 2]), official=True)
     with caplog.at_level(logging.WARNING):
-        data = split(found, name="x", seed=0)
+        data = split(result, name="x", seed=0)
     assert len(data.train) == 18
     assert "its train split has no image of 'b'" in caplog.text

@@ -14,13 +14,13 @@ class Linear(MLModel):
         return True
 
     async def predict(self, payload):
-        given = payload.inputs[0]
-        if given.datatype == "BYTES":
-            images = np.stack([decode(content) for content in Base64Codec.decode_input(given)])
+        tensor = payload.inputs[0]
+        if tensor.datatype == "BYTES":
+            images = np.stack([decode(content) for content in Base64Codec.decode_input(tensor)])
         else:
-            images = np.array(given.data.root).reshape(given.shape)
+            images = np.array(tensor.data.root).reshape(tensor.shape)
         scores = score(images)
-        found = ResponseOutput(
+        output = ResponseOutput(
             name="scores", shape=list(scores.shape), datatype="FP32", data=scores.astype(float).ravel().tolist()
         )
-        return InferenceResponse(model_name=self.name, outputs=[found])
+        return InferenceResponse(model_name=self.name, outputs=[output])

@@ -10,9 +10,9 @@ from linear import decode, score, shares
 
 
 class TritonPythonModel:
-    def initialize(self, given):
-        self.after = shares if given["model_name"] == "shares" else np.asarray
-        kind = json.loads(given["model_config"])["input"][0]["data_type"]
+    def initialize(self, options):
+        self.after = shares if options["model_name"] == "shares" else np.asarray
+        kind = json.loads(options["model_config"])["input"][0]["data_type"]
         self.read = {"TYPE_STRING": read_files, "TYPE_UINT8": read_bytes}.get(kind, np.asarray)
 
     def execute(self, requests):
