@@ -18,7 +18,7 @@ from .baseline_toy import (
     METHODS,
     NETS,
     VITS,
-    made,
+    make,
     model_of,
     pictures,
     seeded,
@@ -46,7 +46,7 @@ FEW_QUICKLY = pytest.mark.parametrize(
 @pytest.mark.parametrize(("method", "net"), [pair for pair in EVERY if pair[0] not in ("side", "ssf")])
 def test_it_starts_at_the_frozen_features_and_its_head(method: str, net: str) -> None:
     model = model_of(net)
-    adapter = sharpened(made(method, model)).eval()
+    adapter = sharpened(make(method, model)).eval()
     expected = adapter.head(features(model, pictures()))
     torch.testing.assert_close(adapter(pictures()), expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(expected, adapter.head(features(model, pictures(seed=2))), atol=1e-2)  # images matter
@@ -56,7 +56,7 @@ def test_it_starts_at_the_frozen_features_and_its_head(method: str, net: str) ->
 def test_after_two_steps_every_learned_tensor_has_moved_and_the_backbone_has_not(method: str, net: str) -> None:
     model = model_of(net)
     before = list(trace(model))
-    adapter = made(method, model)
+    adapter = make(method, model)
     start = {name: value.detach().clone() for name, value in adapter.named_parameters()}
     step(adapter, 2)
     still = [name for name, value in adapter.named_parameters() if torch.equal(value, start[name])]
@@ -72,9 +72,9 @@ def test_the_net_of_a_caller_is_held_while_it_is_used(method: str) -> None:
     model.net.train()
     before = list(trace(model))
     assert any(value.requires_grad for value in model.net.parameters())
-    adapter = made(method, model)
+    adapter = make(method, model)
     torch.testing.assert_close(
-        adapter(pictures()), made(method, model_of("timm-vit"))(pictures()), rtol=1e-4, atol=1e-5
+        adapter(pictures()), make(method, model_of("timm-vit"))(pictures()), rtol=1e-4, atol=1e-5
     )
     step(adapter, 1)
     assert list(trace(model)) == before
@@ -82,7 +82,7 @@ def test_the_net_of_a_caller_is_held_while_it_is_used(method: str) -> None:
 
 @FEW_QUICKLY
 def test_an_image_is_answered_alike_alone_and_in_a_batch(method: str, net: str) -> None:
-    adapter = made(method, model_of(net))
+    adapter = make(method, model_of(net))
     step(adapter, 1)
     adapter.eval()
     images = pictures(4)
@@ -94,7 +94,7 @@ def test_an_image_is_answered_alike_alone_and_in_a_batch(method: str, net: str) 
 @FEW_QUICKLY
 def test_the_state_is_what_is_learned_and_restores_it(method: str, net: str) -> None:
     model = model_of(net)
-    adapter = made(method, model)
+    adapter = make(method, model)
     step(adapter, 1)
     state = adapter.eval().state_dict()
     learned = {name for name, _ in adapter.named_parameters()}
@@ -110,7 +110,7 @@ def test_the_state_is_what_is_learned_and_restores_it(method: str, net: str) -> 
 @FEW_QUICKLY
 def test_the_counts_are_the_sizes(method: str, net: str) -> None:
     model = model_of(net)
-    adapter = made(method, model)
+    adapter = make(method, model)
     assert adapter.num_tuned == sum(value.numel() for value in adapter.parameters())
     assert adapter.share == adapter.num_tuned / adapter.num_backbone
     ids = {id(value) for value in model.net.parameters()}
@@ -122,17 +122,17 @@ def test_the_counts_are_the_sizes(method: str, net: str) -> None:
 @pytest.mark.parametrize("net", sorted(set(NETS) - set(VITS)))
 def test_methods_of_layers_want_a_vision_transformer(method: str, net: str) -> None:
     with pytest.raises(ConfigError, match="expected a vision transformer"):
-        made(method, model_of(net))
+        make(method, model_of(net))
 
 
 def test_options_of_other_methods_are_refused() -> None:
     model = model_of("timm-vit")
     with pytest.raises(ConfigError, match=r"linear has no option 'rank'; it takes none\. Leave it out\."):
-        made("linear", model, rank=4)
+        make("linear", model, rank=4)
     with pytest.raises(ConfigError, match="lora has no option 'layers'; it takes rank"):
-        made("lora", model, layers=4)
+        make("lora", model, layers=4)
     with pytest.raises(UnknownName, match="Did you mean 'lora'"):
-        made("lorra", model)
+        make("lorra", model)
 
 
 @pytest.mark.parametrize(
@@ -150,16 +150,16 @@ def test_options_of_other_methods_are_refused() -> None:
 )
 def test_values_out_of_range_are_refused(method: str, option: str, value: int, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        made(method, model_of("timm-vit"), **{option: value})
+        make(method, model_of("timm-vit"), **{option: value})
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_same_generator_makes_the_same_adapter(method: str) -> None:
     model = model_of("timm-vit")
-    first, second = made(method, model), made(method, model)
+    first, second = make(method, model), make(method, model)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     torch.rand(3)  # a foreign draw from the global generator changes nothing
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), made(method, model).parameters(), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), make(method, model).parameters(), strict=True))
 
 
 def weight_gradients(output: torch.Tensor) -> set[int]:
@@ -180,7 +180,7 @@ def weight_gradients(output: torch.Tensor) -> set[int]:
 @FEW_QUICKLY
 def test_the_graph_ends_in_what_is_learned_and_nowhere_else(method: str, net: str) -> None:
     model = model_of(net)
-    adapter = made(method, model)
+    adapter = make(method, model)
     parts = adapter.frozen(pictures())
     assert not any(part.requires_grad for part in parts)
     loss = adapter.tuned(parts, generator=seeded(3)).sum()
@@ -191,7 +191,7 @@ def test_the_graph_ends_in_what_is_learned_and_nowhere_else(method: str, net: st
 
 @pytest.mark.parametrize("method", METHODS)
 def test_what_the_frozen_part_made_is_enough(method: str) -> None:
-    adapter = made(method, model_of("timm-vit")).eval()
+    adapter = make(method, model_of("timm-vit")).eval()
     parts = tuple(part.clone() for part in adapter.frozen(pictures()))
     assert torch.equal(adapter.tuned(parts), adapter(pictures()))
     images_alone = method in ("full", "bias", "ssf")

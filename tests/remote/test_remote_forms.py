@@ -30,7 +30,7 @@ STRANGE = {
     "a logit left out": ({"cat": -1.0, "dog": 3.0}, {"cat": 2.0}, {"answer": AnswerKind.LOGITS}),
     "other than declared": (SCORES, [0.5, 0.5], {"declared": Declared(num_outputs=3)}),
 }
-each = pytest.mark.parametrize(("right", "wrong", "given"), STRANGE.values(), ids=STRANGE)
+each = pytest.mark.parametrize(("right", "wrong", "options"), STRANGE.values(), ids=STRANGE)
 
 
 def model(sender: ScriptedSender, /, declared: Declared | None = None, **any: Any) -> RemoteModel:
