@@ -21,9 +21,9 @@ from pixprompt.bench import machine
 def sweep(folder: Path, rows: Iterable[tuple[str, Mapping[str, Any]]], places: Mapping[str, Path]) -> None:
     """Runs rows of (name, settings); "{assets}" and "{scratch}" in a setting stand for those folders."""
     path = folder / "results.jsonl"
-    done = [(line["name"], line["settings"]) for line in _lines(path)]
+    pairs = [(line["name"], line["settings"]) for line in _lines(path)]
     for name, settings in rows:
-        if (name, dict(settings)) in done:
+        if (name, dict(settings)) in pairs:
             continue
         filled = {key: _filled(value, places) for key, value in settings.items()}
         with tempfile.TemporaryDirectory() as out:

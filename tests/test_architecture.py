@@ -94,10 +94,10 @@ def unsafe_loads(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
-        wanted = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}.get(dotted(node.func))
+        expected = {"torch.load": ("weights_only", True), "np.load": ("allow_pickle", False)}.get(dotted(node.func))
         faults = {keyword.arg: getattr(keyword.value, "value", None) for keyword in node.keywords}
-        if wanted and faults.get(wanted[0]) is not wanted[1]:
-            yield f"line {node.lineno}: {dotted(node.func)} without {wanted[0]}={wanted[1]}"
+        if expected and faults.get(expected[0]) is not expected[1]:
+            yield f"line {node.lineno}: {dotted(node.func)} without {expected[0]}={expected[1]}"
 
 
 def long_functions(tree: ast.Module) -> Iterator[str]:
@@ -258,9 +258,9 @@ def test_the_layers_hold(tmp_path: Path) -> None:
     """With the project's own contract, on the package and on a small one that breaks it."""
     pytest.importorskip("importlinter")
     config = ROOT.parent / "setup.cfg"
-    done = lint_imports(ROOT.parent, config)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert re.search(r"[1-9]\d* kept, 0 broken", done.stdout)
+    process = lint_imports(ROOT.parent, config)
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert re.search(r"[1-9]\d* kept, 0 broken", process.stdout)
     settings = configparser.ConfigParser()
     settings.read(config)
     layers = re.findall(r"pixprompt\.(\w+)", settings["importlinter:contract:layers"]["layers"])
@@ -303,5 +303,5 @@ def heavy(modules: str) -> list[str]:
         "huggingface_hub",
     )
     code = f"import sys, {modules}; print(*[name for name in {names} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
-    return done.stdout.split()
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT.parent)
+    return process.stdout.split()

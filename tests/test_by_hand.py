@@ -195,9 +195,9 @@ def test_damaged_and_foreign_files_are_refused(tmp_path: Path) -> None:
 def test_a_fit_learns_keeps_the_best_epoch_and_goes_on_from_its_checkpoint(tmp_path: Path) -> None:
     split = (pictures(), labels())
     whole, parts = white_box("vpt-deep"), white_box("vpt-deep")
-    done = pixprompt.fit(whole, split, split, epochs=8, lr=0.02, batch_size=6)
-    assert pixprompt.evaluate(whole, *split) == max(line["val_accuracy"] for line in done.history)
-    assert done.history[-1]["train_loss"] < done.history[0]["train_loss"]
+    fit_result = pixprompt.fit(whole, split, split, epochs=8, lr=0.02, batch_size=6)
+    assert pixprompt.evaluate(whole, *split) == max(line["val_accuracy"] for line in fit_result.history)
+    assert fit_result.history[-1]["train_loss"] < fit_result.history[0]["train_loss"]
 
     class Stops(Silent):
         def advance(self, steps: int = 1) -> None:
@@ -208,7 +208,7 @@ def test_a_fit_learns_keeps_the_best_epoch_and_goes_on_from_its_checkpoint(tmp_p
     with pytest.raises(KeyboardInterrupt):
         pixprompt.fit(parts, split, split, reporter=Stops(), **settings)
     again = pixprompt.fit(white_box("vpt-deep"), split, split, **settings)
-    assert [line["val_loss"] for line in again.history] == [line["val_loss"] for line in done.history]
+    assert [line["val_loss"] for line in again.history] == [line["val_loss"] for line in fit_result.history]
 
 
 def test_an_optimiser_of_ones_own_is_used_and_nonsense_is_refused() -> None:

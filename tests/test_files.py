@@ -61,9 +61,9 @@ except PixpromptError as error:
 def test_a_write_that_fails_midway_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "file.bin"
     path.write_bytes(b"old")
-    done = subprocess.run([sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True)
-    assert done.stderr.startswith(f"cannot write {path}: ")
-    assert "--out" in done.stderr
+    process = subprocess.run([sys.executable, "-c", _FULL, str(path)], capture_output=True, text=True)
+    assert process.stderr.startswith(f"cannot write {path}: ")
+    assert "--out" in process.stderr
     assert path.read_bytes() == b"old"
     assert os.listdir(tmp_path) == ["file.bin"]
 

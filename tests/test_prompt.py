@@ -170,8 +170,8 @@ assert not found, found
 
 def test_loading_and_applying_need_numpy_and_pillow_only(tmp_path: Path) -> None:
     make_prompt().save(tmp_path / "p.png")
-    done = subprocess.run([sys.executable, "-c", _NO_TORCH, str(tmp_path / "p.png")], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, "-c", _NO_TORCH, str(tmp_path / "p.png")], capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
 
 
 def test_the_package_offers_load() -> None:

@@ -12,7 +12,7 @@ SECRET = "s3cr3t"
 
 
 @pytest.mark.parametrize(
-    ("url", "shown"),
+    ("url", "text"),
     [
         ("https://host/path?key=s3cr3t#s3cr3t", "https://host/path"),
         ("https://user:s3cr3t@host/path", "https://host/path"),
@@ -26,8 +26,8 @@ SECRET = "s3cr3t"
         ("", ""),
     ],
 )
-def test_no_password_shows_even_where_it_is_mistyped(url: str, shown: str) -> None:
-    assert plain_url(url) == shown
+def test_no_password_shows_even_where_it_is_mistyped(url: str, text: str) -> None:
+    assert plain_url(url) == text
 
 
 @pytest.mark.parametrize(

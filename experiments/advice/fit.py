@@ -255,10 +255,10 @@ def table(cases: Sequence[Case]) -> str:
     rows = [head, "|---|---|---:|---:|---:" + "|---:" * len(INPUTS) + "|"]
     for case in cases:
         key = _key(case)
-        shown = [f"{columns[name][key]:+.0f}" if key in columns[name] else "" for name in INPUTS]
+        cells = [f"{columns[name][key]:+.0f}" if key in columns[name] else "" for name in INPUTS]
         known = ["" if case[name] is None else f"{case[name]:.1f}" for name in ("before", "head")]
         known.append(f"{case['gain']:+.1f}")
-        rows.append(f"| {case['data']} | {case['model']} | {' | '.join(known + shown)} |")
+        rows.append(f"| {case['data']} | {case['model']} | {' | '.join(known + cells)} |")
     return "\n".join(rows)
 
 

@@ -96,9 +96,11 @@ def measure(folder: Path, when: str) -> dict[str, object]:
     }
     options = ["train", "--model", "python:tiny:net@32", "--data", f"folder:{folder / 'images'}", "--size", "4"]
     options += ["--epochs", "1", "--batch-size", "256", "--out", str(work / "run"), "--json"]
-    done = subprocess.run([sys.executable, "-c", RUN, when, *options], env=environment, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr[-2000:])
+    process = subprocess.run(
+        [sys.executable, "-c", RUN, when, *options], env=environment, capture_output=True, text=True
+    )
+    if process.returncode:
+        raise SystemExit(process.stderr[-2000:])
     usage = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024
     payload = json.loads((work / "seen.json").read_text())
     return {

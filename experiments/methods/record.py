@@ -18,8 +18,8 @@ def record(path: Path, head: dict, config: TrainConfig, parts: Callable[[], dict
         config: Of the run.
         parts: Makes what `train` takes besides, where it is needed.
     """
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    if any(all(line[key] == value for key, value in head.items()) for line in done):
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    if any(all(line[key] == value for key, value in head.items()) for line in lines):
         return None
     with tempfile.TemporaryDirectory() as out:
         result = train(config, out=out, **parts()).to_json()

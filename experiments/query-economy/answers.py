@@ -88,8 +88,8 @@ def fill(model_name: str, data: str, views: list[View], store: Path, assets: Pat
     for view in left:
         began, rows, prompt = time.time(), [], view.prompt(base)
         for start in range(0, len(pictures), _BATCH):
-            shown = np.stack([np.asarray(prompt.apply(image)) for image in pictures[start : start + _BATCH]])
-            inputs = torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 255
+            pixels = np.stack([np.asarray(prompt.apply(image)) for image in pictures[start : start + _BATCH]])
+            inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=model_name != "mini-clip"):
                 rows.append(model.answer(model.normalize(inputs)).float())
         path = folder / f"{view.name}.npy"

@@ -71,8 +71,8 @@ def measure(model_name: str, data: str, options: argparse.Namespace) -> list[dic
     def shares(view: View, chosen: tuple[int, ...]) -> torch.Tensor:
         prompt, rows = view.prompt(base), []
         for start in range(0, len(chosen), BATCH):
-            shown = np.stack([np.asarray(prompt.apply(pictures[each])) for each in chosen[start : start + BATCH]])
-            inputs = torch.from_numpy(shown).permute(0, 3, 1, 2).float() / 255
+            pixels = np.stack([np.asarray(prompt.apply(pictures[each])) for each in chosen[start : start + BATCH]])
+            inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
             with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
                 rows.append(model.answer(model.normalize(inputs)).float())
         return torch.cat(rows).softmax(1)

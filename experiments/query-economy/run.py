@@ -190,9 +190,9 @@ def main() -> None:
     path = HERE / "results.jsonl"
     names = ("model", "data", "answer", "budget", "seed", "method")
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {tuple(line[name] for name in names) for line in lines}
+    finished_cells = {tuple(line[name] for name in names) for line in lines}
     for row in rows(options):
-        if tuple(row.values()) in done:
+        if tuple(row.values()) in finished_cells:
             continue
         line = run(row, options.store, options.assets)
         if line is not None:

@@ -68,8 +68,8 @@ def cpp(folder: Path) -> tuple[str, ...] | None:
     """Compiles the recipe in C++, where OpenCV is installed."""
     target, compiler = folder / "apply", shutil.which("g++")
     build = [str(compiler), "-O2", "-I/usr/include/opencv4", str(HERE / "cpp/apply.cpp"), "-o", str(target), *OPENCV]
-    done = compiler and subprocess.run(build, capture_output=True)
-    return (str(target),) if done and done.returncode == 0 else None
+    process = compiler and subprocess.run(build, capture_output=True)
+    return (str(target),) if process and process.returncode == 0 else None
 
 
 def shell() -> tuple[str, ...] | None:

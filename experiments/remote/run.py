@@ -43,10 +43,10 @@ def output_of(*arguments: str) -> str:
     """Returns what a command prints."""
     command = [sys.executable, "-m", "pixprompt", *arguments]
     one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=one_thread, check=False)
-    if done.returncode:
-        raise SystemExit(done.returncode)
-    return done.stdout
+    process = subprocess.run(command, stdout=subprocess.PIPE, text=True, env=one_thread, check=False)
+    if process.returncode:
+        raise SystemExit(process.returncode)
+    return process.stdout
 
 
 def learn(name: str, url: str, assets: Path, scratch: Path) -> None:

@@ -102,12 +102,12 @@ def main():
             name: (torch.cat([first.frozen(pixprompt.to_images(part))[0] for part in np.split(canvases, 10)]), labels)
             for name, (canvases, labels) in whole.items()
         }
-    done = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
     for seed in SEEDS:
         for rate in RATES:
             for start in STARTS:
                 key = {"start": start, "lr": rate, "seed": seed}
-                if any(key.items() <= row.items() for row in done):
+                if any(key.items() <= row.items() for row in lines):
                     continue
                 began = time.process_time()
                 row = key | once(model, data.classes, tokens["train"], tokens["test"], start, rate, seed)

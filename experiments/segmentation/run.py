@@ -31,14 +31,14 @@ def main(assets: Path, here: Path) -> None:
     """Runs what is not yet in results.jsonl, then writes the table."""
     path = here / "results.jsonl"
     lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-    done = {(line["method"], line["seed"]) for line in lines}
+    finished_runs = {(line["method"], line["seed"]) for line in lines}
     weights = str(assets / "weights" / "vit_tiny_patch16_224.safetensors")
     with tempfile.TemporaryDirectory() as scratch:
         data = Path(scratch) / "shapes"
         shapes.write(data, train=100, test=40)
         for seed in range(SEEDS):
             for method in METHODS:
-                if (method, seed) in done:
+                if (method, seed) in finished_runs:
                     continue
                 config = SegmentConfig(
                     data=f"ade20k:{data}", weights=weights, method=method, seed=seed, val_images=20, **COMMON

@@ -89,8 +89,8 @@ def table(results: Path) -> Iterator[str]:
             scores = [line["scored"]["accuracy"]["prompt_png"]["test"] for line in chosen]
             if scores:
                 labels = {line["learned"]["queries"].get("labels", len(line["learned"]["classes"])) for line in chosen}
-                shown = ", ".join(f"{score:.3f}" for score in scores)
-                yield f"| {data} | {vocabulary} | {labels.pop()} | {shown} | {sum(scores) / len(scores):.3f} |"
+                text = ", ".join(f"{score:.3f}" for score in scores)
+                yield f"| {data} | {vocabulary} | {labels.pop()} | {text} | {sum(scores) / len(scores):.3f} |"
 
 
 if __name__ == "__main__":

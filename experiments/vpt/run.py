@@ -152,7 +152,7 @@ class Bench:
         generator = torch.Generator().manual_seed(seed)
         adapter = make_white_box(self.method, self.model, self.classes, generator=generator, **self.options)
         began, busy = time.perf_counter(), time.process_time()
-        done = pixprompt.fit(
+        fit_result = pixprompt.fit(
             adapter, self.train, self.val, epochs=epochs, optimizer=self.optimizer, lr=rate,
             warmup=KNOWN[self.method].defaults["warmup"], batch_size=BATCH, seed=seed,
         )  # fmt: skip
@@ -163,8 +163,8 @@ class Bench:
             "epochs": epochs,
             "optimizer": self.optimizer,
             "seed": seed,
-            "val": done.best.scores["val_accuracy"] if done.best else None,
-            "best_epoch": done.best.epoch if done.best else None,
+            "val": fit_result.best.scores["val_accuracy"] if fit_result.best else None,
+            "best_epoch": fit_result.best.epoch if fit_result.best else None,
             "test": pixprompt.evaluate(adapter, tested.pixels[:], tested.labels),
             "tuned": adapter.num_tuned,
             "share": adapter.share,
@@ -173,14 +173,14 @@ class Bench:
         }
 
 
-def compare(shared: Path, method: str, data: str, done: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def compare(shared: Path, method: str, data: str, lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Chooses a rate where none is known, then trains the seeds that are not done."""
     pilot, epochs = KEPT.get(method, PILOT), KEPT.get(method, EPOCHS)
     bench = Bench(shared, data, {"tokens": None, "method": method, **METHODS[method]})
-    own = [row for row in done if (row["name"], row["data"]) == (method, data)]
+    own = [row for row in lines if (row["name"], row["data"]) == (method, data)]
     ablated = method.startswith(f"{WHOLE}, ")
     whole = WHOLE if ablated else method
-    like = own or [row for row in done if (row["name"], row["data"]) == (whole, DATA[0]) and method not in KEPT]
+    like = own or [row for row in lines if (row["name"], row["data"]) == (whole, DATA[0]) and method not in KEPT]
     if ablated and not like:
         raise SystemExit(f"{method} takes the rate of {WHOLE} on {DATA[0]}, which has not run yet.")
     tried = like[0]["pilots"] if like else []
@@ -212,12 +212,14 @@ def main() -> None:
     if options.curves:
         jobs = [(name, CURVE_DATA) for name in CURVES]
     for name, data in [job for number, job in enumerate(jobs) if number % count == index]:
-        done = [json.loads(line) for file in HERE.glob("results*.jsonl") for line in file.read_text().splitlines()]
-        rows = sum((row["name"], row["data"]) == (name, data) for row in done)
+        lines = [json.loads(line) for file in HERE.glob("results*.jsonl") for line in file.read_text().splitlines()]
+        rows = sum((row["name"], row["data"]) == (name, data) for row in lines)
         if rows >= (1 if options.curves else len(SEEDS)) or options.only not in f"{name} {data}":
             continue
         result = (
-            curve(options.shared, name, options.curves) if options.curves else compare(options.shared, name, data, done)
+            curve(options.shared, name, options.curves)
+            if options.curves
+            else compare(options.shared, name, data, lines)
         )
         for row in result:
             line = {"name": name, "data": data, **row, "machine": machine()}

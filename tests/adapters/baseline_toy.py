@@ -49,8 +49,8 @@ def scattered(net: nn.Module, seed: int = 0) -> nn.Module:
 
 
 def timm_vit(**options: Any) -> nn.Module:
-    wanted = {"depth": DEPTH, "num_heads": 2, "num_classes": 5, "init_values": 0.5, "proj_drop_rate": 0.3} | options
-    return VisionTransformer(img_size=SIZE, patch_size=8, embed_dim=WIDTH, **wanted)
+    expected = {"depth": DEPTH, "num_heads": 2, "num_classes": 5, "init_values": 0.5, "proj_drop_rate": 0.3} | options
+    return VisionTransformer(img_size=SIZE, patch_size=8, embed_dim=WIDTH, **expected)
 
 
 def clip() -> nn.Module:

@@ -84,9 +84,9 @@ def sa2vp(
 ) -> StagedSA2VP:
     """With first numbers so large that everything matters, if `lively`."""
     model = model_of(kind, depth, size=size, owned=owned)
-    wanted = SA2VPOptions(**{"rank": 3, "bottleneck": 4} | options)
+    expected = SA2VPOptions(**{"rank": 3, "bottleneck": 4} | options)
     family = SwinSA2VP if kind in SWINS else ConvNetSA2VP
-    adapter = family(model, CLASSES, wanted, generator=seeded()).eval()
+    adapter = family(model, CLASSES, expected, generator=seeded()).eval()
     if double:
         model.net.double()
         adapter.double()

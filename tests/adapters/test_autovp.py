@@ -55,10 +55,10 @@ def test_the_file_shows_what_was_learned() -> None:
     prompt = prompted.to_prompt()
     assert (prompt.canvas.fit, prompt.canvas.frame, prompt.num_params) == ("shrink", 7, 3 * SIDE**2 + 1)
     picture = np.full((SIDE, SIDE, 3), 200, np.uint8)
-    shown = np.asarray(prompt.apply(Image.fromarray(picture)))
+    pixels = np.asarray(prompt.apply(Image.fromarray(picture)))
     tensor = torch.from_numpy(picture).permute(2, 0, 1).unsqueeze(0) / 255
     memory = (prompted.prompted(tensor)[0].detach() * 255).round().permute(1, 2, 0).numpy()
-    assert np.array_equal(shown, memory)
+    assert np.array_equal(pixels, memory)
 
 
 def test_scale_and_template_are_kept_within_bounds() -> None:

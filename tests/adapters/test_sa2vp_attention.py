@@ -95,10 +95,10 @@ def test_it_is_the_plain_loop(query_grid, source_grid, prefix, window):
 def test_results_and_gradients_are_those_of_masked_attention(query_grid, source_grid, prefix, window, counts):
     rows = [one.requires_grad_() for one in drawn(query_grid, source_grid, prefix, counts=counts)]
     output = attend(rows, query_grid, source_grid, prefix, window)
-    wanted = masked(rows, query_grid, source_grid, prefix, window)
-    torch.testing.assert_close(output, wanted, rtol=0, atol=1e-13)
+    expected = masked(rows, query_grid, source_grid, prefix, window)
+    torch.testing.assert_close(output, expected, rtol=0, atol=1e-13)
     arriving = torch.randn(output.shape, generator=seeded(7), dtype=output.dtype)
-    pairs = zip(torch.autograd.grad(output, rows, arriving), torch.autograd.grad(wanted, rows, arriving), strict=True)
+    pairs = zip(torch.autograd.grad(output, rows, arriving), torch.autograd.grad(expected, rows, arriving), strict=True)
     for mine, other in pairs:
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
 
@@ -214,15 +214,15 @@ def test_values_may_have_another_width():
 @pytest.mark.parametrize("whole_step", [False, True])
 def test_autocast_computes_in_bf16_and_returns_gradients_of_the_inputs_type(window, whole_step):
     rows = [one.requires_grad_() for one in drawn((6, 6), (6, 6), 1, dtype=torch.float32)]
-    wanted = attend(rows, (6, 6), (6, 6), 1, window)
-    arriving = torch.randn(wanted.shape, generator=seeded(7))
-    gradients = torch.autograd.grad(wanted, rows, arriving)
+    expected = attend(rows, (6, 6), (6, 6), 1, window)
+    arriving = torch.randn(expected.shape, generator=seeded(7))
+    gradients = torch.autograd.grad(expected, rows, arriving)
     with torch.autocast("cpu", torch.bfloat16):
         output = attend(rows, (6, 6), (6, 6), 1, window)
         mine = torch.autograd.grad(output, rows, arriving.bfloat16()) if whole_step else None
     mine = mine or torch.autograd.grad(output, rows, arriving.bfloat16())  # as training loops do
     assert output.dtype == torch.bfloat16
-    torch.testing.assert_close(output.float(), wanted, rtol=0, atol=0.05)
+    torch.testing.assert_close(output.float(), expected, rtol=0, atol=0.05)
     for one, other in zip(mine, gradients, strict=True):
         assert one.dtype == torch.float32
         assert (one - other).norm() < 0.02 * other.norm()

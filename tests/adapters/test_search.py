@@ -103,8 +103,8 @@ def test_bar_is_a_sigmoid_and_a_file(name: str) -> None:
 def test_bar_starts_grey_and_moves_one_to_one() -> None:
     prompter = BarPrompter(make())
     start = prompter.start(generator=seeded())
-    shown = inside(prompter.template, prompter(images_of(canvases()), start))
-    assert shown.min() == shown.max() == 128 / 255
+    pixels = inside(prompter.template, prompter(images_of(canvases()), start))
+    assert pixels.min() == pixels.max() == 128 / 255
     step = 1e-3 * torch.randn(prompter.num_params, generator=seeded(), dtype=torch.float64)
     moved = (prompter.theta(step) - prompter.theta(start)).double()
     # The slope of a sigmoid is 1/4: without the scale this would be 0.25.

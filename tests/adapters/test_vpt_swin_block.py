@@ -16,7 +16,7 @@ def looped(module, images: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
     """Token by token: images (N, H, W, D), prompts (N, P, D), sides that are multiples of the window."""
     count, height, width, _ = images.shape
     side, shift, num_prompts = module.window_size[0], module.shift_size[0], prompts.shape[1]
-    inputs, wanted = torch.zeros_like(images), torch.zeros_like(prompts)
+    inputs, expected = torch.zeros_like(images), torch.zeros_like(prompts)
     windows = list(itertools.product(range(0, height, side), range(0, width, side)))
     for image, (top, left) in itertools.product(range(count), windows):
         places = list(itertools.product(range(top, top + side), range(left, left + side)))
@@ -25,10 +25,10 @@ def looped(module, images: Tensor, prompts: Tensor) -> tuple[Tensor, Tensor]:
         parts = [(i + shift >= height, j + shift >= width) for i, j in places]
         tokens = module.norm1(torch.stack([*prompts[image], *(images[image, i, j] for i, j in sources)]))
         results = attend(module.attn, tokens, num_prompts, places, parts)
-        wanted[image] += results[:num_prompts] / len(windows)
+        expected[image] += results[:num_prompts] / len(windows)
         for (i, j), result in zip(sources, results[num_prompts:], strict=True):
             inputs[image, i, j] = result
-    images, prompts = images + inputs, prompts + wanted
+    images, prompts = images + inputs, prompts + expected
     return images + module.mlp(module.norm2(images)), prompts + module.mlp(module.norm2(prompts))
 
 

@@ -31,8 +31,8 @@ def scatter(net: nn.Module, seed: int = 0) -> nn.Module:
 
 def swin(size: tuple[int, int] = ONE, *, owned: bool = True, **options: object) -> TorchModel:
     image, window = size
-    wanted = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 5} | options
-    net = scatter(SwinTransformer(img_size=image, window_size=window, drop_path_rate=0.5, **wanted))
+    expected = {"embed_dim": 24, "depths": (2, 2), "num_heads": (2, 4), "num_classes": 5} | options
+    net = scatter(SwinTransformer(img_size=image, window_size=window, drop_path_rate=0.5, **expected))
     return TorchModel(net, ModelSpec("toy-swin", (image, image), 5), mean=(0.5,) * 3, std=(0.2,) * 3, owned=owned)
 
 

@@ -58,8 +58,8 @@ def test_several_processes_give_the_same_and_one_that_dies_costs_its_run_alone(p
     deadly = f'[[when]]\nvary = ["4"]\nsettings = {{ model = "{toy.model("deadly")}" }}\n'
     path.write_text(path.read_text().replace("[miniature]", f"{deadly}[miniature]"))
     trust(toy.model("deadly"))
-    done = bench(path, out="several/b", jobs=2)
-    assert [(line["attempt"], line["error"].split(";")[0]) for line in done.failures] == [
+    result = bench(path, out="several/b", jobs=2)
+    assert [(line["attempt"], line["error"].split(";")[0]) for line in result.failures] == [
         (2, "its process ended with code 9")]  # fmt: skip
     bench(path, out="whole/b", only=["2"])
     assert results(Path("several/b")) == results(Path("whole/b")) != {}

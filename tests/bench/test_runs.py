@@ -15,12 +15,12 @@ def diagnosis(**options: str) -> Run:
 
 def test_a_diagnosis_is_a_run_that_is_done_once(toy: Toy) -> None:
     run = diagnosis(data=toy.data, reference=str(toy.folder / "images"))
-    done = attempt(run, Path("run"))
-    assert not done.failed, done.line
-    assert done.line["result"]["data"]["n"] == 57
+    state = attempt(run, Path("run"))
+    assert not state.failed, state.line
+    assert state.line["result"]["data"]["n"] == 57
     before = Path("run/result.json").stat().st_mtime_ns
     again = attempt(run, Path("run"))
-    assert again.line["result"] == done.line["result"]
+    assert again.line["result"] == state.line["result"]
     assert Path("run/result.json").stat().st_mtime_ns == before
 
 

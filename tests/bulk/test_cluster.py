@@ -30,9 +30,9 @@ def test_a_cluster_writes_what_this_machine_writes(tmp_path: Path, capsys: pytes
     assert main([*arguments, str(tmp_path / "here")]) == 1
     here = json.loads(capsys.readouterr().out)
     command = [sys.executable, "-m", "pixprompt", *arguments, str(tmp_path / "there"), "--ray", "local"]
-    done = subprocess.run(command, env={**os.environ, **RAY}, capture_output=True, text=True, timeout=500)
-    assert done.returncode == 1, done.stderr[-3000:]
-    there = json.loads(done.stdout)
+    process = subprocess.run(command, env={**os.environ, **RAY}, capture_output=True, text=True, timeout=500)
+    assert process.returncode == 1, process.stderr[-3000:]
+    there = json.loads(process.stdout)
     assert [there[name] for name in ("written", "failed")] == [here[name] for name in ("written", "failed")]
     assert files(tmp_path / "there") == files(tmp_path / "here")
     for name in files(tmp_path / "here"):

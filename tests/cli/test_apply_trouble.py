@@ -101,11 +101,13 @@ def test_a_disk_that_is_full_ends_the_run_at_once(tmp_path: Path) -> None:
     rgba = np.zeros((224, 224, 4), np.uint8)
     Prompt(rgba, load(tmp_path / "p.png").canvas, "over", None, {}).save(tmp_path / "p.png")
     command = [sys.executable, "-c", _FULL, "apply", str(tmp_path / "p.png"), str(tmp_path / "in")]
-    done = subprocess.run([*command, "--out", str(tmp_path / "out"), "--workers", "2"], capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stdout == ""
-    assert done.stderr.count("cannot write") == 1
-    assert done.stderr.startswith(f"Error: cannot write {tmp_path / 'out' / '03.png'}: ")
+    process = subprocess.run(
+        [*command, "--out", str(tmp_path / "out"), "--workers", "2"], capture_output=True, text=True
+    )
+    assert process.returncode == 1
+    assert process.stdout == ""
+    assert process.stderr.count("cannot write") == 1
+    assert process.stderr.startswith(f"Error: cannot write {tmp_path / 'out' / '03.png'}: ")
     assert files(tmp_path / "out") == ["00.png", "01.png", "02.png"]
 
 
@@ -125,8 +127,8 @@ def test_after_a_failed_write_no_further_image_is_begun(tmp_path: Path, monkeypa
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_stops_on_the_way_and_leaves_whole_files_only(tmp_path: Path, sent: int, code: int) -> None:
+@pytest.mark.parametrize(("num_rows", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_stops_on_the_way_and_leaves_whole_files_only(tmp_path: Path, num_rows: int, code: int) -> None:
     prompt = make_prompt((224, 224))
     prompt.save(tmp_path / "p.png")
     (tmp_path / "in").mkdir()
@@ -138,7 +140,7 @@ def test_a_signal_stops_on_the_way_and_leaves_whole_files_only(tmp_path: Path, s
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     while not (out.exists() and len(os.listdir(out)) > 40) and process.poll() is None:
         time.sleep(0.01)  # until more are written than the 16 that can be ahead of those that are told of
-    process.send_signal(sent)
+    process.send_signal(num_rows)
     stdout, stderr = process.communicate(timeout=300)
     assert (process.returncode, stdout) == (code, "")
     message = re.search(r"^interrupted: (\d+) of 3000 images written to ", stderr, re.MULTILINE)

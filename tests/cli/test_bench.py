@@ -17,18 +17,18 @@ def test_a_benchmark_prints_its_table_and_is_not_run_twice(toy: Toy, capsys: pyt
     path = write_benchmark(toy)
     assert main(["trust", toy.model()]) == 0
     assert main(["bench", str(path), "--out", "b"]) == 0
-    shown = capsys.readouterr().out
-    assert "| 2 · toy |" in shown or "| 2 |" in shown
-    assert "[90.0]" in shown
+    printed = capsys.readouterr().out
+    assert "| 2 · toy |" in printed or "| 2 |" in printed
+    assert "[90.0]" in printed
     assert {"table.md", "figure.png", "index.html", "results.jsonl"} <= {each.name for each in Path("b").iterdir()}
     before = Path("b/results.jsonl").read_bytes()
     assert before.count(b"\n") == 2  # the two methods of a size are read from one run
     assert str(toy.folder).encode() not in before.replace(toy.data.encode(), b"")
     assert main(["bench", str(path), "--out", "b", "--json"]) == 0
-    done = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     assert Path("b/results.jsonl").read_bytes() == before
-    assert done["runs"] == {"done": 2, "total": 2}
-    values = {(value["row"], value["column"]): value for value in done["values"]}
+    assert output["runs"] == {"done": 2, "total": 2}
+    values = {(value["row"], value["column"]): value for value in output["values"]}
     assert values["2", "prompt"]["published"] == 0.9
     gain = values["4", "prompt"]["mean"] - values["4", "plain"]["mean"]
     assert values["4", "gain"]["mean"] == pytest.approx(gain)
@@ -39,9 +39,9 @@ def test_failed_cells_are_said_and_the_others_are_there(toy: Toy, capsys: pytest
     main(["trust", toy.model()])
     path.write_text(path.read_text().replace("2 = { size = 2 }", "2 = { size = 20 }"))
     assert main(["bench", str(path), "--miniature", "--out", "b", "--runs", "r"]) == 1
-    shown = capsys.readouterr()
-    assert "failed   toy, prompt, 2, seed 0" in shown.out or "failed   toy, plain, 2, seed 0" in shown.out
-    assert "run 2 of 2" in shown.err
+    printed = capsys.readouterr()
+    assert "failed   toy, prompt, 2, seed 0" in printed.out or "failed   toy, plain, 2, seed 0" in printed.out
+    assert "run 2 of 2" in printed.err
     failed = [json.loads(line) for line in Path("b/failures.jsonl").read_text().splitlines()]
     assert [line["attempt"] for line in failed] == [1]  # a setting that makes no sense is not tried again
     assert Path("b/results.jsonl").read_text().count("\n") == 1

@@ -109,5 +109,5 @@ def test_apply_and_inspect_need_no_torch(tmp_path: Path, committee: Committee) -
     picture().save(tmp_path / "a.png")
     file = str(tmp_path / "committee.png")
     for arguments in (["apply", file, str(tmp_path / "a.png"), "--out", str(tmp_path / "out")], ["inspect", file]):
-        done = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, *arguments], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        process = subprocess.run([sys.executable, "-c", _WITHOUT_TORCH, *arguments], capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr

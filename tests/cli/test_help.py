@@ -43,10 +43,10 @@ def test_help_shows_some_twenty_options_in_sections(capsys: pytest.CaptureFixtur
 
 
 def test_help_all_shows_every_option_once(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = options(help_of(capsys, "train", "--help-all"))
+    names = options(help_of(capsys, "train", "--help-all"))
     known = [param.opts[-1] for param in command("train").params] + ["--help"]
-    assert sorted(shown) == sorted(known)
-    assert len(shown) > 80
+    assert sorted(names) == sorted(known)
+    assert len(names) > 80
 
 
 @pytest.mark.parametrize("arguments", [("vpt-deep",), ("--method", "vpt-deep"), ("--method=vpt-deep",)])

@@ -105,9 +105,9 @@ def test_control_characters_never_reach_the_terminal(
     name = "a\x1b[2J\x9b\u202e.png"
     (tmp_path / name).write_bytes(b"none")
     assert main(["apply", str(prompt_file), str(tmp_path / name), "--out", str(tmp_path / "out")]) == 1
-    shown = capsys.readouterr().err
-    assert "a?[2J??.png" in shown
-    assert printable(shown) == shown
+    printed = capsys.readouterr().err
+    assert "a?[2J??.png" in printed
+    assert printable(printed) == printed
     line = json_line({"label": name, "emoji": "caf\u00e9 \U000e0001"})
     assert line.isprintable()
     assert json.loads(line) == {"label": name, "emoji": "caf\u00e9 \U000e0001"}
@@ -157,11 +157,11 @@ def test_control_characters_of_answers_never_reach_the_terminal(
     replace(make_prompt(), output=output).save(tmp_path / "prompt.png")
     picture().save(tmp_path / "a.png")
     code = main(["predict", "prompt.png", "a.png", "--model", "python:speaking_model:answer@32"])
-    shown = capsys.readouterr()
-    assert code == 0, shown.err
-    assert json.loads(shown.out)["label"] == evil
-    assert printable(shown.out) == shown.out
-    assert printable(shown.err) == shown.err
+    printed = capsys.readouterr()
+    assert code == 0, printed.err
+    assert json.loads(printed.out)["label"] == evil
+    assert printable(printed.out) == printed.out
+    assert printable(printed.err) == printed.err
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names here")

@@ -27,26 +27,26 @@ def update(mean: float | None, *running: str) -> Update:
 
 
 def test_a_terminal_sees_one_table_that_is_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Terminal(True)
-    monkeypatch.setattr(sys, "stderr", shown)
+    terminal = Terminal(True)
+    monkeypatch.setattr(sys, "stderr", terminal)
     table = LiveTable()
     table.update(update(None, "a, old, seed 0"))
     table.note("not shown there")
-    first = shown.getvalue()
+    first = terminal.getvalue()
     assert "0 of 2 runs, 0 failed" in first
     assert "running: a, old, seed 0" in first
     table.update(update(0.25))
     lines = first.count("\n")
-    assert shown.getvalue()[len(first) :].startswith(f"\x1b[{lines}A\x1b[J")
-    assert "25.0" in shown.getvalue()
-    assert "not shown" not in shown.getvalue()
+    assert terminal.getvalue()[len(first) :].startswith(f"\x1b[{lines}A\x1b[J")
+    assert "25.0" in terminal.getvalue()
+    assert "not shown" not in terminal.getvalue()
     table.close()
-    assert shown.getvalue().endswith("A\x1b[J")
+    assert terminal.getvalue().endswith("A\x1b[J")
 
 
 def test_a_log_gets_lines_and_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = Terminal(False)
-    monkeypatch.setattr(sys, "stderr", shown)
+    terminal = Terminal(False)
+    monkeypatch.setattr(sys, "stderr", terminal)
     table = LiveTable()
     table.update(update(None, "a"))
     table.stage("learn", 3)
@@ -54,4 +54,4 @@ def test_a_log_gets_lines_and_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
     table.epoch({"epoch": 1, "val_accuracy": 0.5})
     table.note("run 1 of 2: a")
     table.close()
-    assert shown.getvalue() == "run 1 of 2: a\n"
+    assert terminal.getvalue() == "run 1 of 2: a\n"

@@ -207,9 +207,9 @@ def test_help_inspect_and_apply_import_nothing_heavy_and_little_beside_numpy_and
         ["inspect", str(prompt)],
         ["apply", str(prompt), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")],
     ):
-        done = run(*arguments, code=_LIGHT)
-        assert done.returncode == 0, done.stderr
-        assert 1 < float(done.stderr) < 2  # times as many modules: a start costs what it loads
+        process = run(*arguments, code=_LIGHT)
+        assert process.returncode == 0, process.stderr
+        assert 1 < float(process.stderr) < 2  # times as many modules: a start costs what it loads
     assert run("--help", code="import tqdm\n" + _LIGHT).returncode == 1  # negative control
 
 
@@ -225,14 +225,14 @@ for line in sys.argv[1:]:
 
 def test_the_help_of_a_command_and_every_listing_import_no_torch() -> None:
     first_listing = NAMES.index("models")
-    done = run(*(f"{name} --help" for name in NAMES[:first_listing]), *NAMES[first_listing:], code=_NO_TORCH)
-    assert done.returncode == 0, done.stderr
+    process = run(*(f"{name} --help" for name in NAMES[:first_listing]), *NAMES[first_listing:], code=_NO_TORCH)
+    assert process.returncode == 0, process.stderr
 
 
 def test_a_command_that_would_import_torch_is_noticed() -> None:
-    done = run("--help", code="import sys; sys.modules['torch'] = sys\n" + _NO_TORCH)
-    assert done.returncode == 1
-    assert "--help: exit code 0, imported torch: True" in done.stderr
+    process = run("--help", code="import sys; sys.modules['torch'] = sys\n" + _NO_TORCH)
+    assert process.returncode == 1
+    assert "--help: exit code 0, imported torch: True" in process.stderr
 
 
 def test_a_package_that_is_not_installed_is_named_with_its_command(
@@ -254,8 +254,8 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(tmp_path: Path) -> No
     os.close(reading)
     command = [sys.executable, "-c", "import sys; from pixprompt.cli import main; sys.exit(main())"]
     for arguments in (["inspect", str(tmp_path / "prompt.png")], ["--help"]):
-        done = subprocess.run([*command, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True)
-        assert (done.returncode, done.stderr) == (1, "")
+        process = subprocess.run([*command, *arguments], stdout=writing, stderr=subprocess.PIPE, text=True)
+        assert (process.returncode, process.stderr) == (1, "")
     os.close(writing)
 
 
@@ -263,10 +263,10 @@ def test_a_reader_that_leaves_is_no_reason_for_a_traceback(tmp_path: Path) -> No
 def test_a_full_disk_under_stdout_is_reported() -> None:
     command = [sys.executable, "-c", "import sys; from pixprompt.cli import main; sys.exit(main())", "--help"]
     with open("/dev/full", "w") as full:
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1
-    assert "No space left on device" in done.stderr
-    assert "Traceback" not in done.stderr
+        process = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert process.returncode == 1
+    assert "No space left on device" in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_a_warning_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,9 +31,9 @@ def test_a_run_by_gradients_that_is_killed_often_equals_one_that_is_not(toy: Toy
         "at_most": 3,
     }
     kill_often(folder, plan, rounds)
-    done = json.loads((folder / "rounds.json").read_text())
-    assert (done["whole"], done["code"]) == (0, 0), (folder / "log.txt").read_text()[-2000:]
-    kills = sum(line["killed"] for line in done["rounds"])
+    payload = json.loads((folder / "rounds.json").read_text())
+    assert (payload["whole"], payload["code"]) == (0, 0), (folder / "log.txt").read_text()[-2000:]
+    kills = sum(line["killed"] for line in payload["rounds"])
     note_kills("gradients", {"rounds": kills, "epochs": 4 * rounds})
     assert kills == rounds
     assert result_of(folder / "run") == result_of(folder / "whole")

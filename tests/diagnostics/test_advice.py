@@ -327,8 +327,8 @@ def test_measured_things_that_move_no_number_are_told() -> None:
 
 def test_diversity_scale_keeps_the_measured_sets() -> None:
     for case in fit.read("diversity.csv"):
-        wanted = case["normalised"] * 70.2 / 72.9
-        assert published_diversity(case["lpips"] / 100) == pytest.approx(wanted, abs=rule()["scale"]["error"] + 0.01)
+        expected = case["normalised"] * 70.2 / 72.9
+        assert published_diversity(case["lpips"] / 100) == pytest.approx(expected, abs=rule()["scale"]["error"] + 0.01)
     assert published_diversity(0.6) > published_diversity(0.5)
 
 

@@ -120,8 +120,8 @@ def test_it_always_holds(budget: int, setup: dict[str, Any], test_images: int | 
     assert allocation.final_head <= allocation.head
     assert allocation.noise <= allocation.rungs * min(16, allocation.head)
     assert allocation.test == allocation.rungs * allocation.test_images
-    wanted = num_test if test_images is None else min(num_test, test_images)
-    assert allocation.test_images <= wanted if test_images is None else allocation.test_images == wanted
+    expected = num_test if test_images is None else min(num_test, test_images)
+    assert allocation.test_images <= expected if test_images is None else allocation.test_images == expected
     if test_images is None and allocation.test:
         assert allocation.test <= budget / 5
         assert allocation.test_images >= min(50, num_test)

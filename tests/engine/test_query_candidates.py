@@ -14,8 +14,8 @@ OUTPUT = make_output("first-k", classes=("a", "b"), spec=ModelSpec("toy", (8, 8)
 def candidate(right: torch.Tensor, num_validated: int = 1) -> Candidate:
     """Reads the images right where it says so."""
     labels = torch.arange(len(right)) % 2
-    shown = torch.where(right.bool(), labels, 1 - labels)
-    outputs = torch.nn.functional.one_hot(shown, 2).float() * 4
+    predicted = torch.where(right.bool(), labels, 1 - labels)
+    outputs = torch.nn.functional.one_hot(predicted, 2).float() * 4
     return Candidate("search", torch.zeros(1), OUTPUT, Answered(outputs, labels), num_validated=num_validated)
 
 

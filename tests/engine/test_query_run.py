@@ -97,8 +97,8 @@ def test_a_prompt_is_found_where_it_helps(config, data, tmp_path) -> None:
     def speaks(images: torch.Tensor) -> torch.Tensor:
         open_eye = images[:, :, :4, :4].mean((1, 2, 3)) > 0.7
         red = images[:, 0, 4:-4, 4:-4].mean((1, 2)) - images[:, 1, 4:-4, 4:-4].mean((1, 2))
-        shown = torch.where(open_eye, red * 20, torch.zeros(len(images)))
-        return torch.stack([shown, -shown, torch.zeros(len(images))], 1)
+        scores = torch.where(open_eye, red * 20, torch.zeros(len(images)))
+        return torch.stack([scores, -scores, torch.zeros(len(images))], 1)
 
     model = Closed(as_model(speaks, image_size=(16, 16)))
     result = train(config.with_values(budget=2500), out=tmp_path / "run", model=model, data=data)

@@ -43,8 +43,8 @@ def together(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("together")
     (folder / "start.py").write_text(_START)
     (folder / "command").write_text(json.dumps(write_toy(folder).train("run")))
-    done = torchrun(str(folder / "start.py"), str(folder))
-    assert done.returncode == 0, done.stderr[-3000:]
+    process = torchrun(str(folder / "start.py"), str(folder))
+    assert process.returncode == 0, process.stderr[-3000:]
     return folder
 
 

@@ -27,13 +27,13 @@ def test_a_frame_may_leave_the_image_alone_or_be_of_one_colour(parts) -> None:
     assert list(starts) == ["flat", "black", "white", "black, shrunk", "grey, shrunk", "white, shrunk"]
     image = 100 / 255
     for name, inside, frame in (("flat", image, image), ("black", image, 0.0), ("white", image, 1.0)):
-        shown = prompted(result, starts[name], image)
-        assert shown[0, 0, 8, 8] == pytest.approx(inside)
-        assert shown[0, 0, 0, 0] == pytest.approx(frame)
+        pixels = prompted(result, starts[name], image)
+        assert pixels[0, 0, 8, 8] == pytest.approx(inside)
+        assert pixels[0, 0, 0, 0] == pytest.approx(frame)
     for name, frame in (("black, shrunk", 0.0), ("grey, shrunk", 128 / 255), ("white, shrunk", 1.0)):
         assert starts[name].shrink
-        shown = prompted(result, starts[name], 0.0)  # the frame of a shrunk image is black
-        assert shown[0, 0, 0, 0] == pytest.approx(frame, abs=1 / 255)
+        pixels = prompted(result, starts[name], 0.0)  # the frame of a shrunk image is black
+        assert pixels[0, 0, 0, 0] == pytest.approx(frame, abs=1 / 255)
 
 
 def test_only_what_changes_nothing_is_blank_and_need_not_be_tried(parts) -> None:

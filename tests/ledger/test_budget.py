@@ -57,9 +57,9 @@ def test_negative_numbers_are_refused() -> None:
 
 
 @given(st.integers(0, 50), st.lists(st.integers(0, 20)))
-def test_never_more_than_the_total(total: int, wanted: list[int]) -> None:
+def test_never_more_than_the_total(total: int, expected: list[int]) -> None:
     budget, granted = Budget(total), 0
-    for num in wanted:
+    for num in expected:
         try:
             budget.reserve(num)
         except BudgetError:

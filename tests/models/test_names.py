@@ -68,8 +68,8 @@ def test_the_backbones_of_vpt_have_their_sizes(name: str, depth: int, width: int
 
 def test_listing_the_names_imports_no_model_library() -> None:
     code = "import sys, pixprompt.models; print({'timm', 'open_clip', 'torchvision'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(

@@ -52,10 +52,10 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     (wheel,) = folder.glob("*.whl")
     pip = [str(made.python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", str(wheel)], check=True, env=clean)
-    wanted = [*pip, "-r", str(ROOT / "requirements-light.txt")]
-    done = subprocess.run(wanted, capture_output=True, text=True, env=clean)
-    if done.returncode:
-        pytest.skip(f"packages cannot be had here: {done.stderr.strip().splitlines()[-1]}")
+    expected = [*pip, "-r", str(ROOT / "requirements-light.txt")]
+    process = subprocess.run(expected, capture_output=True, text=True, env=clean)
+    if process.returncode:
+        pytest.skip(f"packages cannot be had here: {process.stderr.strip().splitlines()[-1]}")
     listed = subprocess.run([*pip[:3], "list"], check=True, capture_output=True, text=True, env=clean).stdout
     assert not [name for name in HEAVY if f"{name} " in listed.lower()]
     return made
@@ -73,8 +73,8 @@ def test_every_file_of_the_package_is_installed(light: Light) -> None:
 def test_a_prompt_is_applied_to_the_byte_and_inspected(light: Light, tmp_path: Path) -> None:
     make_prompt().save(tmp_path / "prompt.png")
     picture().save(tmp_path / "a.png")
-    done = light.run("apply", "prompt.png", "a.png", "--out", "out", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = light.run("apply", "prompt.png", "a.png", "--out", "out", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
     assert main(["apply", str(tmp_path / "prompt.png"), str(tmp_path / "a.png"), "--out", str(tmp_path / "here")]) == 0
     (ours,), (theirs,) = (sorted((tmp_path / name).rglob("*.png")) for name in ("here", "out"))
     assert Image.open(ours).tobytes() == Image.open(theirs).tobytes()
@@ -85,34 +85,34 @@ def test_a_prompt_is_exported_and_goes_through_pipes(light: Light, tmp_path: Pat
     (tmp_path / "prompt.png").write_bytes((ROOT / "tests/golden/format/prompts/add-crop.png").read_bytes())
     picture().save(tmp_path / "a.png")
     for form in ("pair", "arrays"):
-        done = light.run("export", "prompt.png", "--to", form, "--out", form, cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        process = light.run("export", "prompt.png", "--to", form, "--out", form, cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
     assert (tmp_path / "pair/subtract.png").exists()
-    done = light.run("export", "prompt.png", "--to", "onnx", cwd=tmp_path)
-    assert done.returncode == 1
-    assert "this needs the package onnx, which is not installed. pip install 'onnx>=" in done.stderr
-    assert "'pixprompt[onnx]'" in done.stderr
+    process = light.run("export", "prompt.png", "--to", "onnx", cwd=tmp_path)
+    assert process.returncode == 1
+    assert "this needs the package onnx, which is not installed. pip install 'onnx>=" in process.stderr
+    assert "'pixprompt[onnx]'" in process.stderr
     line = json.dumps({"path": str(tmp_path / "a.png")})
-    done = light.run("apply", "prompt.png", "-", "--out", "-", cwd=tmp_path, stdin=line)
-    assert "image" in json.loads(done.stdout)
-    done = light.run("apply", "hf:you/prompt", "a.png", "--out", "out", cwd=tmp_path)
-    assert "this needs the package huggingface_hub, which is not installed" in done.stderr
+    process = light.run("apply", "prompt.png", "-", "--out", "-", cwd=tmp_path, stdin=line)
+    assert "image" in json.loads(process.stdout)
+    process = light.run("apply", "hf:you/prompt", "a.png", "--out", "out", cwd=tmp_path)
+    assert "this needs the package huggingface_hub, which is not installed" in process.stderr
 
 
 @pytest.mark.parametrize("name", ["models", "datasets", "templates", "outputs", "methods", "optimizers", "protocols"])
 def test_every_listing_is_that_of_a_full_installation(
     light: Light, name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = light.run(name, "--json", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = light.run(name, "--json", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
     assert main([name, "--json"]) == 0
-    assert json.loads(done.stdout) == json.loads(capsys.readouterr().out)
+    assert json.loads(process.stdout) == json.loads(capsys.readouterr().out)
 
 
 def test_every_command_has_its_help(light: Light, tmp_path: Path) -> None:
     for name in commands.list_commands(click.Context(commands)):
-        done = light.run(name, "--help", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        process = light.run(name, "--help", cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_what_needs_more_names_the_package_and_its_command(
         (tmp_path / "photos" / kind).mkdir(parents=True)
         for number in range(12):
             picture(seed=number).save(tmp_path / "photos" / kind / f"{number}.png")
-    done = light.run(*arguments, cwd=tmp_path)
-    assert done.returncode == 1
-    assert f"this needs the package {package}, which is not installed. pip install '{package}>=" in done.stderr
-    assert "unexpected" not in done.stderr
+    process = light.run(*arguments, cwd=tmp_path)
+    assert process.returncode == 1
+    assert f"this needs the package {package}, which is not installed. pip install '{package}>=" in process.stderr
+    assert "unexpected" not in process.stderr
 
 
 def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_full_installation(
@@ -145,8 +145,8 @@ def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_fu
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     assert main([*toy.train("run", "--json")]) == 0
-    done = light.run("report", "run", "--no-model", "--out", "run.html", cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
+    process = light.run("report", "run", "--no-model", "--out", "run.html", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
     assert "no prompt" in (tmp_path / "run.html").read_text()
     with Server(Service(load_model(toy.model()), name="net")) as served:
         capsys.readouterr()
@@ -155,20 +155,20 @@ def test_a_run_is_reported_and_a_remote_model_evaluated_with_the_results_of_a_fu
             ("evaluate", "run/prompt.png", "--data", toy.data),
         ):
             request = (*command, "--model", served.url, "--json", "--ledger")
-            done = light.run(*request, f"light-{command[0]}.sqlite", cwd=tmp_path)
-            assert done.returncode == 0, done.stderr
+            process = light.run(*request, f"light-{command[0]}.sqlite", cwd=tmp_path)
+            assert process.returncode == 0, process.stderr
             assert main([*request, f"full-{command[0]}.sqlite"]) == 0
-            ours, theirs = json.loads(capsys.readouterr().out), json.loads(done.stdout)
+            ours, theirs = json.loads(capsys.readouterr().out), json.loads(process.stdout)
             for result in (ours, theirs):
                 result.pop("seconds", None)
                 result.pop("peak_memory_mb", None)
             assert theirs == ours
             assert ours["queries"]
         plan = ("train", "--dry-run", "--json", "--data", toy.data, "--model", served.url, "--budget", "300")
-        done = light.run(*plan, "--price-per-1000", "2", cwd=tmp_path)
-        assert done.returncode == 0, done.stderr
+        process = light.run(*plan, "--price-per-1000", "2", cwd=tmp_path)
+        assert process.returncode == 0, process.stderr
         assert main([*plan, "--price-per-1000", "2"]) == 0
-        ours, theirs = json.loads(capsys.readouterr().out), json.loads(done.stdout)
+        ours, theirs = json.loads(capsys.readouterr().out), json.loads(process.stdout)
         assert (theirs["config"], theirs["counts"]) == (ours["config"], ours["counts"])
         assert (theirs["queries"], theirs["cost"], theirs["parameters"]) == ({"total": 300}, 0.6, None)
         assert theirs["calls"]["requests"] >= ours["calls"]["requests"]

@@ -27,9 +27,9 @@ def test_the_tests_of_an_unpacked_sdist_run(tmp_path: Path) -> None:
     def pytest_there(*arguments: str) -> str:
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
         environment = {**os.environ, "PYTHONPATH": str(unpacked)}
-        done = subprocess.run(command, cwd=unpacked, env=environment, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout[-2000:]
-        return done.stdout
+        process = subprocess.run(command, cwd=unpacked, env=environment, capture_output=True, text=True)
+        assert process.returncode == 0, process.stdout[-2000:]
+        return process.stdout
 
     actual = pytest_there("--collect-only", "-m", "slow or not slow")
     expected = sorted(path.name for path in (ROOT / "tests").rglob("test_*.py"))

@@ -60,8 +60,8 @@ def test_the_model_answers_the_prompted_image(stream: bool, chat_url: str, tmp_p
 def test_the_bytes_of_the_image_are_those_of_apply(stream: bool, chat_url: str) -> None:
     def forward(request: Request) -> Response:
         headers = {"Content-Type": "application/json"}
-        sent = urllib.request.Request(chat_url + request.path, request.body, headers)
-        with urllib.request.urlopen(sent, timeout=60) as reply:
+        outgoing = urllib.request.Request(chat_url + request.path, request.body, headers)
+        with urllib.request.urlopen(outgoing, timeout=60) as reply:
             return Response(reply.status, reply.read(), {"Content-Type": reply.headers["Content-Type"]})
 
     with upstream(forward) as between, proxied(Committee.of(PROMPT), between, strict=True) as proxy:

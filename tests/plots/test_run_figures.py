@@ -23,9 +23,9 @@ def line(epoch: int) -> dict[str, float]:
     return {"epoch": epoch, "train_loss": loss, "val_loss": loss, "train_accuracy": 1 - loss, "val_accuracy": 1 - loss}
 
 
-def preview(classes: list[str], shown: int = 6, blend: str = "over") -> Preview:
+def preview(classes: list[str], count: int = 6, blend: str = "over") -> Preview:
     rng = np.random.default_rng(0)
-    before = rng.integers(0, 256, (shown, 32, 32, 3), dtype=np.uint8)
+    before = rng.integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     prompt = make_prompt(blend=blend)
     labels = np.arange(40) % len(classes)
     return Preview(
@@ -33,7 +33,7 @@ def preview(classes: list[str], shown: int = 6, blend: str = "over") -> Preview:
         classes=classes,
         before=before,
         after=(prompt.overlay(before),),
-        shown=np.arange(shown),
+        shown=np.arange(count),
         labels=labels,
         guesses_before=np.zeros(40, np.int64),
         guesses_after=labels,
@@ -74,18 +74,18 @@ def test_the_preview_shows_prompt_images_and_confusion(blend: str) -> None:
     assert "without prompt: 25.0% of 40" in titles
     assert "with prompt: 100.0% of 40" in titles
     assert any("change +75.0 points\n95% paired interval" in title for title in titles)
-    shown = images_of(figure)
-    assert len(shown) == 1 + 12 + 2  # the prompt, images without and with it, confusions
-    assert np.array_equal(make_prompt(blend=blend).overlay(np.stack(shown[1:7])), np.stack(shown[7:13]))
+    pictures = images_of(figure)
+    assert len(pictures) == 1 + 12 + 2  # the prompt, images without and with it, confusions
+    assert np.array_equal(make_prompt(blend=blend).overlay(np.stack(pictures[1:7])), np.stack(pictures[7:13]))
 
 
 def test_the_preview_shows_every_page_of_a_committee(tmp_path: Path) -> None:
     single = preview(["a", "b", "c"])
     pages = (single.prompts[0], make_prompt(blend="add"), make_prompt(blend="over"))
     figure = preview_figure(replace(single, prompts=pages, after=tuple(page.overlay(single.before) for page in pages)))
-    shown = images_of(figure)
-    assert len(shown) == 3 + 4 * 6 + 2  # the pages, images without and under each, confusions
-    assert np.array_equal(pages[1].overlay(np.stack(shown[3:9])), np.stack(shown[15:21]))
+    pictures = images_of(figure)
+    assert len(pictures) == 3 + 4 * 6 + 2  # the pages, images without and under each, confusions
+    assert np.array_equal(pages[1].overlay(np.stack(pictures[3:9])), np.stack(pictures[15:21]))
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel().startswith("view")] == [
         "view 1",
         "view 2",
@@ -148,11 +148,11 @@ ODD = [
 
 @pytest.mark.parametrize("classes", [ODD, [f"class {number}" for number in range(40)]], ids=["odd", "many"])
 def test_odd_long_and_many_class_names_are_drawn(tmp_path: Path, classes: list[str]) -> None:
-    assert is_drawn(preview_figure(preview(classes, shown=len(classes) // 4)), tmp_path)
+    assert is_drawn(preview_figure(preview(classes, count=len(classes) // 4)), tmp_path)
 
 
 def test_one_image_and_no_image_of_a_class(tmp_path: Path) -> None:
-    assert is_drawn(preview_figure(preview([f"{number}" for number in range(3)], shown=1)), tmp_path)
+    assert is_drawn(preview_figure(preview([f"{number}" for number in range(3)], count=1)), tmp_path)
 
 
 def test_an_unwritable_place_is_an_error_that_names_it(tmp_path: Path) -> None:

@@ -30,11 +30,11 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     place.mkdir()
     mounted = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "tmpfs", str(place)]
     try:
-        done = subprocess.run(mounted, capture_output=True, text=True, check=False)
+        process = subprocess.run(mounted, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("no mount here")
-    if done.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {done.stderr.strip()}")
+    if process.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {process.stderr.strip()}")
     yield place
     subprocess.run(["umount", str(place)], check=True)
 

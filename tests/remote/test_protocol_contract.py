@@ -107,16 +107,16 @@ def test_requests_are_made_of_what_is_shown_and_nothing_else(name: str, keys: di
     sizes = [count for count in (1, 2) if count <= (protocol.max_batch or 2)]
     for count in sizes:
         batch = [picture(seed) for seed in range(count)]
-        sent = protocol.request(batch)
-        assert sent.method == "POST"
-        assert sent.url.startswith("http://h/")
-        assert "content-type" in {key.lower() for key in sent.headers}
-        assert not {"authorization", "content-length", "host"} & {key.lower() for key in sent.headers}
+        request = protocol.request(batch)
+        assert request.method == "POST"
+        assert request.url.startswith("http://h/")
+        assert "content-type" in {key.lower() for key in request.headers}
+        assert not {"authorization", "content-length", "host"} & {key.lower() for key in request.headers}
         again = build(name, keys).request(batch)
-        assert (again.body, again.headers) == (sent.body, sent.headers)
+        assert (again.body, again.headers) == (request.body, request.headers)
         for place in range(count):  # every image counts
             other = [picture(9) if index == place else image for index, image in enumerate(batch)]
-            assert protocol.request(other).body != sent.body
+            assert protocol.request(other).body != request.body
     if len(sizes) == 2:
         assert protocol.request([picture(1), picture(0)]).body != protocol.request([picture(0), picture(1)]).body
 

@@ -62,10 +62,10 @@ def protocol(**options: Any) -> DescribedJson:
 )
 def test_the_bytes_of_a_request(options: dict[str, Any], content_type: str, body: bytes) -> None:
     request_protocol = protocol(scores="s", **options)
-    sent = request_protocol.request([ABC])
-    assert (sent.url, sent.method, request_protocol.max_batch) == ("http://host/x", "POST", 1)
-    assert dict(sent.headers) == {"Content-Type": content_type}
-    assert sent.body == body
+    request = request_protocol.request([ABC])
+    assert (request.url, request.method, request_protocol.max_batch) == ("http://host/x", "POST", 1)
+    assert dict(request.headers) == {"Content-Type": content_type}
+    assert request.body == body
 
 
 def test_the_bytes_of_a_batch() -> None:
@@ -80,27 +80,27 @@ def test_the_bytes_of_a_batch() -> None:
 # A server ------------------------------------------------------------------------------------------------------------
 
 
-def images_of(sent: Outgoing) -> list[bytes]:
+def images_of(request: Outgoing) -> list[bytes]:
     """The image files in a request, whatever its content type."""
-    kind = sent.headers["Content-Type"]
+    kind = request.headers["Content-Type"]
     if kind.startswith("multipart/"):
-        message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + sent.body)
+        message = BytesParser().parsebytes(f"Content-Type: {kind}\r\n\r\n".encode() + request.body)
         parts = {part.get_param("name", header="content-disposition"): part for part in message.get_payload()}  # type: ignore[union-attr]
         content: bytes = parts["file"].get_payload(decode=True)  # type: ignore[assignment, union-attr]
         return [content]
     if kind == "application/x-www-form-urlencoded":
-        return [base64.b64decode(dict(parse_qsl(sent.body.decode(), strict_parsing=True))["file"])]
+        return [base64.b64decode(dict(parse_qsl(request.body.decode(), strict_parsing=True))["file"])]
     if kind == "text/plain":
-        return [base64.b64decode(sent.body, validate=True)]
+        return [base64.b64decode(request.body, validate=True)]
     if kind == "application/json":
-        return [base64.b64decode(text) for text in json.loads(sent.body)["images"]]
-    return [sent.body]
+        return [base64.b64decode(text) for text in json.loads(request.body)["images"]]
+    return [request.body]
 
 
-def server(sent: Outgoing) -> Incoming:
+def server(request: Outgoing) -> Incoming:
     """Answers with the percentage of red, green and blue."""
     rows = []
-    for content in images_of(sent):
+    for content in images_of(request):
         means = np.asarray(Image.open(io.BytesIO(content))).mean((0, 1)) / 2.55
         rows.append([{"name": {"en": name}, "p": mean} for name, mean in zip("rgb", means, strict=True)])
     return answer({"answers": rows})
@@ -117,9 +117,9 @@ def test_images_arrive_and_answers_come_back_in_order(send: str, encoding: str) 
     rounds = [pictures] if send == "json" else [[item] for item in pictures]
     results = [reply for batch in rounds for reply in ask(request_protocol, batch, server)]
     for image, reply in zip(pictures, results, strict=True):
-        wanted = image.pixels.mean((0, 1)) / 255
+        expected = image.pixels.mean((0, 1)) / 255
         assert list(reply) == ["r", "g", "b"]
-        assert np.allclose(list(reply.values()), wanted, atol=1e-9 if encoding == "png" else 0.02)
+        assert np.allclose(list(reply.values()), expected, atol=1e-9 if encoding == "png" else 0.02)
     if send == "json":
         assert ask(request_protocol, pictures[::-1], server) == results[::-1]
 

@@ -46,9 +46,9 @@ def test_ready_descriptions_are_whole_and_hold_no_key(name: str) -> None:
 
 def test_google_vision() -> None:
     vision = ready("google-vision")
-    sent = vision.request(TWO)
-    assert sent.url == "https://vision.googleapis.com/v1/images:annotate"
-    for item, image in zip(json.loads(sent.body)["requests"], TWO, strict=True):
+    request = vision.request(TWO)
+    assert request.url == "https://vision.googleapis.com/v1/images:annotate"
+    for item, image in zip(json.loads(request.body)["requests"], TWO, strict=True):
         assert base64.b64decode(item["image"]["content"]) == image.content
         assert item["features"] == [{"type": "LABEL_DETECTION", "maxResults": 50}]
     cat = {"mid": "/m/01yrx", "description": "Cat: 猫", "score": 0.98, "topicality": 0.9}
@@ -67,9 +67,11 @@ def test_google_vision() -> None:
 
 def test_clarifai() -> None:
     clarifai = ready("clarifai")
-    sent = clarifai.request(TWO)
-    assert sent.url == "https://api.clarifai.com/v2/users/clarifai/apps/main/models/general-image-recognition/outputs"
-    inputs = json.loads(sent.body)["inputs"]
+    request = clarifai.request(TWO)
+    assert (
+        request.url == "https://api.clarifai.com/v2/users/clarifai/apps/main/models/general-image-recognition/outputs"
+    )
+    inputs = json.loads(request.body)["inputs"]
     assert [base64.b64decode(item["data"]["image"]["base64"]) for item in inputs] == [item.content for item in TWO]
     good = {
         "status": {"code": 10000, "description": "Ok"},
@@ -92,11 +94,11 @@ def test_clarifai() -> None:
 
 def test_azure_custom_vision() -> None:
     azure = ready("azure-custom-vision")
-    sent = azure.request(ONE)
+    request = azure.request(ONE)
     host = "https://r.cognitiveservices.azure.com/customvision/v3.0/Prediction"
-    assert sent.url == f"{host}/p%2F1/classify/iterations/It%202/image/nostore"
-    assert dict(sent.headers) == {"Content-Type": "application/octet-stream"}
-    assert sent.body == ONE[0].content
+    assert request.url == f"{host}/p%2F1/classify/iterations/It%202/image/nostore"
+    assert dict(request.headers) == {"Content-Type": "application/octet-stream"}
+    assert request.body == ONE[0].content
     tags = [{"probability": 0.75, "tagId": "1", "tagName": "cat", "tagType": "Regular"}]
     tags.append({"probability": 0.25, "tagId": "2", "tagName": "dog", "tagType": "Regular"})
     assert azure.read(answer({"id": "x", "predictions": tags}), 1) == [{"cat": 0.75, "dog": 0.25}]
@@ -105,13 +107,13 @@ def test_azure_custom_vision() -> None:
 
 def test_roboflow() -> None:
     roboflow = ready("roboflow")
-    sent = roboflow.request(ONE)
-    assert sent.url == "https://serverless.roboflow.com/flowers/3?confidence=0"
-    assert dict(sent.headers) == {"Content-Type": "application/x-www-form-urlencoded"}
-    assert base64.b64decode(sent.body, validate=True) == ONE[0].content
+    request = roboflow.request(ONE)
+    assert request.url == "https://serverless.roboflow.com/flowers/3?confidence=0"
+    assert dict(request.headers) == {"Content-Type": "application/x-www-form-urlencoded"}
+    assert base64.b64decode(request.body, validate=True) == ONE[0].content
     single = [{"class": "rose", "class_id": 0, "confidence": 0.75}, {"class": "tulip", "confidence": 0.25}]
     body = {"time": 0.1, "image": {"width": 2, "height": 3}, "predictions": single, "top": "rose", "confidence": 0.75}
-    assert ask(roboflow, ONE, lambda sent: answer(body)) == [{"rose": 0.75, "tulip": 0.25}]
+    assert ask(roboflow, ONE, lambda request: answer(body)) == [{"rose": 0.75, "tulip": 0.25}]
     several = {"predictions": {"rose": {"confidence": 0.75}, "red": {"confidence": 0.5}}, "predicted_classes": []}
     assert roboflow.read(answer(several), 1) == [{"rose": 0.75, "red": 0.5}]
 

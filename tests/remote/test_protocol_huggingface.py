@@ -127,8 +127,8 @@ def test_probabilities_keep_their_names(function: str | None) -> None:
     protocol = classifier(**({} if function is None else {"function": function}))
     (answers,) = ask(protocol, [picture(0)], pipeline)
     powers = np.exp(LOGITS)
-    wanted = powers / (1 + powers) if function == "sigmoid" else powers / powers.sum()
-    assert answers == pytest.approx(dict(zip(LABELS, wanted, strict=True)))
+    expected = powers / (1 + powers) if function == "sigmoid" else powers / powers.sum()
+    assert answers == pytest.approx(dict(zip(LABELS, expected, strict=True)))
     assert protocol.discover(pipeline).answer is None
 
 

@@ -130,8 +130,8 @@ def test_what_is_declared_is_what_will_come() -> None:
     def get(outgoing: Outgoing) -> Incoming:
         raise AssertionError("nothing is asked")
 
-    for wanted, kind in ((True, AnswerKind.TOP_K), (False, AnswerKind.LABEL), ("auto", None)):
-        declared = chat(logprobs=wanted).discover(get)
+    for expected, kind in ((True, AnswerKind.TOP_K), (False, AnswerKind.LABEL), ("auto", None)):
+        declared = chat(logprobs=expected).discover(get)
         assert (declared.labels, declared.answer) == (LABELS, kind)
     assert chat(MANY).discover(get).answer is AnswerKind.LABEL
 

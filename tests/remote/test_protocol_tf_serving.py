@@ -43,17 +43,17 @@ def protocol(url: str = URL, **options: Any) -> TFServing:
     ],
 )
 def test_the_bytes_of_a_request(options: dict[str, Any], body: bytes) -> None:
-    sent = protocol(**options).request([Picture(PIXELS, b"ABC", "image/png")])
-    assert (sent.url, sent.method, dict(sent.headers)) == (URL, "POST", {"Content-Type": "application/json"})
-    assert sent.body == body
+    request = protocol(**options).request([Picture(PIXELS, b"ABC", "image/png")])
+    assert (request.url, request.method, dict(request.headers)) == (URL, "POST", {"Content-Type": "application/json"})
+    assert request.body == body
 
 
 def test_the_bytes_of_a_classify_request() -> None:
-    sent = protocol(URL.replace("predict", "classify"), datatype="BYTES").request(
+    request = protocol(URL.replace("predict", "classify"), datatype="BYTES").request(
         [Picture(PIXELS, b"ABC", "image/png")]
     )
-    assert sent.url.endswith(":classify")
-    assert sent.body == b'{"examples":[{"image/encoded":{"b64":"QUJD"}}]}'
+    assert request.url.endswith(":classify")
+    assert request.body == b'{"examples":[{"image/encoded":{"b64":"QUJD"}}]}'
 
 
 class Server:
@@ -62,8 +62,8 @@ class Server:
     def __init__(self, outputs: int = 1) -> None:
         self.outputs = outputs
 
-    def __call__(self, sent: Outgoing) -> Incoming:
-        body = json.loads(sent.body)
+    def __call__(self, request: Outgoing) -> Incoming:
+        body = json.loads(request.body)
         instances = body["instances"] if "instances" in body else body["inputs"]
         if isinstance(instances, dict):
             (instances,) = instances.values()
@@ -87,10 +87,10 @@ class Server:
 def test_answers_come_back_in_order(options: dict[str, Any], form: str) -> None:
     request_protocol = protocol(format=form, **options)
     assert request_protocol.sends_files == ("_bytes" in options.get("input", ""))
-    wanted = [np.array([f(image.pixels) / 255 for f in (np.mean, np.min, np.max)]) for image in TWO]
-    assert np.allclose(ask(request_protocol, TWO, Server()), wanted, rtol=1e-6)
-    assert np.allclose(ask(request_protocol, TWO[::-1], Server()), wanted[::-1], rtol=1e-6)
-    assert not np.allclose(wanted[0], wanted[1], rtol=1e-3)
+    expected = [np.array([f(image.pixels) / 255 for f in (np.mean, np.min, np.max)]) for image in TWO]
+    assert np.allclose(ask(request_protocol, TWO, Server()), expected, rtol=1e-6)
+    assert np.allclose(ask(request_protocol, TWO[::-1], Server()), expected[::-1], rtol=1e-6)
+    assert not np.allclose(expected[0], expected[1], rtol=1e-3)
     chosen = protocol(format=form, output="scores", **options)
     assert ask(chosen, TWO, Server(outputs=2)) == ask(request_protocol, TWO, Server())
 
@@ -161,14 +161,14 @@ def metadata(inputs: dict[str, Any], outputs: dict[str, Any] | None = None) -> d
 def discover(reply: Incoming, **options: Any) -> tuple[TFServing, Declared]:
     queries: list[Outgoing] = []
 
-    def get(sent: Outgoing) -> Incoming:
-        queries.append(sent)
+    def get(request: Outgoing) -> Incoming:
+        queries.append(request)
         return reply
 
     request_protocol = protocol(**options)
     declared = request_protocol.discover(get)
     urls = ["http://host:8501/v1/models/m", "http://host:8501/v1/models/m/metadata"]
-    assert [(sent.url, sent.method) for sent in queries] == [(url, "GET") for url in urls]
+    assert [(request.url, request.method) for request in queries] == [(url, "GET") for url in urls]
     return request_protocol, declared
 
 
@@ -241,8 +241,8 @@ def test_a_model_is_waited_for_while_it_is_loaded() -> None:
         versions = [{"version": str(number), "state": state} for number, state in enumerate(states)]
         return answer({"model_version_status": versions})
 
-    def get(sent: Outgoing) -> Incoming:
-        is_status = not sent.url.endswith("/metadata")
+    def get(request: Outgoing) -> Incoming:
+        is_status = not request.url.endswith("/metadata")
         if is_status:
             return replies.pop(0) if len(replies) > 1 else replies[0]
         return answer(metadata({"x": tensor("DT_FLOAT", -1, 32, 48, 3)}))
@@ -262,15 +262,15 @@ def test_a_model_is_waited_for_while_it_is_loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "sent"),
+    ("url", "datatype"),
     [
         ("http://h/v1/models/m", "http://h/v1/models/m:predict"),
         ("http://h/p/v1/models/m/versions/3:predict?x=1", "http://h/p/v1/models/m/versions/3:predict?x=1"),
         ("http://h/v1/models/m/labels/stable:classify", "http://h/v1/models/m/labels/stable:classify"),
     ],
 )
-def test_every_form_of_url(url: str, sent: str) -> None:
-    assert protocol(url).request(TWO).url == sent
+def test_every_form_of_url(url: str, datatype: str) -> None:
+    assert protocol(url).request(TWO).url == datatype
 
 
 @pytest.mark.parametrize(

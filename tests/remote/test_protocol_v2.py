@@ -40,10 +40,10 @@ def outputs(*tensors: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_bytes_of_a_json_request() -> None:
     pixels = np.array([[[0, 128, 255], [51, 1, 2]]], dtype=np.uint8)
-    sent = protocol().request([Picture(pixels, b"", "image/png")])
-    assert (sent.url, sent.method) == (URL + "/infer", "POST")
-    assert dict(sent.headers) == {"Content-Type": "application/json"}
-    assert sent.body == (
+    request = protocol().request([Picture(pixels, b"", "image/png")])
+    assert (request.url, request.method) == (URL + "/infer", "POST")
+    assert dict(request.headers) == {"Content-Type": "application/json"}
+    assert request.body == (
         b'{"inputs":[{"name":"x","shape":[1,3,1,2],"datatype":"FP32",'
         b'"data":[0.0,0.2,0.5019608,0.003921569,1.0,0.007843138]}],"outputs":[{"name":"y"}]}'
     )
@@ -51,13 +51,13 @@ def test_the_bytes_of_a_json_request() -> None:
 
 def test_the_bytes_of_a_binary_request() -> None:
     pixels = np.array([[[0, 128, 255], [51, 1, 2]]], dtype=np.uint8)
-    sent = protocol(binary=True, layout="NHWC", range="byte").request([Picture(pixels, b"", "image/png")])
+    request = protocol(binary=True, layout="NHWC", range="byte").request([Picture(pixels, b"", "image/png")])
     head = (
         b'{"inputs":[{"name":"x","shape":[1,1,2,3],"datatype":"FP32","parameters":{"binary_data_size":24}}],'
         b'"outputs":[{"name":"y","parameters":{"binary_data":true}}]}'
     )
-    assert sent.body == head + struct.pack("<6f", 0, 128, 255, 51, 1, 2)
-    assert dict(sent.headers) == {
+    assert request.body == head + struct.pack("<6f", 0, 128, 255, 51, 1, 2)
+    assert dict(request.headers) == {
         "Content-Type": "application/octet-stream",
         "Inference-Header-Content-Length": str(len(head)),
     }
@@ -66,14 +66,14 @@ def test_the_bytes_of_a_binary_request() -> None:
 @pytest.mark.parametrize("binary", [False, True])
 def test_image_files_go_after_their_length_or_as_base64(binary: bool) -> None:
     options = {"binary": True} if binary else {"bytes": "base64"}
-    sent = protocol(datatype="BYTES", **options).request(TWO)
+    request = protocol(datatype="BYTES", **options).request(TWO)
     if not binary:
-        entry = json.loads(sent.body)["inputs"][0]
+        entry = json.loads(request.body)["inputs"][0]
         assert (entry["shape"], entry["parameters"]) == ([2], {"content_type": "base64"})
         assert [base64.b64decode(text) for text in entry["data"]] == [image.content for image in TWO]
         return
-    length = int(sent.headers["Inference-Header-Content-Length"])
-    raw, entry = sent.body[length:], json.loads(sent.body[:length])["inputs"][0]
+    length = int(request.headers["Inference-Header-Content-Length"])
+    raw, entry = request.body[length:], json.loads(request.body[:length])["inputs"][0]
     assert (entry["shape"], entry["datatype"]) == ([2], "BYTES")
     assert raw == b"".join(struct.pack("<I", len(image.content)) + image.content for image in TWO)
     assert entry["parameters"]["binary_data_size"] == len(raw)
@@ -87,14 +87,14 @@ def test_image_files_are_never_put_into_json_as_they_are() -> None:
 @pytest.mark.parametrize("option", ["unit", "byte", {"mean": [0.5, 0.4, 0.3], "std": [0.2, 0.25, 0.3]}])
 def test_every_pixel_value_arrives_as_the_float32_that_it_should_be_in_json_and_binary(option: Any) -> None:
     pixels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
-    wanted = pixels.astype(np.float32) / np.float32(1 if option == "byte" else 255)
+    expected = pixels.astype(np.float32) / np.float32(1 if option == "byte" else 255)
     if isinstance(option, dict):
-        wanted = (wanted - np.float32(option["mean"])) / np.float32(option["std"])
+        expected = (expected - np.float32(option["mean"])) / np.float32(option["std"])
     for binary in (False, True):
-        sent = protocol(range=option, layout="NHWC", binary=binary).request([Picture(pixels, b"", "image/png")])
-        server = Server().images(sent)
+        request = protocol(range=option, layout="NHWC", binary=binary).request([Picture(pixels, b"", "image/png")])
+        server = Server().images(request)
         assert server.dtype == np.float32
-        assert np.array_equal(server[0], wanted)
+        assert np.array_equal(server[0], expected)
 
 
 # A server ----------------------------------------------------------------------------------------------------------
@@ -106,17 +106,17 @@ class Server:
     def __init__(self, binary: bool = False, shape: Callable[[int], list[int]] = lambda n: [n, 3]) -> None:
         self.binary, self.shape = binary, shape
 
-    def images(self, sent: Outgoing) -> Any:
-        length = int(sent.headers.get("Inference-Header-Content-Length", len(sent.body)))
-        (entry,) = json.loads(sent.body[:length])["inputs"]
+    def images(self, request: Outgoing) -> Any:
+        length = int(request.headers.get("Inference-Header-Content-Length", len(request.body)))
+        (entry,) = json.loads(request.body[:length])["inputs"]
         kind = {"FP32": "<f4", "FP16": "<f2", "FP64": "<f8", "UINT8": "u1", "INT32": "<i4"}[entry["datatype"]]
         if "binary_data_size" not in entry.get("parameters", {}):
             return np.array(entry["data"], dtype=np.float64).astype(kind).reshape(entry["shape"])
-        assert entry["parameters"]["binary_data_size"] == len(sent.body) - length
-        return np.frombuffer(sent.body[length:], dtype=kind).reshape(entry["shape"])
+        assert entry["parameters"]["binary_data_size"] == len(request.body) - length
+        return np.frombuffer(request.body[length:], dtype=kind).reshape(entry["shape"])
 
-    def __call__(self, sent: Outgoing) -> Incoming:
-        images = self.images(sent).astype(np.float64)
+    def __call__(self, request: Outgoing) -> Incoming:
+        images = self.images(request).astype(np.float64)
         rows = np.array([[image.mean(), image.min(), image.max()] for image in images], dtype="<f4")
         other = {"name": "z", "shape": [1], "datatype": "INT64", "parameters": {"binary_data_size": 8}}
         if not self.binary:
@@ -136,8 +136,8 @@ def test_images_travel_and_answers_come_back_in_order(datatype: str, layout: str
     assert not request_protocol.sends_files
     answers = ask(request_protocol, TWO, Server(binary))
     scale = 1 if datatype in ("UINT8", "INT32") else 255
-    wanted = [[image.pixels.mean() / scale, image.pixels.min() / scale, image.pixels.max() / scale] for image in TWO]
-    assert np.allclose(answers, wanted, rtol=2e-3 if datatype == "FP16" else 1e-6)
+    expected = [[image.pixels.mean() / scale, image.pixels.min() / scale, image.pixels.max() / scale] for image in TWO]
+    assert np.allclose(answers, expected, rtol=2e-3 if datatype == "FP16" else 1e-6)
     assert not np.allclose(answers[0], answers[1], rtol=1e-3)
     assert ask(request_protocol, TWO[::-1], Server(binary)) == answers[::-1]
 

@@ -38,10 +38,10 @@ class Server:
             f"{path}/config": config or {},
         }
 
-    def __call__(self, sent: Outgoing) -> Incoming:
-        assert sent.method == ("POST" if sent.url.endswith("/repository/index") else "GET")
-        assert sent.body == b""
-        path = sent.url.removeprefix("http://host:8000")
+    def __call__(self, request: Outgoing) -> Incoming:
+        assert request.method == ("POST" if request.url.endswith("/repository/index") else "GET")
+        assert request.body == b""
+        path = request.url.removeprefix("http://host:8000")
         self.asked.append(path)
         if path in self.unready:
             self.unready[path] -= 1
@@ -61,9 +61,9 @@ def discover(server: Server, url: str = "http://host:8000/v2/models/m", **option
 
 
 def sent_input(protocol: V2, count: int = 1) -> dict[str, Any]:
-    sent = protocol.request([picture(seed) for seed in range(count)])
-    length = int(sent.headers.get("Inference-Header-Content-Length", len(sent.body)))
-    payload: dict[str, Any] = json.loads(sent.body[:length])["inputs"][0]
+    request = protocol.request([picture(seed) for seed in range(count)])
+    length = int(request.headers.get("Inference-Header-Content-Length", len(request.body)))
+    payload: dict[str, Any] = json.loads(request.body[:length])["inputs"][0]
     return payload
 
 
@@ -172,15 +172,15 @@ def test_a_model_that_does_not_exist_is_not_waited_for() -> None:
         protocol.discover(Server(tensor("FP32", -1, 3, 8, 8)))
     unknown = answer({"error": "Request for unknown model: 'nn' is not found"}, 400)
     with pytest.raises(EndpointError, match="unknown model"):
-        protocol.discover(lambda sent: unknown if sent.url.endswith("nn/ready") else answer(b""))
+        protocol.discover(lambda options: unknown if options.url.endswith("nn/ready") else answer(b""))
     with pytest.raises(EndpointError, match="answers 401"):
-        protocol.discover(lambda sent: answer({"error": "who?"}, 401))
+        protocol.discover(lambda options: answer({"error": "who?"}, 401))
 
 
 def test_an_endpoint_that_shows_no_metadata_is_described_by_options() -> None:
     protocol = V2(Endpoint("http://host:8000/v2/models/m", "v2", options={"input": "x"}))
     protocol.pause = lambda seconds: None
-    assert protocol.discover(lambda sent: answer({"error": "no route"}, 404)) == Declared()
+    assert protocol.discover(lambda options: answer({"error": "no route"}, 404)) == Declared()
     assert sent_input(protocol)["name"] == "x"
     with pytest.raises(ConfigError, match="nothing is known about the input"):
         V2(Endpoint("http://host:8000/v2/models/m", "v2")).request([picture(0)])

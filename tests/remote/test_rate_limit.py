@@ -43,8 +43,8 @@ def test_never_more_than_burst_and_rate_allow(rate: float, burst: int, images: l
     at = times(RateLimit(rate, burst, clock=FakeClock()), images)
     for first in range(len(at)):
         for last in range(first, len(at)):
-            sent = sum(images[first : last + 1])
-            assert sent <= burst + rate * (at[last] - at[first]) + 1e-6 * sent
+            num_images = sum(images[first : last + 1])
+            assert num_images <= burst + rate * (at[last] - at[first]) + 1e-6 * num_images
     total = sum(images)
     assert at[-1] == pytest.approx(max(0.0, (total - burst) / rate), abs=1e-6 * total / rate)  # and no slower
 
@@ -69,8 +69,8 @@ def test_a_throttle_halves_the_rate_and_everybody_waits() -> None:
 def test_throttles_of_requests_from_before_the_cut_do_not_cut_again() -> None:
     clock = FakeClock()
     rate_limit = RateLimit(8.0, burst=8, clock=clock)
-    sent = times(rate_limit, [2, 2, 2, 2])
-    for since in sent:
+    num_images = times(rate_limit, [2, 2, 2, 2])
+    for since in num_images:
         rate_limit.throttled(since, retry_after=1.0)
     assert rate_limit.rate == 4.0
     later = rate_limit.admit(2, STOP)

@@ -124,8 +124,8 @@ def test_killed_runs_lose_nothing_and_end_as_if_they_had_never_been_killed(tmp_p
         **SOLD,
     }
     kill_often(tmp_path, plan, ROUNDS, SHOP_KEY=KEY)
-    done = json.loads((tmp_path / "rounds.json").read_text())
-    assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
+    payload = json.loads((tmp_path / "rounds.json").read_text())
+    assert (payload["whole"], payload["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
 
     everything = (tmp_path / "sold").read_text().split()
     whole = read_ledger(tmp_path / "whole" / "ledger.sqlite")["answers"]
@@ -184,8 +184,8 @@ def test_a_killed_predict_buys_nothing_twice_and_says_what_it_would_have_said(tm
         **SOLD,
     }
     kill_often(tmp_path, plan, rounds, SHOP_KEY=KEY)
-    done = json.loads((tmp_path / "rounds.json").read_text())
-    assert (done["whole"], done["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
+    payload = json.loads((tmp_path / "rounds.json").read_text())
+    assert (payload["whole"], payload["code"]) == (0, 0), (tmp_path / "log.txt").read_text()[-2000:]
     sold = (tmp_path / "sold").read_text().split()
     books = compared(tmp_path, sold[12 * rounds :], "killed.sqlite")  # the run that nobody killed came first
     report("predict", books)

@@ -189,8 +189,8 @@ def test_a_key_is_sent_and_written_nowhere(
         assert main(["train", "--resume", "run"]) == 0
         assert main(["ledger", "run", "--requests"]) == 0
         assert main(["evaluate", "run"]) == 0
-        sent = [received.headers["authorization"] for received in server.received]
-    assert set(sent) == {f"Bearer {KEY}"}
+        keys = [received.headers["authorization"] for received in server.received]
+    assert set(keys) == {f"Bearer {KEY}"}
     out, err = capfd.readouterr()
     assert "***" in err  # the endpoint's own words are told, without the key
     hidden = everything_in(tmp_path).replace(Path(__file__).read_bytes(), b"")

@@ -199,8 +199,8 @@ def test_what_is_sent_is_what_apply_writes(name: str, encode: Any, tmp_path: Pat
     model.protocol.sends_files, model._encode = True, encode
     for source in sorted((tmp_path / "in").rglob("*.png")):
         (written,) = (out / source.parent.name).glob(f"{source.stem}.*")
-        sent = model.picture(prompt.overlay(prompt.canvas.make(Image.open(source)))).content
-        assert hashlib.sha256(sent).hexdigest() == hashlib.sha256(written.read_bytes()).hexdigest()
+        picture = model.picture(prompt.overlay(prompt.canvas.make(Image.open(source)))).content
+        assert hashlib.sha256(picture).hexdigest() == hashlib.sha256(written.read_bytes()).hexdigest()
 
 
 @pytest.mark.slow

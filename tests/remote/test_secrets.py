@@ -171,13 +171,13 @@ ECHOES = {
 def readable(text: bytes, key: str) -> list[str]:
     """The pieces of a key, of eight characters, that somebody can read out of a text in one of these encodings."""
     pieces = [key[start : start + 8] for start in range(len(key) - 7)]
-    shown = text.decode()
-    faults = [piece for piece in pieces if piece in shown]
-    faults += [piece for piece in pieces if piece in unquote(shown) or piece in html.unescape(shown)]
-    faults += [piece for piece in pieces if piece.encode().hex() in shown.lower()]
-    faults += [piece for piece in pieces if "".join(f"\\u{ord(char):04x}" for char in piece) in shown]
+    words = text.decode()
+    faults = [piece for piece in pieces if piece in words]
+    faults += [piece for piece in pieces if piece in unquote(words) or piece in html.unescape(words)]
+    faults += [piece for piece in pieces if piece.encode().hex() in words.lower()]
+    faults += [piece for piece in pieces if "".join(f"\\u{ord(char):04x}" for char in piece) in words]
     for start in range(4):
-        code = "".join(re.findall(r"[A-Za-z0-9+/_-]", shown))[start:]
+        code = "".join(re.findall(r"[A-Za-z0-9+/_-]", words))[start:]
         raw = base64.urlsafe_b64decode(code.translate(str.maketrans("+/", "-_"))[: len(code) // 4 * 4])
         faults += [piece for piece in pieces if piece.encode() in raw]
     return faults

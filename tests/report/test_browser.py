@@ -36,8 +36,8 @@ def look(page: Path, width: int, *options: str) -> tuple[int, int, int, str]:
     command = [str(CHROMIUM), "--headless=new", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
                f"--user-data-dir={page.parent / 'profile'}", "--virtual-time-budget=5000", *options, "--dump-dom",
                frame.as_uri()]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
-    width_taken, images, broken, color = re.search(r"<pre>(.*?)</pre>", done.stdout)[1].split(" | ")
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    width_taken, images, broken, color = re.search(r"<pre>(.*?)</pre>", process.stdout)[1].split(" | ")
     return int(width_taken), int(images), int(broken), color
 
 

@@ -20,9 +20,9 @@ print(write_report([sys.argv[1]], out=sys.argv[2], options=ReportOptions(use_mod
 def test_a_page_needs_neither_torch_nor_matplotlib(run: Path, tmp_path: Path) -> None:
     for mode, reason in (("files", "--no-model"), ("model", "pip install torch")):
         arguments = [sys.executable, "-c", CODE, str(run), str(tmp_path / "r.html"), mode]
-        done = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
-        assert done.returncode == 0, done.stderr
-        assert reason in done.stdout
+        process = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+        assert process.returncode == 0, process.stderr
+        assert reason in process.stdout
         text = (tmp_path / "r.html").read_text("utf-8")
         root = read(text)
         assert external(text) == []

@@ -39,9 +39,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PIXPROMPT_CACHE", str(folder / "cache"))
         blank_pictures(patch)
-        wanted = {"linear": config, "deep": prompted, "deep-1": prompted.with_values(seed=1)}
-        wanted["map"] = config.with_values(method="sa2vp-deep", bottleneck=4, rank=2)
-        for title, values in wanted.items():
+        expected = {"linear": config, "deep": prompted, "deep-1": prompted.with_values(seed=1)}
+        expected["map"] = config.with_values(method="sa2vp-deep", bottleneck=4, rank=2)
+        for title, values in expected.items():
             train(values, out=folder / title, model=tiny_model(), data=load_data(name, seed=values.seed))
     return folder
 

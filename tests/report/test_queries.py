@@ -123,8 +123,8 @@ def test_maps_explain_the_shares_that_are_shown(run: Path, monkeypatch: pytest.M
     evidence = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
     assert evidence.saliency is not None
     assert "none today" in evidence.saliency.method
-    for shown, expected in calls.shares:
-        torch.testing.assert_close(shown, expected)
+    for shares, expected in calls.shares:
+        torch.testing.assert_close(shares, expected)
     assert len(calls.shares) == 2
 
 

@@ -54,10 +54,10 @@ def test_the_sources_that_a_class_reads_lead_its_row(kind: str) -> None:
 
 def test_weights_are_those_of_the_head_and_sorted() -> None:
     head = make_output("linear", classes=CLASSES, spec=SPEC).refit(*answers())
-    shown = rows(mapping_section(head.to_json(), SOURCES))[1][1]
+    table = rows(mapping_section(head.to_json(), SOURCES))[1][1]
     top = head.weight[:, 1].topk(5)  # type: ignore[attr-defined]
     pairs = zip(top.indices.tolist(), top.values.tolist(), strict=True)
-    assert shown == ", ".join(f"thing {index} ({index}) {value:+.3f}" for index, value in pairs if value > 0)
+    assert table == ", ".join(f"thing {index} ({index}) {value:+.3f}" for index, value in pairs if value > 0)
 
 
 def test_a_class_without_examples_and_sources_without_names() -> None:

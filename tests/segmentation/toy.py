@@ -39,8 +39,8 @@ def toy_net(seed: int = 0, **options: Any) -> VisionTransformer:
 
 
 def toy_segmentation_vit(pretrained: bool = False, **options: Any) -> VisionTransformer:
-    wanted = {name: value for name, value in options.items() if value is not None and "pretrained" not in name}
-    net = toy_net(**wanted)
+    expected = {name: value for name, value in options.items() if value is not None and "pretrained" not in name}
+    net = toy_net(**expected)
     net.pretrained_cfg = {
         "input_size": (3, 32, 32),
         "mean": (0.5, 0.4, 0.3),
@@ -62,8 +62,8 @@ def toy_model(seed: int = 0, **options: Any) -> TorchModel:
 
 
 def toy_segmenter(method: str = "vpt-deep", seed: int = 0, model: TorchModel | None = None, **design: Any) -> Segmenter:
-    wanted = Design(**{"num_classes": CLASSES, "crop": SIZE, "method": method, "tokens": 3, "channels": 8, **design})
-    return Segmenter(model or toy_model(), wanted, generator=generator(seed))
+    expected = Design(**{"num_classes": CLASSES, "crop": SIZE, "method": method, "tokens": 3, "channels": 8, **design})
+    return Segmenter(model or toy_model(), expected, generator=generator(seed))
 
 
 def toy_weights(folder: Path, seed: int = 0) -> Path:

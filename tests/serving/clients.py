@@ -34,10 +34,10 @@ def until(happened: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def exchange(port: int, sent: bytes, *, half_close: bool = False) -> bytes:
+def exchange(port: int, content: bytes, *, half_close: bool = False) -> bytes:
     """Sends bytes and reads until the server ends the connection."""
     with dial(port) as client:
-        client.sendall(sent)
+        client.sendall(content)
         if half_close:
             client.shutdown(socket.SHUT_WR)
         return b"".join(iter(lambda: client.recv(65536), b""))

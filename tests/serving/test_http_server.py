@@ -134,9 +134,9 @@ REFUSED: dict[str, tuple[bytes, int]] = {
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_a_request_that_cannot_be_read_is_refused_and_its_connection_ends(case: str) -> None:
-    sent, status = REFUSED[case]
+    content, status = REFUSED[case]
     with running() as server:
-        answer = exchange(server.port, sent, half_close=True)
+        answer = exchange(server.port, content, half_close=True)
         assert statuses(answer) == [status]
         head, _, body = answer.partition(b"\r\n\r\n")
         assert list(json.loads(body)) == ["error"]
@@ -199,12 +199,12 @@ def test_a_silent_client_is_dropped() -> None:
 def test_a_client_that_leaves_early_costs_nothing() -> None:
     request = requests_for(make_pixels(1))["uint8 raw"]
     lines = [f"{name}: {value}" for name, value in request.headers.items()]
-    sent = head_of(f"POST {INFER}", *lines, f"Content-Length: {len(request.body)}") + request.body
+    content = head_of(f"POST {INFER}", *lines, f"Content-Length: {len(request.body)}") + request.body
     with running() as server:
-        for cut in (10, len(sent) - 5, len(sent)):
+        for cut in (10, len(content) - 5, len(content)):
             client = dial(server.port)
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\0\0\0\0\0\0\0")  # ends with a reset
-            client.sendall(sent[:cut])
+            client.sendall(content[:cut])
             client.close()
         np.testing.assert_allclose(rows_of(ask_once(server.port)), expected(make_pixels(1)), atol=1e-5)
 
@@ -247,8 +247,8 @@ def test_the_end_answers_what_has_come_whole_and_drops_the_rest() -> None:
 
 
 def asked_for(server: Server, host: str, *lines: str, request: str = "GET /v2/health/ready") -> list[int]:
-    sent = "\r\n".join([f"{request} HTTP/1.1", f"Host: {host}", "Connection: close", *lines])
-    return statuses(exchange(server.port, f"{sent}\r\n\r\n".encode()))
+    content = "\r\n".join([f"{request} HTTP/1.1", f"Host: {host}", "Connection: close", *lines])
+    return statuses(exchange(server.port, f"{content}\r\n\r\n".encode()))
 
 
 def test_on_loopback_only_its_own_names_are_answered() -> None:

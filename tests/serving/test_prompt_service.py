@@ -84,10 +84,10 @@ def test_files_of_any_size_bring_labels_and_probabilities(service: PromptService
 @pytest.mark.parametrize("first", [True, False])
 def test_pixels_bring_the_same_as_the_file_of_them(service: PromptService, deployed: Deployed, first: bool) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (2, 9, 7, 3), dtype=np.uint8)
-    sent = pixels.transpose(0, 3, 1, 2) if first else pixels
+    tensor = pixels.transpose(0, 3, 1, 2) if first else pixels
     expected = [deployed(encode_png(one)).probabilities for one in pixels]
-    for datatype, values in (("UINT8", sent), ("FP32", (sent / np.float32(255)).astype("<f4"))):
-        request = raw_request(datatype, list(sent.shape), np.ascontiguousarray(values).tobytes())
+    for datatype, values in (("UINT8", tensor), ("FP32", (tensor / np.float32(255)).astype("<f4"))):
+        request = raw_request(datatype, list(tensor.shape), np.ascontiguousarray(values).tobytes())
         actual = outputs_of(service.respond(to(INFER, request)))
         np.testing.assert_allclose(
             np.reshape(actual["probabilities"]["data"], (2, 3)), [list(one.values()) for one in expected], atol=1e-6

@@ -54,8 +54,8 @@ def test_v2_answers_in_json_and_in_bytes() -> None:
         as_json({"model_name": "m", "id": "7", "outputs": [{**entry, "data": LOGITS.ravel().tolist()}]}, Via="x"),
         Response(200, head + LOGITS.tobytes(), {LENGTH: str(len(head)), "Content-Type": "application/octet-stream"}),
     ]
-    wanted = expected(LOGITS, spec)
-    labels = [CLASSES[index] for index in wanted.argmax(1)]
+    target = expected(LOGITS, spec)
+    labels = [CLASSES[index] for index in target.argmax(1)]
     with (
         upstream(lambda request: answers.pop(0)) as behind,
         proxied(prompt_for(spec), behind, map_answers=True) as proxy,
@@ -66,10 +66,10 @@ def test_v2_answers_in_json_and_in_bytes() -> None:
         assert json.loads(payload["parameters"]["labels"]) == list(CLASSES)
         scores, label = payload["outputs"]
         assert (scores["name"], scores["shape"], label["name"], label["data"]) == ("scores", [2, 3], "label", labels)
-        np.testing.assert_allclose(np.reshape(scores["data"], (2, 3)), wanted, atol=1e-6)
+        np.testing.assert_allclose(np.reshape(scores["data"], (2, 3)), target, atol=1e-6)
         reply = post(proxy.port, "/v2/models/m/infer", V2)
         tail = reply.body[int(reply.headers[LENGTH.lower()]) :]
-        np.testing.assert_allclose(np.frombuffer(tail[:24], "<f4").reshape(2, 3), wanted, atol=1e-6)
+        np.testing.assert_allclose(np.frombuffer(tail[:24], "<f4").reshape(2, 3), target, atol=1e-6)
         assert tail[24:] == with_lengths([label.encode() for label in labels])
 
 
@@ -87,13 +87,13 @@ def test_answers_of_tensorflow_serving(form: str) -> None:
         proxied(prompt_for(spec), behind, map_answers=True) as proxy,
     ):
         payload = json.loads(post(proxy.port, path, body).body)
-    wanted = expected(LOGITS, spec)
+    target = expected(LOGITS, spec)
     if form == "classify":
-        assert [row[0][0] for row in payload[key]] == [CLASSES[index] for index in wanted.argmax(1)]
+        assert [row[0][0] for row in payload[key]] == [CLASSES[index] for index in target.argmax(1)]
         payload[key] = [[dict(row)[name] for name in CLASSES] for row in payload[key]]
     else:
         assert payload["labels"] == list(CLASSES)
-    np.testing.assert_allclose(payload[key], wanted, atol=1e-6)
+    np.testing.assert_allclose(payload[key], target, atol=1e-6)
 
 
 @pytest.mark.parametrize("body", [FILE, json.dumps({"inputs": TEXT, "parameters": {"top_k": 2}}).encode()])
@@ -102,15 +102,15 @@ def test_hugging_face_is_asked_for_every_label(body: bytes) -> None:
     row = np.array([[0.1, 0.5, 0.2, 0.05, 0.15]])
 
     def answer(request: Request) -> Response:
-        wanted = json.loads(request.body)["parameters"]["top_k"]
-        pairs = sorted(zip(LABELS, row[0], strict=True), key=lambda pair: -pair[1])[:wanted]
+        target = json.loads(request.body)["parameters"]["top_k"]
+        pairs = sorted(zip(LABELS, row[0], strict=True), key=lambda pair: -pair[1])[:target]
         return as_json([{"label": label, "score": score} for label, score in pairs])
 
     with upstream(answer) as behind, proxied(prompt_for(spec), behind, map_answers=True) as proxy:
         payload = json.loads(post(proxy.port, "/", body).body)
-    wanted = expected(row, spec)[0]
-    assert [one["label"] for one in payload] == [CLASSES[index] for index in np.argsort(-wanted)]
-    assert {one["label"]: one["score"] for one in payload} == pytest.approx(dict(zip(CLASSES, wanted, strict=True)))
+    target = expected(row, spec)[0]
+    assert [one["label"] for one in payload] == [CLASSES[index] for index in np.argsort(-target)]
+    assert {one["label"]: one["score"] for one in payload} == pytest.approx(dict(zip(CLASSES, target, strict=True)))
 
 
 @pytest.mark.parametrize(

@@ -98,15 +98,15 @@ def test_v2_numbers_in_json_and_in_bytes(
         values = images if np.dtype(kind).kind in "iu" else images.astype(np.float32) / np.float32(255)
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2) if first else values).astype(kind)
 
-    numbers_sent, wanted = numbers(pixels), numbers(prompted)
+    numbers_sent, expected = numbers(pixels), numbers(prompted)
     entry: dict[str, Any] = {"name": "x", "datatype": datatype, "shape": list(numbers_sent.shape)}
     for data in (numbers_sent.ravel().tolist(), numbers_sent.tolist()):
         (entry_sent,) = json.loads(sent(port, behind, INFER, {"inputs": [{**entry, "data": data}]}).body)["inputs"]
-        assert entry_sent["shape"] == list(wanted.shape)
-        np.testing.assert_array_equal(np.array(entry_sent["data"], np.float32).astype(kind), wanted.ravel())
+        assert entry_sent["shape"] == list(expected.shape)
+        np.testing.assert_array_equal(np.array(entry_sent["data"], np.float32).astype(kind), expected.ravel())
     head = json.dumps({"inputs": [{**entry, "parameters": {"binary_data_size": numbers_sent.nbytes}}]}).encode()
     request = sent(port, behind, INFER, head + numbers_sent.tobytes(), **{LENGTH: str(len(head))})
-    assert request.body[int(request.headers[LENGTH.lower()]) :] == wanted.tobytes()
+    assert request.body[int(request.headers[LENGTH.lower()]) :] == expected.tobytes()
 
 
 def test_chat_with_images_among_other_parts(port: int, behind: Upstream) -> None:

@@ -70,11 +70,11 @@ def test_any_change_of_a_good_tensor_passes_or_is_refused(both: tuple[Proxy, Pro
 
 
 @settings(derandomize=True, deadline=None, max_examples=12)
-@given(sent=st.binary(max_size=60))
-def test_any_bytes_on_the_socket_are_answered_or_dropped(both: tuple[Proxy, Proxy], sent: bytes) -> None:
+@given(content=st.binary(max_size=60))
+def test_any_bytes_on_the_socket_are_answered_or_dropped(both: tuple[Proxy, Proxy], content: bytes) -> None:
     for start in (b"", b"POST / HTTP/1.1\r\nHost: localhost\r\n", b"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         with dial(both[0].port) as client:
-            client.sendall(start + sent)
+            client.sendall(start + content)
             client.shutdown(socket.SHUT_WR)
             answer = b"".join(iter(lambda: client.recv(65536), b""))
         assert answer == b"" or answer.startswith(b"HTTP/1.1 ")

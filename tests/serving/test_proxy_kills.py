@@ -107,7 +107,7 @@ def test_no_kill_loses_an_answer_or_leaves_a_request_unnamed(tmp_path: Path) -> 
         for number in range(ROUNDS):
             with running(tmp_path, behind.url) as (process, port):
                 clients = Clients(port, number)
-                until(lambda proxy=clients, wanted=5 + 7 * number: len(proxy.answered) >= wanted)  # type: ignore[misc]
+                until(lambda proxy=clients, expected=5 + 7 * number: len(proxy.answered) >= expected)  # type: ignore[misc]
                 process.send_signal(signal.SIGKILL)
                 process.wait(LONG)
             clients.join()
@@ -115,8 +115,8 @@ def test_no_kill_loses_an_answer_or_leaves_a_request_unnamed(tmp_path: Path) -> 
             summary = read_ledger(tmp_path / "l.sqlite")
             assert summary["in_doubt"]["requests"] <= (number + 1) * CLIENTS
     path = tmp_path / "l.sqlite"
-    sent = Counter(digest_of(request) for request in behind.seen if is_whole(request))
-    assert not sent - in_ledger(path)  # written down before it was sent
+    counts = Counter(digest_of(request) for request in behind.seen if is_whole(request))
+    assert not counts - in_ledger(path)  # written down before it was sent
     assert not Counter(answered) - in_ledger(path, "answered IS NOT NULL")  # before it was passed on
     assert len(answered) >= sum(5 + 7 * number for number in range(ROUNDS))
     with closing(sqlite3.connect(path)) as file:

@@ -51,8 +51,8 @@ def test_every_form_of_the_same_images_gets_the_answers_of_the_model(form: str) 
 @given(num=st.integers(1, 5), seed=st.integers(0, 99), form=st.sampled_from(FORMS), binary=st.booleans())
 def test_binary_and_json_answers_are_the_same_numbers(num: int, seed: int, form: str, binary: bool) -> None:
     pixels, service = make_pixels(num, seed), make_service()
-    wanted = [{"name": "outputs", "parameters": {"binary_data": binary}}]
-    rows = rows_of(service.respond(requests_for(pixels, outputs=wanted)[form]))
+    target = [{"name": "outputs", "parameters": {"binary_data": binary}}]
+    rows = rows_of(service.respond(requests_for(pixels, outputs=target)[form]))
     plain = rows_of(service.respond(requests_for(pixels)["uint8 raw"]))
     np.testing.assert_array_equal(rows, plain)
 

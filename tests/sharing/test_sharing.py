@@ -61,20 +61,22 @@ def run_folder(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_a_run_goes_to_the_hub_and_comes_back(run_folder: Path, hub: Hub, call: Call, tmp_path: Path) -> None:
-    done = call("push", run_folder, "me/digits", "--private", "--license", "apache-2.0")
-    assert done.returncode == 0, done.stderr
+    answer = call("push", run_folder, "me/digits", "--private", "--license", "apache-2.0")
+    assert answer.returncode == 0, answer.stderr
     there = hub.repos["me/digits"]
     assert sorted(there) == ["README.md", "prompt.png", "result.json"]
     assert there["prompt.png"] == (run_folder / "prompt.png").read_bytes()
     assert there["README.md"].decode() == "---\nlicense: apache-2.0\n---\n# A card\nlicense: unknown\n"
     assert hub.private["me/digits"]
     there |= {"config.json": b"{}", "run.py": b"1/0", "../escape": b"x"}  # whatever else somebody put there
-    done = call("pull", "me/digits", "--out", "copy")
-    assert (done.returncode, files(tmp_path / "copy")) == (0, ["README.md", "prompt.png", "result.json"]), done.stderr
+    answer = call("pull", "me/digits", "--out", "copy")
+    assert (answer.returncode, files(tmp_path / "copy")) == (0, ["README.md", "prompt.png", "result.json"]), (
+        answer.stderr
+    )
     picture().save(tmp_path / "a.png")
     for source, out in (("run", "1"), ("copy", "2"), ("hf:me/digits", "3"), ("hf:me/digits@main", "4")):
-        done = call("apply", source, "a.png", "--out", out)
-        assert done.returncode == 0, done.stderr
+        answer = call("apply", source, "a.png", "--out", out)
+        assert answer.returncode == 0, answer.stderr
         assert (tmp_path / out / "a.png").read_bytes() == (tmp_path / "1/a.png").read_bytes()
     assert {token for _, _, token in hub.seen} == {f"Bearer {TOKEN}"}
     hub.shutdown()  # what was fetched once is there without the hub
@@ -86,13 +88,13 @@ def test_a_run_goes_to_the_hub_and_comes_back(run_folder: Path, hub: Hub, call: 
 @pytest.mark.slow
 def test_refusals_are_said_and_no_key_shows(run_folder: Path, hub: Hub, call: Call, tmp_path: Path) -> None:
     (tmp_path / "home/token").write_text("hf_expired_key")
-    done = call("push", run_folder, "me/digits")
-    assert done.returncode == 1
-    assert "hf auth login" in done.stderr
-    assert "expired_key" not in done.stdout + done.stderr
+    answer = call("push", run_folder, "me/digits")
+    assert answer.returncode == 1
+    assert "hf auth login" in answer.stderr
+    assert "expired_key" not in answer.stdout + answer.stderr
     assert not hub.repos
-    done = call("pull", "me/none", "--out", "copy")
-    assert done.returncode == 1
+    answer = call("pull", "me/none", "--out", "copy")
+    assert answer.returncode == 1
     assert not (tmp_path / "copy").exists()
     hub.repos["me/empty"] = {"README.md": b"nothing"}
     assert "holds neither" in call("pull", "me/empty", "--out", "copy").stderr
@@ -106,9 +108,9 @@ def test_a_file_from_the_hub_opens_no_code(run_folder: Path, hub: Hub, call: Cal
     hub.repos["you/prompt"] = {"prompt.png": (run_folder / "prompt.png").read_bytes()}
     assert call("pull", "you/prompt", "--out", "copy").returncode == 0
     for source in ("hf:you/prompt", "copy", "copy/prompt.png"):
-        done = call("predict", source, "a.png")
-        assert done.returncode == 2
-        assert "a file must not decide" in done.stderr
+        answer = call("predict", source, "a.png")
+        assert answer.returncode == 2
+        assert "a file must not decide" in answer.stderr
     assert not (tmp_path / "ran").exists()
 
 

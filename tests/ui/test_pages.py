@@ -43,18 +43,18 @@ def test_runs_are_listed_and_described_with_command_lines_that_exist_and_nothing
     remaining = result["accuracy"]["prompt_png"]["test"]
     assert f"→ {remaining:.1%}" in listed
     assert "not finished" in listed
-    done, running = page(browser, "/run?name=done"), page(browser, "/run?name=begun")
+    finished, running = page(browser, "/run?name=done"), page(browser, "/run?name=begun")
     assert {"ladder", "prompt", "pictures", "curves", "settings", "try"} <= {
-        heading.attributes.get("id") for heading in done.all("h2")
+        heading.attributes.get("id") for heading in finished.all("h2")
     }
     assert "pixprompt train --resume" in running.words
     assert "ladder" not in {heading.attributes.get("id") for heading in running.all("h2")}
     compared = page(browser, "/compare?run=done&run=begun")
     assert "2 runs compared" in compared.words
-    shown = [page(browser, "/"), done, running, compared, page(browser, "/try")]
+    text = [page(browser, "/"), finished, running, compared, page(browser, "/try")]
     lines = [
         code.words
-        for root in shown
+        for root in text
         for group in root.all("div")
         if group.attributes.get("class") == "command"
         for code in group.all("code")
@@ -92,9 +92,9 @@ def test_a_damaged_run_is_shown_as_such_and_spoils_no_other(
     assert browser.get("/run?name=begun").status_code in (200, 404)
     if file == "result.json":
         assert "damaged" in words(browser, "/")
-        shown = words(browser, "/run?name=begun")
-        assert "damaged" in shown
-        assert "result.json" in shown
+        text = words(browser, "/run?name=begun")
+        assert "damaged" in text
+        assert "result.json" in text
 
 
 def test_a_pipe_in_a_run_holds_nobody_up(browser: TestClient, runs: Path) -> None:

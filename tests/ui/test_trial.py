@@ -28,13 +28,13 @@ from ..report.pages import edit_settings
 Drop = Callable[..., str]
 
 
-def pictures(shown: str) -> list[np.ndarray]:
-    results = [image.attributes["src"].split(",", 1) for image in read(shown).all("img")]
+def pictures(text: str) -> list[np.ndarray]:
+    results = [image.attributes["src"].split(",", 1) for image in read(text).all("img")]
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(content)))) for _, content in results]
 
 
-def answers(shown: str) -> list[str]:
-    return re.findall(r"<li><span>(\w+)</span><span class=\"num\">([\d.]+)%", shown)
+def answers(text: str) -> list[str]:
+    return re.findall(r"<li><span>(\w+)</span><span class=\"num\">([\d.]+)%", text)
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def photo(toy_run: Toy) -> Path:
 def test_an_image_on_a_run_has_the_pixels_of_apply_and_the_answers_of_predict(
     drop: Drop, runs: Path, photo: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    shown = drop("/try?run=done&file=a.png", photo.read_bytes())
-    canvas, prompted = pictures(shown)
+    text = drop("/try?run=done&file=a.png", photo.read_bytes())
+    canvas, prompted = pictures(text)
     with Image.open(photo) as image:
         assert np.array_equal(canvas, np.asarray(image))
         assert np.array_equal(prompted, np.asarray(pixprompt.load(runs / "done/prompt.png").apply(image)))
@@ -56,28 +56,28 @@ def test_an_image_on_a_run_has_the_pixels_of_apply_and_the_answers_of_predict(
         assert main(["predict", str(runs / "done"), str(photo), "--device", "cpu", *options]) == 0
         line = json.loads(capsys.readouterr().out)
         expected += [(entry["label"], f"{100 * entry['probability']:.1f}") for entry in line["top"]]
-    assert answers(shown) == expected
+    assert answers(text) == expected
     assert expected[:3] != expected[3:]
 
 
 def test_where_no_prompt_was_kept_the_image_and_its_answer_stand_alone(drop: Drop, runs: Path, photo: Path) -> None:
     prompt = pixprompt.load_committee(runs / "done/prompt.png")
     unprompted(prompt, prompt.pages[0].canvas).save(runs / "done/prompt.png")
-    shown = drop("/try?run=done", photo.read_bytes())
-    assert len(pictures(shown)) == 1
-    assert len(answers(shown)) == 3
-    assert "no prompt that could be left out" in shown
-    assert "--no-prompt" not in shown
+    text = drop("/try?run=done", photo.read_bytes())
+    assert len(pictures(text)) == 1
+    assert len(answers(text)) == 3
+    assert "no prompt that could be left out" in text
+    assert "--no-prompt" not in text
 
 
 def test_a_dropped_prompt_is_applied_and_does_not_decide_what_is_loaded(drop: Drop, runs: Path, photo: Path) -> None:
     described = drop("/prompt?file=mine.png", (runs / "done/prompt.png").read_bytes())
     target = next(node.attributes["data-try"] for node in read(described).all("div") if "data-try" in node.attributes)
-    shown = drop(target, photo.read_bytes())
-    assert len(pictures(shown)) == 2
-    assert answers(shown) == []
-    assert "a file must not decide that" in shown
-    assert "pixprompt predict mine.png photo.jpg" in shown
+    text = drop(target, photo.read_bytes())
+    assert len(pictures(text)) == 2
+    assert answers(text) == []
+    assert "a file must not decide that" in text
+    assert "pixprompt predict mine.png photo.jpg" in text
     assert "drop it again" in drop("/try?prompt=abc", photo.read_bytes(), 404)
 
 

@@ -234,8 +234,8 @@ def test_a_killed_process_leaves_what_the_next_one_takes(folder: Path, home: Pat
         "        P.left or os._exit(9)\n"
         "prepare(TOY, Path(sys.argv[1]), progress=P())\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(folder), str(Path(__file__).parent)], check=False)
-    assert done.returncode == 9
+    process = subprocess.run([sys.executable, "-c", code, str(folder), str(Path(__file__).parent)], check=False)
+    assert process.returncode == 9
     assert read_prepared(TOY) is None
     prepare(TOY, folder, progress=Silent())
     assert read_prepared(TOY) is not None
