@@ -44,7 +44,7 @@ class Scores:
         return ModelSpec("scores", (16, 16), 6, AnswerKind.LOGITS, self.labels)
 
     def __call__(self, images: Tensor) -> Tensor:
-        self.asked += len(images)
+        self.num_queries += len(images)
         self.pixels += float(images.double().sum())
         means = images.mean((2, 3)) - 0.3
         stripes = (images[:, :, ::2] - images[:, :, 1::2]).mean((1, 2, 3))[:, None]
@@ -81,7 +81,7 @@ def quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_is_asked_about_as_many_images_as_reported(data: Any) -> None:
     model = Scores()
     check = check_model(DirectQuerier(model), data, labelled=4, reporter=Silent())
-    assert model.asked == check.queries == check.images == 12
+    assert model.num_queries == check.queries == check.images == 12
     assert (check.classes, check.train, check.gradients) == (3, 60, False)
     assert check.ci95[0] <= check.accuracy <= check.ci95[1]
     assert check.head_ci95[0] <= check.head <= check.head_ci95[1]
@@ -129,7 +129,7 @@ def test_too_few_images_are_refused_before_anything_is_asked(
     model = Scores()
     with pytest.raises(ConfigError, match=rf"{words}.* 6 queries"):
         check_model(DirectQuerier(model), data, labelled=labelled, budget=budget, reporter=Silent())
-    assert model.asked == 0
+    assert model.num_queries == 0
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_weights_that_cannot_be_used_are_told_before_the_model_is_asked(folder: 
     model = Scores()
     with pytest.raises(ModelError, match=r"nowhere\.pt"):
         diagnose(folder, folder, model=model, inception_file="nowhere.pt", lpips_file=NONE, workers=0)
-    assert model.asked == 0
+    assert model.num_queries == 0
 
 
 @pytest.mark.parametrize("prefix", ["folder:", ""])

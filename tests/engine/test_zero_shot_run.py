@@ -51,7 +51,7 @@ def test_the_same_labels_are_asked_ever_after(data: Data, tmp_path: Path) -> Non
     toy = ZeroShotToy(max_labels=20)
     result = train(settings(), out=tmp_path / "run", model=as_model(toy, name="toy"), data=data)
     labels = (*CLASSES, *COMMON_NOUNS[:17])
-    assert set(toy.asked) == {labels}
+    assert set(toy.label_sets) == {labels}
     assert result.queries["labels"] == len(labels)
     assert read_ledger(tmp_path / "run/ledger.sqlite")["labels_per_query"] == len(labels)
     assert any("20 labels" in note and "--vocabulary" in note for note in result.notes)
@@ -59,7 +59,7 @@ def test_the_same_labels_are_asked_ever_after(data: Data, tmp_path: Path) -> Non
     assert saved["search"]["vocabulary"] == "auto"
     later = ZeroShotToy(max_labels=30)
     again = evaluate(tmp_path / "run/prompt.png", model=as_model(later, name="toy"), data=data)
-    assert set(later.asked) == {labels}
+    assert set(later.label_sets) == {labels}
     assert again.accuracy["prompt_png"] == result.accuracy["prompt_png"]
     data.test.open(0).save(tmp_path / "0.png")
     with pixprompt.deploy(tmp_path / "run", model=as_model(later, name="toy")) as deployed:
@@ -110,9 +110,9 @@ def test_nothing_is_asked_before_labels_are_named() -> None:
 
     toy = ZeroShotToy()
     bare = as_model(toy, name="toy")
-    assert toy.asked == []
+    assert toy.label_sets == []
     with pytest.raises(ModelError, match="none are named"):
         bare(torch.zeros(1, 3, 16, 16))
     named = as_model(toy, labels=["a", "b"])
     assert named(torch.zeros(2, 3, 16, 16)).shape == (2, 2)
-    assert set(toy.asked) == {("a", "b")}
+    assert set(toy.label_sets) == {("a", "b")}

@@ -51,15 +51,15 @@ class Wholes:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.made: dict[str, tuple[Path, Result]] = {}
+        self.runs: dict[str, tuple[Path, Result]] = {}
 
     def __call__(self, config: TrainConfig, *, model, data) -> tuple[Path, Result]:
         """The folder and the result of the run."""
         key = json.dumps([config.to_json(), type(model).__name__])
-        if key not in self.made:
-            out = self.folder / str(len(self.made))
-            self.made[key] = out, train(config, out=out, model=model, data=data)
-        return self.made[key]
+        if key not in self.runs:
+            out = self.folder / str(len(self.runs))
+            self.runs[key] = out, train(config, out=out, model=model, data=data)
+        return self.runs[key]
 
 
 def numbers(result: Result) -> dict:

@@ -29,12 +29,12 @@ class ZeroShotToy:
     image_size = (16, 16)
 
     def __init__(self, max_labels: int | None = None) -> None:
-        self.asked: list[tuple[str, ...]] = []
+        self.label_sets: list[tuple[str, ...]] = []
         self.images = 0
         if max_labels is not None:
             self.max_labels = max_labels
 
     def __call__(self, images: Tensor, labels: Sequence[str]) -> Tensor:
-        self.asked.append(tuple(labels))
+        self.label_sets.append(tuple(labels))
         self.images += len(images)
         return (40 * features(images) @ torch.stack([direction(label) for label in labels]).T).softmax(1)

@@ -42,7 +42,7 @@ class Toy:
         return inputs.mean((2, 3)) * torch.pi
 
     @property
-    def asked(self) -> int:
+    def num_queries(self) -> int:
         return sum(self.calls)
 
 
@@ -66,7 +66,7 @@ def test_answers_are_those_of_the_model_and_asked_once(tmp_path: Path, in_memory
         assert model.calls == ([3] if max_batch is None else [2, 1])
         second = images(5, 2, 4, 3, 5)
         assert torch.equal(journaled(second), Toy()(second))
-        assert model.asked == budget.spent == journaled.queries == 5
+        assert model.num_queries == budget.spent == journaled.queries == 5
         assert (journaled.totals().requests, journaled.totals().cached) == (len(model.calls), 1 + 3)
 
 
@@ -113,9 +113,9 @@ def test_what_does_not_fit_the_budget_is_not_asked_at_all() -> None:
     journaled(images(1, 2))
     with pytest.raises(BudgetError, match="3 more queries were wanted, but 2 of 4 are left"):
         journaled(images(1, 3, 4, 5))
-    assert (model.asked, budget.spent, journaled.totals().cached) == (2, 2, 0)
+    assert (model.num_queries, budget.spent, journaled.totals().cached) == (2, 2, 0)
     journaled(images(1, 3, 4, 4))
-    assert (model.asked, budget.remaining) == (4, 0)
+    assert (model.num_queries, budget.remaining) == (4, 0)
     journaled(images(4, 3, 2, 1))  # costs nothing
 
 
@@ -242,16 +242,16 @@ def check_budget(make: Make, steps: list[Step], total: int, max_batch: int | Non
         for numbers, replicate, model.failing, anew in steps:
             if anew:
                 journaled = make(model, ledger, total, max_batch)
-            num_queries = model.asked
+            num_queries = model.num_queries
             try:
                 outputs = journaled.query(images(*numbers), replicate)
             except BudgetError:
-                assert model.asked == num_queries
+                assert model.num_queries == num_queries
             except ConnectionError:
-                assert model.asked > num_queries
+                assert model.num_queries > num_queries
             else:
                 assert torch.equal(outputs, Toy()(images(*numbers)))
-            assert model.asked == journaled.budget.spent == journaled.queries <= total
+            assert model.num_queries == journaled.budget.spent == journaled.queries <= total
 
 
 @given(STEPS, st.integers(0, 12), st.sampled_from([None, 1, 2]))

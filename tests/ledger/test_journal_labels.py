@@ -33,14 +33,14 @@ class Naming:
     def __init__(self) -> None:
         self.vocabulary: tuple[str, ...] = ("(other)",)
         self.open = True
-        self.asked = 0
+        self.num_queries = 0
 
     @property
     def spec(self) -> ModelSpec:
         return ModelSpec("naming", SIZE, len(self.vocabulary), AnswerKind.LABEL, self.vocabulary)
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        self.asked += len(inputs)
+        self.num_queries += len(inputs)
         labels = [str(round(float(image[0, 0, 0]) * 255)) for image in inputs]
         if self.open:
             self.vocabulary += tuple(dict.fromkeys(label for label in labels if label not in self.vocabulary))
@@ -77,7 +77,7 @@ def test_an_open_vocabulary_grows_is_restored_and_closed(tmp_path: Path) -> None
     with Ledger(tmp_path / "l") as ledger:
         model = Naming()
         journaled = LocalJournal(model, ledger, Budget(None))
-        assert (model.vocabulary, model.open, model.asked) == (("(other)", "13", "26"), True, 0)
+        assert (model.vocabulary, model.open, model.num_queries) == (("(other)", "13", "26"), True, 0)
         assert journaled(images(3, 1)).tolist() == [[0, 0, 0, 1], [0, 1, 0, 0]]
         journaled.close_vocabulary()
         assert journaled(images(4)).tolist() == [[1, 0, 0, 0]]
@@ -86,7 +86,7 @@ def test_an_open_vocabulary_grows_is_restored_and_closed(tmp_path: Path) -> None
         journaled = LocalJournal(model, ledger, Budget(None))
         assert (model.vocabulary, model.open) == (("(other)", "13", "26", "39"), False)
         assert journaled(images(1, 2, 3, 4)).argmax(1).tolist() == [1, 2, 3, 0]
-        assert model.asked == 0
+        assert model.num_queries == 0
 
 
 def test_a_callable_that_answers_in_words(tmp_path: Path) -> None:

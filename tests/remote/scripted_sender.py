@@ -71,7 +71,7 @@ class ScriptedSender:
         self._lock = threading.Lock()
 
     @property
-    def asked(self) -> list[int]:
+    def image_numbers(self) -> list[int]:
         return [number for batch in self.batches for number in batch]
 
     def send(self, outgoing: Outgoing, *, timeout: float) -> Incoming:

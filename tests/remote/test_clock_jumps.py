@@ -39,7 +39,7 @@ def test_a_run_over_a_network_does_not_look_at_the_wall_clock(tmp_path: Path) ->
     again = ScriptedSender()
     resumed = journal(again, tmp_path / "l")
     assert torch.equal(resumed(images(*numbers)), rows)
-    assert again.asked == []
+    assert again.image_numbers == []
     resumed.close()
     summary = read_ledger(tmp_path / "l")
     assert summary["time"]["waiting"] >= 0

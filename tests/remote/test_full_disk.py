@@ -77,7 +77,7 @@ def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_requ
     with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
         querier(images(*numbers))
     querier.close()
-    sent = sorted(sender.asked)
+    sent = sorted(sender.image_numbers)
     assert 20 in sent
     assert len(sent) < count  # those for which there was room
     summary = read_ledger(small_disk / "l")
@@ -88,7 +88,7 @@ def test_an_answer_is_kept_on_a_full_disk_and_the_run_stops_before_the_next_requ
     resumed = journal(again, small_disk / "l", concurrency=concurrency)
     rows = resumed(images(*numbers))
     resumed.close()
-    assert sorted(again.asked + sent) == numbers  # nothing is bought twice
+    assert sorted(again.image_numbers + sent) == numbers  # nothing is bought twice
     whole = journal(ScriptedSender(answer=answers(-1, small_disk, length)))
     assert torch.equal(rows, whole(images(*numbers)))
 
@@ -100,7 +100,7 @@ def test_without_room_for_the_answers_nothing_is_sent(small_disk: Path) -> None:
     with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
         querier(images(2, 3))
     querier.close()
-    assert sender.asked == []
+    assert sender.image_numbers == []
 
 
 def test_room_is_set_aside_in_the_file_and_free_again_at_the_end(tmp_path: Path) -> None:
@@ -125,6 +125,6 @@ def test_without_allocation_a_disk_with_too_little_room_is_an_error(
         with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
             querier(images(4, 5))
         querier.close()
-        assert sorted(sender.asked) == [1, 2, 3]
+        assert sorted(sender.image_numbers) == [1, 2, 3]
     finally:
         room._library_function.cache_clear()

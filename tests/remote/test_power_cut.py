@@ -83,7 +83,7 @@ def test_whenever_the_power_goes_what_was_sent_is_answered_or_named(
             resumed = journal(again, copy, concurrency=3, in_doubt="skip")
         resumed(images(*NUMBERS))
         resumed.close()
-        assert not sent & set(again.asked)  # nothing is bought twice without being named
+        assert not sent & set(again.image_numbers)  # nothing is bought twice without being named
 
 
 def test_the_same_start_of_the_machine_knows_what_was_not_sent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -111,7 +111,7 @@ def test_a_slow_disk_delays_what_is_sent(tmp_path: Path, monkeypatch: pytest.Mon
     before = list[int]()
 
     def slow() -> None:
-        before.append(len(sender.asked))
+        before.append(len(sender.image_numbers))
 
     disk.slow = slow
     querier(images(*NUMBERS[:9]))
@@ -135,4 +135,4 @@ def test_durability_decides_whether_the_disk_is_waited_for(
     querier.close()
     again = ScriptedSender()
     assert (journal(again, tmp_path / "copy")(images(1, 2, 3)) == rows).all()
-    assert again.asked == []
+    assert again.image_numbers == []

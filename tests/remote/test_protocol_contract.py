@@ -227,19 +227,19 @@ def test_the_check_sees_what_is_wrong() -> None:
     class Wrong(Protocol):
         """Raises or answers what it must not."""
 
-        none: Any = None
+        answer: Any = None
 
         def request(self, pictures: Any) -> Any:
             return None
 
         def read(self, incoming: Incoming, count: int) -> list[Any]:
-            if isinstance(self.found, Exception):
-                raise self.found
-            return [self.found]
+            if isinstance(self.answer, Exception):
+                raise self.answer
+            return [self.answer]
 
     protocol = Wrong(Endpoint("http://h", "wrong"))
     wrongs = [np.array([1.0]), np.array([1.0, np.nan]), {"a": np.inf}, {1: 1.0}, 3, Fault(FaultKind.GARBLED, "no")]
     for wrong in [*wrongs, KeyError("a"), np.zeros((2, 2)), np.zeros(2, np.float32)]:
-        protocol.found = wrong
+        protocol.answer = wrong
         with pytest.raises((AssertionError, KeyError)):
             check(protocol, Incoming(200, {}, b""), 1)

@@ -30,7 +30,7 @@ class Server:
         unready: int = 0,
         path: str = "/v2/models/m",
     ) -> None:
-        self.asked: list[str] = []
+        self.paths: list[str] = []
         self.unready = {"/v2/health/ready": unready, f"{path}/ready": unready}
         self.routes: dict[str, object] = {
             "/v2": {"name": "server", "extensions": list(extensions)},
@@ -42,7 +42,7 @@ class Server:
         assert request.method == ("POST" if request.url.endswith("/repository/index") else "GET")
         assert request.body == b""
         path = request.url.removeprefix("http://host:8000")
-        self.asked.append(path)
+        self.paths.append(path)
         if path in self.unready:
             self.unready[path] -= 1
             return answer(b"", 200 if self.unready[path] < 0 else 400)
@@ -156,7 +156,7 @@ def test_extensions_are_used_where_they_are_listed() -> None:
 def test_readiness_is_waited_for_and_not_for_ever() -> None:
     server = Server(tensor("FP32", -1, 3, 8, 8), unready=3)
     discover(server)
-    assert server.asked[:9] == ["/v2/health/ready"] * 4 + ["/v2"] + ["/v2/models/m/ready"] * 4
+    assert server.paths[:9] == ["/v2/health/ready"] * 4 + ["/v2"] + ["/v2/models/m/ready"] * 4
     pauses: list[float] = []
     protocol = V2(Endpoint("http://host:8000/v2/models/m", "v2"))
     protocol.pause = pauses.append
@@ -280,4 +280,4 @@ def test_a_model_that_triton_does_not_list_is_not_waited_for() -> None:
     server.routes["/v2/repository/index"] = [{"name": "a"}, {"name": "b"}]
     with pytest.raises(EndpointError, match="has no model 'm'; it has: a, b"):
         discover(server)
-    assert "/v2/models/m/ready" not in server.asked
+    assert "/v2/models/m/ready" not in server.paths

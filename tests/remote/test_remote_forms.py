@@ -68,7 +68,7 @@ def test_an_endpoint_that_changes_for_good_is_given_up_and_what_was_right_stays(
         journal(sender, tmp_path / "l", model=model(sender, **options), concurrency=1)(images(0, 1, 2))
     again = ScriptedSender(answer=lambda number: right)
     rows = journal(again, tmp_path / "l", model=model(again, **options))(images(0, 1, 2))
-    assert again.asked == [2]
+    assert again.image_numbers == [2]
     assert (rows == rows[0]).all()
 
 
@@ -77,7 +77,7 @@ def test_what_an_earlier_session_was_answered_tells_the_form(tmp_path: Path) -> 
     remote = model(sender)
     remote.learn_form([None, torch.tensor(SCORES, dtype=torch.float64).numpy()])
     assert remote(images(1)).shape == (1, 3)
-    assert sender.asked == [1, 1]
+    assert sender.image_numbers == [1, 1]
 
 
 def test_a_wrong_description_costs_no_answer(tmp_path: Path) -> None:
@@ -85,9 +85,9 @@ def test_a_wrong_description_costs_no_answer(tmp_path: Path) -> None:
     sender = ScriptedSender(answer=lambda number: SCORES)
     with pytest.raises(ConfigError, match="2 labels for 3 outputs"):
         journal(sender, tmp_path / "l", model=model(sender, labels=("a", "b")))(images(1))
-    assert sender.asked == [1]
+    assert sender.image_numbers == [1]
     assert journal(sender, tmp_path / "l", model=model(sender))(images(1)).shape == (1, 3)
-    assert sender.asked == [1]
+    assert sender.image_numbers == [1]
 
 
 @pytest.mark.parametrize("kind", [AnswerKind.PROBABILITIES, AnswerKind.LOGITS])

@@ -39,7 +39,7 @@ def test_it_is_a_model_and_asks_each_image_once() -> None:
     assert querier.spec.labels == ("(other)", "label 3", "common", "label 1", "label 2")
     assert rows.tolist() == [[0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0.75, 0], [0, 0.75, 0.25, 0, 0], [0, 0, 0.25, 0, 0.75]]
     assert torch.equal(querier(images(2, 3)), rows[[3, 0]])
-    assert sorted(sender.asked) == [1, 2, 3]
+    assert sorted(sender.image_numbers) == [1, 2, 3]
     assert (querier.queries, querier.budget.spent, querier.totals().cached, querier.distinct) == (3, 3, 1 + 2, 3)
 
 
@@ -97,7 +97,7 @@ def test_replicates_ask_again() -> None:
     sender = ScriptedSender()
     querier = journal(sender)
     assert torch.equal(querier.query(images(1), 0)[:, :3], querier.query(images(1), 1)[:, :3])
-    assert (sender.asked, querier.distinct) == ([1, 1], 2)
+    assert (sender.image_numbers, querier.distinct) == ([1, 1], 2)
 
 
 def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> Non
     sender = ScriptedSender()
     other.sender._sender = sender
     journal(sender, tmp_path / "l", model=other)(images(1))
-    assert sender.asked == [1]
+    assert sender.image_numbers == [1]
 
 
 # Budgets -------------------------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def test_after_an_error_what_is_under_way_is_finished_and_kept(tmp_path: Path, m
     assert (totals.failed, totals.in_doubt, totals.images) == (1, 0, 1 + 2)
     sender = ScriptedSender()
     journal(sender, tmp_path / "l")(images(*range(20)))
-    assert len(sender.asked) == 20 - 3
+    assert len(sender.image_numbers) == 20 - 3
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_asking_again_is_named_and_spent(tmp_path: Path) -> None:
     querier = journal(sender, tmp_path / "l", in_doubt="retry")
     rows = querier(images(*range(5)))
     assert torch.equal(rows, journal(ScriptedSender())(images(*range(5))))
-    assert (sender.asked, querier.budget.spent, querier.queries) == ([3, 4], 7, 7)
+    assert (sender.image_numbers, querier.budget.spent, querier.queries) == ([3, 4], 7, 7)
     assert "asked again, and perhaps billed twice" in querier.notes[0]
     querier.ledger.close()
     assert "asked again" in journal(ScriptedSender(), tmp_path / "l").notes[0]  # it is decided, and stays named

@@ -77,7 +77,7 @@ def test_what_is_refused_is_not_retried(code: int) -> None:
 def test_how_often_a_lasting_failure_is_tried(step: Step, requests: int) -> None:
     sender = FakeSender(for_ever=step)
     answers, book = ask(sender, retry_policy=RetryPolicy(deadline=1e6))
-    assert len(sender.bodies) == requests == len(book.asked)
+    assert len(sender.bodies) == requests == len(book.positions)
     assert f"{requests} requests were sent" in str(answers[0])
 
 
@@ -141,7 +141,7 @@ def test_only_what_failed_is_asked_again() -> None:
     sender = FakeSender([failing(1, 3), failing(0)])
     answers, book = ask(sender, 5)
     assert answers == [scores(number) for number in range(5)]
-    assert list(book.asked.values()) == [[0, 1, 2, 3, 4], [1, 3], [1]]
+    assert list(book.positions.values()) == [[0, 1, 2, 3, 4], [1, 3], [1]]
     assert [word for word, _ in book.events] == ["begin", "received"] * 3
 
 
@@ -149,7 +149,7 @@ def test_what_brings_some_answers_does_not_count_against_the_attempts() -> None:
     sender = FakeSender([failing(*range(number), kind="throttled") for number in range(5, 0, -1)])
     answers, book = ask(sender, 6, retry_policy=RetryPolicy(attempts=1))
     assert answers == [scores(number) for number in range(6)]
-    assert len(book.asked) == 6
+    assert len(book.positions) == 6
     assert "does not answer" in str(ask(FakeSender([failing(0, 1)]), 2, retry_policy=RetryPolicy(attempts=1))[0][0])
 
 
@@ -160,7 +160,7 @@ def test_an_image_that_fails_twice_in_the_same_way_is_final() -> None:
 
     sender = FakeSender(for_ever=stubborn)
     answers, book = ask(sender, 4)
-    assert list(book.asked.values()) == [[0, 1, 2, 3], [2]]
+    assert list(book.positions.values()) == [[0, 1, 2, 3], [2]]
     assert "3 are answered and kept. Last: image 3 of 4 failed: cannot decode." in str(answers[0])
 
 
@@ -230,10 +230,10 @@ def test_an_outage_uses_the_quota_up_and_successes_bring_it_back() -> None:
     quota = Quota(30)
     sender = FakeSender(for_ever=LOST)
     answers, book = ask(sender, quota=quota)
-    assert len(book.asked) == 3  # two retries for 14 each
+    assert len(book.positions) == 3  # two retries for 14 each
     assert quota.remaining == 2
     assert "fails too often" in str(answers[0])
-    assert len(ask(sender, quota=quota)[1].asked) == 1  # the next batch does not even retry
+    assert len(ask(sender, quota=quota)[1].positions) == 1  # the next batch does not even retry
     for _ in range(12):
         ask(FakeSender(), quota=quota)
     assert quota.remaining == 14
@@ -257,7 +257,7 @@ def test_a_budget_that_is_spent_ends_it_before_anything_is_sent() -> None:
     sender, book = FakeSender(for_ever=LOST), AttemptRecorder(budget=5)
     with pytest.raises(BudgetSpent):
         caller(sender, FakeClock()).query(pictures(2), book)
-    assert (len(sender.bodies), len(book.asked), book.budget) == (2, 2, 1)
+    assert (len(sender.bodies), len(book.positions), book.budget) == (2, 2, 1)
     assert book.is_legal
 
 

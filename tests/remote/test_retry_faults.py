@@ -142,5 +142,5 @@ def test_a_client_that_retries_everything_below_the_ledger_is_caught_buying_more
                 outgoing = post(server.url)
                 with contextlib.suppress(requests.RequestException):
                     session.post(outgoing.url, outgoing.body, headers=dict(outgoing.headers))
-        assert (server.num_billed == len(book.asked)) is patient
+        assert (server.num_billed == len(book.positions)) is patient
         assert server.num_billed >= 3

@@ -61,10 +61,10 @@ def test_each_request_is_begun_before_it_is_sent_and_ended_once(script: list[Ste
         assert caller(sender, FakeClock()).query(pictures(count), book) == [scores(number) for number in range(count)]
     assert book.is_legal
     assert [request for _, request in book.events] == sorted(request for _, request in book.events)
-    assert len(sender.bodies) == len(book.asked)
-    assert sum(map(len, book.asked.values())) == budget - (book.budget or 0)
+    assert len(sender.bodies) == len(book.positions)
+    assert sum(map(len, book.positions.values())) == budget - (book.budget or 0)
     calls: set[int] = set()
-    for positions in book.asked.values():
+    for positions in book.positions.values():
         assert positions == sorted(set(positions))
         assert not calls or set(positions) <= calls  # what was answered is never asked again
         calls = set(positions)
@@ -114,5 +114,5 @@ def test_many_threads_share_one_caller() -> None:
         thread.join()
     assert results == [[scores(number) for number in range(4)]] * 150
     assert book.is_legal
-    assert len(book.asked) == len(sender.bodies) == 150 + 6 * 9  # one more for each failure
+    assert len(book.positions) == len(sender.bodies) == 150 + 6 * 9  # one more for each failure
     assert quota.remaining == 10_000

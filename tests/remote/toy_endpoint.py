@@ -126,7 +126,7 @@ class AttemptRecorder:
 
     budget: int | None = None
     events: list[tuple[str, int]] = field(default_factory=list)
-    queries: dict[int, list[int]] = field(default_factory=dict)
+    positions: dict[int, list[int]] = field(default_factory=dict)
     kinds: list[str] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -137,14 +137,14 @@ class AttemptRecorder:
                 if len(positions) > self.budget:
                     raise BudgetSpent("nothing left")
                 self.budget -= len(positions)
-            request = len(self.asked)
-            self.asked[request] = list(positions)
+            request = len(self.positions)
+            self.positions[request] = list(positions)
             self.events.append(("begin", request))
             return request
 
-    def received(self, request: int, incoming: Incoming, sequence: Sequence[Reply | ItemFault]) -> None:
+    def received(self, request: int, incoming: Incoming, replies: Sequence[Reply | ItemFault]) -> None:
         with self._lock:
-            if len(sequence) != len(self.asked[request]):
+            if len(replies) != len(self.positions[request]):
                 raise ValueError("not one answer per image")
             self.events.append(("received", request))
 

@@ -34,10 +34,10 @@ def counting(toy_run: Toy, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A module whose model only answers, and counts the images that it is asked about."""
     module = ModuleType(NAME)
     net = sys.modules[toy_run.module].net
-    module.asked = 0
+    module.num_queries = 0
 
     def scores(images: Tensor) -> Tensor:
-        module.asked += len(images)
+        module.num_queries += len(images)
         return torch.from_numpy(net(images).detach().numpy())
 
     module.scores = scores
@@ -52,7 +52,7 @@ def options(queries: int | None, images: int = 300) -> ReportOptions:
 @pytest.mark.usefixtures("undrawn")
 def test_a_model_that_may_cost_is_not_even_loaded_without_a_limit(run: Path, counting: ModuleType) -> None:
     page = write_report([run], out=run.parent / "r.html", options=options(None))
-    assert counting.asked == 0
+    assert counting.num_queries == 0
     assert page.queries == 0
     assert "--queries" in page.skipped["run"]["model"]
     assert "--queries" in (run.parent / "r.html").read_text("utf-8")
@@ -60,24 +60,24 @@ def test_a_model_that_may_cost_is_not_even_loaded_without_a_limit(run: Path, cou
 
 def test_a_model_in_hand_that_only_answers_needs_a_limit_too(run: Path, counting: ModuleType) -> None:
     model = as_model(counting.scores, image_size=(16, 16))
-    counting.asked = 0
+    counting.num_queries = 0
     evidence = collect_evidence(read_runs([run])[0], ReportOptions(model=model, device="cpu"), Silent())
-    assert counting.asked == 0
+    assert counting.num_queries == 0
     assert "its queries may cost" in evidence.skipped["model"]
 
 
 @pytest.mark.parametrize("limit", [0, 1, 2, 3, 9, 75, 1000])
 def test_the_limit_holds_and_what_was_asked_is_told(run: Path, counting: ModuleType, limit: int) -> None:
     evidence = collect_evidence(read_runs([run])[0], options(limit), Silent())
-    assert counting.asked <= limit
-    assert evidence.queries == counting.asked
+    assert counting.num_queries <= limit
+    assert evidence.queries == counting.num_queries
     if limit >= 3:
         assert evidence.predictions is not None
     if limit >= 75:
         assert evidence.saliency is not None
         assert evidence.saliency.after.drops is not None
         assert f"It took {evidence.saliency.queries} queries" in evidence.saliency.method
-        assert counting.asked == 1 + 2 * len(evidence.predictions.before) + evidence.saliency.queries
+        assert counting.num_queries == 1 + 2 * len(evidence.predictions.before) + evidence.saliency.queries
     else:
         assert evidence.saliency is None
         assert evidence.skipped
@@ -86,7 +86,7 @@ def test_the_limit_holds_and_what_was_asked_is_told(run: Path, counting: ModuleT
 @pytest.mark.usefixtures("undrawn")
 def test_the_limit_is_for_all_runs_together(run: Path, counting: ModuleType, toy_run: Toy) -> None:
     page = write_report([run, toy_run.folder / "run"], out=run.parent / "r.html", options=options(60))
-    assert page.queries == counting.asked <= 60
+    assert page.queries == counting.num_queries <= 60
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -147,7 +147,7 @@ def test_an_empty_prompt_is_not_asked_about_twice(run: Path, counting: ModuleTyp
     evidence = collect_evidence(read_runs([run])[0], options(200), Silent())
     assert evidence.predictions is not None
     assert evidence.saliency is not None
-    assert counting.asked == evidence.queries == 1 + len(evidence.predictions.after) + evidence.saliency.queries
+    assert counting.num_queries == evidence.queries == 1 + len(evidence.predictions.after) + evidence.saliency.queries
 
 
 @pytest.mark.parametrize("by_gradient", [False, True])

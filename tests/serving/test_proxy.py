@@ -68,11 +68,11 @@ def test_what_is_not_understood_passes_unchanged_or_is_refused(case: str, behind
         assert (reply.status, reply.headers["x-pixprompt-images"]) == (200, "0")
         assert (behind.last.body, behind.last.path) == (body, path)
     with proxied(PROMPT, behind, strict=True) as proxy:
-        before = len(behind.seen)
+        before = len(behind.requests)
         reply = post(proxy.port, path, body, **headers)
         assert reply.status == 422
         assert "not understood, and so not forwarded" in error_of(reply)
-        assert len(behind.seen) == before
+        assert len(behind.requests) == before
 
 
 def test_remote_images_and_unknown_parts_of_chat_are_refused_when_strict(behind: Upstream) -> None:

@@ -115,7 +115,7 @@ def test_no_kill_loses_an_answer_or_leaves_a_request_unnamed(tmp_path: Path) -> 
             summary = read_ledger(tmp_path / "l.sqlite")
             assert summary["in_doubt"]["requests"] <= (number + 1) * CLIENTS
     path = tmp_path / "l.sqlite"
-    counts = Counter(digest_of(request) for request in behind.seen if is_whole(request))
+    counts = Counter(digest_of(request) for request in behind.requests if is_whole(request))
     assert not counts - in_ledger(path)  # written down before it was sent
     assert not Counter(answered) - in_ledger(path, "answered IS NOT NULL")  # before it was passed on
     assert len(answered) >= sum(5 + 7 * number for number in range(ROUNDS))
@@ -136,4 +136,4 @@ def test_sigterm_ends_after_what_is_under_way(tmp_path: Path) -> None:
         clients.join()
         summary = read_ledger(tmp_path / "l.sqlite")
         assert (summary["in_doubt"]["requests"], summary["failed"]) == (0, 0)
-        assert summary["answered"] == len(behind.seen) == len(clients.answered)
+        assert summary["answered"] == len(behind.requests) == len(clients.answered)

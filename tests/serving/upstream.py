@@ -33,7 +33,7 @@ class Upstream:
 
     @property
     def last(self) -> Request:
-        return self.seen[-1]
+        return self.requests[-1]
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def upstream(answer: Callable[[Request], Response] | None = None) -> Iterator[Up
         def respond(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             request = Request(self.command, self.path, {k.lower(): v for k, v in self.headers.items()}, body)
-            behind.seen.append(request)
+            behind.requests.append(request)
             response = behind.answer(request)
             self.send_response(response.status)
             for name, value in response.headers.items():

@@ -21,7 +21,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
-        self.seen: list[tuple[str, str, str | None]] = []
+        self.requests: list[tuple[str, str, str | None]] = []
 
     @property
     def url(self) -> str:
@@ -50,7 +50,7 @@ class Handler(BaseHTTPRequestHandler):
     def handle_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path, token = self.path.split("?")[0].strip("/"), self.headers.get("Authorization")
-        self.server.seen.append((self.command, path, token))
+        self.server.requests.append((self.command, path, token))
         if self.command == "POST":
             if token != f"Bearer {TOKEN}":
                 return self.answer(401, {"error": "Invalid credentials"})

@@ -78,7 +78,7 @@ def test_a_run_goes_to_the_hub_and_comes_back(run_folder: Path, hub: Hub, call: 
         answer = call("apply", source, "a.png", "--out", out)
         assert answer.returncode == 0, answer.stderr
         assert (tmp_path / out / "a.png").read_bytes() == (tmp_path / "1/a.png").read_bytes()
-    assert {token for _, _, token in hub.seen} == {f"Bearer {TOKEN}"}
+    assert {token for _, _, token in hub.requests} == {f"Bearer {TOKEN}"}
     hub.shutdown()  # what was fetched once is there without the hub
     hub.server_close()
     assert call("inspect", "hf:me/digits").returncode == 0
