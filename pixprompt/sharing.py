@@ -137,7 +137,7 @@ def _hub(what: str) -> Iterator[Any]:
     hub: Any = importlib.import_module("huggingface_hub")
     bars: Any = importlib.import_module("huggingface_hub.utils")
     importlib.import_module("huggingface_hub.constants")
-    shown = not bars.are_progress_bars_disabled()
+    had_bars = not bars.are_progress_bars_disabled()
     bars.disable_progress_bars()
     try:
         yield hub
@@ -151,5 +151,5 @@ def _hub(what: str) -> Iterator[Any]:
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise PixpromptError(f"cannot {what}: {reason.rstrip('.')}.{remedy}") from error
     finally:
-        if shown:
+        if had_bars:
             bars.enable_progress_bars()

@@ -104,10 +104,10 @@ def to_pixels(images: Tensor) -> Tensor:
 
     steps = images.float() * 255
     pixels = steps.round()
-    apart = float((steps - pixels).abs().max())
-    if apart > _STEP_TOLERANCE:
+    max_error = float((steps - pixels).abs().max())
+    if max_error > _STEP_TOLERANCE:
         raise RangeError(
-            f"expected images of 8-bit values, multiples of 1/255, got values {apart:.2g} of a step away. "
+            f"expected images of 8-bit values, multiples of 1/255, got values {max_error:.2g} of a step away. "
             "Round the prompted images as their PNG would."
         )
     return pixels.clamp(0, 255).to(torch.uint8).cpu()

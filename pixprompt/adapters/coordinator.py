@@ -279,12 +279,12 @@ def _decode(maps: Tensor, weights: Mapping[str, Tensor], num_doublings: int) -> 
 
 
 def _check_encoder(encoder: Model, spec: CoordinatorSpec, weights_sha256: str) -> None:
-    needs = f"this coordinator reads the features of {spec.encoder!r}"
+    mismatch = f"this coordinator reads the features of {spec.encoder!r}"
     if encoder.spec.num_outputs != spec.num_features:
         answers = f"{encoder.spec.name!r} answers {encoder.spec.num_outputs}"
-        raise PromptError(f"{needs}, {spec.num_features} numbers; {answers}.")
+        raise PromptError(f"{mismatch}, {spec.num_features} numbers; {answers}.")
     if weights_sha256 and spec.weights_sha256:
         if weights_sha256 != spec.weights_sha256:
-            raise PromptError(f"{needs} with the weights {spec.weights_sha256[:12]}, got {weights_sha256[:12]}.")
+            raise PromptError(f"{mismatch} with the weights {spec.weights_sha256[:12]}, got {weights_sha256[:12]}.")
     elif encoder.spec.name != spec.encoder:
-        raise PromptError(f"{needs}, got {encoder.spec.name!r}.")
+        raise PromptError(f"{mismatch}, got {encoder.spec.name!r}.")

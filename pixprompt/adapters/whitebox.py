@@ -184,8 +184,8 @@ def make_white_box(
     known = [item.name for item in method.settings.options().values()]
     for name in own:
         if name not in known:
-            takes = ", ".join(known) or "none"
-            raise ConfigError(f"{method.name} has no option {name!r}; it takes {takes}. Leave it out.")
+            options_text = ", ".join(known) or "none"
+            raise ConfigError(f"{method.name} has no option {name!r}; it takes {options_text}. Leave it out.")
     adapter: WhiteBox = method.maker()(
         model=local_model(model), classes=tuple(classes), generator=seeded(generator), **own
     )

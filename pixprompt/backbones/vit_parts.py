@@ -56,7 +56,7 @@ def timm_parts(net: nn.Module) -> ViTParts | None:
         return None
     vit: Any = net
     blocks: list[Any] = list(vit.blocks)
-    usual = (
+    is_standard = (
         all(type(block) is Block and type(block.attn) is Attention and block.attn.gate is None for block in blocks)
         and type(vit.patch_embed) is PatchEmbed
         and isinstance(vit.patch_embed.norm, nn.Identity)
@@ -64,7 +64,7 @@ def timm_parts(net: nn.Module) -> ViTParts | None:
         and not (vit.cls_token is None or vit.pos_embed is None)
         and vit.attn_pool is None
     )
-    if not usual:
+    if not is_standard:
         return None
     down, across = vit.patch_embed.grid_size
     return ViTParts(

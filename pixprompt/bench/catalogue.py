@@ -59,6 +59,6 @@ def _extended(values: Any) -> Any:
         raise UnknownName(f"no benchmark {name!r} to extend.{suggest(str(name), benchmark_names())}")
     base = _extended(read_settings(_folder() / f"{name}.toml", as_written=True))
     own = {key: value for key, value in values.items() if key != "extends"}
-    kept = {key: value for key, value in base.items() if key not in _OWN}
-    small = {**kept.get("miniature", {}), **own.get("miniature", {})}
-    return {**kept, **own, **({"miniature": small} if small else {})}
+    inherited = {key: value for key, value in base.items() if key not in _OWN}
+    small = {**inherited.get("miniature", {}), **own.get("miniature", {})}
+    return {**inherited, **own, **({"miniature": small} if small else {})}

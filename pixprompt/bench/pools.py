@@ -79,8 +79,8 @@ class Processes:
         futures = {pool.submit(self._perform, run, folder / run.key, number, start) for run in runs}
         try:
             while futures:
-                done, futures = wait(futures, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                finished, futures = wait(futures, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             for child in list(self._children):

@@ -97,8 +97,8 @@ def perform(
     elif run.task == "diagnose":
         from ..diagnose.run import diagnose
 
-        done = path / "result.json"
-        result = read_json(done) if done.exists() else diagnose(**run.options, out=done, reporter=reporter)
+        finished = path / "result.json"
+        result = read_json(finished) if finished.exists() else diagnose(**run.options, out=finished, reporter=reporter)
     else:
         from ..engine.config.train_config import TrainConfig
         from ..engine.run import train

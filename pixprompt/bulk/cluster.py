@@ -111,12 +111,12 @@ def work_all(prompter: Prompter, jobs: Iterable[Job], address: str) -> Iterator[
         jobs = [Job(locate(source), tuple(map(locate, targets))) for source, targets in places]
         return {"reason": [own.work(job) or "" for job in jobs]}
 
-    sent: deque[Job] = deque()
+    in_flight: deque[Job] = deque()
 
     def rows() -> Iterator[dict[str, Any]]:
         for job in jobs:
-            sent.append(job)
+            in_flight.append(job)
             yield {"source": text_of(job.source), "targets": [text_of(target) for target in job.targets]}
 
     for row in map_rows(ray_data(address), rows(), work):
-        yield sent.popleft(), row["reason"] or None
+        yield in_flight.popleft(), row["reason"] or None

@@ -65,13 +65,13 @@ class Jobs:
 
     def all(self) -> Iterator[Job]:
         """Yields the jobs, those of an earlier call included; an image that is named twice comes once."""
-        seen = set()
+        inodes = set()
         for job in self.listed([]):
             key = _digest(job.targets[0])
-            if key in self._repeated and key in seen:
+            if key in self._repeated and key in inodes:
                 continue
             if key in self._repeated:
-                seen.add(key)
+                inodes.add(key)
             yield job
 
     def listed(self, failures: list[Failure]) -> Iterator[Job]:

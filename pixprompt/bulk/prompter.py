@@ -60,8 +60,8 @@ class Prompter:
         Raises:
             ImageError: It cannot be read.
         """
-        with ExitStack() as taken:
-            image = opener(admit=lambda pixels: taken.enter_context(self._room.take(pixels)))
+        with ExitStack() as stack:
+            image = opener(admit=lambda pixels: stack.enter_context(self._room.take(pixels)))
             canvases = [page.canvas.make(image) for page in self.prompt.pages]
         return [self.encode(page.overlay(canvas)) for page, canvas in zip(self.prompt.pages, canvases, strict=True)]
 
@@ -98,11 +98,11 @@ class Prompter:
             for job in jobs:
                 waiting.append((job, pool.submit(self.work, job)))
                 if len(waiting) >= 8 * workers:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
+                    future_job, future = waiting.popleft()
+                    yield future_job, future.result()
             while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
+                future_job, future = waiting.popleft()
+                yield future_job, future.result()
         finally:
             # On an error or Ctrl-C: the images at work are finished, the others are not begun.
             pool.shutdown(wait=True, cancel_futures=True)

@@ -84,8 +84,10 @@ class Console:
         while not self._closed.wait(wait):
             wait = self._last_line + self._interval - time.monotonic()
             if wait <= 0:
-                seconds, done = time.monotonic() - self._began, self._done
-                left = f", {seconds / done * (self._total - done):.0f} s left" if 0 < done < self._total else ""
-                whole = f" of {self._total}" if done <= self._total else ""  # some stages cannot know it all beforehand
-                self._write(f"{self._name}: {done}{whole} images in {seconds:.0f} s{left}")
+                seconds, steps = time.monotonic() - self._began, self._done
+                left = f", {seconds / steps * (self._total - steps):.0f} s left" if 0 < steps < self._total else ""
+                whole = (
+                    f" of {self._total}" if steps <= self._total else ""
+                )  # some stages cannot know it all beforehand
+                self._write(f"{self._name}: {steps}{whole} images in {seconds:.0f} s{left}")
                 wait = self._interval

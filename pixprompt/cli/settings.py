@@ -105,14 +105,14 @@ class RunCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Writes the options of a first reading, and those of the method where one is named."""
         params = {param.name: param for param in self.get_params(ctx) if param.name is not None}
-        methods, shown = ctx.meta.get(_METHODS, ()), {name for names in _SHORT.values() for name in names}
+        methods, short = ctx.meta.get(_METHODS, ()), {name for names in _SHORT.values() for name in names}
         for title, names in _SHORT.items():
             if title != "Prompt" or not any(method.white_box for method in methods):
                 _write(ctx, formatter, title, (params[name] for name in names if name in params))
         for method in methods:
             own = (_setting(name, item, _OF_METHODS) for name, item in method.settings.options().items())
             _write(ctx, formatter, f"Method {method.name}: {method.line}", own)
-        rest = [param for name, param in params.items() if name not in shown]
+        rest = [param for name, param in params.items() if name not in short]
         _write(ctx, formatter, "More", (param for param in rest if not isinstance(param, _Setting)))
         formatter.write_paragraph()
         with formatter.indentation():

@@ -42,7 +42,7 @@ def _fitting(canvas: Canvas, height: int, width: int) -> Iterator[dict[str, Any]
         return
     if canvas.aspect == "crop":
         yield {"step": "limit aspect", "size": [height, width], "times": MOST_ASPECT}
-    how = "cover" if canvas.aspect == "crop" else "stretch"
-    yield {"step": "resize", "to": how, "size": [tall, wide], "filter": canvas.resample}
+    mode = "cover" if canvas.aspect == "crop" else "stretch"
+    yield {"step": "resize", "to": mode, "size": [tall, wide], "filter": canvas.resample}
     yield {"step": "crop", "size": [height, width]}
     yield from tone

@@ -206,12 +206,12 @@ class Ledger:
 
     def charge(self, num_images: int) -> None:
         """Counts images that were asked one by one before the ledger was there."""
-        begun = range(self._last + 1, self._last + num_images + 1)
+        rows = range(self._last + 1, self._last + num_images + 1)
         with self._file.transaction():
             self._check_alone()
-            for request in begun:
+            for request in rows:
                 self._begin(request, 1)
-            self._file.execute("UPDATE requests SET answered = asked WHERE id >= ?", (begun.start,))
+            self._file.execute("UPDATE requests SET answered = asked WHERE id >= ?", (rows.start,))
         self._last += num_images
         self.flush()
 
@@ -277,12 +277,12 @@ class Ledger:
             self._file.close()
 
     def _check_form(self) -> None:
-        kept = self.read_meta(_FORM)
-        if kept is None:
+        saved = self.read_meta(_FORM)
+        if saved is None:
             self.write_meta(**{_FORM: self.form})
-        elif kept != self.form:
+        elif saved != self.form:
             raise PixpromptError(
-                f"{self._file.name} holds {kept} and not {self.form}: it belongs to another kind of model. "
+                f"{self._file.name} holds {saved} and not {self.form}: it belongs to another kind of model. "
                 "Choose another file."
             )
 

@@ -95,9 +95,9 @@ class ReplyLedger(Ledger):
             PixpromptError: It cannot be written, or something could not before: nothing may be sent.
         """
         self._reserve_room(num_images)
-        sent = {"digests": b"".join(digests) or None, "endpoint": self.endpoint, "retry_of": retry_of}
+        row = {"digests": b"".join(digests) or None, "endpoint": self.endpoint, "retry_of": retry_of}
         with self._file.reported():  # one statement is a transaction of its own
-            self._begin(request, num_images, **sent)
+            self._begin(request, num_images, **row)
 
     def withdraw(self, planned: range) -> None:
         """Forgets those of some planned requests that were not begun."""

@@ -78,7 +78,7 @@ def full_name(name: str) -> str:
     if colon and (prefix in PREFIXES or prefix in _FILES):
         return name
     guess = suggest(prefix, PREFIXES) if colon else suggest(name, MODELS)
-    shown = plain_url(name) if "/" in name else name  # a mistyped URL may hold a password
+    source = plain_url(name) if "/" in name else name  # a mistyped URL may hold a password
     raise UnknownName(
-        f"unknown model {shown!r}.{guess} Known: {', '.join(MODELS)}; or one of {'; '.join(PREFIXES.values())}."
+        f"unknown model {source!r}.{guess} Known: {', '.join(MODELS)}; or one of {'; '.join(PREFIXES.values())}."
     )

@@ -198,8 +198,8 @@ class AskTell(ABC):
             if value is None:
                 continue
             if name not in published:
-                takes = ", ".join(published) or "none of these constants"
-                raise ConfigError(f"{type(self).__name__} has no {name} ({value} given); it takes {takes}.")
+                names = ", ".join(published) or "none of these constants"
+                raise ConfigError(f"{type(self).__name__} has no {name} ({value} given); it takes {names}.")
             if not 0 <= value < math.inf:
                 raise ConfigError(f"expected {name} of at least 0, got {value}.")
             own[name] = value

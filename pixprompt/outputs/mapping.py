@@ -120,13 +120,13 @@ class _Counted(Mapping):
     def make(cls, setup: Setup) -> Self:
         """Builds the transform; see `make_output`."""
         constants: dict[str, Any] = dict(setup.constants)
-        made = replace(super().make(setup), **constants)
-        if not 1 <= made.sources * len(setup.classes) <= setup.spec.num_outputs:
+        mapping = replace(super().make(setup), **constants)
+        if not 1 <= mapping.sources * len(setup.classes) <= setup.spec.num_outputs:
             raise ConfigError(
-                f"{made.sources} sources for each of {len(setup.classes)} classes are not to be had from "
+                f"{mapping.sources} sources for each of {len(setup.classes)} classes are not to be had from "
                 f"{setup.spec.num_outputs}; each serves one class."
             )
-        return made
+        return mapping
 
     @classmethod
     def _first(cls, setup: Setup) -> None:
@@ -192,12 +192,12 @@ def match_greedily(affinity: Tensor, each: int = 1) -> list[tuple[int, ...]]:
     num_classes = affinity.shape[1]
     order = affinity.flatten().argsort(descending=True, stable=True)
     groups: list[list[int]] = [[] for _ in range(num_classes)]
-    taken: set[int] = set()
+    used: set[int] = set()
     for cell in order.tolist():
         source, target = divmod(cell, num_classes)
-        if source not in taken and len(groups[target]) < each:
+        if source not in used and len(groups[target]) < each:
             groups[target].append(source)
-            taken.add(source)
-            if len(taken) == each * num_classes:
+            used.add(source)
+            if len(used) == each * num_classes:
                 break
     return [tuple(group) for group in groups]

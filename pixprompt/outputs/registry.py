@@ -65,8 +65,8 @@ def make_output(
         raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
     if mapping_file is not None and kind not in _READ_FILES:
         raise ConfigError(f"a mapping file goes with the output transform 'given' or 'attributes', not with {kind!r}.")
-    given = {"smoothing": smoothing, "top": top, "nearest": nearest, "sources": sources}
-    constants = {name: value for name, value in given.items() if value is not None}
+    chosen = {"smoothing": smoothing, "top": top, "nearest": nearest, "sources": sources}
+    constants = {name: value for name, value in chosen.items() if value is not None}
     for name in constants:
         if name not in output.constants:
             raise ConfigError(f"the output transform {kind!r} has no {name}; leave it out.")

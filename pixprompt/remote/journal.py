@@ -172,9 +172,9 @@ class RemoteJournal(Journal):
     def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
         """Says who is queried, how often, at what price and for how long; see `Querier.announce`."""
         requests, price = self.num_requests(num_queries), self.ledger.read_meta(PRICE)
-        paid = "" if price is None else f", cost {num_queries * float(price) / 1000:.4g}"
+        cost = "" if price is None else f", cost {num_queries * float(price) / 1000:.4g}"
         url = plain_url(self.model.protocol.endpoint.url)
-        tell(f"asks {url} about up to {num_queries} images ({requests} requests or more{paid})")
+        tell(f"asks {url} about up to {num_queries} images ({requests} requests or more{cost})")
         for variable, header in variables_of(self.model.protocol.endpoint.headers).items():
             tell(f"sends the environment variable {variable} there, in the header {header}")
         tell(f"queries are written to {self.ledger.path}")
@@ -216,20 +216,20 @@ class RemoteJournal(Journal):
                 self._leave(keys[index], replicate, reason)
             else:
                 refused[keys[index]] = reason
-        wanted = [keys[index] for index in new]
-        replies.update(zip(wanted, self.ledger.find_replies(wanted, replicate), strict=True))
+        new_keys = [keys[index] for index in new]
+        replies.update(zip(new_keys, self.ledger.find_replies(new_keys, replicate), strict=True))
         self._count_distinct(keys, replicate)
         return [_checked(replies[key], key in (refused or {})) for key in keys]
 
     def _query_new(self, query: _Query, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
         """Asks about images that are new, and yields those that are refused for good."""
         while new and not self.proven:
-            begun = time.perf_counter()
+            began = time.perf_counter()
             yield from self._send_around_refusals(query, [new[:1]], strict=strict)
             if self._answered(query, new[:1]):
                 self.ledger.write_meta(**{self._known: self.model.identity})
                 self.proven = True
-                self._on_first(time.perf_counter() - begun)
+                self._on_first(time.perf_counter() - began)
             new = new[1:]
         size = self.model.max_batch
         parts = [new[start : start + size] for start in range(0, len(new), size)]
@@ -265,9 +265,9 @@ class RemoteJournal(Journal):
             part, request = job
             pictures = [self.model.picture(query.canvases[index]) for index in part]
             digests = [hashlib.sha256(picture.content).digest() for picture in pictures if picture.content]
-            wanted = [query.keys[index] for index in part]
+            part_keys = [query.keys[index] for index in part]
             attempts = LedgerAttempts(
-                self.ledger, self.budget, wanted, digests, query.replicate, request, self.model.sender
+                self.ledger, self.budget, part_keys, digests, query.replicate, request, self.model.sender
             )
             try:
                 caller.query(pictures, attempts)

@@ -143,9 +143,9 @@ class _Phrases:
         """Returns the longest of the labels at the earliest mention."""
         for start in range(len(words)):
             for end in range(min(start + self._longest, len(words)), start, -1):
-                found = self.whole(words[start:end])
-                if found is not None:
-                    return found
+                index = self.whole(words[start:end])
+                if index is not None:
+                    return index
         return None
 
     def _note(self, words: tuple[str, ...], entry: tuple[int, int]) -> None:

@@ -55,11 +55,11 @@ def query_model(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Ev
     except PixpromptError as error:
         reason = f"the images of the run cannot be read: {error}"
         return Evidence(sources=sources, skipped={"model": reason, **skipped, "images": reason})
-    shown = np.unique(np.linspace(0, len(sample.labels) - 1, MAX_SHOWN).astype(int))
+    indices = np.unique(np.linspace(0, len(sample.labels) - 1, MAX_SHOWN).astype(int))
     if isinstance(deployed, str) or not isinstance(plan, Plan):
-        return Evidence(sample, shown, sources=sources, skipped=skipped)
+        return Evidence(sample, indices, sources=sources, skipped=skipped)
     with reproducible():
-        return _collect(run, options, deployed, plan, sample, shown, reporter)
+        return _collect(run, options, deployed, plan, sample, indices, reporter)
 
 
 def _deployed(run: RunFiles, options: ReportOptions) -> Deployed | str:

@@ -92,11 +92,11 @@ class HttpServer:
             runner.run(self._serve())
 
     async def _serve(self) -> None:
-        app, state, changed = self._make_app(), ServerState(), asyncio.Event()
+        app, state, has_changed = self._make_app(), ServerState(), asyncio.Event()
         state.default_headers = [(b"server", b"pixprompt")]
         config = Config(app, log_config=None, log_level="critical", access_log=False, lifespan="off", ws="none")
         listener = await self._loop.create_server(
-            lambda: Connection(config, state, self._limits, ending=self._stop.is_set, on_end=changed.set),
+            lambda: Connection(config, state, self._limits, ending=self._stop.is_set, on_end=has_changed.set),
             sock=self._socket,
             backlog=1024,
         )
@@ -108,8 +108,8 @@ class HttpServer:
         try:
             async with asyncio.timeout(self._limits.grace):
                 while state.connections:
-                    changed.clear()
-                    await changed.wait()
+                    has_changed.clear()
+                    await has_changed.wait()
                 await _all_over(state)
         except TimeoutError:
             for connection in list(state.connections):

@@ -113,7 +113,7 @@ class Service(V2Service):
         return part if part.is_floating_point() else part.float() / 255
 
 
-def _served_answer(model: Model, wanted: AnswerKind | None) -> AnswerKind:
+def _served_answer(model: Model, answer: AnswerKind | None) -> AnswerKind:
     spec = model.spec
     if isinstance(model, OpenVocabulary) and model.open:
         raise ConfigError(
@@ -121,6 +121,6 @@ def _served_answer(model: Model, wanted: AnswerKind | None) -> AnswerKind:
             "give the callable an attribute `labels`."
         )
     possible = {spec.answer} | ({AnswerKind.PROBABILITIES} if spec.answer is AnswerKind.LOGITS else set())
-    if wanted is not None and wanted not in possible:
-        raise ConfigError(f"model {spec.name!r} answers with {spec.answer}, which cannot be turned into {wanted}.")
-    return wanted or spec.answer
+    if answer is not None and answer not in possible:
+        raise ConfigError(f"model {spec.name!r} answers with {spec.answer}, which cannot be turned into {answer}.")
+    return answer or spec.answer

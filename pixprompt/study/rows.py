@@ -90,12 +90,12 @@ def _mapping(study: StudySettings) -> list[Row]:
             raise ConfigError(f"no mapping {value!r} in this study.{suggest(value, _MAPPINGS)} Known: kept, swapped, "
                               "random.")  # fmt: skip
     parts = study.parts()
-    kept = _kept_mapping(parts, study)
+    saved_mapping = _kept_mapping(parts, study)
     rows, draws = [], 0
     for value in study.values or _MAPPINGS:
-        name, mapping = value, kept
+        name, mapping = value, saved_mapping
         if value == "swapped":
-            mapping = [*kept[1:], kept[0]]
+            mapping = [*saved_mapping[1:], saved_mapping[0]]
         elif value == "random":
             draws += 1
             name, mapping = f"random {draws}", _random(parts, draws)
@@ -136,8 +136,8 @@ def _random(parts: Parts, number: int) -> list[list[int]]:
     classes, sources = len(parts.data.classes), parts.spec.num_outputs
     if classes > sources:
         raise ConfigError(f"{classes} classes cannot have a source each of {sources} outputs.")
-    drawn = np.random.default_rng([parts.config.seed, number]).permutation(sources)[:classes]
-    return [[int(index)] for index in drawn]
+    labels = np.random.default_rng([parts.config.seed, number]).permutation(sources)[:classes]
+    return [[int(index)] for index in labels]
 
 
 def _write_mapping(

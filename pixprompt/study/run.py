@@ -135,7 +135,7 @@ def table_row(line: Line) -> str:
         result["accuracy"].get(rung) or {} for rung in ("no_prompt", "output_only", "prompt_float", "prompt_png")
     )
     interval = "" if png.get("ci95") is None else f" ({png['ci95'][0]:.3f}-{png['ci95'][1]:.3f})"
-    shown = [
+    cells = [
         _number(none.get("test")),
         _number(alone.get("test")) + (f" ({alone['output']})" if alone else ""),
         _number(trained.get("test")),
@@ -145,7 +145,7 @@ def table_row(line: Line) -> str:
         f"{result['seconds']:.0f}",
     ]
     name = str(line["name"]).replace("|", "\\|")
-    return f"| {name} | {' | '.join(shown)} |"
+    return f"| {name} | {' | '.join(cells)} |"
 
 
 def _number(value: float | None) -> str:

@@ -74,8 +74,8 @@ def _steps(
         return "no line of history yet", None, None
     for name, setting, word in (("epoch", "epochs", "epoch"), ("queries", "budget", "queries:")):
         if name in history[-1]:
-            done, total = history[-1][name], settings.get(setting)
+            epochs, total = history[-1][name], settings.get(setting)
             if isinstance(total, int) and total > 0:
-                return f"{word} {count(done)} of {count(total)}", min(1.0, done / total), history[-1].get("seconds")
-            return f"{word} {count(done)}", None, history[-1].get("seconds")
+                return f"{word} {count(epochs)} of {count(total)}", min(1.0, epochs / total), history[-1].get("seconds")
+            return f"{word} {count(epochs)}", None, history[-1].get("seconds")
     return f"{len(history)} lines of history", None, None

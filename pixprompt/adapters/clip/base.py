@@ -36,8 +36,8 @@ class OnEmbeddings(WhiteBox):
         if not isinstance(model, DualEncoder):
             return None
         scale, encode = model.logit_scale, model.encode_text
-        made = make_output("text", classes=classes, spec=model.spec, encode_text=encode, logit_scale=scale)
-        return cast(TextPrompts, made)
+        text = make_output("text", classes=classes, spec=model.spec, encode_text=encode, logit_scale=scale)
+        return cast(TextPrompts, text)
 
     def backbone_parameters(self) -> list[nn.Parameter]:
         """Returns the parameters on the way to the embeddings of images."""

@@ -58,38 +58,38 @@ def bench(
     folder = out or default_out(name, options["miniature"])
     table = LiveTable()
     try:
-        done = run(name, out=folder, only=only, reporter=table, on_update=table.update, **options)
+        results = run(name, out=folder, only=only, reporter=table, on_update=table.update, **options)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("interrupted; the same command continues it") from None
     finally:
         table.close()
     if as_json:
-        print_json(_to_json(done))
+        print_json(_to_json(results))
     else:
-        _print(done)
-    if done.failures:
+        _print(results)
+    if results.failures:
         raise click.exceptions.Exit(1)
 
 
-def _print(done: BenchResult) -> None:
+def _print(results: BenchResult) -> None:
     from ...bench.text import wide_table
 
-    files = (done.out / name for name in ("table.md", "figure.png", "index.html"))
-    lines = [f"failed   {line['name']}: {line['error']}" for line in done.failures]
+    files = (results.out / name for name in ("table.md", "figure.png", "index.html"))
+    lines = [f"failed   {line['name']}: {line['error']}" for line in results.failures]
     lines += [f"written  {path}" for path in files if path.exists()]
-    click.echo("\n".join([wide_table(done.summary), "", *lines]))
+    click.echo("\n".join([wide_table(results.summary), "", *lines]))
 
 
 def _print_list(as_json: bool) -> None:
     from ...bench import benchmark_names, read_benchmark
 
-    found = {name: read_benchmark(name) for name in benchmark_names()}
+    benchmarks = {name: read_benchmark(name) for name in benchmark_names()}
     if as_json:
         print_json({name: {"title": each.title, "source": each.source, "miniature": "missing" not in each.reduced}
-                    for name, each in found.items()})  # fmt: skip
+                    for name, each in benchmarks.items()})  # fmt: skip
         return
-    width = max(map(len, found), default=0)
-    click.echo("\n".join(f"{name:{width}}  {each.title}" for name, each in found.items()))
+    width = max(map(len, benchmarks), default=0)
+    click.echo("\n".join(f"{name:{width}}  {each.title}" for name, each in benchmarks.items()))
 
 
 def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool) -> None:
@@ -104,13 +104,13 @@ def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool
     click.echo("\n".join(lines))
 
 
-def _to_json(done: BenchResult) -> dict[str, Any]:
+def _to_json(results: BenchResult) -> dict[str, Any]:
     return {
         "schema": 1,
-        "benchmark": done.benchmark.name,
-        "miniature": done.benchmark.small,
-        "out": str(done.out),
-        "runs": {"done": done.summary.done, "total": done.summary.total},
+        "benchmark": results.benchmark.name,
+        "miniature": results.benchmark.small,
+        "out": str(results.out),
+        "runs": {"done": results.summary.done, "total": results.summary.total},
         "values": [
             {
                 "row": row,
@@ -123,7 +123,7 @@ def _to_json(done: BenchResult) -> dict[str, Any]:
                 "certainty": value.certainty or None,
                 "gain": value.gain,
             }
-            for (row, column), value in done.summary.values.items()
+            for (row, column), value in results.summary.values.items()
         ],
-        "failures": [dict(line) for line in done.failures],
+        "failures": [dict(line) for line in results.failures],
     }

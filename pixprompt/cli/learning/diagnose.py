@@ -111,63 +111,63 @@ def _fetch_inception(consent: bool) -> None:
             fetch_inception()
 
 
-def format_diagnosis(found: dict[str, Any]) -> Iterator[str]:
+def format_diagnosis(diagnosis: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of a diagnosis: numbers with what they were taken in, the model, the advice."""
     for side in ("data", "reference"):
-        yield f"{side:11}{found[side]['name']}  ({found[side]['n']} images)"
+        yield f"{side:11}{diagnosis[side]['name']}  ({diagnosis[side]['n']} images)"
     yield ""
-    yield from _numbers(found)
-    if found["model"] is not None:
-        yield from ["", *_model(found["model"])]
-    yield from ["", *_advice(found["advice"])]
+    yield from _numbers(diagnosis)
+    if diagnosis["model"] is not None:
+        yield from ["", *_model(diagnosis["model"])]
+    yield from ["", *_advice(diagnosis["advice"])]
 
 
-def _numbers(found: dict[str, Any]) -> Iterator[str]:
-    distances = [name for name in found if name in ("fid", "kid", "cmmd") or name.startswith("frechet_")]
-    if any(found[name] is not None for name in (*distances, "lpips", "coverage")):
+def _numbers(diagnosis: dict[str, Any]) -> Iterator[str]:
+    distances = [name for name in diagnosis if name in ("fid", "kid", "cmmd") or name.startswith("frechet_")]
+    if any(diagnosis[name] is not None for name in (*distances, "lpips", "coverage")):
         yield f"{'':14}{'value':>10}   {'95% interval':23}{'floor':>10}   taken in"
     for name in distances:
-        number = found[name]
+        number = diagnosis[name]
         if number is None:
             continue
-        title = (name.upper() if "_" not in name else "Frechet") + (" *" if name == found["headline"] else "")
+        title = (name.upper() if "_" not in name else "Frechet") + (" *" if name == diagnosis["headline"] else "")
         interval = f"{number['ci95'][0]:.4g} to {number['ci95'][1]:.4g}"
         place = f"{number['extractor']}, {number['dtype']}, {number['n']} against {number['n_reference']} images"
         yield f"{title:14}{number['value']:>10.4g}   {interval:23}{number['floor']:>10.4g}   {place}"
-    if found["lpips"] is not None:
-        number = found["lpips"]
+    if diagnosis["lpips"] is not None:
+        number = diagnosis["lpips"]
         interval = f"{number['ci95'][0]:.4g} to {number['ci95'][1]:.4g}"
         place = f"{number['extractor']}, {number['dtype']}, {number['pairs']} pairs of {number['images']} images"
         yield f"{'LPIPS':14}{number['mean']:>10.4g}   {interval:23}{'':>10}   {place}"
-    if found["coverage"] is not None:
-        yield from _coverage(found["coverage"])
-    yield from _remarks(found, distances)
+    if diagnosis["coverage"] is not None:
+        yield from _coverage(diagnosis["coverage"])
+    yield from _remarks(diagnosis, distances)
 
 
 def _coverage(number: dict[str, Any]) -> Iterator[str]:
     place = f"{number['extractor']}, {number['dtype']}, {number['n']} against {number['n_reference']} images"
     classes = "its images" if number["classes"] is None else f"its {number['num_classes']} classes"
     reached = number["images" if number["classes"] is None else "classes"]
-    for title, value, told in (
+    for title, value, unit in (
         ("coverage", reached, f"of {classes} are nearest to some image of the data; {place}"),
         ("covered", number["covered"], "of the reference is near the data"),
         ("within", number["within"], "of the data is near the reference"),
     ):
-        yield f"{title:14}{value:>10.4g}   {'':23}{'':>10}   {told}"
+        yield f"{title:14}{value:>10.4g}   {'':23}{'':>10}   {unit}"
 
 
-def _remarks(found: dict[str, Any], distances: list[str]) -> Iterator[str]:
-    if found["headline"] is not None:
+def _remarks(diagnosis: dict[str, Any], distances: list[str]) -> Iterator[str]:
+    if diagnosis["headline"] is not None:
         yield "* the number to read; the floor is what two halves of one set are apart, by sample size alone"
-    taken = [found[name] for name in distances if found[name] is not None]
-    resized = {number["extractor"]: number["resize"] for number in taken}
-    if found["lpips"] is not None:
-        resized["lpips"] = f"canvas {found['lpips']['canvas']}"
+    distances_measured = [diagnosis[name] for name in distances if diagnosis[name] is not None]
+    resized = {number["extractor"]: number["resize"] for number in distances_measured}
+    if diagnosis["lpips"] is not None:
+        resized["lpips"] = f"canvas {diagnosis['lpips']['canvas']}"
     for extractor, resize in resized.items():
         yield f"resize, {extractor}: {resize}"
-    for note in dict.fromkeys(number["note"] for number in taken if "note" in number):
+    for note in dict.fromkeys(number["note"] for number in distances_measured if "note" in number):
         yield f"note: {note}"
-    for name, reason in found["reasons"].items():
+    for name, reason in diagnosis["reasons"].items():
         yield f"no {name}: {reason}"
 
 

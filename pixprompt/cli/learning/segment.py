@@ -202,11 +202,11 @@ def predict(
         picture = label_picture(windows.labels(image).numpy(), reduce_zero_label=saved.reduce_zero_label)
         write_at(job.targets[0], _encoded(picture))
         write_at(other.targets[0], _encoded(overlay(image, picture, opacity=opacity)))
-    written = len(jobs) + len(jobs.failures) - len(failed)
+    num_written = len(jobs) + len(jobs.failures) - len(failed)
     if as_json:
-        print_json({"written": written, "failed": failed, "out": str(out), "classes": list(saved.classes)})
+        print_json({"written": num_written, "failed": failed, "out": str(out), "classes": list(saved.classes)})
     else:
-        click.echo(f"{written} images labelled in {out}")
+        click.echo(f"{num_written} images labelled in {out}")
     for failure in failed:
         click.echo(f"cannot read {failure['path']}: {failure['reason']}", err=True)
     if failed:

@@ -136,23 +136,23 @@ def _plan(config: TrainConfig) -> dict[str, Any]:
     }
 
 
-def _run(config: TrainConfig, folder: Path, resume: bool, given: dict[str, Any], reporter: Reporter) -> Result:
+def _run(config: TrainConfig, folder: Path, resume: bool, options: dict[str, Any], reporter: Reporter) -> Result:
     from ...engine.run import train as run
 
     def work(policy: str | None) -> Result:
         again = resume or (policy is not None and (folder / "config.json").exists())
-        changes = {**given, **({"in_doubt": policy} if policy else {})}
+        changes = {**options, **({"in_doubt": policy} if policy else {})}
         return run(config, out=folder, resume=again, changes=changes if again else None, reporter=reporter)
 
-    return settled(work, given.get("in_doubt") if resume else None)
+    return settled(work, options.get("in_doubt") if resume else None)
 
 
-def _read(path: Path, given: Mapping[str, Any]) -> TrainConfig:
+def _read(path: Path, changes: Mapping[str, Any]) -> TrainConfig:
     """Reads a saved configuration, whose models need the user's word unless the command line names others."""
     from ...engine.inputs.trust import check_trusted
 
     saved = TrainConfig.from_json(read_settings(path), source=path)
-    check_trusted(saved.options(), path, except_for=given)
+    check_trusted(saved.options(), path, except_for=changes)
     return saved
 
 
@@ -176,8 +176,8 @@ def format_ladder(result: Result) -> str:
     lines += [*_student_lines(result), "", *_change_lines(result), *result.notes]
     if result.max_pixel_difference is not None:
         lines.append(f"Largest pixel difference between memory and PNG: {result.max_pixel_difference}.")
-    paid = "" if result.queries["cost"] is None else f" (cost {result.queries['cost']})"
-    lines.append(f"{result.queries['images']} queries{paid}, {result.seconds:.0f} s.")
+    cost = "" if result.queries["cost"] is None else f" (cost {result.queries['cost']})"
+    lines.append(f"{result.queries['images']} queries{cost}, {result.seconds:.0f} s.")
     return "\n".join(lines)
 
 
@@ -206,8 +206,8 @@ def _student_lines(result: Result) -> Iterator[str]:
     if first is not None and first["threshold"] is not None:
         rows.append(("student first, then the model", None, first["test"], "", first["per_prediction"], ""))
     for title, val, test, between, price, output in rows:
-        shown = ["-" if score is None else f"{score:.3f}" for score in (val, test)]
-        yield f"{title:34}{shown[0]:>7}{shown[1]:>8}   {between:13}   {price:>7.3g}   {output}".rstrip()
+        scores = ["-" if score is None else f"{score:.3f}" for score in (val, test)]
+        yield f"{title:34}{scores[0]:>7}{scores[1]:>8}   {between:13}   {price:>7.3g}   {output}".rstrip()
 
 
 def _print_plan(planned: dict[str, Any], as_json: bool) -> None:

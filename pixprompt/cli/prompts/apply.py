@@ -96,8 +96,8 @@ def apply(
     if resume:
         _leave_out_finished(jobs, prompter)
     start = time.perf_counter()
-    written = _work_all(prompter, jobs, workers, ray)
-    _report(jobs, written, time.perf_counter() - start, as_json=as_json)
+    num_written = _work_all(prompter, jobs, workers, ray)
+    _report(jobs, num_written, time.perf_counter() - start, as_json=as_json)
     if jobs.failures:
         click.echo(f"{len(jobs.failures)} could not be read", err=True)
         context.exit(1)
@@ -105,7 +105,7 @@ def apply(
 
 def _work_all(prompter: Prompter, jobs: Jobs, workers: int, ray: str | None) -> int:
     """Returns how many images were written; the others are among the failures of the jobs."""
-    written = 0
+    num_written = 0
     with _progress(len(jobs)) as (step, say):
         for failure in jobs.failures:
             say(f"cannot read {failure.path}: {failure.reason}")
@@ -113,13 +113,13 @@ def _work_all(prompter: Prompter, jobs: Jobs, workers: int, ray: str | None) -> 
             for job, reason in _done(prompter, jobs, workers, ray):
                 step()
                 if reason is None:
-                    written += 1
+                    num_written += 1
                 else:
                     jobs.failures.append(Failure(job.source, reason))
                     say(f"cannot read {job.source}: {reason}")
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted: {written} of {len(jobs)} images written to {jobs.out}") from None
-    return written
+            raise KeyboardInterrupt(f"interrupted: {num_written} of {len(jobs)} images written to {jobs.out}") from None
+    return num_written
 
 
 def _done(prompter: Prompter, jobs: Jobs, workers: int, ray: str | None) -> Iterator[tuple[Job, str | None]]:
@@ -190,22 +190,24 @@ def _line(record: Record, result: dict[str, Any]) -> bytes:
     return f"{json_line({**record.fields, **result})}\n".encode()
 
 
-def _report(jobs: Jobs, written: int, seconds: float, *, as_json: bool) -> None:
+def _report(jobs: Jobs, num_written: int, seconds: float, *, as_json: bool) -> None:
     if as_json:
         print_json(
             {
-                "written": written,
+                "written": num_written,
                 "skipped": jobs.num_finished,
                 "views": jobs.views,
                 "failed": [{"path": str(failure.path), "reason": failure.reason} for failure in jobs.failures],
                 "out": str(jobs.out),
                 "seconds": round(seconds, 3),
-                "images_per_second": round(written / seconds, 1),
+                "images_per_second": round(num_written / seconds, 1),
             }
         )
         return
     each = f", each under {jobs.views} views," if jobs.views > 1 else ""
-    click.echo(f"{written} images{each} written to {jobs.out} in {seconds:.1f} s ({written / seconds:.0f} images/s)")
+    click.echo(
+        f"{num_written} images{each} written to {jobs.out} in {seconds:.1f} s ({num_written / seconds:.0f} images/s)"
+    )
     if jobs.num_finished:
         click.echo(f"{jobs.num_finished} were there already")
 

@@ -101,5 +101,5 @@ def _number(value: Any) -> str:
 
 
 def _some(values: Any) -> str:
-    shown = ", ".join(_number(value) for value in values[:_MANY])
-    return f"{shown}, ..." if len(values) > _MANY else shown
+    text = ", ".join(_number(value) for value in values[:_MANY])
+    return f"{text}, ..." if len(values) > _MANY else text

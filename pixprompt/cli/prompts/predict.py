@@ -139,7 +139,7 @@ def _print(deployed: Deployed, predictions: Iterator[dict[str, Any]], out: Lines
     if out.path is not None and not as_json:
         click.echo(f"{out.count} lines in {out.path}")
     if as_json:
-        said = {"predictions": lines} if out.path is None else {"lines": out.count, "out": str(out.path)}
-        print_json({**said, "queries": deployed.model.queries})
+        summary = {"predictions": lines} if out.path is None else {"lines": out.count, "out": str(out.path)}
+        print_json({**summary, "queries": deployed.model.queries})
     if failed:
         raise click.ClickException(f"{failed} of the images could not be read or answered; their lines say why.")

@@ -35,32 +35,32 @@ def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bo
         click.echo("\n".join(format_ledger(summary)))
 
 
-def format_ledger(found: dict[str, Any]) -> Iterator[str]:
+def format_ledger(summary: dict[str, Any]) -> Iterator[str]:
     """Yields the lines of a report."""
-    for endpoint in found["endpoints"]:
+    for endpoint in summary["endpoints"]:
         url, protocol, encoding = (_cell(endpoint.get(name)) for name in ("url", "protocol", "encoding"))
         yield f"endpoint    {url} ({protocol}, {encoding})"
-    yield f"queries     {found['queries']} billed, or perhaps billed; {found['answers']} answers are kept"
-    if found["labels_per_query"] is not None:
-        yield f"labels      {found['labels_per_query']} in each query"
-    yield f"cached      {found['cached']} answered from here instead"
-    yield f"requests    {found['requests']}: {found['answered']} answered, {found['failed']} failed"
-    yield f"retried     {found['retried']} of these requests repeat one that failed"
-    yield from _doubts(found)
-    sent, received = found["bytes"]["sent"], found["bytes"]["received"]
+    yield f"queries     {summary['queries']} billed, or perhaps billed; {summary['answers']} answers are kept"
+    if summary["labels_per_query"] is not None:
+        yield f"labels      {summary['labels_per_query']} in each query"
+    yield f"cached      {summary['cached']} answered from here instead"
+    yield f"requests    {summary['requests']}: {summary['answered']} answered, {summary['failed']} failed"
+    yield f"retried     {summary['retried']} of these requests repeat one that failed"
+    yield from _doubts(summary)
+    sent, received = summary["bytes"]["sent"], summary["bytes"]["received"]
     yield f"bytes       {_size(sent)} sent, {_size(received)} received"
-    cost = "unknown; give --price-per-1000" if found["cost"] is None else f"{found['cost']:g}"
+    cost = "unknown; give --price-per-1000" if summary["cost"] is None else f"{summary['cost']:g}"
     yield f"cost        {cost}"
-    yield from _times(found["time"])
-    yield from _table("hour", found["by_hour"], ("requests", "queries", "failed", "in_doubt"))
-    yield from _table("outcome", found["by_status"], ("status", "requests", "images"))
-    if "list" in found:
-        yield from _table("request", found["list"], ("images", "outcome", "status", "seconds", "retry_of", "failure"))
+    yield from _times(summary["time"])
+    yield from _table("hour", summary["by_hour"], ("requests", "queries", "failed", "in_doubt"))
+    yield from _table("outcome", summary["by_status"], ("status", "requests", "images"))
+    if "list" in summary:
+        yield from _table("request", summary["list"], ("images", "outcome", "status", "seconds", "retry_of", "failure"))
 
 
-def _doubts(found: dict[str, Any]) -> Iterator[str]:
-    doubt = found["in_doubt"]
-    skipped = f"; {found['skipped']} images left without an answer" if found["skipped"] else ""
+def _doubts(summary: dict[str, Any]) -> Iterator[str]:
+    doubt = summary["in_doubt"]
+    skipped = f"; {summary['skipped']} images left without an answer" if summary["skipped"] else ""
     yield f"in doubt    {doubt['requests']} requests about {doubt['images']} images{skipped}"
     words = {"retry": "asked again", "skip": "left without an answer", None: "undecided, or under way"}
     for named in doubt["named"]:

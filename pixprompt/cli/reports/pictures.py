@@ -50,8 +50,8 @@ def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> 
     for title, value in drawn.silhouettes.items():
         click.echo(f"silhouette      {'not defined' if value is None else f'{value:.3f}':<12} {title}")
     for title, layers in drawn.alignment.items():
-        for found in layers:
-            line = f"margin {found.margin:+.3f}, percentile {found.percentile:.3f}"
-            click.echo(f"alignment       layer {found.layer}: {line}, {title}")
+        for alignment in layers:
+            line = f"margin {alignment.margin:+.3f}, percentile {alignment.percentile:.3f}"
+            click.echo(f"alignment       layer {alignment.layer}: {line}, {title}")
     for name, reason in drawn.skipped.items():
         click.echo(f"no {name}: {reason}", err=True)

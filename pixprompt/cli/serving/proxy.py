@@ -106,6 +106,6 @@ def proxy(
         warn_of_others(host, "the server behind with a key of their own")
         stopped = stack.enter_context(until_stopped())
         stack.enter_context(server)
-        says = {"url": server.origin, "host": host, "port": server.port, "to": plain_url(url)}
-        click.echo(json.dumps(says) if as_json else f"proxy at {server.origin}, before {plain_url(url)}")
+        facts = {"url": server.origin, "host": host, "port": server.port, "to": plain_url(url)}
+        click.echo(json.dumps(facts) if as_json else f"proxy at {server.origin}, before {plain_url(url)}")
         stopped.wait()

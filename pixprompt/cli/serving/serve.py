@@ -126,11 +126,11 @@ def _ready_line(server: Server, service: Service | PromptService, as_json: bool)
 
     if not as_json:
         return f"serving {service.name} at {server.url}"
-    says = {"url": server.url, "host": server.host, "port": server.port, "name": service.name}
+    facts = {"url": server.url, "host": server.host, "port": server.port, "name": service.name}
     if isinstance(service, Service):
         spec = service.model.spec
         size = {"image_size": list(spec.image_size), "num_outputs": spec.num_outputs, "answer": str(service.answer)}
-        says |= {"model": spec.name, **size}
+        facts |= {"model": spec.name, **size}
     else:
-        says |= {"predict": f"{server.origin}/predict", "answer": "probabilities", "classes": list(service.classes)}
-    return json.dumps(says)  # one line, so that a reader of the pipe knows where it ends
+        facts |= {"predict": f"{server.origin}/predict", "answer": "probabilities", "classes": list(service.classes)}
+    return json.dumps(facts)  # one line, so that a reader of the pipe knows where it ends

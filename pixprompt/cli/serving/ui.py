@@ -40,8 +40,8 @@ def ui(folder: Path, port: int, opens: bool, device: str, as_json: bool) -> None
 
     keep_freed_memory()
     with until_stopped() as stopped, UiServer(folder, port=port, device=device) as server:
-        says = {"url": server.url, "port": server.port, "folder": str(folder)}
-        click.echo(json.dumps(says) if as_json else f"{folder} at {server.url}")
+        facts = {"url": server.url, "port": server.port, "folder": str(folder)}
+        click.echo(json.dumps(facts) if as_json else f"{folder} at {server.url}")
         if opens:
             click.launch(server.url)
         stopped.wait()

@@ -99,36 +99,36 @@ def watch(
         ),
         calls.in_doubt,
     )
-    done: list[dict[str, Any]] = []
+    rounds_run: list[dict[str, Any]] = []
     with deployed:
         known = baseline.exists()
         running = Watch(deployed, canaries, baseline, alpha=alpha)
         if not known:
             echo(f"baseline of {running.num_images} images written to {baseline}", err=as_json)
         for each in _rounds(running, every, rounds):
-            done.append(each.to_json())
+            rounds_run.append(each.to_json())
             echo(_line(each), err=as_json)
     if as_json:
-        print_json({"rounds": done, "alarm": any(each["alarm"] for each in done)})
-    return CHANGED if any(each["alarm"] for each in done) else 0
+        print_json({"rounds": rounds_run, "alarm": any(each["alarm"] for each in rounds_run)})
+    return CHANGED if any(each["alarm"] for each in rounds_run) else 0
 
 
-def _rounds(made: Watch, every: float, rounds: int | None) -> Iterator[Round]:
+def _rounds(watch: Watch, every: float, rounds: int | None) -> Iterator[Round]:
     """Yields rounds up to the first alarm."""
     for index in count() if rounds is None else range(rounds):
         if index:
             threading.Event().wait(every)
-        outcome = made.ask()
+        outcome = watch.ask()
         yield outcome
         if outcome.alarm:
             return
 
 
-def _line(found: Round) -> str:
-    says, start = found.comparison, "ALARM: the model has changed. " if found.alarm else ""
+def _line(checked: Round) -> str:
+    drift, start = checked.comparison, "ALARM: the model has changed. " if checked.alarm else ""
     return (
-        f"{start}round {found.number}: {says.num_changed} of {says.num_images} answers changed, distance "
-        f"{says.distance:.4f} (noise {says.noise:.4f}), p = {says.p_value:.2g}, alarm below {found.level:.2g}"
+        f"{start}round {checked.number}: {drift.num_changed} of {drift.num_images} answers changed, distance "
+        f"{drift.distance:.4f} (noise {drift.noise:.4f}), p = {drift.p_value:.2g}, alarm below {checked.level:.2g}"
     )
 
 

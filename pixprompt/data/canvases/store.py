@@ -171,11 +171,11 @@ class CanvasStore:
             raise DataError(f"{path}: the canvas file changed while it was in use ({error}); run again.") from error
 
     def _read(self, path: Path) -> None:
-        done, count = self._read_so_far.get(path.stem, (0, 0))
-        if path.stat().st_size == done:
+        end, count = self._read_so_far.get(path.stem, (0, 0))
+        if path.stat().st_size == end:
             return
         with path.open("rb") as file:
-            file.seek(done)
+            file.seek(end)
             text = file.read()
         text = text[: text.rfind(b"\n") + 1]  # the last line may be half written
         places, reasons = {}, {}
@@ -191,7 +191,7 @@ class CanvasStore:
         rows = path.with_suffix(".rows")
         if count and (not rows.exists() or rows.stat().st_size < count * prod(self._shape)):
             raise ValueError(f"it counts {count} rows, and {rows.name} has fewer")
-        self._read_so_far[path.stem] = (done + len(text), count)
+        self._read_so_far[path.stem] = (end + len(text), count)
         self._places.update((digest, place) for digest, place in places.items() if digest in self._wanted)
         self.reasons.update((digest, reason) for digest, reason in reasons.items() if digest in self._wanted)
 
@@ -201,7 +201,7 @@ class CanvasStore:
         if self._own not in self._read_so_far:
             self._folder.mkdir(parents=True, exist_ok=True)
             _sweep(self._folder)
-        done, count = self._read_so_far.setdefault(self._own, (0, 0))
+        end, count = self._read_so_far.setdefault(self._own, (0, 0))
         with self._file(self._own, "rows").open("ab") as file:
             for pixels in rows:
                 file.write(pixels.tobytes())
@@ -210,7 +210,7 @@ class CanvasStore:
         text = "".join(f"{line}\n" for line in lines).encode(errors="backslashreplace")
         with self._file(self._own, "index").open("ab") as file:
             file.write(text)
-        self._read_so_far[self._own] = (done + len(text), count + len(rows))
+        self._read_so_far[self._own] = (end + len(text), count + len(rows))
 
     def _trim(self, for_now: bool) -> None:
         """Removes the pairs that were used longest ago until all of them are within the limit."""
@@ -237,13 +237,13 @@ class CanvasStore:
         logger.warning("canvases cannot be kept in %s (%s) and stay in memory; free some space or set PIXPROMPT_CACHE.",
                        self._folder, error)  # fmt: skip
         self._memory = []
-        done, count = self._read_so_far.get(self._own, (0, 0))
+        end, count = self._read_so_far.get(self._own, (0, 0))
         index, rows = self._file(self._own, "index"), self._file(self._own, "rows")
-        if done == 0:
+        if end == 0:
             _remove(index)
             return
         with suppress(OSError):  # the index first: its lines must never count rows that are gone
-            os.truncate(index, done)
+            os.truncate(index, end)
             os.truncate(rows, count * prod(self._shape))
 
     def _file(self, name: str, kind: str) -> Path:

@@ -204,16 +204,16 @@ def _check(data: Collection, name: str) -> None:
 def _check_classes(classes: tuple[str, ...], name: str) -> None:
     if len(classes) < 2:
         raise DataError(f"{name}: expected at least two classes, found {len(classes)}: {listed(classes) or 'none'}.")
-    seen: dict[str, str] = {}
+    first_places: dict[str, str] = {}
     for label in classes:
         # Text prompts write all of these the same, so the model could not tell them apart.
         plain = re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", label).casefold()).strip()
-        if plain in seen:
+        if plain in first_places:
             raise DataError(
-                f"{name}: the classes {seen[plain]!r} and {label!r} differ only in case, '_', '-' or spaces; "
+                f"{name}: the classes {first_places[plain]!r} and {label!r} differ only in case, '_', '-' or spaces; "
                 "merge or rename one of them."
             )
-        seen[plain] = label
+        first_places[plain] = label
 
 
 def _warn_lacking(data: Collection, name: str) -> None:

@@ -189,8 +189,10 @@ def _blocks(
         for first in range(start, len(images), _BLOCK):
             indices = range(first, min(first + _BLOCK, len(images)))
             results = list(make(indices))
-            skipped = [(index, made) for index, made in zip(indices, results, strict=True) if isinstance(made, str)]
-            canvases = [made for made in results if not isinstance(made, str)]
+            skipped = [
+                (index, canvas) for index, canvas in zip(indices, results, strict=True) if isinstance(canvas, str)
+            ]
+            canvases = [canvas for canvas in results if not isinstance(canvas, str)]
             features = extractor(canvases) if canvases else np.empty((0, extractor.dim), np.float32)
             if features.shape != (len(canvases), extractor.dim):
                 raise ShapeError(f"{extractor.name} gave features {features.shape}, expected {extractor.dim} numbers.")

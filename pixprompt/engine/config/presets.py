@@ -60,8 +60,8 @@ def query_budget(config: TrainConfig) -> int:
     """
     search = config.search
     limits = [] if search.budget is None else [search.budget]
-    paid = affordable(search.max_cost, search.price_per_1000)
-    return min([*limits, *([] if paid is None else [paid])], default=_QUERIES)
+    affordable_queries = affordable(search.max_cost, search.price_per_1000)
+    return min([*limits, *([] if affordable_queries is None else [affordable_queries])], default=_QUERIES)
 
 
 def affordable(max_cost: float | None, price_per_1000: float | None) -> int | None:

@@ -193,8 +193,8 @@ def _check_foreign(name: str, value: Any, method: Method, known: Iterable[str]) 
 def idle_option(name: str, method: Method) -> ConfigError:
     """Returns the error about an option that does nothing with a method."""
     own = ", ".join(map(flag, method.settings.options()))
-    takes = f" It takes: {own}." if own else " It takes none." if method.white_box else ""
-    return ConfigError(f"{flag(name)} does nothing with method {method.name!r}; leave it out.{takes}")
+    options_text = f" It takes: {own}." if own else " It takes none." if method.white_box else ""
+    return ConfigError(f"{flag(name)} does nothing with method {method.name!r}; leave it out.{options_text}")
 
 
 def options_of_json(values: Any) -> dict[str, Any]:

@@ -41,8 +41,8 @@ def describe_labels(model: Model, words: tuple[str, ...]) -> list[str]:
     if not words:
         return []
     count = len(model.spec.labels or ())
-    shown = ", ".join(words[:3])
+    examples = ", ".join(words[:3])
     return [
         f"Each query asks about {count} labels: {count - len(words)} of the classes and {len(words)} further words "
-        f"({shown}, ...; --vocabulary), which say more about an image at the same number of queries."
+        f"({examples}, ...; --vocabulary), which say more about an image at the same number of queries."
     ]

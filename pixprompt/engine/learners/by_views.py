@@ -225,8 +225,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         if len(baseline.val_positions):
             val = session.query_pages("val", pages, baseline.val_positions)
         cascade, output = None, choice.heads.full
-        wanted = parts.config.search.cascade or ("auto" if self.size is None else "none")
-        if num_views > 1 and wanted == "auto":
+        setting = parts.config.search.cascade or ("auto" if self.size is None else "none")
+        if num_views > 1 and setting == "auto":
             own = Answered(answered.outputs[:, : parts.spec.num_outputs], answered.labels)
             price = Price(pool.budget, parts.config.search.predictions)
             cascade = fit_cascade(self._read(session, own, folds, 1), choice, answered, folds, val, num_views, price)

@@ -204,7 +204,7 @@ def deploy(
     if config.method.white_box if config is not None else path.suffix == ".safetensors":
         return _deploy_adapter(place, model, weights, device)
     prompt, attach = (source, _ignore) if isinstance(source, Committee) else _load_prompt(place, device)
-    wanted = device
+    target = device
     if model is None or isinstance(model, str):
         device = _device(device, model or (config.model.name if config else prompt.model))
         if config is not None and model is None:
@@ -221,7 +221,7 @@ def deploy(
     if student_first and config is not None:
         from .student import Student
 
-        student = Student.load(path, config, device=_local_device(wanted))
+        student = Student.load(path, config, device=_local_device(target))
     return Deployed(prompt, open_querier(model, calls or Calls()), reader, config, device, student)
 
 

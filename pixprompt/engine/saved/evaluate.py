@@ -206,9 +206,9 @@ def _rungs(
         rung: {split: _hits(deployed, np.concatenate(views, 1), labels[split]) for split, views in splits.items()}
         for rung, splits in answered.items()
     }
-    for rung, found in hits.items():
-        rungs[rung] = _score(found["val"], found["test"], deployed.reader.kind)
-    counts = {split: len(found) for split, found in hits["prompt_png"].items()}
+    for rung, split_hits in hits.items():
+        rungs[rung] = _score(split_hits["val"], split_hits["test"], deployed.reader.kind)
+    counts = {split: len(split_hits) for split, split_hits in hits["prompt_png"].items()}
     changes: tuple[Change, ...] = ()
     if "no_prompt" in hits:
         before, after = hits["no_prompt"]["test"], hits["prompt_png"]["test"]
@@ -255,12 +255,12 @@ def _score(val: npt.NDArray[np.bool_], test: npt.NDArray[np.bool_], kind: str) -
     )
 
 
-def _check_classes(found: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    if tuple(found) == tuple(expected):
+def _check_classes(classes: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    if tuple(classes) == tuple(expected):
         return
-    pairs = enumerate(itertools.zip_longest(expected, found, fillvalue="nothing"))
+    pairs = enumerate(itertools.zip_longest(expected, classes, fillvalue="nothing"))
     index, (ours, theirs) = next(pair for pair in pairs if pair[1][0] != pair[1][1])
     raise ConfigError(
-        f"the prompt tells {len(expected)} classes apart, the data set has {len(found)}; the first that differs is "
+        f"the prompt tells {len(expected)} classes apart, the data set has {len(classes)}; the first that differs is "
         f"number {index}: {ours!r} in the prompt, {theirs!r} in the data. They must agree, in this order."
     )

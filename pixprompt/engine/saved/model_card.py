@@ -57,8 +57,8 @@ def _body(result: Result, config: TrainConfig, preview: bool) -> Iterator[str]:
     yield ""
     yield _what(result, config)
     yield ""
-    shown = ", ".join(map(_plain, result.classes[:_MANY])) + (", ..." if len(result.classes) > _MANY else "")
-    yield f"**{len(result.classes)} classes:** {shown}"
+    names = ", ".join(map(_plain, result.classes[:_MANY])) + (", ..." if len(result.classes) > _MANY else "")
+    yield f"**{len(result.classes)} classes:** {names}"
     yield ""
     if preview:
         yield "![Images before and after, and the confusion of the test images](preview.png)"
@@ -185,5 +185,5 @@ def _slug(text: str) -> str:
 
 def _plain(text: str) -> str:
     """Returns a text that Markdown and HTML show as it is."""
-    shown = "".join(character if character.isprintable() else "?" for character in text)
-    return _SPECIAL.sub(r"\\\1", shown)
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return _SPECIAL.sub(r"\\\1", printable)

@@ -62,8 +62,8 @@ def predict(
     waiting, size = images(), batch_size or deployed.model.chunk
     with ThreadPoolExecutor(max(1, workers)) as pool:
         batches = iter(lambda: list(itertools.islice(waiting, size)), [])
-        begun = ((batch, _begin_canvases(deployed, [opener for _, opener in batch], pool)) for batch in batches)
-        for batch, canvases in _one_ahead(begun):  # the next images are decoded while the model answers
+        opened = ((batch, _begin_canvases(deployed, [opener for _, opener in batch], pool)) for batch in batches)
+        for batch, canvases in _one_ahead(opened):  # the next images are decoded while the model answers
             for (name, _), line in zip(batch, _lines(deployed, list(canvases), top), strict=True):
                 yield {"path": name, **line}
 

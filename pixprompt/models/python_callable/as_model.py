@@ -110,14 +110,14 @@ def as_model(
     if isinstance(fn_or_module, Model):
         return fn_or_module
     is_net = isinstance(fn_or_module, nn.Module)
-    says = {} if is_net else {key: getattr(fn_or_module, key, None) for key in ("image_size", "labels", "answer")}
-    kind = says.get("answer") if answer is None else answer
+    declared = {} if is_net else {key: getattr(fn_or_module, key, None) for key in ("image_size", "labels", "answer")}
+    kind = declared.get("answer") if answer is None else answer
     spec = ModelSpec(
         name=name or str(getattr(fn_or_module, "__name__", type(fn_or_module).__name__)),
-        image_size=_size(says.get("image_size") if image_size is None else image_size),
+        image_size=_size(declared.get("image_size") if image_size is None else image_size),
         num_outputs=num_outputs or 0,
         answer=AnswerKind.LOGITS if kind is None else _kind(kind),
-        labels=_labels(says.get("labels") if labels is None else labels),
+        labels=_labels(declared.get("labels") if labels is None else labels),
     )
     if is_net and takes not in (None, "tensor"):
         raise ConfigError(f"a net takes tensors, got takes={takes!r}; wrap it in a function that takes something else.")

@@ -37,11 +37,11 @@ def declared_form(function: Callable[..., object], takes: str | None) -> str | N
     Raises:
         ConfigError: It is none of TAKES.
     """
-    said = getattr(function, "takes", None) if takes is None else takes
-    if said is not None:
-        if said not in TAKES:
-            raise ConfigError(f"takes= is one of {', '.join(TAKES)}, got {said!r}.")
-        return str(said)
+    declared = getattr(function, "takes", None) if takes is None else takes
+    if declared is not None:
+        if declared not in TAKES:
+            raise ConfigError(f"takes= is one of {', '.join(TAKES)}, got {declared!r}.")
+        return str(declared)
     parameter = _first_parameter(function)
     if parameter is None or parameter.annotation is inspect.Parameter.empty:
         return None

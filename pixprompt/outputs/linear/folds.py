@@ -14,11 +14,11 @@ _SHARE = 1 / _FOLDS
 def stratified_folds(labels: Tensor, count: int = _FOLDS) -> Tensor:
     """Returns a fold 0..count-1 for each label, (N,), dealt out class by class in the order of the labels."""
     folds = torch.zeros(len(labels), dtype=torch.int64)
-    dealt = 0
+    place = 0
     for label in sorted(set(labels.tolist())):
         own = (labels == label).nonzero().flatten()
-        folds[own] = (torch.arange(len(own)) + dealt) % count
-        dealt += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
+        folds[own] = (torch.arange(len(own)) + place) % count
+        place += len(own)  # not from fold 0 each time, or few examples per class would fill one fold only
     return folds
 
 

@@ -46,8 +46,8 @@ class ResidualHead(LinearHead):
         scores, texts, num_classes = scores.double(), self.texts.double(), len(self.classes)
         features, axes, center = principal_axes(scores)
         texts = texts * best_factor(scores @ texts, labels)[1]  # where they are wrong they must not be sure
-        said = scores @ texts
-        strength = self.strength or choose_strength(features, labels, num_classes, self.seed, offset=said)
-        weight, bias = logistic_regression(features, labels, num_classes, strength=strength, offset=said)
+        logits = scores @ texts
+        strength = self.strength or choose_strength(features, labels, num_classes, self.seed, offset=logits)
+        weight, bias = logistic_regression(features, labels, num_classes, strength=strength, offset=logits)
         weight = axes @ weight
         return replace(self, strength=strength)._solved(texts + weight, bias - center @ weight)

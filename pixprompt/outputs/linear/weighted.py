@@ -46,10 +46,10 @@ class WeightedSources(LinearForm):
     def make(cls, setup: Setup) -> Self:
         """Builds the transform; see `make_output`."""
         constants: dict[str, Any] = dict(setup.constants)
-        made = replace(super().make(setup), **constants)
-        if made.sources < 1:
-            raise RangeError(f"a class reads 1 or more sources, got {made.sources}.")
-        return made
+        mapping = replace(super().make(setup), **constants)
+        if mapping.sources < 1:
+            raise RangeError(f"a class reads 1 or more sources, got {mapping.sources}.")
+        return mapping
 
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         posterior = posterior_matrix(top_sums(scores, labels, num_classes, _COUNTED))

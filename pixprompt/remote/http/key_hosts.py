@@ -28,8 +28,8 @@ def origin_of(url: str) -> str:
         raise ConfigError(f"expected a URL like https://host, got {plain_url(url)!r}.") from None
     if not parts.hostname:
         raise ConfigError(f"expected a URL like https://host, got {plain_url(url)!r}.")
-    usual = port == _PORTS[parts.scheme]
-    return f"{parts.scheme}://{parts.hostname}" + ("" if usual else f":{port}")
+    is_default = port == _PORTS[parts.scheme]
+    return f"{parts.scheme}://{parts.hostname}" + ("" if is_default else f":{port}")
 
 
 def allowed() -> dict[str, list[str]]:

@@ -93,23 +93,23 @@ class Upstream:
         """
         base = self._base.raw_path.rstrip(b"/")
         raw = base + (b"" if path == "/" and base else path.encode("ascii"))
-        passed = [
+        sent_headers = [
             (name, value) for name, value in _end_to_end(headers) if name.lower() not in ("host", "content-length")
         ]
         request = httpx2.Request(
             method,
             self._base.copy_with(raw_path=raw),
-            headers=passed,
+            headers=sent_headers,
             content=body if body or method in ("POST", "PUT", "PATCH") else None,
             extensions={"timeout": self._timeout},
         )
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             response = await self._transport.handle_async_request(request)
         except httpx2.TransportError as error:
             raise self._fault(error) from None
         response.request = request
-        return StreamedReply(response, begun, self._fault)
+        return StreamedReply(response, start, self._fault)
 
     def _fault(self, error: Exception) -> Fault:
         kind = FaultKind.UNSENT if isinstance(error, _UNSENT) else FaultKind.LOST
@@ -125,8 +125,8 @@ class StreamedReply:
         fault: Makes the fault of a broken connection.
     """
 
-    def __init__(self, response: httpx2.Response, begun: float, fault: Callable[[Exception], Fault]) -> None:
-        self._response, self._begun, self._fault = response, begun, fault
+    def __init__(self, response: httpx2.Response, start: float, fault: Callable[[Exception], Fault]) -> None:
+        self._response, self._begun, self._fault = response, start, fault
         self.status = response.status_code
         self.headers = list(_end_to_end(response.headers.multi_items()))
 

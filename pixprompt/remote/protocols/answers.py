@@ -158,11 +158,11 @@ def label_text(value: object) -> str | None:
     return str(value) if isinstance(value, str) or type(value) is int else None
 
 
-def check_count(found: int, count: int, incoming: Incoming) -> None:
+def check_count(count_read: int, count: int, incoming: Incoming) -> None:
     """Makes sure that every image got one answer.
 
     Raises:
         Fault: GARBLED, there are more or fewer.
     """
-    if found != count:
-        raise garbled(f"expected {count} answers, one per image, got {found}", incoming)
+    if count_read != count:
+        raise garbled(f"expected {count} answers, one per image, got {count_read}", incoming)

@@ -17,15 +17,15 @@ def labels_option(endpoint: Endpoint) -> tuple[str, ...]:
     Raises:
         ConfigError: They are not two or more different texts.
     """
-    given = endpoint.options.get("labels", endpoint.labels)
-    if given is None:
+    value = endpoint.options.get("labels", endpoint.labels)
+    if value is None:
         return ()
-    labels = tuple(given) if isinstance(given, list | tuple) else ()
+    labels = tuple(value) if isinstance(value, list | tuple) else ()
     named = all(isinstance(label, str) and label for label in labels)
     if len(labels) < 2 or not named or len(set(labels)) < len(labels):
         raise ConfigError(
             f'protocol {endpoint.protocol} chooses among labels: give two or more different ones as "labels", '
-            f"got {given!r}."
+            f"got {value!r}."
         )
     return labels
 

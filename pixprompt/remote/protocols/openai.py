@@ -118,7 +118,7 @@ class OpenAI(Protocol):
 
     def _settings(self) -> dict[str, Any]:
         """Returns the fields of a request besides its messages."""
-        options, asks = self.endpoint.options, self._numbers is not False
+        options, asks_numbers = self.endpoint.options, self._numbers is not False
         model, seed, extra = text_option(options, "model"), options.get("seed"), options.get("extra", {})
         if model is None:
             raise ConfigError('protocol openai needs the option "model", the name that the endpoint knows it by.')
@@ -127,12 +127,12 @@ class OpenAI(Protocol):
         if not isinstance(extra, dict) or "messages" in extra:
             raise ConfigError(f"expected an object of fields besides messages as option 'extra', got {extra!r}.")
         limit = choice_option(options, "token_limit", ("max_tokens", "max_completion_tokens")) or "max_tokens"
-        tokens = whole_option(options, "max_tokens") or (1 if asks else 16 if self._by_letter else 64)
+        tokens = whole_option(options, "max_tokens") or (1 if asks_numbers else 16 if self._by_letter else 64)
         top = whole_option(options, "top_logprobs") or _MOST_TOKENS
         if top > _MOST_TOKENS:
             raise ConfigError(f"option 'top_logprobs' is at most {_MOST_TOKENS}, got {top}.")
         fields: dict[str, Any] = {"model": model, "temperature": 0, limit: tokens}
-        fields |= {"logprobs": True, "top_logprobs": top} if asks else {}
+        fields |= {"logprobs": True, "top_logprobs": top} if asks_numbers else {}
         return {**fields, **({} if seed is None else {"seed": seed}), **extra}
 
 

@@ -11,7 +11,7 @@ from ...registry import suggest
 __all__ = ["check_keys", "choice_option", "flag_option", "text_option", "whole_option"]
 
 
-def check_keys(given: Mapping[str, Any], known: Collection[str], what: str) -> None:
+def check_keys(options: Mapping[str, Any], known: Collection[str], what: str) -> None:
     """Makes sure that there are only keys that are known.
 
     Args:
@@ -22,7 +22,7 @@ def check_keys(given: Mapping[str, Any], known: Collection[str], what: str) -> N
     Raises:
         ConfigError: There is another one.
     """
-    for key in given:
+    for key in options:
         if key not in known:
             raise ConfigError(f"{what} has no {key!r}.{suggest(key, known)} Known: {', '.join(sorted(known))}.")
 

@@ -60,14 +60,14 @@ def _arrange(images: npt.NDArray[Any], layout: str) -> npt.NDArray[Any]:
 
 
 def _statistics(option: object) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    wanted = 'expected option "range" to be "unit", "byte" or {"mean": [three numbers], "std": [three, above 0]}'
+    expectation = 'expected option "range" to be "unit", "byte" or {"mean": [three numbers], "std": [three, above 0]}'
     if not isinstance(option, dict) or set(option) != {"mean", "std"}:
-        raise ConfigError(f"{wanted}, got {option!r}.")
+        raise ConfigError(f"{expectation}, got {option!r}.")
     for name in ("mean", "std"):
         values = option[name]
         if not isinstance(values, list | tuple) or len(values) != 3 or any(finite(value) is None for value in values):
-            raise ConfigError(f"{wanted}, got {option!r}.")
+            raise ConfigError(f"{expectation}, got {option!r}.")
     mean, std = (np.array(option[name], dtype=np.float32) for name in ("mean", "std"))
     if (std <= 0).any():
-        raise ConfigError(f"{wanted}, got {option!r}.")
+        raise ConfigError(f"{expectation}, got {option!r}.")
     return mean, std

@@ -98,8 +98,8 @@ class TFServing(Protocol):
             return Declared()
         if reply.status >= 300 and body.get("error"):
             raise EndpointError(f"{self._url(self._model)} answers {reply.status}: {short(body['error'])}.")
-        wanted = text_option(self.endpoint.options, "input")
-        signature = find_signature(body, self.signature or _DEFAULT, wanted, self.output) or Signature(wanted)
+        input_name = text_option(self.endpoint.options, "input")
+        signature = find_signature(body, self.signature or _DEFAULT, input_name, self.output) or Signature(input_name)
         self._use(signature)
         return Declared(signature.image_size, signature.num_outputs, max_batch=signature.max_batch)
 
@@ -173,8 +173,8 @@ class TFServing(Protocol):
         if self.output is not None and self.output in outputs:
             return outputs[self.output]
         if self.output is not None or len(outputs) != 1:
-            wanted = f"output {self.output!r}" if self.output else "one output (choose with option 'output')"
-            raise garbled(f"expected {wanted}, got {short(list(outputs))}", incoming)
+            expectation = f"output {self.output!r}" if self.output else "one output (choose with option 'output')"
+            raise garbled(f"expected {expectation}, got {short(list(outputs))}", incoming)
         return next(iter(outputs.values()))
 
     def _url(self, path: str) -> str:

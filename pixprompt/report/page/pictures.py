@@ -61,16 +61,16 @@ def images(run: RunFiles, evidence: Evidence) -> View:
         views_of = (sample.after, *sample.further)
         states = [states[0], *((f"view {number}", pixels) for number, pixels in enumerate(views_of, 1))]
     shares = () if predictions is None else (predictions.before, predictions.after)
-    shown = []
+    rows = []
     for place in evidence.shown:
         label = int(sample.labels[place])
         views: list[View] = [{"name": name, "uri": jpeg_uri(pixels[place]), "guess": None} for name, pixels in states]
         for view, share in zip(views, shares, strict=False):
             guess = int(share[place].argmax())
             view["guess"] = _guess(sample.classes, guess, label, percent(float(share[place, guess])))
-        shown.append({"label": sample.classes[label], "states": views})
+        rows.append({"label": sample.classes[label], "states": views})
     return {
-        "images": shown,
+        "images": rows,
         "total": sample.total,
         "exact": sample.exact,
         "prompt_kept": run.prompt_kept,
@@ -86,7 +86,7 @@ def saliency(run: RunFiles, evidence: Evidence) -> View:
     from ...plots import heat_key, heat_overlay
 
     states = list(zip(_STATES, (maps.before, maps.after), strict=True))[: 2 if run.prompt_kept else 1]
-    shown = []
+    rows = []
     for number, place in enumerate(maps.shown):
         label = int(sample.labels[place])
         views = [
@@ -97,8 +97,8 @@ def saliency(run: RunFiles, evidence: Evidence) -> View:
             }
             for name, state in states
         ]
-        shown.append({"label": sample.classes[label], "states": views})
-    return {"images": shown, "method": maps.method, "key": png_uri(heat_key()), "drops": maps.before.drops is not None}
+        rows.append({"label": sample.classes[label], "states": views})
+    return {"images": rows, "method": maps.method, "key": png_uri(heat_key()), "drops": maps.before.drops is not None}
 
 
 def confusions(run: RunFiles, evidence: Evidence) -> View:

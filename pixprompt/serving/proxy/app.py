@@ -98,7 +98,7 @@ class ProxyApp:
         if not request.body:
             return None, Prompted(b"", ())
         form = next(form for form in self._forms if form.matches(request))
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             loop = asyncio.get_running_loop()
             prompted = await loop.run_in_executor(self._threads, _prompted, form, request)
@@ -110,7 +110,7 @@ class ProxyApp:
                 raise RequestError(422, f"not understood, and so not forwarded: {reason}.") from error
             self._warn(f"a request passes unchanged, since it was not understood: {reason}.")
             return None, Prompted(request.body, ())
-        self._metrics.own_seconds.observe(time.perf_counter() - begun)
+        self._metrics.own_seconds.observe(time.perf_counter() - start)
         self._metrics.requests.labels(form.name, "prompted" if prompted.digests else "passed").inc()
         self._metrics.images.labels(form.name).inc(len(prompted.digests))
         return form, prompted

@@ -103,10 +103,10 @@ class Exchange:
             raise
 
     def _headers(self) -> list[tuple[str, str]]:
-        changed = {name.lower() for name in self._prompted.headers}
+        names = {name.lower() for name in self._prompted.headers}
         if self._count:
-            changed |= {"accept-encoding", HEADER_LENGTH.lower()}
-        headers = [(name, value) for name, value in self._client_headers if name.lower() not in changed]
+            names |= {"accept-encoding", HEADER_LENGTH.lower()}
+        headers = [(name, value) for name, value in self._client_headers if name.lower() not in names]
         # An answer about images must be readable, for the ledger and to be mapped.
         return [*headers, *self._prompted.headers.items(), *([("Accept-Encoding", "identity")] if self._count else [])]
 
@@ -118,19 +118,19 @@ class Exchange:
             if len(body) > _MAX_REPLY:
                 raise Fault(FaultKind.GARBLED, f"the reply is longer than {_MAX_REPLY} bytes")
         headers = {name.lower(): value for name, value in reply.headers}
-        said = redactor_for(self._request).clean(bytes(body), is_answer=True)  # as it may be written down
-        incoming = Incoming(reply.status, headers, said, reply.seconds)
+        content = redactor_for(self._request).clean(bytes(body), is_answer=True)  # as it may be written down
+        incoming = Incoming(reply.status, headers, content, reply.seconds)
         # A thread of its own costs more than reading a small reply.
-        small = len(said) < _SMALL
+        small = len(content) < _SMALL
         answers, reason = self._read(incoming) if small else await asyncio.to_thread(self._read, incoming)
-        await self._store(reply, said, answers)
-        status, kept = reply.status, [pair for pair in reply.headers if pair[0].lower() != "content-length"]
+        await self._store(reply, content, answers)
+        status, passed_on = reply.status, [pair for pair in reply.headers if pair[0].lower() != "content-length"]
         if self._route.answer_map is not None and status < 300:
             arguments = incoming, answers, reason
             mapped = self._mapped(*arguments) if small else await asyncio.to_thread(self._mapped, *arguments)
             if mapped is not None:
-                body, kept = bytearray(mapped.body), [*_without_body(kept), *mapped.headers.items()]
-        await send(_start(status, [*kept, ("Content-Length", str(len(body))), (_COUNT, str(self._count))]))
+                body, passed_on = bytearray(mapped.body), [*_without_body(passed_on), *mapped.headers.items()]
+        await send(_start(status, [*passed_on, ("Content-Length", str(len(body))), (_COUNT, str(self._count))]))
         await send({"type": "http.response.body", "body": bytes(body)})
 
     def _read(self, incoming: Incoming) -> tuple[Sequence[Reply | None], str]:
@@ -182,18 +182,18 @@ class Exchange:
             return await self._fail(Fault(_kind_of(reply.status), f"HTTP {reply.status}"), reply, body)
         if self._number is not None:
             number, self._number = self._number, None
-            said = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
+            message = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
             try:
-                await self._route.record.store(number, answers, said, len(self._prompted.body))
+                await self._route.record.store(number, answers, message, len(self._prompted.body))
             except PixpromptError as error:
                 _log.warning("the answer to request %d was passed on and could not be written: %s", number, error)
 
     async def _fail(self, fault: Fault, reply: StreamedReply | None = None, body: bytes = b"") -> None:
         if self._number is not None:
-            number, self._number, said = self._number, None, None
+            number, self._number, message = self._number, None, None
             if reply is not None:
-                said = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
-            await self._route.record.fail(number, fault, said, len(self._prompted.body))
+                message = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
+            await self._route.record.fail(number, fault, message, len(self._prompted.body))
 
 
 async def _disconnect(receive: Receive) -> None:

@@ -136,9 +136,9 @@ class Record:
             while not self._waiting.empty():
                 batch.append(self._waiting.get())
             over = None in batch
-            written = [item for item in batch if isinstance(item, _Change) and _succeeds(item.done, item.write)]
+            done_items = [item for item in batch if isinstance(item, _Change) and _succeeds(item.done, item.write)]
             self._begin([item for item in batch if isinstance(item, _Intent)])
-            for change in written:
+            for change in done_items:
                 if _succeeds(change.done, self._ledger.flush):  # one that finds nothing to wait for costs nothing
                     change.done.set_result(None)
 

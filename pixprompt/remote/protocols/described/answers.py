@@ -48,8 +48,8 @@ class ErrorRule:
             return None
         kind = next((kind for kind in _KINDS if code in self.values[kind]), FaultKind.BUSY)
         message = self.message.one(value) if self.message is not None else MISSING
-        said = short(code) if message is MISSING else f"{short(code)} {short(message)}"
-        return ItemFault(f"the endpoint says: {said}", kind)
+        details = short(code) if message is MISSING else f"{short(code)} {short(message)}"
+        return ItemFault(f"the endpoint says: {details}", kind)
 
 
 class Answers:

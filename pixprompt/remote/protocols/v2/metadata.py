@@ -90,12 +90,12 @@ def find_input(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Image
         EndpointError: No input takes RGB images, or there is another one to be filled.
     """
     tensors = _tensors(metadata, "inputs")
-    wanted = text_option(options, "input")
+    input_name = text_option(options, "input")
     image_input = input_from_options(options)
     if not tensors and image_input is not None:
         return image_input
-    if wanted is not None:
-        chosen = _named(tensors, wanted, "input")
+    if input_name is not None:
+        chosen = _named(tensors, input_name, "input")
     elif len(tensors) == 1:
         chosen = tensors[0]
     else:
@@ -119,11 +119,11 @@ def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Scor
         ConfigError: Option "output" is needed to choose, or names none.
     """
     tensors = _tensors(metadata, "outputs")
-    wanted = text_option(options, "output")
+    output_name = text_option(options, "output")
     if not tensors:
-        return ScoreOutput(wanted)
-    if wanted is not None:
-        chosen = _named(tensors, wanted, "output")
+        return ScoreOutput(output_name)
+    if output_name is not None:
+        chosen = _named(tensors, output_name, "output")
     else:
         rows = [tensor for tensor in tensors if _is_rows(tensor)]
         candidates = tensors if len(tensors) == 1 else rows
@@ -132,10 +132,12 @@ def find_output(metadata: Mapping[str, Any], options: Mapping[str, Any]) -> Scor
         chosen = candidates[0]
     size = _shape(chosen)[-1] if _is_rows(chosen) else -1
     scores = ScoreOutput(str(chosen["name"]), size if size > 1 else None, chosen.get("datatype") == "BYTES")
-    said = chosen.get("parameters")
-    if scores.num_outputs is None or not isinstance(said, dict):
+    parameters = chosen.get("parameters")
+    if scores.num_outputs is None or not isinstance(parameters, dict):
         return scores
-    return replace(scores, labels=_labels(said.get("labels"), scores.num_outputs), answer=_answer(said.get("answer")))
+    return replace(
+        scores, labels=_labels(parameters.get("labels"), scores.num_outputs), answer=_answer(parameters.get("answer"))
+    )
 
 
 def _labels(text: object, count: int) -> tuple[str, ...] | None:

@@ -141,12 +141,14 @@ class V2(Protocol):
     def _answers_labels(self) -> bool:
         return self.output.is_text and self.top is None
 
-    def _use(self, given: ImageInput) -> None:
-        files = given.datatype == "BYTES"
-        whole = not files and not given.datatype.startswith("FP")
+    def _use(self, image_input: ImageInput) -> None:
+        files = image_input.datatype == "BYTES"
+        whole = not files and not image_input.datatype.startswith("FP")
         if (files or whole) and self.endpoint.options.get("range", "byte") != "byte":
-            raise ConfigError(f"images go as {given.datatype}, which have no other range; leave out option 'range'.")
-        self.input, self.sends_files, self.max_batch = given, files, given.max_batch
+            raise ConfigError(
+                f"images go as {image_input.datatype}, which have no other range; leave out option 'range'."
+            )
+        self.input, self.sends_files, self.max_batch = image_input, files, image_input.max_batch
 
     def _input(self) -> ImageInput:
         if self.input is None:
@@ -162,26 +164,26 @@ class V2(Protocol):
 
     def _tensor(self, pictures: Sequence[Picture]) -> tuple[dict[str, Any], bytes | None]:
         """Makes the entry of the input, and its binary data where it has any."""
-        taken = self._input()
-        shape = taken.shape(len(pictures), *pictures[0].pixels.shape[:2])
-        entry: dict[str, Any] = {"name": taken.name, "shape": shape, "datatype": taken.datatype}
-        if taken.datatype == "BYTES" and self.as_text:
+        image_input = self._input()
+        shape = image_input.shape(len(pictures), *pictures[0].pixels.shape[:2])
+        entry: dict[str, Any] = {"name": image_input.name, "shape": shape, "datatype": image_input.datatype}
+        if image_input.datatype == "BYTES" and self.as_text:
             texts = [base64.b64encode(picture.content).decode() for picture in pictures]
             return {**entry, "parameters": {"content_type": "base64"}, "data": texts}, None
-        if taken.datatype == "BYTES":
+        if image_input.datatype == "BYTES":
             raw = pack_bytes(picture.content for picture in pictures)
         elif not self.binary:
-            return {**entry, "data": self._numbers(taken, pictures, decimals=True).ravel().tolist()}, None
+            return {**entry, "data": self._numbers(image_input, pictures, decimals=True).ravel().tolist()}, None
         else:
-            raw = self._numbers(taken, pictures).astype(NUMBERS[taken.datatype]).tobytes()
+            raw = self._numbers(image_input, pictures).astype(NUMBERS[image_input.datatype]).tobytes()
         return {**entry, "parameters": {"binary_data_size": len(raw)}}, raw
 
     def _numbers(
-        self, taken: ImageInput, pictures: Sequence[Picture], *, decimals: bool = False
+        self, image_input: ImageInput, pictures: Sequence[Picture], *, decimals: bool = False
     ) -> npt.NDArray[np.generic]:
-        if not taken.datatype.startswith("FP"):
-            return self.values.integers(pictures, taken.layout)
-        return self.values.tensor(pictures, taken.layout, decimals=decimals)
+        if not image_input.datatype.startswith("FP"):
+            return self.values.integers(pictures, image_input.layout)
+        return self.values.tensor(pictures, image_input.layout, decimals=decimals)
 
     def _wait(self, get: Callable[[Outgoing], Incoming], url: str) -> None:
         """Asks until a readiness route says yes, or that it does not exist."""
@@ -189,12 +191,12 @@ class V2(Protocol):
             reply = get(Outgoing(url, method="GET"))
             if reply.status < 300 or reply.status in (404, 405, 501):
                 return
-            said = _words(reply)
-            if reply.status in (401, 403) or "unknown model" in said:
-                raise EndpointError(f"{url} answers {reply.status}: {said}.")
+            words = _words(reply)
+            if reply.status in (401, 403) or "unknown model" in words:
+                raise EndpointError(f"{url} answers {reply.status}: {words}.")
             if seconds is not None:
                 self.pause(seconds)
-        raise EndpointError(f"{self.urls.model} is not ready: {url} answers {reply.status}: {said}.")
+        raise EndpointError(f"{self.urls.model} is not ready: {url} answers {reply.status}: {words}.")
 
     def _extensions(self, get: Callable[[Outgoing], Incoming]) -> list[object]:
         extensions = _body(get(Outgoing(self.urls.server, method="GET"))).get("extensions")

@@ -38,8 +38,8 @@ def read_output(incoming: Incoming, name: str | None) -> tuple[str, npt.NDArray[
         raise garbled(f"expected a list of outputs, got {short(body)}", incoming)
     names = [item.get("name") for item in outputs]
     if len(outputs) != 1 and name not in names:
-        wanted = f"output {name!r}" if name else "one output (choose with option 'output')"
-        raise garbled(f"expected {wanted}, got {short(names)}", incoming)
+        expectation = f"output {name!r}" if name else "one output (choose with option 'output')"
+        raise garbled(f"expected {expectation}, got {short(names)}", incoming)
     place = 0 if len(outputs) == 1 else names.index(name)
     raw = _binary_parts(outputs, incoming.body[length:], incoming)[place]
     return str(outputs[place].get("datatype")), read_tensor(outputs[place], raw, incoming)
@@ -70,18 +70,18 @@ def classes(texts: Iterable[str], labels: Sequence[str], incoming: Incoming) -> 
     Raises:
         Fault: GARBLED, an element is of another form, or an index comes twice.
     """
-    found, seen = [], set[str]()
+    names, known_names = [], set[str]()
     for text in texts:
         value, _, rest = text.partition(":")
         index, _, label = rest.partition(":")
         if not (index.isascii() and index.isdigit() and len(index) < 10):
             raise garbled(f"expected value:index:label, got {short(text)}", incoming)
-        if index in seen:
+        if index in known_names:
             raise garbled(f"the index {index} comes twice", incoming)
-        seen.add(index)
+        known_names.add(index)
         name = label or (labels[int(index)] if int(index) < len(labels) else index)
-        found.append((name, _value(value, incoming)))
-    return found
+        names.append((name, _value(value, incoming)))
+    return names
 
 
 def _value(text: str, incoming: Incoming) -> float:
@@ -95,10 +95,12 @@ def _value(text: str, incoming: Incoming) -> float:
 
 
 def _head_length(incoming: Incoming) -> int:
-    said = incoming.headers.get(LENGTH_HEADER.lower(), str(len(incoming.body)))
-    if not (said.isascii() and said.isdigit() and len(said) < 19) or int(said) > len(incoming.body):
-        raise garbled(f"expected {short(said)} bytes of JSON, as the header says, got {len(incoming.body)}", incoming)
-    return int(said)
+    declared = incoming.headers.get(LENGTH_HEADER.lower(), str(len(incoming.body)))
+    if not (declared.isascii() and declared.isdigit() and len(declared) < 19) or int(declared) > len(incoming.body):
+        raise garbled(
+            f"expected {short(declared)} bytes of JSON, as the header says, got {len(incoming.body)}", incoming
+        )
+    return int(declared)
 
 
 def _binary_parts(outputs: Sequence[dict[str, Any]], tail: bytes, incoming: Incoming) -> list[bytes | None]:

@@ -62,8 +62,8 @@ class TFServingForm(Form):
     def _prompted(self, message: JsonText, value: Any, name: str | None = None) -> Any:
         """Returns a value with all images in it prompted."""
         if isinstance(value, dict) and set(value) == {"b64"}:
-            wanted = self.options.input in (None, name)
-            return {"b64": to_base64(message.file(from_base64(value["b64"])))} if wanted else value
+            is_input = self.options.input in (None, name)
+            return {"b64": to_base64(message.file(from_base64(value["b64"])))} if is_input else value
         if isinstance(value, dict):
             return {key: self._prompted(message, item, key) for key, item in value.items()}
         if not isinstance(value, list):

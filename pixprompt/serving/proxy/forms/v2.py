@@ -61,22 +61,22 @@ class V2Form(Form):
     def write(self, request: Request, incoming: Incoming, shares: Shares, classes: Sequence[str]) -> Response:
         """Puts the probabilities into the output of the scores, and labels beside it."""
         length = incoming.headers.get(LENGTH_HEADER.lower())
-        said = json.loads(incoming.body[: int(length or len(incoming.body))])
-        names = [output["name"] for output in said["outputs"]]
+        header = json.loads(incoming.body[: int(length or len(incoming.body))])
+        names = [output["name"] for output in header["outputs"]]
         name = names[0] if len(names) == 1 else str(self.options.output)
         labels = [classes[index] for index in shares.argmax(1)]
         outputs = [Output(name, shares.astype(np.float32)), Output("label", labels)]
         options = {output.name: OutputOptions(binary=length is not None) for output in outputs}
-        fields = {key: said[key] for key in ("model_name", "model_version", "id") if key in said}
+        fields = {key: header[key] for key in ("model_name", "model_version", "id") if key in header}
         return outputs_response({**fields, "parameters": {"labels": json.dumps(list(classes))}}, outputs, options)
 
     def _place(self, entries: Sequence[dict[str, Any]]) -> int:
         """Returns the number of the input that holds the images."""
-        wanted = self.options.input
+        name = self.options.input
         places = [
             index
             for index, entry in enumerate(entries)
-            if (entry.get("name") == wanted if wanted else _holds_images(entry))
+            if (entry.get("name") == name if name else _holds_images(entry))
         ]
         if len(places) != 1:
             raise NotUnderstood(f"{len(places)} of the inputs hold images, expected 1; say which it is with --input")
