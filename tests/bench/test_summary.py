@@ -47,7 +47,7 @@ OLD, NEW = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 1, 0, 0, 0, 0, 0]
 
 
 def test_one_seed_has_the_interval_of_a_share_and_is_compared_by_counts() -> None:
-    lines = {"a, old, seed 0": line(OLD), "a, new, seed 0": line(NEW, kept=0.2)}
+    lines = {"a, old, seed 0": line(OLD), "a, new, seed 0": line(NEW, saved=0.2)}
     _, _, summary = summary_of(FILE, lines)
     new = summary["a", "new"]
     assert (new.mean, new.interval, new.published, new.certainty) == (0.4, wilson(4, 10), 0.5, "derived")
@@ -108,7 +108,7 @@ def test_trainings_of_a_search_count_as_seeds() -> None:
 
 
 def test_tables_say_what_was_measured_published_and_kept() -> None:
-    lines = {"a, old, seed 0": line(OLD), "a, new, seed 0": line(NEW, kept=0.2)}
+    lines = {"a, old, seed 0": line(OLD), "a, new, seed 0": line(NEW, saved=0.2)}
     _, _, summary = summary_of(FILE, lines)
     assert wide_rows(summary)[1] == ["a", "20.0", "40.0 [50.0]", "20.0"]
     rows = {(row[0], row[1]): row[2:] for row in long_rows(summary)}

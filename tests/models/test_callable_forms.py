@@ -18,13 +18,13 @@ from .toy_callables import FORMS, SIZE, callable_of, photos
 
 
 def annotated(annotation: object) -> Callable[[object], object]:
-    def answer(options):  # type: ignore[no-untyped-def]
-        calls.append(type(options))
-        return [0.2, 0.8] if isinstance(options, Image.Image) else [[0.2, 0.8] for _ in options]
+    def answer(inputs):  # type: ignore[no-untyped-def]
+        calls.append(type(inputs))
+        return [0.2, 0.8] if isinstance(inputs, Image.Image) else [[0.2, 0.8] for _ in inputs]
 
     calls: list[type] = []
     answer.calls = calls  # type: ignore[attr-defined]
-    answer.__annotations__["given"] = annotation
+    answer.__annotations__["inputs"] = annotation
     return answer
 
 
@@ -105,7 +105,7 @@ def picky(*good: str) -> Callable[[object], object]:
         return callable_of(form, "list")(x)
 
     calls: list[str] = []
-    answer.seen = calls  # type: ignore[attr-defined]
+    answer.calls = calls  # type: ignore[attr-defined]
     return answer
 
 
@@ -124,7 +124,7 @@ def test_probing_counts_every_image_that_was_asked(
     function = picky(form)
     with caplog.at_level(logging.WARNING, "pixprompt"):
         model = as_model(function, image_size=SIZE)
-    assert function.seen == queries  # type: ignore[attr-defined]
+    assert function.calls == queries  # type: ignore[attr-defined]
     assert model.probe_queries == len(queries)  # type: ignore[attr-defined]
     assert ("say takes=" in caplog.text) == (form == "tensor"), "a tensor can be mistaken for an array"
     assert model(photos(3)).shape == (3, 3)
@@ -164,7 +164,7 @@ def test_a_failing_callable_says_how_it_was_asked() -> None:
     once = picky("array")
     with pytest.raises(ModelError, match=r"image: TypeError: cannot take image\. Does it"):
         as_model(once, takes="image")
-    assert once.seen == ["image"]  # type: ignore[attr-defined]
+    assert once.calls == ["image"]  # type: ignore[attr-defined]
 
 
 def test_an_interrupt_is_not_wrapped() -> None:
