@@ -155,7 +155,7 @@ def test_streams_in_one_pass_are_streams_one_by_one(kind: str) -> None:
 
 
 def sizes_at(module: nn.Module, sizes: list[int]):
-    return module.register_forward_hook(lambda _, options, __: sizes.append(len(options[0])))
+    return module.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
 
 
 @pytest.mark.parametrize("kind", ["swin-odd", "timm-resnet"])

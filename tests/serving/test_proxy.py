@@ -87,9 +87,9 @@ def test_requests_without_a_body_pass_with_their_headers_and_query(behind: Upstr
     with proxied(PROMPT, behind, path="/base/") as proxy:
         reply = call(proxy.port, "GET", "/v2/models/m?x=%20y", Accept="a/b", X_Own="1", Connection="x-hop", X_Hop="2")
         assert json.loads(reply.body) == {"path": "/base/v2/models/m?x=%20y"}
-        got = behind.last.headers
-        assert (got["accept"], got["x-own"], got["host"]) == ("a/b", "1", behind.url.partition("//")[2])
-        assert "x-hop" not in got
+        headers = behind.last.headers
+        assert (headers["accept"], headers["x-own"], headers["host"]) == ("a/b", "1", behind.url.partition("//")[2])
+        assert "x-hop" not in headers
         assert json.loads(call(proxy.port, "GET", "/").body) == {"path": "/base"}
         assert call(proxy.port, "HEAD", "/x").status == 501  # what this server says of HEAD
 
@@ -187,8 +187,8 @@ def test_a_stream_that_breaks_off_breaks_off_for_the_client_too(tmp_path: Path) 
             with pytest.raises(IncompleteRead):
                 client.getresponse().read()
         thread.join()
-    found = read_ledger(tmp_path / "l", requests=True)
-    assert [(row["outcome"], row["billed"]) for row in found["list"]] == [("lost", True)]
+    summary = read_ledger(tmp_path / "l", requests=True)
+    assert [(row["outcome"], row["billed"]) for row in summary["list"]] == [("lost", True)]
 
 
 # What is written down ------------------------------------------------------------------------------------------------
@@ -211,10 +211,10 @@ def test_the_ledger_holds_what_was_asked_and_answered_and_no_key(
             assert behind.last.headers["authorization"] == f"Bearer {KEY}"
             assert (KEY.encode() in reply.body) == (place != "/good")  # the client gets what was said
         post(proxy.port, "/text", b"no image", Authorization=f"Bearer {KEY}")
-    found = read_ledger(path, requests=True)
-    assert (found["queries"], found["requests"], found["answered"], found["failed"]) == (2, 3, 2, 1)
-    assert [row["status"] for row in found["list"]] == [200, 200, 401]
-    assert (found["endpoints"][0]["url"], found["endpoints"][0]["protocol"]) == (behind.url, "proxy")
+    summary = read_ledger(path, requests=True)
+    assert (summary["queries"], summary["requests"], summary["answered"], summary["failed"]) == (2, 3, 2, 1)
+    assert [row["status"] for row in summary["list"]] == [200, 200, 401]
+    assert (summary["endpoints"][0]["url"], summary["endpoints"][0]["protocol"]) == (behind.url, "proxy")
     for file in tmp_path.iterdir():
         assert KEY.encode() not in file.read_bytes()
     assert KEY not in caplog.text
@@ -228,8 +228,8 @@ def test_no_server_behind_is_502_and_not_billed(tmp_path: Path) -> None:
         assert reply.status == 502
         assert "no answer from the server behind" in error_of(reply)
         assert json.loads(call(proxy.port, "GET", "/health").body)["live"]
-    found = read_ledger(tmp_path / "l")
-    assert (found["failed"], found["not_billed"], found["queries"]) == (1, 1, 0)
+    summary = read_ledger(tmp_path / "l")
+    assert (summary["failed"], summary["not_billed"], summary["queries"]) == (1, 1, 0)
 
 
 def test_a_ledger_in_use_and_a_committee_are_refused(tmp_path: Path, behind: Upstream) -> None:
@@ -305,8 +305,8 @@ def test_metrics_count_requests_images_and_replies(behind: Upstream) -> None:
     with proxied(PROMPT, behind) as proxy:
         post(proxy.port, "/", FILE)
         post(proxy.port, "/", b"no image")
-        found = call(proxy.port, "GET", "/metrics")
-    assert found.headers["content-type"].startswith("text/plain")
+        result = call(proxy.port, "GET", "/metrics")
+    assert result.headers["content-type"].startswith("text/plain")
     for line in (
         'pixprompt_proxy_requests_total{form="huggingface",outcome="prompted"} 1.0',
         'pixprompt_proxy_requests_total{form="huggingface",outcome="passed"} 1.0',
@@ -314,7 +314,7 @@ def test_metrics_count_requests_images_and_replies(behind: Upstream) -> None:
         'pixprompt_proxy_replies_total{status="200"} 2.0',
         "pixprompt_proxy_own_seconds_count 1.0",
     ):
-        assert line in found.body.decode()
+        assert line in result.body.decode()
 
 
 # The end -------------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ def test_what_outlasts_the_grace_is_cut_and_in_the_ledger(tmp_path: Path) -> Non
         with pytest.raises(ConnectionError):
             waiting.result(LONG)
         go.set()
-    found = read_ledger(tmp_path / "l", requests=True)
-    assert [(row["outcome"], row["failure"]) for row in found["list"]] == [
+    summary = read_ledger(tmp_path / "l", requests=True)
+    assert [(row["outcome"], row["failure"]) for row in summary["list"]] == [
         ("lost", "the proxy ended before the answer did")
     ]
