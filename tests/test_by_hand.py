@@ -74,7 +74,7 @@ INTERNAL = {
     "together/run.py": {  # the steps of a run on arrays, so that many recipes share the answers without a prompt
         *(f"pixprompt.{name}" for name in ("core", "data.canvases.rows")),
         *(f"pixprompt.engine.{name}" for name in ("answers", "config.train_config", "ladder", "progress.report")),
-        *(f"pixprompt.engine.fit.{name}" for name in ("answers.cross_fit", "gradients.epochs", "gradients.gradient")),
+        *(f"pixprompt.engine.fit.{name}" for name in ("gradients.epochs", "gradients.gradient")),
         "pixprompt.engine.fit.gradients.inputs",
     },
     "together/table.py": {"pixprompt.intervals"},

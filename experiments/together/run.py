@@ -27,14 +27,13 @@ from pixprompt.core import Model
 from pixprompt.data.canvases.rows import CanvasRows, CanvasSet
 from pixprompt.engine.answers import query_canvases
 from pixprompt.engine.config.train_config import TrainConfig
-from pixprompt.engine.fit.answers.cross_fit import CrossFit
 from pixprompt.engine.fit.gradients.epochs import fit
 from pixprompt.engine.fit.gradients.gradient import GradientFit
 from pixprompt.engine.fit.gradients.inputs import Images
 from pixprompt.engine.ladder import is_clearly_better
 from pixprompt.engine.progress.report import Silent
 from pixprompt.models import DirectQuerier
-from pixprompt.outputs import make_output, stratified_folds
+from pixprompt.outputs import make_output
 from pixprompt.study import machine
 from pixprompt.templates import Add, make_template
 
@@ -86,14 +85,12 @@ def run(options: argparse.Namespace, seed: int) -> dict[str, Any]:
         options.template, canvas_size=canvas.size, size=round(30 / 224 * options.side), blend=Add(start="flat")
     )
     adapter = PixelPrompt(template, counted, alone)
-    if not options.seen:
-        adapter.held_out = CrossFit.around(alone, plain[0], stratified_folds(plain[0].labels)).held_out
     config = TrainConfig(
         optimizer="adam", lr=options.lr, epochs=options.epochs, batch_size=options.batch, warmup=0, seed=seed
     )
     bf16 = torch.bfloat16 if options.bf16 else None
     work = GradientFit.of(config, adapter, Images(adapter, train, "cpu"), Images(adapter, val, "cpu"), Silent(),
-                          device="cpu", autocast=bf16)  # fmt: skip
+                          device="cpu", autocast=bf16, answers=None if options.seen else plain[0])  # fmt: skip
     state = fit(work, epochs=options.epochs, on_epoch=lambda state: print(state.history[-1], flush=True))
     prompted = [query_canvases(adapter.outputs, each, device="cpu") for each in (val, test)]
     right = [

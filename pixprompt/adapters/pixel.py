@@ -31,8 +31,7 @@ class PixelPrompt(BesideModel):
     Args:
         template: Where the prompt is and how it meets the canvas.
         model: Answers the prompted images; never changed.
-        output: Turns the answers into target logits; `output` may be replaced between steps, and so may `held_out`:
-            one transform per fold of the training images that has not seen them, in place of `output` in training.
+        output: Turns the answers into target logits; `output` may be replaced between steps.
         generator: Draws the first theta; by default one that is seeded with 0.
         start: The first theta instead, (P,), or a saved prompt of the same template and blend.
         space: "pixel" keeps every prompted image a possible 8-bit image file. "unclamped" is the VP paper's own
@@ -65,7 +64,6 @@ class PixelPrompt(BesideModel):
         if space == "unclamped" and (template.blend.name != "add" or not local):
             raise ConfigError("space 'unclamped' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
-        self.held_out: tuple[OutputTransform, ...] = ()
         self.recipe: tuple[str, dict[str, Any]] = ("pixel", {})
         """Method and options that make one like it again."""
         self.begin(_first(template, start, generator))
@@ -128,8 +126,7 @@ class PixelPrompt(BesideModel):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
-        device = str(self.theta.device)
-        self.output, self.held_out = self.output.to(device), tuple(each.to(device) for each in self.held_out)
+        self.output = self.output.to(str(self.theta.device))
         return self
 
     @torch.no_grad()

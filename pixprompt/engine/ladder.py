@@ -13,6 +13,7 @@ from torch import Tensor
 from ..adapters import ADAPTER_FILE
 from ..core import OutputTransform
 from ..ledger import Querier
+from ..models import TorchModel
 from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
 from ..search.evidence import LEVEL, loss_score, p_value_of
@@ -85,7 +86,7 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     total = len(parts.data.test) if learned.test_images is None else learned.test_images
     if total:  # an image that cannot be read has no canvas
         total = min(total, len(session.canvases("test", parts.plain).labels))
-    pages = 0 if solution is None or solution.is_better is False else _num_pages(solution)
+    pages = 0 if solution is None or not _is_tested(session, solution) else _num_pages(solution)
     session.reporter.stage("score", total * (1 + pages))
     plain = session.query("test", parts.plain, torch.arange(total), replicates=(0,), partly=True)
     if len(plain.labels) < total:
@@ -98,7 +99,8 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     if solution is not None:
         test = _in_memory(session, solution, plain)
         ladder.score("prompt_float", solution.output, solution.val, test)
-        scored = _score_file(session, baseline, solution, test, ladder) if test is not None else None
+        if test is not None and solution.is_better is not False:
+            scored = _score_file(session, baseline, solution, test, ladder)
     if scored is not None and solution is not None:
         ladder.best = solution.name
     else:
@@ -121,9 +123,14 @@ def _num_pages(solution: Solution) -> int:
     return len(solution.prompt.pages) if isinstance(solution.prompt, Committee) else 1
 
 
+def _is_tested(session: Session[Querier], solution: Solution) -> bool:
+    """Whether a prompt is scored on test: what is not saved as well, but not where somebody bills the answers."""
+    return solution.is_better is not False or isinstance(session.parts.model, TorchModel)
+
+
 def _in_memory(session: Session[Querier], solution: Solution, plain: Answered) -> Answered | None:
     """Returns the answers to the test images as learned; None for what is not worth their price."""
-    if solution.is_better is False:
+    if not _is_tested(session, solution):
         return None
     chosen = torch.arange(len(plain.labels))
     if isinstance(solution.prompt, Committee):
@@ -206,7 +213,7 @@ def _max_pixel_error(
 ) -> int:
     """Returns the largest difference, in 8-bit steps, between images prompted in memory and by the file."""
     largest = 0
-    for name, chosen in (("val", val), ("test", test)):
+    for name, chosen in (("val", val), ("test", test)) if len(test) else (("val", val),):
         pixels = session.canvases(name, solution.canvas).pixels
         positions = np.arange(len(pixels)) if chosen is None else chosen.numpy()
         for part in batches(len(positions)):

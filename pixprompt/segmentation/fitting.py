@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from ..canvas import Pixels
 from ..core import ConfigError
-from ..engine.answers import to_images
+from ..engine.answers import Answered, to_images
 from ..engine.fit.gradients.epochs import Validated, check_finite
 from ..engine.progress.report import Reporter
 from ..seeds import stream
@@ -41,6 +41,7 @@ class SegmenterFit:
     device: str
     autocast: torch.dtype | None
     reporter: Reporter
+    answers: Answered | None = None
 
     def __post_init__(self) -> None:
         config, heads = self.config, [*self.module.head.parameters(), *self.module.auxiliary.parameters()]

@@ -290,7 +290,9 @@ def test_a_search_resumes(images, inside, vit, data, wholes, tmp_path) -> None:
 
 
 def test_a_trial_that_diverges_loses(inside, vit, data, tmp_path) -> None:
-    result = train(searching(inside, lr_grid="0.05,1e38", seeds=1), out=tmp_path / "run", model=vit, data=data)
+    config = searching(inside, lr_grid="0.05,1e38", seeds=1, test_images=9)
+    result = train(config, out=tmp_path / "run", model=vit, data=data)
+    assert result.counts["test"] == 9
     assert [trial["val_accuracy"] is None for trial in result.search["trials"]] == [False, False, True, True]
     assert result.search["lr"] == 0.05
 

@@ -273,3 +273,13 @@ def test_few_images_are_enough_to_run(count, config, closed, data, tmp_path) -> 
     result = train(config.with_values(budget=300), out=tmp_path / "run", model=closed, data=small)
     assert result.best == "none"
     assert result.counts["val"] == 0
+
+
+@pytest.mark.parametrize("is_billed", [True, False])
+def test_a_prompt_that_is_not_kept_is_scored_where_nobody_bills_it(is_billed, config, closed, data, tmp_path) -> None:
+    config = config.with_values(optimizer="spsa", lr=1e-6, sigma=1e-6)
+    result = train(config, out=tmp_path / "run", model=closed if is_billed else closed.model, data=data)
+    own = result.accuracy["prompt_float"]
+    assert result.best == "none"
+    assert (own.test is None) == is_billed
+    assert result.queries["images"] <= 1500

@@ -204,3 +204,11 @@ def test_a_model_that_answers_nan_is_named(config, data, tmp_path) -> None:
 def test_settings_that_make_no_sense(values, message, config, model, data, tmp_path) -> None:
     with pytest.raises(ConfigError, match=message):
         train(config.with_values(**values), out=tmp_path / "run", model=model, data=data)
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_as_many_test_images_are_scored_as_wanted(count, config, model, data, tmp_path) -> None:
+    result = train(config.with_values(epochs=1, test_images=count), out=tmp_path / "run", model=model, data=data)
+    assert result.counts["test"] == count
+    own = result.accuracy["prompt_float"].test
+    assert (own is None) if count == 0 else own * count == pytest.approx(round(own * count))

@@ -65,3 +65,13 @@ def test_a_head_has_a_recipe_of_its_own(model: Model, data: Data) -> None:
     assert (alone.prompt.template, alone.fit.lr) != ("full", 0.01)
     parts = build(TrainConfig(output="ridge", template="padding", size=4, lr=0.03), model=model, data=data).config
     assert (parts.prompt.template, parts.fit.lr) == ("padding", 0.03)
+
+
+def test_heads_follow_the_prompt_within_an_epoch(together, model: Model, data: Data, tmp_path) -> None:
+    """Where the answers move far in one epoch, heads that stay behind read them worse than heads fitted again."""
+    losses = []
+    for refits in (1, 10):
+        config = together.with_values(lr=0.1, epochs=1, batch_size=6, refits=refits)
+        train(config, out=tmp_path / str(refits), model=model, data=data)
+        losses.append(history(tmp_path / str(refits))[0]["train_loss"])
+    assert losses[1] < losses[0]

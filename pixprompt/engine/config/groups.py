@@ -181,6 +181,11 @@ class FitSettings(Settings):
         None, "Linear warm-up in passes over the training images, in place of --warmup.", low=0
     )
     epochs: int | None = option(None, "Passes over the training images.", low=0)
+    refits: int = option(
+        10,
+        "Times per epoch that the heads are fitted again which a pixel prompt learns beside (linear, ridge, lda).",
+        low=1,
+    )
     batch_size: int | None = option(None, "Images per step; by answers alone, 100 queries per step.", low=1)
     augment: str | None = option(
         None,
@@ -239,7 +244,10 @@ class SearchSettings(Settings):
         low=1,
     )
     test_images: int | None = option(
-        None, "Test images to score under a budget, 0 for none; by default as many as a fifth of it pays for.", low=0
+        None,
+        "Test images to score, evenly over the classes, 0 for none; by default all, or as many as a fifth of a budget "
+        "pays for.",
+        low=0,
     )
     views: str | None = option(
         None,

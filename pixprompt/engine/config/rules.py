@@ -24,7 +24,6 @@ _BY_ANSWERS = (
     "least_step",
     "radius",
     "head_images",
-    "test_images",
     "surrogate",
     "views",
     "vocabulary",

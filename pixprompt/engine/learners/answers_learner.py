@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor
 
 from ...core import ConfigError
@@ -21,7 +20,7 @@ from ...remote import RemoteModel
 from ..baseline import Baseline
 from ..budget.allocation import Allocation, reserve_of
 from ..config.train_config import FREE
-from ..fit.answers.cross_fit import Choice, CrossFit, choose, stratified_order
+from ..fit.answers.cross_fit import Choice, CrossFit, choose
 from ..fit.answers.first_answers import FirstAnswers, NoiseCheck
 from ..fit.answers.zeroth_order import Candidate
 from ..inputs.opening import Calls, identity_of, journal_of, open_ledger
@@ -171,7 +170,9 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             raise
         try:
             querier.announce(self.allocation.total, reporter.note, rate=config.endpoint.rate)
-            return Session(replace(parts, data=self._readable(self._tested(data), reporter)), folder, reporter, querier)
+            return Session(
+                replace(parts, data=self._readable(self.tested(self.num_test), reporter)), folder, reporter, querier
+            )
         except BaseException:
             querier.close()
             raise
@@ -190,11 +191,10 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
                     splits[name] = images.subset(readable)
         return replace(data, **splits)
 
-    def _tested(self, data: Data) -> Data:
-        """Returns the data with the test images that the budget pays for, evenly over the classes."""
-        labels = torch.from_numpy(data.test.labels.copy())
-        order = stratified_order(labels, self.parts.config.seed, "test")
-        return replace(data, test=data.test.subset(order[: self.allocation.test_images].tolist()))
+    @property
+    def num_test(self) -> int:
+        """Test images that the budget pays for, at most."""
+        return self.allocation.test_images
 
     def _kinds(self, parts: Parts, *, few: bool = False) -> tuple[str, ...]:
         if parts.config.output.kind != "auto":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from torch import Tensor
@@ -10,14 +11,13 @@ from torch import Tensor
 from ...adapters import ClusterPrompts, PixelPrompt, PromptEnsemble, WhiteBox, save_adapter
 from ...core import ConfigError
 from ...models import DirectQuerier
-from ...outputs import LinearForm, stratified_folds
+from ...outputs import LinearForm
 from ...prompt import Committee, Prompt
 from ...seeds import stream
 from ..answers import Answered
 from ..baseline import Baseline, measure_baseline
 from ..config.grids import grids
 from ..config.presets import query_budget
-from ..fit.answers.cross_fit import CrossFit
 from ..fit.gradients.adapter_fit import fit_adapter, new_adapter, new_prompt
 from ..fit.gradients.augmentation import augmentation
 from ..fit.gradients.epochs import Fit
@@ -54,7 +54,8 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     def queries(self) -> dict[str, int]:
         """See `Learner`."""
         parts, fit, data = self.parts, self.parts.config.fit, self.parts.data
-        train, val, test, epochs = len(data.train), len(data.val), len(data.test), fit.epochs or 0
+        train, val, epochs = len(data.train), len(data.val), fit.epochs or 0
+        test = len(self.tested(parts.config.search.test_images).test)
         if isinstance(self.adapter, PixelPrompt):
             price = self.adapter.queries_per_image
             reread = 0 if parts.config.method.per_image else test if self.adapter.views > 1 else val + test
@@ -93,9 +94,10 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
 
     def open(self, folder: RunFolder, reporter: Reporter) -> Session[DirectQuerier]:
         """See `Learner`."""
-        session = Session(self.parts, folder, reporter, self.parts.counted)
-        for split in ("train", "val", "test"):  # what cannot be read shows before the hours of training
-            for canvas in (self.parts.plain, self.parts.canvas):
+        data = self.tested(self.parts.config.search.test_images)
+        session = Session(replace(self.parts, data=data), folder, reporter, self.parts.counted)
+        for split in ("train", "val", "test") if len(data.test) else ("train", "val"):
+            for canvas in (self.parts.plain, self.parts.canvas):  # what cannot be read shows before hours of training
                 session.canvases(split, canvas)
         return session
 
@@ -117,12 +119,11 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
     def learn(self, session: Session[DirectQuerier], baseline: Baseline) -> Learned:
         """See `Learner`."""
         path, began = session.folder.checkpoint("state.safetensors"), time.perf_counter()
-        if isinstance(self.adapter, PixelPrompt):
-            self._first_output(session, self.adapter, baseline, path)
+        answers = self._first_answers(session, baseline, path)
         train, val = (self._inputs(session, split) for split in ("train", "val"))
         state = fit_adapter(
             self.parts, self.parts.config, self.adapter, train, val, session.reporter,
-            checkpoint=path, folder=session.folder,
+            checkpoint=path, folder=session.folder, answers=answers,
         )  # fmt: skip
         earlier = max(0.0, state.seconds - (time.perf_counter() - began))
         solution = self._solution(session, val, trained=state.best is not None)
@@ -139,25 +140,25 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         speed = state.epoch * num_train / state.train_seconds if state.train_seconds else 0.0
         return Learned(solution, self.num_params, num_train, num_val, state.history, notes, speed, earlier, facts)
 
-    def _first_output(
-        self, session: Session[DirectQuerier], adapter: PixelPrompt, baseline: Baseline, checkpoint: Path
-    ) -> None:
-        """Fits the output transform to the first prompt's answers; a resumed run has later ones in its checkpoint."""
-        first, device = baseline.train, self.parts.device
+    def _first_answers(self, session: Session[DirectQuerier], baseline: Baseline, checkpoint: Path) -> Answered | None:
+        """Fits the output transform of a pixel prompt to the first prompt's answers, and returns those of a head.
+
+        A resumed run has later ones in its checkpoint.
+        """
+        adapter, first = self.adapter, baseline.train
+        if not isinstance(adapter, PixelPrompt):
+            return None
         if isinstance(adapter, ClusterPrompts) and not checkpoint.exists():
             generator = stream(self.parts.config.seed, "clusters")
             adapter.find_clusters(baseline.train.complete.outputs, generator=generator)
         if adapter.views == 1:
             adapter.output = baseline.output
-        if adapter.output.fits and not checkpoint.exists():
-            if not self._starts_plain:
-                session.reporter.stage("first mapping", len(first.labels))
-                first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
-                adapter.output = adapter.output.refit(first.outputs, first.labels)
-            if isinstance(adapter.output, LinearForm):
-                heads = CrossFit.around(adapter.output, first, stratified_folds(first.labels))
-                adapter.held_out = tuple(each.to(device) for each in heads.held_out)
-        adapter.output = adapter.output.to(device)
+        if adapter.output.fits and not self._starts_plain and not checkpoint.exists():
+            session.reporter.stage("first mapping", len(first.labels))
+            first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
+            adapter.output = adapter.output.refit(first.outputs, first.labels)
+        adapter.output = adapter.output.to(self.parts.device)
+        return first if isinstance(adapter.output, LinearForm) else None
 
     @property
     def _starts_plain(self) -> bool:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from ...core import AnswerKind, ConfigError
-from ...data import Data
 from ...ledger import Journal
 from ...outputs import OUTPUTS, to_scores
 from ...outputs.scores import NAMED
@@ -262,10 +261,10 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             count = 0
         return stratified_order(labels, session.parts.config.seed, "val")[:count]
 
-    def _tested(self, data: Data) -> Data:
-        labels = torch.from_numpy(data.test.labels.copy())
-        order = stratified_order(labels, self.parts.config.seed, "test")
-        return replace(data, test=data.test.subset(order[: self.allocation.test].tolist()))
+    @property
+    def num_test(self) -> int:
+        """See `AnswersLearner`."""
+        return self.allocation.test
 
     def _warnings(self, winner: Winner) -> list[str]:
         turned = [self.views[view].name for view in winner.views if self.views[view].turns]

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
 from torch import Tensor
 
 from ...canvas import Canvas
 from ...core import OutputTransform
+from ...data import Data
 from ...ledger import Querier
 from ...prompt import Committee, Prompt
 from ..answers import Answered
 from ..baseline import Baseline
+from ..fit.answers.cross_fit import stratified_order
 from ..parts import Parts
 from ..progress.report import Reporter
 from ..run_folder import RunFolder
@@ -111,6 +114,14 @@ class Learner(ABC, Generic[Q, B]):
     @abstractmethod
     def num_params(self) -> int:
         """Parameters to be learned."""
+
+    def tested(self, count: int | None) -> Data:
+        """Returns the data with so many test images, evenly over the classes; None for all."""
+        data = self.parts.data
+        if count is None:
+            return data
+        order = stratified_order(torch.from_numpy(data.test.labels.copy()), self.parts.config.seed, "test")
+        return replace(data, test=data.test.subset(order[:count].tolist()))
 
     @abstractmethod
     def queries(self) -> dict[str, int]:

@@ -137,7 +137,7 @@ class QuerySearch:
         order: Positions of the training images, those with answers to no prompt first.
         val_positions: Positions of the validation images.
         generations: At most; each takes candidates x batch queries.
-        best: The candidate that validated best so far.
+        best: The prompt that validated best so far; none before the first.
         points: (queries of this search, validation loss) so far.
         history: A line per validation.
     """
@@ -221,7 +221,7 @@ class QuerySearch:
         candidate = self.candidate("search", x)
         accuracy, negative = candidate.rank
         self.points.append((self.querier.distinct - self._begin, -negative))
-        if candidate.rank > self.best.rank:
+        if self.best.x is None or candidate.rank > self.best.rank:  # what is learned is reported, better or not
             self.best = candidate
         self.history.append(
             {
@@ -249,7 +249,7 @@ class QuerySearch:
     def with_final_head(self, size: int) -> Candidate:
         """Queries training images under the best prompt and fits the transform on just these answers."""
         best = self.best
-        if best.x is None or not best.output.fits or size == 0:
+        if best.x is None or best.rank <= self.start.rank or not best.output.fits or size == 0:
             return best
         train = self.session.query("train", self.canvas, self.order[:size], prompt=self._under(best.x))
         if not bool(train.mask.any()):

@@ -10,6 +10,7 @@ from ....core import OutputTransform
 from ....models import DualEncoder
 from ....outputs import TextPrompts
 from ....seeds import stream
+from ...answers import Answered
 from ...config.train_config import TrainConfig
 from ...inputs.devices import pick_autocast
 from ...parts import Parts
@@ -60,6 +61,7 @@ def fit_adapter(
     *,
     checkpoint: Path | None = None,
     folder: RunFolder | None = None,
+    answers: Answered | None = None,
 ) -> Fit:
     """Fits an adapter and leaves its best epoch in it.
 
@@ -72,9 +74,12 @@ def fit_adapter(
         reporter: Receives the progress.
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: The run directory whose history is written; None for none.
+        answers: See `GradientFit`.
     """
     autocast = pick_autocast(config.fit.precision, parts.device)
-    work = GradientFit.of(config, adapter, train, val, reporter, device=parts.device, autocast=autocast)
+    work = GradientFit.of(
+        config, adapter, train, val, reporter, device=parts.device, autocast=autocast, answers=answers
+    )
 
     def on_epoch(state: Fit) -> None:
         if folder is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from ....core import ConfigError, ModelError, OutputTransform, PixpromptError
 from ....models import DirectQuerier
 from ....outputs import output_from_json
 from ....tensor_file import load_state, save_state
+from ...answers import Answered
 from ...progress.report import Reporter
 from ...ranks import shared_counts
 from .checkpoint import pack_optimizer, unpack_optimizer
@@ -69,7 +70,13 @@ class Fit:
 
 
 class Work(Protocol):
-    """What is fitted, and how one epoch of it is trained and validated."""
+    """What is fitted, and how one epoch of it is trained and validated.
+
+    Attributes:
+        answers: The latest to the training images, where heads are fitted to them; None elsewhere.
+    """
+
+    answers: Answered | None
 
     @property
     def module(self) -> nn.Module:
@@ -175,17 +182,14 @@ def _output_of(module: nn.Module) -> OutputTransform | None:
     return module.output if isinstance(module, PixelPrompt) else None
 
 
-def _held_out_of(module: nn.Module) -> tuple[OutputTransform, ...]:
-    return module.held_out if isinstance(module, PixelPrompt) else ()
-
-
 def _save(work: Work, state: Fit, path: Path, identity: str) -> None:
     tensors, scalars = pack_optimizer(work.optimizer)
     tensors |= {f"now/{name}": value for name, value in work.module.state_dict().items()}
     values = {name: getattr(state, name) for name in ("epoch", "history", *_COUNTS)}
     output, best = _output_of(work.module), state.best
     values |= {"identity": identity, "optimizer": scalars, "output": output and output.to_json()}
-    values["held_out"] = [each.to_json() for each in _held_out_of(work.module)]
+    if work.answers is not None:
+        tensors["answers"] = work.answers.outputs
     if best is not None:
         tensors |= {f"best/{name}": value for name, value in best.state.items()}
         values["best"] = {
@@ -223,7 +227,8 @@ def _restore(work: Work, path: Path | None, identity: str) -> Fit | None:
 
     if isinstance(module, PixelPrompt):
         module.output = revived(values["output"]) or module.output
-        module.held_out = tuple(each for each in map(revived, values["held_out"]) if each is not None)
+    if work.answers is not None:
+        work.answers = replace(work.answers, outputs=tensors["answers"])
     if best is not None:
         best |= {"rank": tuple(best["rank"]), "output": revived(best["output"])}
         state.best = Best(**best, state=_under("best/", tensors, device))

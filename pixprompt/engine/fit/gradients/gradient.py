@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ....core import OutputTransform
 from ....optimizers import OPTIMIZERS, warmup_cosine
 from ....outputs import stratified_folds
 from ....seeds import stream
-from ...answers import accuracy
+from ...answers import Answered, accuracy
 from ...config.train_config import TrainConfig
 from ...progress.report import Reporter
 from ...ranks import Ranks, current_ranks
@@ -49,6 +49,10 @@ class GradientFit:
         device: Where the adapter works.
         autocast: Type of training steps; None for float32.
         reporter: Receives the progress.
+        answers: The latest to the training images, of a linear head: each image is read by a head that is fitted to
+            them without its fold. A head that has seen an image reads it right, and a prompt learns from its loss to
+            flatter it. None where one transform reads all.
+        refits: Of those heads, per epoch.
     """
 
     module: PixelPrompt | WhiteBox
@@ -63,12 +67,15 @@ class GradientFit:
     seed: int = 0
     device: str = "cpu"
     autocast: torch.dtype | None = None
+    answers: Answered | None = None
+    refits: int = 10
 
     def __post_init__(self) -> None:
         count = len(self.train.labels)
         self.steps = max(1, -(-count // self.batch_size) - (count % self.batch_size == 1))
         self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.folds = stratified_folds(torch.from_numpy(self.train.labels))
+        self.held_out: tuple[OutputTransform, ...] = ()
         self.train.start()
 
     @classmethod
@@ -82,6 +89,7 @@ class GradientFit:
         *,
         device: str,
         autocast: torch.dtype | None = None,
+        answers: Answered | None = None,
     ) -> GradientFit:
         """Takes the settings of a configuration; see the attributes for the rest."""
         optimizer = OPTIMIZERS[config.fit.optimizer or "adam"](
@@ -102,6 +110,8 @@ class GradientFit:
             seed=config.seed,
             device=device,
             autocast=autocast,
+            answers=answers,
+            refits=config.fit.refits,
         )
         work.warmup = config.fit.warmup or work.steps * (config.fit.warmup_epochs or 0)
         return work
@@ -109,17 +119,15 @@ class GradientFit:
     @property
     def num_images(self) -> int:
         """Images of one epoch."""
-        return len(self.train.labels) * (2 if self._held_out else 1) + (0 if self.val is None else len(self.val.labels))
-
-    @property
-    def _held_out(self) -> tuple[OutputTransform, ...]:
-        return self.module.held_out if isinstance(self.module, PixelPrompt) else ()
+        rounds = 1 if self.answers is None else 2
+        return rounds * len(self.train.labels) + (0 if self.val is None else len(self.val.labels))
 
     def run_epoch(self, epoch: int) -> dict[str, float]:
         """Trains one epoch, refits the output transform, and returns a line of history.
 
         A linear head is learned again from new answers to all training images, other transforms from those seen.
         """
+        self._fit_heads()
         self.module.train()
         ranks = self._ranks()
         order = torch.randperm(len(self.train.labels), generator=stream(self.seed, "order", epoch))
@@ -142,29 +150,31 @@ class GradientFit:
             self.optimizer.step()
             self.module.constrain()
             self.reporter.advance(len(whole))
+            if self.answers is not None and (step + 1) % max(1, self.steps // self.refits) == 0:
+                done = torch.cat(steps[: step + 1 - epoch * self.steps])
+                rows = self._gather(ranks, seen)[done].cpu()
+                self.answers = replace(self.answers, outputs=self.answers.outputs.index_copy(0, done, rows))
+                self._fit_heads()
         losses, hits = ranks.add(torch.stack([losses, hits]))
         check_finite(losses, epoch, max(self.rates))
-        if isinstance(self.module, PixelPrompt) and self.module.held_out:
-            self._refit_head(self.module)
+        if self.answers is not None:
+            self.module.eval()
+            self.answers = self.train.answered(self.reporter)
+            head = self.module.output.to("cpu").refit(self.answers.outputs, self.answers.labels)
+            self.module.output = head.to(self.device)
         elif self.module.output.refits_in_training:
-            outputs = ranks.gather([rows for rows, _ in seen], [at for _, at in seen], len(order), self.device)[order]
-            self.module.output = self.module.output.refit(outputs, self._labels(order))
+            self.module.output = self.module.output.refit(self._gather(ranks, seen)[order], self._labels(order))
         return {"train_loss": float(losses) / len(order), "train_accuracy": float(hits) / len(order)}
 
-    def _refit_head(self, prompt: PixelPrompt) -> None:
-        """Fits the head to the answers under the prompt as it stands, and one without the images of each fold."""
-        prompt.eval()
-        answered = self.train.answered(self.reporter)
-        heads = CrossFit.around(prompt.output.refit(answered.outputs, answered.labels), answered, self.folds)
-        prompt.output = heads.full.to(self.device)
-        prompt.held_out = tuple(each.to(self.device) for each in heads.held_out)
+    def _gather(self, ranks: Ranks, seen: list[tuple[Tensor, Tensor]]) -> Tensor:
+        """Returns the outputs of all processes at the positions of their images, (N, S)."""
+        return ranks.gather([rows for rows, _ in seen], [at for _, at in seen], len(self.train.labels), self.device)
 
-    def _read(self, outputs: Tensor, chosen: Tensor) -> Tensor:
-        """Returns logits (n, K) of outputs for images chosen by position, each by a head that has not seen it.
-
-        A head that has seen them reads nearly all of them right, and a prompt learns from its loss to flatter it.
-        """
-        return CrossFit(self.module.output, self._held_out).logits(outputs, self.folds[chosen])
+    def _fit_heads(self) -> None:
+        """Fits a head to the latest answers without the images of each fold."""
+        if self.answers is not None:
+            heads = CrossFit.around(self.module.output.to("cpu"), self.answers, self.folds)
+            self.held_out = tuple(each.to(self.device) for each in heads.held_out)
 
     def _draws(self, epoch: int, rank: int) -> torch.Generator:
         """Draws for the whole batch, a place, are the same in every process; those for each image are not."""
@@ -201,7 +211,8 @@ class GradientFit:
         kind = torch.device(self.device).type
         with torch.autocast(kind, dtype=self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             supervised = self.train.supervised(chosen, places)
-        weighted = [(weight, self._read(outputs.float(), chosen)) for weight, outputs in supervised]
+        heads = CrossFit(self.module.output, self.held_out)
+        weighted = [(weight, heads.logits(outputs.float(), self.folds[chosen])) for weight, outputs in supervised]
         loss = torch.stack([weight * loss_of(self.loss, logits, labels) for weight, logits in weighted]).sum()
         return supervised[0][1], weighted[0][1], loss
 
