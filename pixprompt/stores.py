@@ -19,7 +19,7 @@ from PIL import Image
 from .canvas import decode
 from .core import ConfigError, DataError, ImageError, PixpromptError
 from .files import make_folder, write_bytes
-from .image_files import is_image_name, walk
+from .files.images import is_image_name, walk
 from .urls import plain_url
 
 __all__ = ["Location", "StoreFile", "image_key", "images_at", "is_url", "locate", "open_at", "text_of", "write_at"]

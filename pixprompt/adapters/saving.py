@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor, nn
 
 from ..core import ConfigError, Model, OutputTransform, PixpromptError, PromptError
+from ..files.tensors import load_state, save_state, tensors_sha256
 from ..models import DirectQuerier
 from ..outputs import Direct, output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
-from ..tensor_file import load_state, save_state, tensors_sha256
 from ..version import __version__
 from .method import METHODS
 from .pixel import PixelPrompt

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from torch import Tensor, nn
 
+from ..files.tensors import tensors_sha256
 from ..models import TorchModel
-from ..tensor_file import tensors_sha256
 
 __all__ = ["backbone_sha256", "comes_from"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import ConfigError, DataError
-from ..image_files import IMAGE_SUFFIXES
+from ..files.images import IMAGE_SUFFIXES
 from ..stores import Location, images_at
 
 __all__ = ["Failure", "Job", "Jobs", "find_jobs"]

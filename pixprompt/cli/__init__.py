@@ -39,7 +39,7 @@ _COMMANDS = {
     "report": ("reports.report:report", "Write one HTML page about one or several runs."),
     "pictures": ("reports.pictures:pictures", "Draw what runs inside one model see, side by side."),
     "ledger": ("reports.ledger:ledger", "Show what was asked, answered, retried, in doubt and billed."),
-    "keys": ("keys:keys", "Say which keys may be sent to which host."),
+    "keys": ("trust:keys", "Say which keys may be sent to which host."),
     "trust": ("trust:trust", "Say which code, hub models and places run folders may name."),
     "inspect": ("prompts.inspect_:inspect", "Show what a prompt file says about itself, its digests checked."),
     "export": ("prompts.export:export", "Write a prompt in a form that other languages read."),

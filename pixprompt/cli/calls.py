@@ -4,51 +4,50 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import Field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import click
 
 from ..core import DoubtError
+from ..engine.config.groups import EndpointSettings
 from ..engine.config.presets import affordable
 from ..engine.inputs.opening import LEDGER, QUERIES, Calls
-from ..ledger.ledger import DURABILITIES
+from ..settings import flag
 
 __all__ = ["call_options", "calls_of", "settled"]
 
 T = TypeVar("T")
+Command: TypeAlias = Callable[..., Any]
 _NAMES = tuple(item.name for item in fields(Calls) if item.name not in ("budget", "price_per_1000"))
 _BUDGET = click.option(
     "--budget",
     type=click.IntRange(0),
     help=f"Queries that this call may ask of a model behind a URL.  [default: {QUERIES}]",
 )
+
+
+def _option(name: str, item: Field[Any]) -> Callable[[Command], Command]:
+    metadata, low = item.metadata, item.metadata["low"]
+    ranges = {"int": click.IntRange(low), "float": click.FloatRange(low, min_open=True)}
+    kind = click.Choice(metadata["choices"]) if metadata["choices"] else ranges.get(str(item.type).split(" ")[0])
+    return click.option(flag(name), type=kind, help=metadata["help"])
+
+
 _OPTIONS = (
-    click.option("--protocol", help="Of a model behind a URL; see 'pixprompt protocols'."),
-    click.option("--endpoint", help="Description of a model behind a URL: a ready one's name, or a JSON file."),
-    click.option("--endpoint-options", help="Of the description or the protocol: name=value,name=value."),
-    click.option("--encoding", type=click.Choice(["png", "jpeg"]), help="How images are sent to a URL."),
-    click.option("--concurrency", type=click.IntRange(1), help="Requests to a URL under way at the same time."),
-    click.option("--rate", type=click.FloatRange(0, min_open=True), help="Most images per second sent to a URL."),
-    click.option("--timeout", type=click.FloatRange(0, min_open=True), help="Seconds that one request may take."),
-    click.option("--deadline", type=click.FloatRange(0, min_open=True), help="Seconds for a request with retries."),
-    click.option("--in-doubt", type=click.Choice(["ask", "retry", "skip"]), help="What to do about unknown answers."),
-    click.option(
-        "--durability", type=click.Choice(DURABILITIES), help="What queries outlive: a power cut (full), a kill (os)."
-    ),
+    *(_option(name, item) for name, item in EndpointSettings.options().items()),
     click.option(
         "--ledger",
         type=click.Path(dir_okay=False, path_type=Path),
         help=f"Where queries to a URL are written.  [default: that of the run, else {LEDGER}]",
     ),
-    click.option("--max-requests", type=click.IntRange(0), help="Requests to a URL that this call may send."),
     click.option("--max-cost", type=click.FloatRange(0), help="The budget as money, with --price-per-1000."),
 )
 """Of every command but `train`, whose options are the fields of TrainConfig."""
 
 
-def call_options(command: Callable[..., Any], *, with_budget: bool = True) -> Callable[..., Any]:
+def call_options(command: Command, *, with_budget: bool = True) -> Command:
     """Adds the options of `Calls` to a command."""
     for option in reversed((*_OPTIONS, _BUDGET) if with_budget else _OPTIONS):
         command = option(command)

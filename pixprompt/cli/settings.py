@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterable
 from dataclasses import Field
 from typing import Any, TypeAlias
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..adapters import METHODS
 from ..engine.config.train_config import GROUPS, RunSettings, presets
 from ..settings import Settings, flag
-from .completion import complete
 
 __all__ = ["RunCommand", "config_options"]
 
@@ -37,6 +38,17 @@ _TITLES = {
 }
 """Groups of settings -> sections of --help-all."""
 _OF_METHODS = "Settings of one method"
+_REGISTRIES = {
+    "model": "models:MODELS",
+    "surrogate": "models:MODELS",
+    "data": "data:DATASETS",
+    "template": "templates:TEMPLATES",
+    "method": "adapters:METHODS",
+    "output": "outputs:OUTPUTS",
+    "optimizer": "optimizers:OPTIMIZERS optimizers:QUERY_OPTIMIZERS",
+    "protocol": "remote.protocols:PROTOCOLS",
+}
+"""Options in Python's spelling -> the registries of their names, below the package."""
 
 
 class _Setting(click.Option):
@@ -178,6 +190,22 @@ def _option(name: str, item: Field[Any], text: str, section: str) -> _Arguments:
         "default": None,
         "section": section,
         "standard": item.default,
-        "shell_complete": complete(name),
+        "shell_complete": _completion(name),
         "help": text,
     }
+
+
+def _completion(name: str) -> Callable[[click.Context, click.Parameter, str], list[CompletionItem]] | None:
+    """Returns what the shell offers behind an option; None where its values are no names of a registry."""
+    places = _REGISTRIES.get(name)
+    if places is None:
+        return None
+
+    def offer(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        lines: dict[str, str] = {}
+        for place in places.split():
+            module, _, attribute = place.partition(":")
+            lines |= getattr(importlib.import_module(f"...{module}", __name__), attribute).describe()
+        return [CompletionItem(each, help=line) for each, line in sorted(lines.items()) if each.startswith(incomplete)]
+
+    return offer

@@ -22,7 +22,7 @@ from ..engine.parts import canvases_of, model_output
 from ..engine.progress.report import Reporter
 from ..engine.result import wilson
 from ..ledger import OpenVocabulary, Querier, probe_queries
-from ..models import DualEncoder
+from ..models import text_encoder
 from ..outputs import candidates, pretty, stratified_folds
 
 __all__ = ["ModelCheck", "check_model", "images_per_class"]
@@ -133,7 +133,7 @@ def check_model(
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("query the model", len(canvases.labels))
     answered = query_canvases(querier, canvases, device=device, batch_size=querier.chunk, reporter=reporter).complete
-    kinds = candidates(model.spec, isinstance(model, DualEncoder), classes=data.classes)
+    kinds = candidates(model.spec, text_encoder(model) is not None, classes=data.classes)
     make = partial(_output, model=model, data=data, seed=seed)
     scores = choose(make, kinds, answered, stratified_folds(answered.labels, _FOLDS))
     best = next((kind for kind in scores if kind != "linear"), None)
@@ -161,13 +161,12 @@ def check_model(
 
 def _output(kind: str, model: Model, data: Data, seed: int) -> OutputTransform:
     """Builds an output transform on the CPU, where the answers are."""
-    encode_text = model.encode_text if isinstance(model, DualEncoder) else None
-    return model_output(kind, model, data, seed=seed, encode_text=encode_text).to("cpu")
+    return model_output(kind, model, data, seed=seed, encode_text=text_encoder(model)).to("cpu")
 
 
 def _known_names(model: Model, data: Data, answered: Answered) -> tuple[float | None, str]:
     """Returns the share of classes that the model knows by name, and how that was measured."""
-    if isinstance(model, DualEncoder):
+    if text_encoder(model) is not None:
         logits = _output("text", model, data, 0)(answered.outputs)
         return share_known_by_text(logits, answered.labels, len(data.classes)), (
             "classes whose images, averaged, are closest to the text of their own name"

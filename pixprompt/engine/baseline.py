@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..core import OutputTransform
+from ..files.tensors import load_state, save_state
 from ..ledger import Querier
-from ..models import DualEncoder
+from ..models import text_encoder
 from ..outputs import candidates
-from ..tensor_file import load_state, save_state
 from .answers import Answered, accuracy
 from .parts import Parts
 from .session import Session
@@ -79,7 +79,7 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
 def _best_output(parts: Parts, own: OutputTransform, train: Answered, val: Answered) -> OutputTransform:
     """Returns the transform that validates best without a prompt, from the same labelled answers; own wins ties."""
     fitted = [own]
-    has_text = isinstance(parts.model, DualEncoder)
+    has_text = text_encoder(parts.model) is not None
     for kind in candidates(parts.spec, has_text, classes=parts.data.classes):
         if kind != own.kind:
             fitted.append(parts.output(kind).to("cpu").refit(train.outputs, train.labels))

@@ -16,7 +16,7 @@ from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_images, make_canvases
 from ..files import file_sha256
-from ..models import DirectQuerier, DualEncoder, TorchModel, load_model
+from ..models import DirectQuerier, DualEncoder, TorchModel, load_model, text_encoder
 from ..outputs import OUTPUTS, make_output, texts_for, words_for
 from ..seeds import stream
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
@@ -109,13 +109,11 @@ class Parts:
             if self.config.output.text_encoder
             else self.model
         )
-        if isinstance(encoder, DualEncoder):
-            return encoder.encode_text
-        if self.config.output.text_encoder:
+        if self.config.output.text_encoder and text_encoder(encoder) is None:
             raise ConfigError(
                 f"--text-encoder {self.config.output.text_encoder!r} has no text side; give a CLIP-like model."
             )
-        return None
+        return text_encoder(encoder)
 
 
 def build(

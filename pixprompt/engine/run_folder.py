@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from ..core import ConfigError
-from ..file_lock import FileLock
 from ..files import make_folder, write_bytes, write_json
+from ..files.lock import FileLock
 
 __all__ = ["RunFolder", "identity"]
 

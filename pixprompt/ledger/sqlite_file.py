@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import PixpromptError
-from ..file_lock import FileLock
+from ..files.lock import FileLock
 from .room import allocate
 
 __all__ = ["SCHEMA", "LedgerFile"]

@@ -7,7 +7,7 @@ from .short_names import MODELS as MODELS
 
 if TYPE_CHECKING:
     from .families.bundle import check_bundle as check_bundle, write_bundle as write_bundle
-    from .families.dual_encoder import DualEncoder as DualEncoder
+    from .families.dual_encoder import DualEncoder as DualEncoder, text_encoder as text_encoder
     from .loading import PREFIXES as PREFIXES, load_model as load_model
     from .python_callable.as_model import as_model as as_model
     from .python_callable.callable_model import CallableModel as CallableModel, widened as widened

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +41,12 @@ class SavedReader(Protocol):
         ...
 
 
+Reader = TypeVar("Reader", SavedReader, OutputTransform)
+
+
 @dataclass(frozen=True)
-class SavedCascade:
-    """How the answers of a prompt file are read in two stages, in numpy.
+class _Cascade(ABC, Generic[Reader]):
+    """The output transform of a committee that is queried in two stages.
 
     Attributes:
         first: Of answers (N, S) under the first view.
@@ -51,8 +55,8 @@ class SavedCascade:
         threshold: Least difference of the two largest probabilities that leaves no doubt.
     """
 
-    first: SavedReader
-    full: SavedReader
+    first: Reader
+    full: Reader
     num_views: int
     threshold: float
 
@@ -66,23 +70,28 @@ class SavedCascade:
         """Of the last stage."""
         return self.full.kind
 
-    def in_doubt(self, outputs: Rows) -> npt.NDArray[np.bool_]:
-        """Returns which images, (N,), must be queried under the other views, by answers (N, S) under the first one.
+    @abstractmethod
+    def in_doubt(self, outputs: Any) -> Any:
+        """Returns which images, (N,), must be queried under the other views, by answers (N, S) under the first one."""
 
-        Those without a first answer, rows of NaN, are not: nothing can be read of them.
-        """
+    def __call__(self, outputs: Any) -> Any:
+        """Turns outputs (N, V * S) into logits (N, K); of images without doubt only the first S are read."""
+        own = outputs[:, : outputs.shape[1] // self.num_views]
+        logits, in_doubt = self.first(own) + 0, self.in_doubt(own)  # a copy: some transforms return their input
+        if bool(in_doubt.any()):
+            logits[in_doubt] = self.full(outputs[in_doubt])
+        return logits
+
+
+class SavedCascade(_Cascade[SavedReader]):
+    """How the answers of a prompt file are read in two stages, in numpy."""
+
+    def in_doubt(self, outputs: Rows) -> npt.NDArray[np.bool_]:
+        """See `CascadeOutput`; images without a first answer, rows of NaN, are not in doubt: nothing can be read."""
         logits = self.first(np.nan_to_num(outputs)).astype(np.float64)
         shares = np.exp(logits - logits.max(1, keepdims=True))
         top = np.sort(shares / shares.sum(1, keepdims=True), axis=1)[:, -2:]
         return np.asarray((top[:, -1] - top[:, 0] < self.threshold) & ~np.isnan(outputs).any(axis=1))
-
-    def __call__(self, outputs: Rows) -> Rows:
-        """Turns outputs (N, V * S) into logits (N, K); of images without doubt only the first S are read."""
-        own = outputs[:, : outputs.shape[1] // self.num_views]
-        logits, in_doubt = self.first(own).copy(), self.in_doubt(own)
-        if in_doubt.any():
-            logits[in_doubt] = self.full(outputs[in_doubt])
-        return logits
 
     def to_tensors(self, device: str) -> OutputTransform:
         """Returns the same transform for tensors on a device."""
@@ -90,50 +99,19 @@ class SavedCascade:
         return CascadeOutput(first, full, self.num_views, self.threshold)
 
 
-@dataclass(frozen=True)
-class CascadeOutput:
-    """The output transform of a committee that is queried in two stages, in torch; see `SavedCascade`.
-
-    Attributes:
-        first: Of answers (N, S) under the first view.
-        full: Of answers (N, V * S) under all views.
-        num_views: V.
-        threshold: Least difference of the two largest probabilities that leaves no doubt.
-    """
-
-    first: OutputTransform
-    full: OutputTransform
-    num_views: int
-    threshold: float
+class CascadeOutput(_Cascade[OutputTransform]):
+    """The same in torch."""
 
     fits = refits_in_training = False
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The K target class names."""
-        return self.full.classes
-
-    @property
-    def kind(self) -> str:
-        """Of the last stage."""
-        return self.full.kind
 
     def in_doubt(self, outputs: Tensor) -> Tensor:
         """Returns which images, (N,), must be queried under the other views, by answers (N, S) under the first one."""
         top = self.first(outputs).softmax(1).topk(min(2, len(self.classes)), dim=1).values
         return top[:, 0] - top[:, -1] < self.threshold
 
-    def __call__(self, outputs: Tensor) -> Tensor:
-        """Turns outputs (N, V * S) into logits (N, K); of images without doubt only the first S are read."""
-        own = outputs[:, : outputs.shape[1] // self.num_views]
-        logits, in_doubt = self.first(own).clone(), self.in_doubt(own)
-        if bool(in_doubt.any()):
-            logits[in_doubt] = self.full(outputs[in_doubt])
-        return logits
-
     def to(self, device: str) -> CascadeOutput:
         """Returns the same transform with its tensors on a device."""
-        return replace(self, first=self.first.to(device), full=self.full.to(device))
+        return CascadeOutput(self.first.to(device), self.full.to(device), self.num_views, self.threshold)
 
     def refit(self, outputs: Tensor, labels: Tensor) -> CascadeOutput:
         """Returns itself."""

@@ -14,8 +14,8 @@ from ..core import Access, BudgetError, Model, OutputTransform, PixpromptError
 from ..engine import Deployed, Reporter, deploy
 from ..engine.answers import batches, reproducible, to_images
 from ..engine.inputs.opening import is_remote
+from ..files.tensors import load_state
 from ..plots import Pixels
-from ..tensor_file import load_state
 from .embedding import tsne
 from .evidence import MAX_SHOWN, Evidence, Predictions, ReportOptions
 from .plan import Plan, plan_queries

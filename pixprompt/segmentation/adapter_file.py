@@ -11,8 +11,8 @@ import torch
 from ..backbones.origin import backbone_sha256
 from ..core import PixpromptError, PromptError
 from ..engine.inputs.trust import check_trusted
+from ..files.tensors import load_state, save_state
 from ..models import TorchModel, load_model
-from ..tensor_file import load_state, save_state
 from ..version import __version__
 from .backbone import open_vit
 from .segmenter import Design, Segmenter

@@ -15,7 +15,7 @@ from PIL import Image
 from ..canvas import decode, open_image
 from ..core import ConfigError, DataError
 from ..data.splits import listed
-from ..image_files import walk
+from ..files.images import walk
 from ..seeds import stream
 
 __all__ = ["IGNORED", "LabeledImages", "Labels", "SegmentationData", "load_segmentation"]

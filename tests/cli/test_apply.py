@@ -14,7 +14,7 @@ from PIL import Image
 from pixprompt.bulk.jobs import Job
 from pixprompt.bulk.prompter import Prompter
 from pixprompt.cli import main
-from pixprompt.image_files import IMAGE_SUFFIXES
+from pixprompt.files.images import IMAGE_SUFFIXES
 from pixprompt.prompt import BLENDS, load
 
 from ..images import expected, files, jpeg, make_prompt, picture, read_rgb, write_readable

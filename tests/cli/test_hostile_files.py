@@ -20,13 +20,13 @@ from pixprompt.cli import main
 from pixprompt.cli.terminal import json_line, printable
 from pixprompt.core import AnswerKind, ConfigError, ImageError, ModelSpec, PixpromptError, PromptError
 from pixprompt.data import load_images
+from pixprompt.files.tensors import load_state
 from pixprompt.models.weights import read_weights
 from pixprompt.outputs import make_output
 from pixprompt.outputs.sources import read_mapping
 from pixprompt.outputs.texts.templates import texts_for
 from pixprompt.prompt import load
 from pixprompt.search.vocabulary import read_vocabulary
-from pixprompt.tensor_file import load_state
 
 from ..images import files, make_prompt, picture
 

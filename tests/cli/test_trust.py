@@ -14,7 +14,7 @@ from pixprompt.cli import main
 from pixprompt.core import ConfigError
 from pixprompt.engine import TrainConfig, deploy, train
 from pixprompt.engine.inputs.trust import check_trusted, distrust, trust, trust_named, trusted
-from pixprompt.user_settings import settings_file
+from pixprompt.files.user_settings import settings_file
 
 from .toy import Toy
 

@@ -23,11 +23,11 @@ from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradients.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.parts import build, canvases_of
 from pixprompt.engine.progress.report import Silent
+from pixprompt.files.tensors import load_state, save_state
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.families.timm_ import wrap
 from pixprompt.outputs import make_output
 from pixprompt.templates import make_template
-from pixprompt.tensor_file import load_state, save_state
 
 from ..adapters.clip_toy import toy_clip
 from .conftest import SIZE

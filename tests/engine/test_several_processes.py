@@ -13,7 +13,7 @@ from PIL import Image
 
 from pixprompt.engine.ranks import Ranks
 from pixprompt.engine.result import read_result
-from pixprompt.tensor_file import load_state
+from pixprompt.files.tensors import load_state
 
 from ..cli.toy import write_toy
 from .several_processes import RUNS, run

@@ -11,11 +11,11 @@ import pytest
 
 from pixprompt.cli import main
 from pixprompt.core import ConfigError
+from pixprompt.files.user_settings import settings_file
 from pixprompt.ledger import Budget
 from pixprompt.remote import RemoteJournal, connect
 from pixprompt.remote.endpoint_file import read_endpoint
 from pixprompt.remote.http.key_hosts import allow, allowed, forget, origin_of
-from pixprompt.user_settings import settings_file
 
 from .fault_server import FaultServer
 from .toy_endpoint import answer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...core import DataError
-from ...image_files import walk
+from ...files.images import walk
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, settled
 from ..options import json_option, print_json

@@ -8,7 +8,7 @@ from collections.abc import Collection as Collection_, Iterator, Mapping
 from pathlib import Path
 
 from ...core import DataError
-from ...image_files import IMAGE_SUFFIXES, is_image_name
+from ...files.images import IMAGE_SUFFIXES, is_image_name
 from ...stores import Location, StoreFile, images_at
 from ..image_set import UNLABELLED, Collection, ImageSet, from_files, from_stores
 from ..splits import listed

@@ -48,8 +48,21 @@ class ClassFolders:
         return rows
 
 
+class _Listed:
+    """Rows that one file lists, with paths that begin in a folder."""
+
+    file: str
+    images: str
+    modules: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """See `Rows`."""
+        return (self.file, *filter(None, [self.images]))
+
+
 @dataclass(frozen=True)
-class TextList:
+class TextList(_Listed):
     """Lines "path label", further columns ignored: VTAB's lists, few-shot index files, Tiny-ImageNet's annotations.
 
     Attributes:
@@ -59,13 +72,6 @@ class TextList:
 
     file: str
     images: str = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """See `Rows`."""
-        return (self.file, *filter(None, [self.images]))
-
-    modules = _NO_MODULES
 
     def __call__(self, root: Path) -> list[Row]:
         """See `Rows`."""
@@ -81,7 +87,7 @@ class TextList:
 
 
 @dataclass(frozen=True)
-class CoOpSplit:
+class CoOpSplit(_Listed):
     """One part of a `split_zhou_*.json`: {"train": [[path, label, class name], ...], "val": ..., "test": ...}.
 
     Also says the class names in the order of their numbers; a number with two names is refused.
@@ -97,13 +103,6 @@ class CoOpSplit:
     file: str
     part: str
     images: str = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """See `Rows`."""
-        return (self.file, *filter(None, [self.images]))
-
-    modules = _NO_MODULES
 
     def __call__(self, root: Path) -> list[Row]:
         """See `Rows`."""
@@ -139,7 +138,7 @@ class CoOpSplit:
 
 
 @dataclass(frozen=True)
-class PathLabels:
+class PathLabels(_Listed):
     """A JSON object path -> label, as the VPT paper's splits are.
 
     Attributes:
@@ -151,13 +150,6 @@ class PathLabels:
 
     file: str
     images: str = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """See `Rows`."""
-        return (self.file, *filter(None, [self.images]))
-
-    modules = _NO_MODULES
 
     def __call__(self, root: Path) -> list[Row]:
         """See `Rows`."""
@@ -237,7 +229,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class MatList:
+class MatList(_Listed):
     """A cell array of paths in a MATLAB file; the folder of an image is its class.
 
     Attributes:
@@ -249,11 +241,6 @@ class MatList:
     file: str
     variable: str = "file_list"
     images: str = ""
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """See `Rows`."""
-        return (self.file, *filter(None, [self.images]))
 
     modules = ("scipy",)
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 from ...canvas import decode
 from ...core import DataError, ImageError
-from ...image_files import is_image_name
+from ...files.images import is_image_name
 from ..image_set import Collection, ImageSet
 from ..splits import listed
 from .folders import SPLIT_NAMES

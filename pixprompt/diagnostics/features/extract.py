@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from ...canvas import Canvas
 from ...core import AnswerKind, Model, RangeError, ShapeError
+from ...files.tensors import tensors_sha256
 from ...models import load_model
-from ...tensor_file import tensors_sha256
 from .inception import DIM, SIZE, load_inception, resize_tf1
 
 __all__ = ["Extractor", "Features", "Images", "as_levels", "inception", "model_answers", "open_clip", "weights_sha256"]

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core import ConfigError
+from ...files.user_settings import add_setting, read_settings, remove_setting
 from ...remote.http.key_hosts import origin_of
-from ...user_settings import add_setting, read_settings, remove_setting
 from .opening import Calls, endpoint_url, is_remote, names_hub
 
 __all__ = ["check_trusted", "distrust", "trust", "trust_named", "trusted"]

@@ -14,7 +14,7 @@ from ...core import ConfigError
 from ...data import Data
 from ...ledger import Budget, Journal, OpenVocabulary, probe_queries
 from ...ledger.ledger import LABELS, PRICE
-from ...models import DualEncoder
+from ...models import text_encoder
 from ...outputs import OUTPUTS, candidates
 from ...remote import RemoteModel
 from ..baseline import Baseline
@@ -199,7 +199,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
     def _kinds(self, parts: Parts, *, few: bool = False) -> tuple[str, ...]:
         if parts.config.output.kind != "auto":
             return (parts.config.output.kind or "",)
-        return candidates(parts.spec, isinstance(parts.model, DualEncoder), classes=parts.data.classes, few=few)
+        return candidates(parts.spec, text_encoder(parts.model) is not None, classes=parts.data.classes, few=few)
 
     def _choices(self, session: Session[Journal], first: FirstAnswers) -> tuple[dict[str, Choice], tuple[str, ...]]:
         """Tries the output transforms on the first answers; with none of those, takes one that learns nothing."""

@@ -58,9 +58,9 @@ class Progress:
         """Closes the bar of the last stage and opens one."""
         from tqdm.auto import tqdm
 
-        if self._bar is not None:
-            self._bar.close()
-        self._bar = tqdm(total=total, desc=name, unit="img", leave=False) if total else None
+        Progress.close(self)
+        if total:
+            self._bar = tqdm(total=total, desc=name, unit="img", leave=False, file=sys.stderr, dynamic_ncols=True)
 
     def advance(self, steps: int = 1) -> None:
         """Moves the bar."""
@@ -69,10 +69,23 @@ class Progress:
 
     def epoch(self, line: Mapping[str, float]) -> None:
         """Writes a line of history."""
-        self.note(", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in line.items()))
+        if "epoch" in line:
+            begin = f"epoch {line['epoch']:.0f}: train loss {line['train_loss']:.3f}, "
+            begin += f"accuracy {line['train_accuracy']:.3f}"
+        else:
+            begin = f"{line['queries']:.0f} queries: train loss {line['train_loss']:.3f}"
+        if "val_loss" in line:
+            begin += f"; val loss {line['val_loss']:.3f}, accuracy {line['val_accuracy']:.3f}"
+        self.note(f"{begin}; {line['seconds']:.0f} s")
 
     def note(self, text: str) -> None:
         """Writes a note."""
         from tqdm.auto import tqdm
 
         tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Removes the bar; no line follows."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None

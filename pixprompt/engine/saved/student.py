@@ -14,9 +14,9 @@ from ...backbones.local_features import LocalFeatures
 from ...canvas import Canvas, Pixels
 from ...core import ConfigError, OutputTransform, PixpromptError, PromptError
 from ...files import file_sha256
+from ...files.tensors import load_state, save_state
 from ...models import load_model
 from ...outputs import output_from_json
-from ...tensor_file import load_state, save_state
 from ...version import __version__
 from ..config.train_config import TrainConfig
 from ..inputs.trust import check_trusted

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol, cast
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,10 @@ from torch.nn import functional as F
 from ...core import ConfigError, ModelSpec
 from ..torch_model import TorchModel
 
-__all__ = ["DualEncoder"]
+__all__ = ["DualEncoder", "TextEncoder", "text_encoder"]
+
+TextEncoder: TypeAlias = Callable[[Sequence[str]], Tensor]
+"""T texts -> embeddings (T, D)."""
 
 _BATCH = 256
 
@@ -73,3 +76,8 @@ class DualEncoder(TorchModel):
 
     def _run(self, net: nn.Module, normalized: Tensor) -> Tensor:
         return F.normalize(cast(_Encoders, net).encode_image(normalized).float(), dim=-1)
+
+
+def text_encoder(model: object) -> TextEncoder | None:
+    """Returns what encodes texts into the space of a model's answers; None where nothing does."""
+    return model.encode_text if isinstance(model, DualEncoder) else None

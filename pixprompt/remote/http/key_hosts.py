@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from ...core import ConfigError
+from ...files.user_settings import add_setting, read_settings, remove_setting
 from ...urls import plain_url
-from ...user_settings import add_setting, read_settings, remove_setting
 
 __all__ = ["allow", "allowed", "check_allowed", "forget", "origin_of"]
 

@@ -15,7 +15,7 @@ from ....adapters import PixelPrompt
 from ....core import ConfigError, ModelError, OutputTransform, PixpromptError
 from ....models import DirectQuerier
 from ....outputs import output_from_json
-from ....tensor_file import load_state, save_state
+from ....files.tensors import load_state, save_state
 from ...answers import Answered
 from ...progress.report import Reporter
 from ...ranks import shared_counts

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .core import ConfigError
+from ..core import ConfigError
 
 if sys.platform != "win32":
     import fcntl

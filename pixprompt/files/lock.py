@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from .core import PixpromptError
+from ..core import PixpromptError
 
 if sys.platform != "win32":
     import fcntl

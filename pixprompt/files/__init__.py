@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .core import PixpromptError
+from ..core import PixpromptError
 
 __all__ = [
     "MAX_JSON_BYTES",

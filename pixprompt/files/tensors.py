@@ -13,8 +13,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from .core import PixpromptError
-from .files import make_folder, open_regular, write_bytes
+from ..core import PixpromptError
+from . import make_folder, open_regular, write_bytes
 
 __all__ = ["load_state", "save_state", "tensors_sha256"]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pixprompt.image_files import IMAGE_SUFFIXES, is_image_name, walk
+from pixprompt.files.images import IMAGE_SUFFIXES, is_image_name, walk
 
 
 def names_of(root: Path, **options: Path) -> list[str]:
