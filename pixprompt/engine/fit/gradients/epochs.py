@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from ....adapters import PixelPrompt
 from ....core import ConfigError, ModelError, OutputTransform, PixpromptError
+from ....files.tensors import load_state, save_state
 from ....models import DirectQuerier
 from ....outputs import output_from_json
-from ....files.tensors import load_state, save_state
 from ...answers import Answered
 from ...progress.report import Reporter
 from ...ranks import shared_counts
