@@ -12,9 +12,9 @@ from torch.nn.functional import cross_entropy, one_hot
 
 from pixprompt.core import ModelSpec
 from pixprompt.outputs import make_output
-from pixprompt.outputs.linear.few_answers import Discriminant, Ridge as RidgeTransform
+from pixprompt.outputs.linear.few_answers import Discriminant, Ridge as RidgeTransform, best_factor
 from pixprompt.outputs.linear.folds import stratified_folds
-from pixprompt.outputs.linear.form import principal_axes
+from pixprompt.outputs.linear.form import principal_axes, row_blocks
 
 NAMES = "abcd"
 
@@ -80,6 +80,18 @@ def test_logits_say_how_likely_they_are_right() -> None:
         logits = make_output(kind, classes=NAMES, spec=spec).refit(outputs, labels)(others)
         sure = float(logits.softmax(1).amax(1).mean())
         assert sure == pytest.approx(float((logits.argmax(1) == truth).double().mean()), abs=0.1)
+
+
+def test_many_classes_are_read_in_blocks_with_the_result_of_one() -> None:
+    blocks = list(row_blocks(1000, 10_000))
+    assert [row for rows in blocks for row in range(1000)[rows]] == list(range(1000))
+    assert 1 < len(blocks) < 10
+    outputs, labels = blobs(60)
+    whole, parts = (
+        [(outputs, labels)],
+        [(outputs[:50], labels[:50]), (outputs[50:], labels[50:]), (outputs[:0], labels[:0])],
+    )
+    assert best_factor(parts) == pytest.approx(best_factor(whole))
 
 
 def test_the_only_example_of_a_class_is_always_fitted_on() -> None:

@@ -28,7 +28,7 @@ def test_the_correction_is_where_loss_and_penalty_balance() -> None:
     assert head.weight is not None
     texts = head.texts.double()
     correction = torch.linalg.lstsq(
-        axes, head.weight.double() - best_factor(outputs @ head.texts, labels)[1] * texts
+        axes, head.weight.double() - best_factor([(outputs @ head.texts, labels)])[1] * texts
     ).solution
     torch.testing.assert_close(features.T @ residuals, -head.strength * correction, atol=1e-5, rtol=1e-3)
     assert residuals.sum(0).abs().max() < 1e-5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -13,9 +14,11 @@ from torch import Tensor
 from ...core import AnswerKind, ShapeError
 from ..base import CLASSIFIER, Setup, Transform
 
-__all__ = ["LinearForm", "principal_axes"]
+__all__ = ["LinearForm", "principal_axes", "row_blocks"]
 
 _log = logging.getLogger(__name__)
+_BLOCK = 2**22
+"""Entries of a block of logits."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +102,13 @@ class LinearForm(Transform):
             return logits
         lowest = (logits.amin(dim=1, keepdim=True) - 1).expand(-1, len(self.classes))
         return lowest.index_copy(1, torch.tensor(self.present, device=scores.device), logits)
+
+
+def row_blocks(num_rows: int, num_classes: int) -> Iterator[slice]:
+    """Yields rows whose logits fit into little memory; those of all answers would not where classes are many."""
+    size = max(1, _BLOCK // num_classes)
+    for first in range(0, num_rows, size):
+        yield slice(first, first + size)
 
 
 def principal_axes(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,10 +7,10 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import cross_entropy
 
 from .folds import fifths, one_fifth
-from .form import LinearForm, principal_axes
+from .form import LinearForm, principal_axes, row_blocks
 
 __all__ = ["STRENGTHS", "LinearHead", "choose_strength", "logistic_regression"]
 
@@ -20,6 +20,8 @@ _UNVALIDATED = 0.1
 """The strength where every class has a single answer, so that none can be held out."""
 _FINE, _COARSE = 1e-6, 1e-4
 """Tolerances of the optimum; the coarse one changes about one decision in a thousand."""
+_HISTORY = 2**25
+"""Entries of all steps that L-BFGS remembers, if it remembers more than four."""
 _FEW = 100
 """Answers below which a single fifth of them is too few to choose a strength by."""
 
@@ -87,22 +89,26 @@ def logistic_regression(
     inputs = torch.cat([features, features.new_ones(len(features), 1)], dim=1)
     scale = (curvature * inputs.square().mean(dim=0).unsqueeze(1) + penalty).rsqrt()
     inputs, penalty = inputs * scale.T, penalty * scale.square()
-    targets = one_hot(labels, num_classes).double()
     params = inputs.new_zeros(width + 1, num_classes) if start is None else start / scale
     optimizer = torch.optim.LBFGS(
         [params],
         max_iter=300,
-        history_size=20,
+        history_size=max(4, min(20, _HISTORY // params.numel())),
         tolerance_grad=tolerance,
         tolerance_change=tolerance / 1000,
         line_search_fn="strong_wolfe",
     )
 
     def loss() -> float:
-        logits = inputs @ params if offset is None else inputs @ params + offset
-        residuals = (logits.softmax(dim=1) - targets) / len(targets)
-        params.grad = free * (inputs.T @ residuals + penalty * params)
-        return float(cross_entropy(logits, labels) + (penalty * params.square()).sum() / 2)
+        total, gradient = (penalty * params.square()).sum() / 2, penalty * params
+        for rows in row_blocks(len(labels), num_classes):
+            logits = inputs[rows] @ params if offset is None else torch.addmm(offset[rows], inputs[rows], params)
+            residuals, own = logits.log_softmax(dim=1), (torch.arange(len(logits)), labels[rows])
+            total -= residuals[own].sum() / len(labels)
+            residuals.exp_()[own] -= 1
+            gradient.addmm_(inputs[rows].T, residuals, alpha=1 / len(labels))
+        params.grad = free * gradient
+        return float(total)
 
     optimizer.step(loss)  # type: ignore[no-untyped-call]
     params = params * scale

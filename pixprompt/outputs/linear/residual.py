@@ -11,7 +11,7 @@ from ...core import AnswerKind
 from ..base import Setup
 from ..texts.text import TextPrompts
 from .few_answers import best_factor
-from .form import principal_axes
+from .form import principal_axes, row_blocks
 from .head import LinearHead, choose_strength, logistic_regression
 
 __all__ = ["ResidualHead"]
@@ -45,7 +45,8 @@ class ResidualHead(LinearHead):
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         scores, texts, num_classes = scores.double(), self.texts.double(), len(self.classes)
         features, axes, center = principal_axes(scores)
-        texts = texts * best_factor(scores @ texts, labels)[1]  # where they are wrong they must not be sure
+        blocks = ((scores[rows] @ texts, labels[rows]) for rows in row_blocks(len(labels), num_classes))
+        texts = texts * best_factor(blocks)[1]  # where they are wrong they must not be sure
         logits = scores @ texts
         strength = self.strength or choose_strength(features, labels, num_classes, self.seed, offset=logits)
         weight, bias = logistic_regression(features, labels, num_classes, strength=strength, offset=logits)
