@@ -3,14 +3,14 @@
     python experiments/benchmarks/sa2vp_step.py [--model vit_tiny_patch16_224] [--batch 16] [--repeats 5]
 
 Prints one JSON line: seconds and kept memory of the floor, and the ratios to it of deep and shallow maps, of global
-attention, of a map of half the height and width, and of both pathways through the layers one after the other.
+attention, and of a map of half the height and width.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import timm
@@ -20,7 +20,6 @@ from vpt_step import measured
 
 import pixprompt
 from pixprompt.adapters import WhiteBox, make_sa2vp
-from pixprompt.adapters.sa2vp import vit as form
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "deep": {},
@@ -30,14 +29,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "half the map": {"map_scale": 2},
     "without supervision": {"balance": 1.0},
 }
-
-
-def apart(
-    start: Callable[[Tensor], Any], finish: Callable[[Any], Tensor], streams: Sequence[Tensor]
-) -> tuple[list[Any], list[Tensor]]:
-    """The streams one after the other, for comparison."""
-    inside = [start(stream) for stream in streams]
-    return inside, [finish(one) for one in inside]
 
 
 def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
@@ -52,16 +43,13 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     with torch.no_grad():
         tokens = adapters["deep"].frozen(torch.rand(batch, 3, 224, 224, generator=generator).to(device))[0]
     twice = torch.cat([tokens, tokens]).requires_grad_()
-    in_one_pass = form.run_streams
 
-    def step(adapter: WhiteBox, run: object = in_one_pass) -> Tensor:
-        form.run_streams = run
+    def step(adapter: WhiteBox) -> Tensor:
         outputs = adapter.supervised((tokens,), generator=generator)
         return torch.cat([logits for _, logits in outputs])
 
     variants: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0]}
     variants |= {variant: lambda one=one: step(one) for variant, one in adapters.items()}
-    variants["deep, one after the other"] = lambda: step(adapters["deep"], apart)
     return variants, {value.untyped_storage().data_ptr() for value in net.parameters()}
 
 

@@ -100,7 +100,7 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         generator = Generator(device=values.device).manual_seed(seed)
     mask = torch.rand(values.shape, generator=generator, device=generator.device) >= rate
-    return values * mask.to(values) / (1 - rate)
+    return values * mask.to(values).div_(1 - rate)
 
 
 def drop_per_image(prompts: Tensor, num_images: int, rate: float, *, generator: Generator | None) -> Tensor:

@@ -78,8 +78,10 @@ CASES = [  # grids of queries and sources, prefix, window
     ((3, 3), (6, 6), 1, 3),
     ((5, 4), (3, 7), 0, 3),
     ((2, 9), (9, 2), 2, 5),
-    ((10, 3), (10, 3), 1, 3),  # cut into tiles of unequal size
-    ((3, 17), (3, 17), 0, 3),
+    ((22, 3), (22, 3), 1, 3),  # large enough for tiles, some of unequal size
+    ((3, 23), (3, 23), 0, 3),
+    ((9, 8), (5, 3), 2, 5),
+    ((3, 3), (6, 11), 1, 3),
 ]
 
 
@@ -110,16 +112,16 @@ def test_gradients_are_finite_differences(counts):
 
 
 def test_keys_that_learn_nothing_need_no_gradient():
-    rows = drawn((4, 4), (4, 4), 1)
+    rows = drawn((9, 8), (9, 8), 1)
     rows[0].requires_grad_()
-    attend(rows, (4, 4), (4, 4), 1, 3).sum().backward()
+    attend(rows, (9, 8), (9, 8), 1, 3).sum().backward()
     assert rows[0].grad is not None
     assert rows[1].grad is rows[2].grad is None
 
 
 @pytest.mark.parametrize("prefix", [0, 1, 2])
 @pytest.mark.parametrize("counts", [(2, 2), (3, 1), (1, 3)])
-@pytest.mark.parametrize(("query_grid", "source_grid"), [((4, 5), (4, 5)), ((6, 3), (3, 5))])
+@pytest.mark.parametrize(("query_grid", "source_grid"), [((4, 5), (4, 5)), ((9, 8), (3, 5))])
 def test_a_window_over_the_whole_map_is_global_attention(prefix, counts, query_grid, source_grid):
     rows = drawn(query_grid, source_grid, prefix, counts=counts)
     window = 2 * max(source_grid) - 1
@@ -184,19 +186,19 @@ def test_an_image_is_the_same_alone_and_in_a_batch(window):
 
 
 def test_training_works_behind_a_first_call_in_inference_mode():
-    rows = drawn((4, 3), (3, 4), 0)  # grids that no other test has
+    rows = drawn((13, 5), (5, 13), 0)  # grids that no other test has
     with torch.inference_mode():
-        first = attend(rows, (4, 3), (3, 4), 0, 3).clone()
+        first = attend(rows, (13, 5), (5, 13), 0, 3).clone()
     rows[1].requires_grad_()
-    result = attend(rows, (4, 3), (3, 4), 0, 3)
+    result = attend(rows, (13, 5), (5, 13), 0, 3)
     result.square().sum().backward()
     assert torch.equal(result, first)
     assert rows[1].grad.any()
 
 
 def test_a_second_derivative_is_refused_rather_than_wrong():
-    rows = [one.requires_grad_() for one in drawn((3, 3), (3, 3), 0)]
-    result = attend(rows, (3, 3), (3, 3), 0, 3).square().sum()
+    rows = [one.requires_grad_() for one in drawn((9, 8), (9, 8), 0)]
+    result = attend(rows, (9, 8), (9, 8), 0, 3).square().sum()
     gradient = torch.autograd.grad(result, rows[0], create_graph=True)[0]
     with pytest.raises(RuntimeError, match="once_differentiable"):
         gradient.sum().backward()

@@ -5,7 +5,6 @@ import torch
 from torch import Tensor, nn
 
 from pixprompt.adapters.sa2vp.stages import StagedSA2VP
-from pixprompt.adapters.sa2vp.streams import run_streams
 from pixprompt.core import ConfigError
 
 from ..backbones.swin_toy import seeded
@@ -133,27 +132,6 @@ def test_what_is_learned_is_what_the_formula_counts(kind: str, places, deep: boo
     assert torch.equal(other(images), adapter(images))
 
 
-@pytest.mark.parametrize("kind", FEW)
-def test_streams_in_one_pass_are_streams_one_by_one(kind: str) -> None:
-    adapter = sa2vp(kind)
-    layer, (down, across, width) = adapter.layers[2], adapter.shapes[-1]
-    shapes = ((2, down, across), (1, down, across), (2, down, across), (1, down, across))
-    streams = [
-        torch.randn(*shape, width, generator=seeded(place), dtype=torch.float64) for place, shape in enumerate(shapes)
-    ]
-    streams[1].requires_grad_()
-    streams[3].requires_grad_()
-    met, leaving = run_streams(layer.start, layer.finish, streams, num_leaving=3)
-    assert (len(met), len(leaving)) == (4, 3)
-    for stream, at, left in zip(streams, met, [*leaving, None], strict=True):
-        alone = layer.start(stream)
-        close(at.tokens, alone.tokens)
-        close(layer.queries(at), layer.queries(alone))
-        if left is not None:
-            close(left, layer.finish(alone))
-            assert left.requires_grad == stream.requires_grad  # nothing is kept for streams that nobody learns from
-
-
 def sizes_at(module: nn.Module, sizes: list[int]):
     return module.register_forward_hook(lambda _, inputs, __: sizes.append(len(inputs[0])))
 
@@ -175,7 +153,7 @@ def test_prompts_go_once_through_the_stages_below_and_only_as_far_as_they_are_re
     for sizes in counts:
         sizes.clear()
     adapter.supervised(parts, generator=seeded())
-    assert counts == [[1], [6], [6]]
+    assert counts == [[1], [3, 3], [3, 3]]
     for sizes in counts:
         sizes.clear()
     with torch.no_grad():

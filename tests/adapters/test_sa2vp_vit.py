@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp, vit as form
+from pixprompt.adapters.sa2vp import SA2VPOptions, ViTSA2VP, make_sa2vp
 from pixprompt.adapters.sa2vp.options import prompt_layers
 from pixprompt.core import ConfigError, RangeError
 
@@ -225,17 +225,3 @@ def counted(run: Callable[[], Tensor]) -> int:
     with FlopCounterMode(display=False) as counter:
         torch.autograd.backward(run())
     return int(counter.get_total_flops())
-
-
-def test_frozen_layers_run_once_for_both_pathways(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Passes through the frozen layers: both pathways in one, but where one of them has nothing to learn from yet."""
-    adapter, passes = sa2vp().train(), []
-    run = form.run_streams
-
-    def counted(start: object, finish: object, streams: list[Tensor]) -> object:
-        passes.append([len(stream) for stream in streams])
-        return run(start, finish, streams)
-
-    monkeypatch.setattr(form, "run_streams", counted)
-    adapter.supervised(adapter.frozen(pictures()), generator=seeded())
-    assert passes == [[3, 3], [3, 3], [3, 3, 1], [3, 3], [3, 3, 1]]

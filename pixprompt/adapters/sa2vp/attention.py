@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import lru_cache
-from math import inf
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +19,8 @@ __all__ = ["aligned", "aligned_attention"]
 
 Grid = tuple[int, int]
 
+_FEW = 64
+"""Patches of both maps up to which one call with a mask takes less time than tiles."""
 _SIDE = 8
 """Of a tile at most: larger ones compute more scores outside of the windows, smaller ones are more calls."""
 
@@ -40,7 +42,8 @@ def aligned_attention(
     nothing is padded. Prefix queries (CLS) attend all source rows, prefix included. Patch queries never see the prefix,
     not even without a window; so a window that covers the map and no window are the same.
 
-    Queries are taken in tiles; scores exist only for the part of the source map that a tile's windows touch.
+    Queries of large maps are taken in tiles; scores exist only for the part of the source map that a tile's windows
+    touch.
 
     Args:
         queries: (n, heads, p + Hq Wq, d), prefix rows first.
@@ -65,6 +68,8 @@ def aligned_attention(
         raise ConfigError(f"window must be an odd number, 1 or more, or None for the whole map, got {window}.")
     _check(queries, keys, values, query_grid, source_grid, num_prefix)
     queries, keys, values = (in_autocast_type(rows) for rows in (queries, keys, values))
+    if window is not None and max(math.prod(query_grid), math.prod(source_grid)) <= _FEW:
+        return _attend(queries, keys, values, _seen(query_grid, source_grid, window, num_prefix, queries.device))
     if window is not None:
         tiles = _tiles(query_grid, source_grid, window, num_prefix, queries.device)
         return _Tiled.apply(queries, keys, values, tiles)  # type: ignore[no-any-return]
@@ -106,10 +111,10 @@ def _listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
     count = max(len(queries), len(keys))
     queries, keys, values = (rows.expand(count, -1, -1, -1) for rows in (queries, keys, values))
-    return scaled_dot_product_attention(queries, keys, values)
+    return scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
 
 
 class _Rectangle(NamedTuple):
@@ -148,14 +153,14 @@ class _Tile(NamedTuple):
 def _tiles(
     query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device
 ) -> tuple[_Tile, ...]:
-    """The prefix, and rectangles of patches: two or more of them, so that a small map is not one tile."""
+    """Rectangles of patches, and the prefix."""
     tiles = [
         _Tile(
             _Rectangle(num_prefix, query_grid, rows, columns),
             _Rectangle(num_prefix, source_grid, high, wide),
             (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1).to(device),
         )
-        for rows, high, far_rows in _spans(query_grid[0], source_grid[0], window, least=2)
+        for rows, high, far_rows in _spans(query_grid[0], source_grid[0], window)
         for columns, wide, far_columns in _spans(query_grid[1], source_grid[1], window)
     ]
     if num_prefix:
@@ -164,16 +169,32 @@ def _tiles(
     return tuple(tiles)
 
 
-def _spans(num_queries: int, num_sources: int, window: int, *, least: int = 1) -> list[tuple[slice, slice, Tensor]]:
+def _spans(num_queries: int, num_sources: int, window: int) -> list[tuple[slice, slice, Tensor]]:
     """Along one side: queries, sources, and which source is out of which query's window."""
-    half, side, spans = window // 2, -(-num_queries // max(least, -(-num_queries // _SIDE))), []
+    far, side, spans = _far(num_queries, num_sources, window), -(-num_queries // -(-num_queries // _SIDE)), []
     for first in range(0, num_queries, side):
-        last = min(first + side, num_queries)
-        places = aligned(num_queries, num_sources)[first:last]
-        low, high = max(0, places[0] - half), min(num_sources, places[-1] + half + 1)
-        far = torch.tensor([[abs(source - place) > half for source in range(low, high)] for place in places])
-        spans.append((slice(first, last), slice(low, high), far))
+        rows = slice(first, first + side)
+        near = (~far[rows]).any(0).nonzero().flatten().tolist()
+        sources = slice(near[0], near[-1] + 1)
+        spans.append((rows, sources, far[rows, sources]))
     return spans
+
+
+def _far(num_queries: int, num_sources: int, window: int) -> Tensor:
+    """Along one side: which source is out of which query's window, (queries, sources) bool."""
+    places = torch.tensor(aligned(num_queries, num_sources))
+    return (torch.arange(num_sources) - places[:, None]).abs() > window // 2
+
+
+@lru_cache(maxsize=64)
+def _seen(query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device) -> Tensor:
+    """Which source each query sees, (p + Hq Wq, p + Hs Ws) bool."""
+    far_rows, far_columns = (_far(*sides, window) for sides in zip(query_grid, source_grid, strict=True))
+    far = (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1)
+    seen = torch.zeros(num_prefix + len(far), num_prefix + far.shape[1], dtype=torch.bool)
+    seen[:num_prefix] = True
+    seen[num_prefix:, num_prefix:] = ~far
+    return seen.to(device)
 
 
 class _Tiled(torch.autograd.Function):
@@ -187,7 +208,7 @@ class _Tiled(torch.autograd.Function):
         shares = []
         for tile in tiles:
             scores = _rows(queries, tile.queries) @ _rows(keys, tile.sources).transpose(2, 3)
-            share = scores.mul_(width**-0.5).masked_fill_(tile.hidden, -inf).softmax(-1)
+            share = scores.mul_(width**-0.5).masked_fill_(tile.hidden, -math.inf).softmax(-1)
             shares.append(share.to(values.dtype))  # on CUDA, autocast makes it float32
             _add(results, tile.queries, shares[-1] @ _rows(values, tile.sources))
         context.save_for_backward(queries, keys, values, *shares)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -26,11 +24,6 @@ class LayerTokens:
     def first(self, count: int) -> LayerTokens:
         """Returns the same with the queries of the first tokens alone."""
         return replace(self, tokens=self.tokens[:, :count], queries=self.queries[:, :, :count])
-
-    def split(self, sizes: Sequence[int]) -> list[LayerTokens]:
-        """Returns the streams that were put one behind the other."""
-        parts = (torch.split(part, list(sizes)) for part in (self.tokens, self.queries, self.keys, self.values))
-        return [LayerTokens(*stream) for stream in zip(*parts, strict=True)]
 
 
 def start(layer: Layer, tokens: Tensor) -> LayerTokens:

@@ -19,7 +19,6 @@ from .attention import aligned_attention
 from .options import SA2VPOptions, prompt_layers
 from .parts import PromptMap, Scaling, make_prompt_adapter
 from .pathways import SA2VP, States
-from .streams import run_streams
 
 __all__ = ["BlockTokens", "Shape", "StageLayer", "StagedSA2VP", "largest_stage"]
 
@@ -34,11 +33,6 @@ class BlockTokens:
 
     tokens: Tensor
     projected: Tensor
-
-    def split(self, sizes: Sequence[int]) -> list[BlockTokens]:
-        """Returns the streams that were concatenated."""
-        parts = (torch.split(part, list(sizes)) for part in (self.tokens, self.projected))
-        return [BlockTokens(*stream) for stream in zip(*parts, strict=True)]
 
 
 class StageLayer(ABC):
@@ -116,8 +110,6 @@ class StagedSA2VP(SA2VP):
             streams = [parts[0], self._first_prompts(generator)]
             for place in range(len(self.layers)):
                 _, streams = self._run_layer(place, streams, both, generator)
-            if both and streams[0].shape == streams[1].shape:
-                return self._to_features(torch.cat(streams)).chunk(2)
             return tuple(self._to_features(stream) for stream in streams)
 
     @torch.no_grad()
@@ -176,7 +168,8 @@ class StagedSA2VP(SA2VP):
         # At the last block the image queries the prompts: without `both` nothing reads those behind it.
         reads_prompts = both or place < len(self.layers) - 1
         layer, num_leaving = self.layers[place], len(entering) if reads_prompts else 1
-        inside, leaving = run_streams(layer.start, layer.finish, entering, num_leaving=num_leaving)
+        inside = [layer.start(stream) for stream in entering]
+        leaving = [layer.finish(tokens) for tokens in inside[:num_leaving]]
         for new_map in leaving[2:] or new:
             leaving[1] = leaving[1] + self.scalings[number - 1](new_map)
         side = 1 if place in self.prompt_layers else 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import cast
 
 import torch
@@ -21,7 +20,6 @@ from .layers import LayerTokens, finish, start
 from .options import SA2VPOptions, prompt_layers
 from .parts import PromptMap, Scaling, make_prompt_adapter
 from .pathways import SA2VP, States
-from .streams import run_streams
 
 __all__ = ["ViTSA2VP"]
 
@@ -103,7 +101,9 @@ class ViTSA2VP(SA2VP):
         number = self.prompt_layers.index(index) if index in self.prompt_layers else 0
         new = [self.maps[number]()] if 0 < number < len(self.maps) else []
         beside = new if self.options.new_maps == "through-layer" else []
-        inside, leaving = run_streams(partial(start, layer), partial(finish, layer), [images, prompts, *beside])
+        # One after the other: a joint pass copies all tokens, and is slower.
+        inside = [start(layer, stream) for stream in (images, prompts, *beside)]
+        leaving = [finish(layer, tokens) for tokens in inside]
         for new_map in leaving[2:] or new:
             leaving[1] = leaving[1] + self.scalings[number - 1](new_map)
         side = 1 if index in self.prompt_layers else 0
