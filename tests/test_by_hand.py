@@ -71,12 +71,6 @@ INTERNAL = {
     "remote/overhead.py": {"pixprompt.ledger", "pixprompt.remote"},  # the client alone, without a run
     "service/servers.py": {"pixprompt.remote.http.upstream"},  # what the proxy forwards by, alone
     "student/run.py": {"pixprompt.ledger"},  # a local model's answers are bought, and remembered over several runs
-    "together/run.py": {  # the steps of a run on arrays, so that many recipes share the answers without a prompt
-        *(f"pixprompt.{name}" for name in ("core", "data.canvases.rows")),
-        *(f"pixprompt.engine.{name}" for name in ("answers", "config.train_config", "ladder", "progress.report")),
-        *(f"pixprompt.engine.fit.{name}" for name in ("gradients.epochs", "gradients.gradient")),
-        "pixprompt.engine.fit.gradients.inputs",
-    },
     "together/table.py": {"pixprompt.intervals"},
     "vocabulary/run.py": {"pixprompt.cli"},  # a command without the start of Python
 }

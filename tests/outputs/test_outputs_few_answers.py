@@ -57,6 +57,13 @@ def test_ridge_and_its_strength_are_those_of_leaving_each_answer_out_with_scikit
     assert torch.allclose(head.refit_alike(outputs, labels)(outputs), logits)
 
 
+def test_fewer_answers_than_outputs_are_fitted_again_to_the_same_head() -> None:
+    outputs, labels = blobs(24)
+    outputs = torch.cat([outputs, torch.randn(24, 60, generator=torch.Generator().manual_seed(0))], dim=1)
+    head = make_output("ridge", classes=NAMES, spec=ModelSpec("toy", (8, 8), 72)).refit(outputs, labels)
+    assert torch.allclose(head.refit_alike(outputs, labels)(outputs), head(outputs), atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["lda", "ridge"])
 def test_few_answers_are_read_about_as_well_as_by_logistic_regression(kind: str) -> None:
     spec = ModelSpec("toy", (8, 8), 40)
