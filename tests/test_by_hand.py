@@ -56,7 +56,6 @@ INTERNAL = {
         *(f"pixprompt.diagnostics.{name}" for name in ("bootstrap", "coverage", "frechet", "kernels", "statistics")),
         *(f"pixprompt.diagnostics.features.{name}" for name in ("extract", "feature_store")),
     },
-    "benchmarks/sa2vp_step.py": {"pixprompt.adapters.sa2vp"},  # it puts another form in the place of the one in use
     "benchmarks/train_step.py": {"pixprompt.cli.allocator"},  # what it times
     "gallery/draw.py": {  # the figures of a report, drawn on other images
         *(f"pixprompt.{name}" for name in ("core", "plots", "plots.gallery", "report.saliency.gradcam")),
