@@ -76,24 +76,22 @@ def _marks(benchmark: Benchmark, summary: Summary, row: Row) -> Iterable[Mark]:
             x, rest = row.label, {}
     columns = [name for name in summary.columns if benchmark.draw == "bars" or not benchmark.methods[name].minus]
     for column in columns:  # a difference is no accuracy, and stands in the tables
-        value = summary[row.label, column]
-        if value.mean is not None and value.is_share:
-            yield Mark(
-                " · ".join(rest.values()),
-                x,
-                column,
-                value.mean,
-                value.interval or (value.mean, value.mean),
-                value.published,
-                row.is_mean,
-            )
+        if summary[row.label, column].is_share:
+            yield from _mark(summary, row, column, panel=" · ".join(rest.values()), place=x)
 
 
-def _points(summary: Summary, across: str, y: str) -> Iterable[tuple[float, float, str]]:
+def _mark(summary: Summary, row: Row, column: str, *, panel: str, place: str) -> Iterable[Mark]:
+    value = summary[row.label, column]
+    if value.mean is not None:
+        interval = value.interval or (value.mean, value.mean)
+        yield Mark(panel, place, column, value.mean, interval, value.published, row.is_mean)
+
+
+def _points(summary: Summary, across: str, y: str) -> Iterable[tuple[float, Mark]]:
     for row in summary.rows:
-        first, second = summary[row.label, across], summary[row.label, y]
-        if first.mean is not None and second.mean is not None and not row.is_mean:
-            yield first.mean, second.mean, row.label
+        x = summary[row.label, across].mean
+        if x is not None and not row.is_mean:
+            yield from ((x, mark) for mark in _mark(summary, row, y, panel=across, place=row.label))
 
 
 def _pictures(

@@ -157,15 +157,17 @@ def _value(name: str) -> float | None:
 
 
 @plain_text
-def scatter_figure(panels: Mapping[str, Sequence[tuple[float, float, str]]], *, y: str) -> Figure:
-    """Draws a panel per column across, with a named point per row and the line of least squares."""
+def scatter_figure(panels: Mapping[str, Sequence[tuple[float, Mark]]], *, y: str) -> Figure:
+    """Draws a panel per column across, with a named point per row, its interval and the line of least squares."""
     figure = Figure(figsize=(min(14, 1.5 + 4.6 * len(panels)), 4.2), layout="constrained")
     grid = figure.subplots(1, len(panels), squeeze=False, sharey=True)[0]
     for axes, (across, points) in zip(grid, panels.items(), strict=True):
-        for first, second, name in points:
-            axes.plot(first, second, "o", color=BLUE)
-            axes.annotate(short(name, 24), (first, second), (6, 4), textcoords="offset points", fontsize=8, color=INK)
-        firsts, seconds = np.array([[first, second] for first, second, _ in points] or [[0, 0]]).T
+        for x, mark in points:
+            axes.plot([x, x], mark.interval, color=BLUE, lw=1.4, alpha=0.6)
+            axes.plot(x, mark.value, "o", color=BLUE)
+            place = (x, mark.value)
+            axes.annotate(short(mark.row, 24), place, (6, 4), textcoords="offset points", fontsize=8, color=INK)
+        firsts, seconds = np.array([[x, mark.value] for x, mark in points] or [[0, 0]]).T
         if len(points) > 2 and np.ptp(firsts) > 0:
             slope, start = np.polyfit(firsts, seconds, 1)
             ends = np.array([firsts.min(), firsts.max()])
