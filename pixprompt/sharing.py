@@ -18,11 +18,11 @@ from .core import ConfigError, PixpromptError
 from .files import make_folder, write_bytes
 from .urls import reachable
 
-__all__ = ["FILES", "LEARNED", "find_file", "local_path", "prompt_path", "pull", "push"]
+__all__ = ["FILES", "LEARNED_FILES", "find_file", "local_path", "prompt_path", "pull", "push"]
 
-LEARNED = ("prompt.png", "adapter.safetensors")
+LEARNED_FILES = ("prompt.png", "adapter.safetensors")
 """What was learned; a run has one of the two."""
-FILES = (*LEARNED, "README.md", "result.json", "history.jsonl", "curves.png", "preview.png")
+FILES = (*LEARNED_FILES, "README.md", "result.json", "history.jsonl", "curves.png", "preview.png")
 """Of a run, what is shared; configuration, checkpoint and ledger, which know paths, addresses and answers, are not."""
 _SCHEME = "hf:"
 _NAME = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
@@ -40,7 +40,7 @@ def local_path(source: str | Path) -> Path:
     if not str(source).startswith(_SCHEME):
         return Path(source)
     repo, _, revision = str(source).removeprefix(_SCHEME).partition("@")
-    return find_file(_snapshot(repo, revision or None, LEARNED))
+    return find_file(_snapshot(repo, revision or None, LEARNED_FILES))
 
 
 def prompt_path(source: str | Path) -> Path:
@@ -55,10 +55,10 @@ def find_file(folder: Path) -> Path:
     Raises:
         PixpromptError: There is none.
     """
-    for name in LEARNED:
+    for name in LEARNED_FILES:
         if (folder / name).exists():
             return folder / name
-    raise PixpromptError(f"{folder} holds neither {' nor '.join(LEARNED)}.")
+    raise PixpromptError(f"{folder} holds neither {' nor '.join(LEARNED_FILES)}.")
 
 
 def pull(repo: str, out: Path, *, revision: str | None = None) -> list[Path]:

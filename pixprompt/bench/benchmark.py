@@ -9,7 +9,7 @@ from typing import Any
 
 from ..core import ConfigError
 from ..registry import suggest
-from .scores import SCORES, USUAL
+from .scores import DEFAULT_SCORES, SCORES
 
 __all__ = ["AXES", "DRAWINGS", "Benchmark", "Cell", "Entry", "Published", "parse_benchmark"]
 
@@ -186,7 +186,7 @@ class Benchmark:
                 seed,
                 task,
                 {**settings, "seed": seed},
-                method.score or USUAL[task],
+                method.score or DEFAULT_SCORES[task],
                 images if images is not None and images.folder else None,
             )
 

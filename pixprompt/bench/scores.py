@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["SCORES", "USUAL", "Score"]
+__all__ = ["DEFAULT_SCORES", "SCORES", "Score"]
 
 Result = Mapping[str, Any]
 
@@ -37,7 +37,7 @@ def _rung(name: str) -> Score:
     return Score(read, name)
 
 
-def _kept(result: Result) -> list[float]:
+def _saved(result: Result) -> list[float]:
     return _rung("prompt_float" if result["best"] == "adapter" else "prompt_png").read(result)
 
 
@@ -53,7 +53,7 @@ def _at(*path: str, is_share: bool = True) -> Score:
 
 SCORES: dict[str, Score] = {
     "own": _rung("prompt_float"),
-    "kept": Score(_kept, "prompt_png"),
+    "kept": Score(_saved, "prompt_png"),
     "no_prompt": _rung("no_prompt"),
     "output_only": _rung("output_only"),
     "miou": _at("test", "single_scale", "miou"),
@@ -65,5 +65,5 @@ SCORES: dict[str, Score] = {
     "queries": _at("queries", "images", is_share=False),
 }
 """`own` is what a method learned, kept or not; `kept` what the run saves, which may be no prompt at all."""
-USUAL = {"train": "own", "segment": "miou", "diagnose": "fid"}
+DEFAULT_SCORES = {"train": "own", "segment": "miou", "diagnose": "fid"}
 """What is read from the result of each task where a benchmark says nothing."""

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from ..intervals import combined_interval, mean_interval, paired_difference, wilson
 from .benchmark import Benchmark, Cell, Entry
-from .scores import SCORES, USUAL
+from .scores import DEFAULT_SCORES, SCORES
 
 __all__ = ["Row", "Summary", "Value", "summarize"]
 
@@ -138,7 +138,7 @@ class _Table:
         method = self._benchmark.methods[column]
         seeds, missing = self._seeds(row, column)
         shared = {"published": None, "certainty": "", **self._published(row, column)}
-        score = method.score or USUAL[method.task or self._benchmark.task]
+        score = method.score or DEFAULT_SCORES[method.task or self._benchmark.task]
         is_share = SCORES[score].is_share if not method.minus else True
         values = tuple(seeds.values())
         if not values:
@@ -218,7 +218,7 @@ class _Table:
             for label in (" · ".join(parts), parts[-1] if parts else ""):
                 if like in block.rows.get(label, {}):
                     method = self._benchmark.methods[column]
-                    score = method.score or USUAL[method.task or self._benchmark.task]
+                    score = method.score or DEFAULT_SCORES[method.task or self._benchmark.task]
                     unit = 100 if SCORES[score].is_share else 1
                     return {"published": block.rows[label][like] / unit, "certainty": block.certainty}
         return {}

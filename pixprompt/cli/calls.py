@@ -16,7 +16,7 @@ from ..engine.config.presets import affordable
 from ..engine.inputs.opening import LEDGER, QUERIES, Calls
 from ..settings import flag
 
-__all__ = ["call_options", "calls_of", "settled"]
+__all__ = ["call_options", "calls_of", "with_policy"]
 
 T = TypeVar("T")
 Command: TypeAlias = Callable[..., Any]
@@ -66,7 +66,7 @@ def calls_of(options: dict[str, Any], *, budget: int | None, price_per_1000: flo
     return Calls(**values, budget=min(limits, default=None), price_per_1000=price_per_1000)
 
 
-def settled(work: Callable[[str | None], T], policy: str | None) -> T:
+def with_policy(work: Callable[[str | None], T], policy: str | None) -> T:
     """Does something; where answers are in doubt and a person is there, asks what to do about them.
 
     Args:

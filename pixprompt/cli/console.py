@@ -38,7 +38,7 @@ class Console(Progress):
             return
         self.note(f"{name}: {total} images")
         if self._watch is None:
-            self._watch = threading.Thread(target=self._say_how_far, daemon=True)
+            self._watch = threading.Thread(target=self._report_regularly, daemon=True)
             self._watch.start()
 
     def advance(self, steps: int = 1) -> None:
@@ -59,7 +59,7 @@ class Console(Progress):
         self._closed.set()
         super().close()
 
-    def _say_how_far(self) -> None:
+    def _report_regularly(self) -> None:
         wait = self._interval
         while not self._closed.wait(wait):
             wait = self._last_line + self._interval - time.monotonic()

@@ -32,7 +32,7 @@ def fetch(name: str, as_json: bool) -> None:
 
     spec = load_model(name).spec
     facts = {"name": spec.name, "image_size": list(spec.image_size), "num_outputs": spec.num_outputs}
-    _say(facts, f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}", as_json)
+    _print(facts, f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}", as_json)
 
 
 @models.command
@@ -54,7 +54,7 @@ def bundle(name: str, out: Path, weights: Path | None, image: Path | None, as_js
     """
     from ..models import write_bundle
 
-    _say(write_bundle(name, out, weights=weights, image=image), f"bundled {name}: --model bundle:{out}", as_json)
+    _print(write_bundle(name, out, weights=weights, image=image), f"bundled {name}: --model bundle:{out}", as_json)
 
 
 @models.command
@@ -65,10 +65,10 @@ def check(folder: Path, as_json: bool) -> None:
     from ..models import check_bundle
 
     values = check_bundle(folder)
-    _say(values, f"{folder} is whole: {values['name']}, {values['architecture']}, as it was made", as_json)
+    _print(values, f"{folder} is whole: {values['name']}, {values['architecture']}, as it was made", as_json)
 
 
-def _say(values: dict[str, Any], line: str, as_json: bool) -> None:
+def _print(values: dict[str, Any], line: str, as_json: bool) -> None:
     if as_json:
         print_json(values)
     else:

@@ -20,7 +20,7 @@ _WRAPPERS = ("state_dict", "model_state_dict", "model")
 _PREFIXES = ("module.", "_orig_mod.")
 _COUNTER = "num_batches_tracked"
 """A BatchNorm counter is no weight, and old files lack it."""
-_SHOWN = 3
+_MAX_NAMES = 3
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -67,7 +67,7 @@ def load_weights(net: nn.Module, tensors: Mapping[str, Tensor], source: str) -> 
         if name in tensors and tensors[name].shape != own[name].shape
     ]
     kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-    parts = [f"{len(names)} {what} ({_few(names)})" for what, names in kinds if names]
+    parts = [f"{len(names)} {what} ({_some_names(names)})" for what, names in kinds if names]
     if parts:
         raise ModelError(
             f"the weights {source} do not fit the net ({len(tensors)} tensors for {len(own)}): {', '.join(parts)}. "
@@ -90,7 +90,7 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
         raise ModelError(f"the weights {path} hold {type(content).__name__}, expected a mapping from names to tensors.")
     strange = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
     if strange:
-        raise ModelError(f"the weights {path} hold {len(strange)} values that are no tensors: {_few(strange)}.")
+        raise ModelError(f"the weights {path} hold {len(strange)} values that are no tensors: {_some_names(strange)}.")
     tensors = {str(name): value for name, value in content.items()}
     for prefix in _PREFIXES:
         if all(name.startswith(prefix) for name in tensors):
@@ -98,5 +98,5 @@ def _unwrapped(content: object, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "")
+def _some_names(names: list[str]) -> str:
+    return ", ".join(names[:_MAX_NAMES]) + (", ..." if len(names) > _MAX_NAMES else "")

@@ -61,7 +61,7 @@ class Guard:
         self.damping = 1.0
         self.returns = 0
 
-    def judge(self, losses: Tensor, center: Tensor) -> Verdict:
+    def decide(self, losses: Tensor, center: Tensor) -> Verdict:
         """Says what to do with a generation: its losses (M,) and the center (D,) that its candidates lie around."""
         level = median(losses.tolist())
         self.alarms = self.alarms + 1 if self._blown_up(level) else 0

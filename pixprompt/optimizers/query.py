@@ -168,7 +168,7 @@ class AskTell(ABC):
             raise ShapeError(f"expected {self.num_candidates} losses, one per candidate, got {len(losses)}.")
         values = replace_nonfinite(torch.tensor([float(loss) for loss in losses], dtype=torch.float64))
         pending, self._pending = self._pending, None
-        verdict = self._guard.judge(values, self._center)
+        verdict = self._guard.decide(values, self._center)
         if verdict is Verdict.LEARN:
             self._learn(pending, values)
             verdict = self._guard.check(self._center)
@@ -186,9 +186,8 @@ class AskTell(ABC):
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         """Moves `_center`, from finite losses (M,)."""
 
-    @abstractmethod
-    def _retreat(self) -> None:
-        """Forgets what led away from `_center`, which has been put back."""
+    def _retreat(self) -> None:  # noqa: B027
+        """Forgets what led away from `_center`, which has been put back; nothing, where only the center remembers."""
 
     def _merged(self, constants: Mapping[str, float | None]) -> dict[str, float]:
         """Returns the constants: the caller's, over those of the paper."""

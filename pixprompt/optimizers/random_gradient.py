@@ -60,6 +60,3 @@ class RandomGradient(AskTell):
         )
         gradient = self._calibration(one_sided(losses, pending, self._radius))
         self._center = self._center - self._lr * self._guard.damping * decay * gradient
-
-    def _retreat(self) -> None:
-        """Nothing but the center remembers the way."""

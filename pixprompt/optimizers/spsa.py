@@ -70,9 +70,6 @@ class Spsa(AskTell):
         gain = self._lr * self._guard.damping * decay
         self._center = self._center - gain * self._calibration(two_sided(losses, pending))
 
-    def _retreat(self) -> None:
-        """Nothing but the center remembers the way."""
-
 
 class SpsaUniform(Spsa):
     """SPSA with segmented-uniform directions."""

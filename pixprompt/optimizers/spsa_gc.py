@@ -7,9 +7,9 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor
 
-from .gains import Calibration, power_decay
-from .query import AskTell, Defaults, Options
-from .spsa import segmented_uniform, two_sided
+from .gains import power_decay
+from .query import Defaults, Options
+from .spsa import SpsaUniform, two_sided
 
 __all__ = ["SpsaGc", "corrected"]
 
@@ -22,7 +22,7 @@ def corrected(momentum: Tensor, gradient: Tensor, beta: float) -> tuple[Tensor, 
     return momentum, gradient + beta * momentum
 
 
-class SpsaGc(AskTell):
+class SpsaGc(SpsaUniform):
     """SPSA-GC: m <- b m + ghat(w), w <- w - a_t (ghat(w) + b m); a_t = a / (t + o)^0.4, c_t = c / t^0.1, t = 1, 2, ...
 
     The paper writes a look-ahead (its eqs. 5 and 6): v <- b v - a ghat(phi + b v), phi <- phi + v. In the shifted
@@ -39,14 +39,7 @@ class SpsaGc(AskTell):
 
     def __init__(self, start: Tensor, **options: Unpack[Options]) -> None:
         super().__init__(start, **options)
-        self._calibration = Calibration()
         self._momentum = torch.zeros_like(self._center)
-
-    def _propose(self) -> tuple[Tensor, Tensor]:
-        shape = (self.num_candidates // 2, self._center.numel())
-        size = self._sigma * power_decay(self._generation, offset=0, exponent=self._constants["sigma_decay"])
-        steps = size * segmented_uniform(shape, generator=self._generator)
-        return steps, torch.cat([self._center + steps, self._center - steps])
 
     def _learn(self, pending: Tensor, losses: Tensor) -> None:
         gradient = self._calibration(two_sided(losses, pending))

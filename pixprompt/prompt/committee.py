@@ -15,7 +15,7 @@ from PIL import Image
 from ..canvas import MAX_CANVAS_PIXELS, Canvas, Pixels, from_array, to_rgb
 from ..core import PromptError
 from .prompt import Prompt
-from .prompt_file import sealed, write_prompt_file
+from .prompt_file import with_digests, write_prompt_file
 
 __all__ = ["Committee", "Page", "Pages"]
 
@@ -165,7 +165,7 @@ class Committee:
             for page in self.pages
         ]
         values = {"pages": pages, "output": self.output, "metrics": self.metrics, **self._origin}
-        return sealed(2, {**values, **({"cascade": self.cascade} if self.cascade else {})}, self.rgba)
+        return with_digests(2, {**values, **({"cascade": self.cascade} if self.cascade else {})}, self.rgba)
 
     def save(self, path: str | Path) -> None:
         """Writes one PNG with all pages; a single prompt is the file that `Prompt.save` writes.

@@ -21,7 +21,7 @@ _PAGE: dict[str, tuple[type, ...]] = {
     "delta_scale": (float, int, type(None)),
     "canvas": (dict,),
 }
-_WHOLE: dict[str, tuple[type, ...]] = {
+_FILE_FIELDS: dict[str, tuple[type, ...]] = {
     "model": (str,),
     "weights_sha256": (str,),
     "output": (dict,),
@@ -62,13 +62,13 @@ def load_committee(source: str | Path | bytes) -> Committee:
         )
     pixels, values = read_prompt_file(source)
     if "pages" not in values:
-        return Committee((_page(path, pixels, values),), **take(path, values, _WHOLE))
+        return Committee((_page(path, pixels, values),), **take(path, values, _FILE_FIELDS))
     pages = values["pages"]
     if values["schema"] < 2 or not isinstance(pages, list) or not pages or len(pixels) % len(pages):
         raise PromptError(f"{path}: {len(pixels)} rows of pixels cannot hold the pages that the metadata describe.")
     prompts = [_page(path, rows, page) for rows, page in zip(np.split(pixels, len(pages)), pages, strict=True)]
     optional = take(path, values, _CASCADE) if "cascade" in values else {}
-    return Committee(tuple(prompts), **take(path, values, _WHOLE), **optional)
+    return Committee(tuple(prompts), **take(path, values, _FILE_FIELDS), **optional)
 
 
 def _page(path: str | Path, pixels: Pixels, values: Any) -> Prompt:

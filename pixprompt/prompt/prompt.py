@@ -14,7 +14,7 @@ from PIL import Image
 
 from ..canvas import Canvas, Pixels, from_array, to_rgb
 from ..core import PromptError, RangeError, ShapeError
-from .prompt_file import sealed, write_prompt_file
+from .prompt_file import with_digests, write_prompt_file
 
 __all__ = ["BLENDS", "Prompt", "pixel_delta"]
 
@@ -148,7 +148,7 @@ class Prompt:
             *("template", "blend", "delta_scale", "model", "weights_sha256", "output", "seed", "metrics", "version"),
         )
         values = {name: getattr(self, name) for name in names}
-        return sealed(1 if self.canvas.is_basic else 2, {**values, "canvas": self.canvas.to_json()}, self.rgba)
+        return with_digests(1 if self.canvas.is_basic else 2, {**values, "canvas": self.canvas.to_json()}, self.rgba)
 
     def save(self, path: str | Path) -> None:
         """Writes the PNG; the same prompt always gives the same bytes.

@@ -22,7 +22,7 @@ from ..canvas import MAX_CANVAS_PIXELS, Pixels, open_image
 from ..core import ImageError, PromptError
 from ..files import write_bytes
 
-__all__ = ["SCHEMA", "name_of", "read_prompt_file", "sealed", "take", "write_prompt_file"]
+__all__ = ["SCHEMA", "name_of", "read_prompt_file", "take", "with_digests", "write_prompt_file"]
 
 SCHEMA = 2
 """The newest schema that this version reads; a file says the oldest that holds it."""
@@ -31,7 +31,7 @@ _CHUNK = "pixprompt"
 _MAX_TEXT = 60 * 2**20  # Pillow reads 64 MiB of text at most
 
 
-def sealed(schema: int, values: dict[str, Any], rgba: Pixels) -> dict[str, Any]:
+def with_digests(schema: int, values: dict[str, Any], rgba: Pixels) -> dict[str, Any]:
     """Returns the JSON object of a file, its digests included.
 
     Raises:
@@ -51,7 +51,7 @@ def sealed(schema: int, values: dict[str, Any], rgba: Pixels) -> dict[str, Any]:
 
 
 def write_prompt_file(path: str | Path, rgba: Pixels, values: dict[str, Any]) -> None:
-    """Writes pixels and what `sealed` returned; the same prompt always gives the same bytes.
+    """Writes pixels and what `with_digests` returned; the same prompt always gives the same bytes.
 
     Raises:
         PromptError: The metadata is too large for readers of PNG files.

@@ -19,7 +19,7 @@ __all__ = ["Reply", "Scores", "describe", "one_reply", "replies"]
 Scores: TypeAlias = npt.NDArray[np.float64]
 Reply: TypeAlias = Scores | dict[str, float] | str
 """Scores (S,); label -> score; or words."""
-_WANTED = "a list or array of two or more scores, a dictionary of label to score, a list of (label, score), or a text"
+_EXPECTED = "a list or array of two or more scores, a dictionary of label to score, a list of (label, score), or a text"
 
 
 def replies(returned: object, num_images: int, name: str) -> list[Reply]:
@@ -61,7 +61,7 @@ def one_reply(returned: object, name: str) -> Reply:
     if scores.ndim == 2 and len(scores) == 1:
         scores = scores[0]
     if scores.ndim != 1 or scores.dtype.kind not in "fiu" or len(scores) < 2:
-        raise ModelError(f"model {name!r} returned {describe(returned)} for one image, expected {_WANTED}.")
+        raise ModelError(f"model {name!r} returned {describe(returned)} for one image, expected {_EXPECTED}.")
     if not np.isfinite(scores).all():
         raise ModelError(f"model {name!r} returned {describe(returned)} with NaN or infinity.")
     return scores.astype(np.float64)
@@ -113,7 +113,7 @@ def _array(returned: object, name: str) -> npt.NDArray[np.generic]:
     try:
         return np.asarray(returned)
     except (TypeError, ValueError) as error:  # ragged lists
-        raise ModelError(f"model {name!r} returned {describe(returned)}, expected {_WANTED}.") from error
+        raise ModelError(f"model {name!r} returned {describe(returned)}, expected {_EXPECTED}.") from error
 
 
 def _is_tensor(value: object) -> TypeGuard[Tensor]:

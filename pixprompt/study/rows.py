@@ -90,7 +90,7 @@ def _mapping(study: StudySettings) -> list[Row]:
             raise ConfigError(f"no mapping {value!r} in this study.{suggest(value, _MAPPINGS)} Known: kept, swapped, "
                               "random.")  # fmt: skip
     parts = study.parts()
-    saved_mapping = _kept_mapping(parts, study)
+    saved_mapping = _saved_mapping(parts, study)
     rows, draws = [], 0
     for value in study.values or _MAPPINGS:
         name, mapping = value, saved_mapping
@@ -104,7 +104,7 @@ def _mapping(study: StudySettings) -> list[Row]:
     return _distinct_names(rows)
 
 
-def _kept_mapping(parts: Parts, study: StudySettings) -> list[list[int]]:
+def _saved_mapping(parts: Parts, study: StudySettings) -> list[list[int]]:
     """Returns the sources of each class under the configured mapping, asking the model where it must be fitted."""
     if parts.spec.answer is AnswerKind.EMBEDDINGS:
         raise ConfigError(f"{parts.spec.name} answers with embeddings: there is no mapping to vary; study its texts.")

@@ -113,11 +113,11 @@ def _point(line: Line) -> Point:
         best_output=_test(line, "output_only"),
         size=line["settings"].get("size") or 0,
         parameters=result["parameters"],
-        none_kept=_kept(result),
+        none_kept=_saved_rung(result),
     )
 
 
-def _kept(result: Mapping[str, Any]) -> str | None:
+def _saved_rung(result: Mapping[str, Any]) -> str | None:
     """Says why no prompt was kept; None where one was."""
     return none_kept(result.get("searched", True)) if result["best"] == "none" else None
 
@@ -141,7 +141,7 @@ def table_row(line: Line) -> str:
         _number(trained.get("test")),
         _number(png.get("val")),
         _number(png.get("test")) + interval,
-        _kept(result) or result["best"],
+        _saved_rung(result) or result["best"],
         f"{result['seconds']:.0f}",
     ]
     name = str(line["name"]).replace("|", "\\|")

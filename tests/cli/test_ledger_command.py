@@ -12,7 +12,7 @@ import click
 import pytest
 
 from pixprompt.cli import main
-from pixprompt.cli.calls import settled
+from pixprompt.cli.calls import with_policy
 from pixprompt.core import DoubtError
 from pixprompt.ledger.reply_ledger import ReplyLedger
 from pixprompt.replies.incoming import Incoming
@@ -88,16 +88,16 @@ def test_a_person_is_asked_what_to_do(message: str, expected: str | None, monkey
         return policy
 
     with pytest.raises(DoubtError):
-        settled(work, None)  # nobody is there
+        with_policy(work, None)  # nobody is there
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr(click, "prompt", lambda *args, **options: message)
     if expected is None:
         with pytest.raises(DoubtError):
-            settled(work, None)
+            with_policy(work, None)
     else:
-        assert settled(work, None) == expected
-    assert settled(work, "skip") == "skip"
+        assert with_policy(work, None) == expected
+    assert with_policy(work, "skip") == "skip"
 
 
 def test_what_a_ledger_says_cannot_steer_the_terminal(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

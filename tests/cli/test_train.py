@@ -19,6 +19,7 @@ from pixprompt import __version__
 from pixprompt.cli import main
 from pixprompt.engine import TrainConfig
 
+from ..engine.toy import history
 from ..images import files
 from .toy import CLASSES, COUNTS, Toy, start
 
@@ -49,11 +50,6 @@ def result_of(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in CLOCKS}
 
 
-def history_of(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
-
-
 @pytest.mark.usefixtures("drawn")
 def test_the_run_directory_holds_what_the_interface_says(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(toy.train("run", "--json")) == 0
@@ -72,7 +68,7 @@ def test_the_run_directory_holds_what_the_interface_says(toy: Toy, capsys: pytes
         assert rung.keys() == {"val", "test", "ci95", "output"}
         assert 0 <= rung["ci95"][0] <= rung["test"] <= rung["ci95"][1] <= 1
     assert result["queries"].keys() == {"images", "requests", "cached", "retried", "cost"}
-    assert [line["epoch"] for line in history_of(Path("run"))] == [1, 2, 3]
+    assert [line["epoch"] for line in history(Path("run"))] == [1, 2, 3]
     for name in ("curves.png", "preview.png", "prompt.png"):
         with Image.open(Path("run", name)) as image:
             assert image.format == "PNG"
@@ -145,7 +141,7 @@ def test_a_config_file_repeats_the_run_and_options_override_it(toy: Toy) -> None
     assert Path("again/config.json").read_bytes() == Path("first/config.json").read_bytes()
     other, first = (json.loads(Path(name, "config.json").read_text()) for name in ("other", "first"))
     assert other == first | {"seed": 4, "fit": first["fit"] | {"epochs": 1}}
-    assert len(history_of(Path("other"))) == 1
+    assert len(history(Path("other"))) == 1
 
 
 @pytest.mark.usefixtures("drawn")
@@ -195,7 +191,7 @@ def test_killed_at_any_moment_and_resumed_equals_never_stopped(toy: Toy) -> None
         assert not (out / "result.json").exists()
         assert main(["train", "--resume", str(out)]) == 0
         assert result_of(out) == result_of(Path("whole")), (file, words)
-        assert history_of(out) == history_of(Path("whole"))
+        assert history(out) == history(Path("whole"))
         assert (out / "prompt.png").read_bytes() == Path("whole/prompt.png").read_bytes()
         assert files(out) == files(Path("whole"))  # no half-written file is left
 
@@ -207,12 +203,12 @@ def test_a_signal_ends_a_run_that_says_how_to_go_on_and_goes_on(toy: Toy, number
     wait_for(toy.folder / "my run/history.jsonl", process)
     process.send_signal(number)
     stdout, stderr = process.communicate(timeout=300)
-    assert len(history_of(Path("my run"))) < 4000
+    assert len(history(Path("my run"))) < 4000
     assert (process.returncode, stdout) == (code, "")
     assert "Traceback" not in stderr
     assert stderr.splitlines()[-1] == "interrupted; continue with: pixprompt train --resume 'my run'"
     config = Path("my run/config.json")
-    config.write_text(config.read_text().replace('"epochs": 4000', f'"epochs": {len(history_of(Path("my run"))) + 2}'))
+    config.write_text(config.read_text().replace('"epochs": 4000', f'"epochs": {len(history(Path("my run"))) + 2}'))
     assert main(["train", "--resume", "my run"]) == 0
     assert result_of(Path("my run"))["counts"] == COUNTS
 

@@ -13,14 +13,14 @@ from pixprompt.optimizers.guard import RADIUS, Guard, Verdict, replace_nonfinite
 LEARN, AGAIN, BACK = Verdict.LEARN, Verdict.LOOK_AGAIN, Verdict.GO_BACK
 
 
-def judge(watch: Guard, *levels: float) -> list[Verdict]:
+def decide(watch: Guard, *levels: float) -> list[Verdict]:
     center = torch.zeros(3, dtype=torch.float64)
-    return [watch.judge(torch.full((4,), level, dtype=torch.float64), center) for level in levels]
+    return [watch.decide(torch.full((4,), level, dtype=torch.float64), center) for level in levels]
 
 
 def fresh() -> Guard:
     watch = Guard(torch.zeros(3, dtype=torch.float64))
-    assert judge(watch, 1.0, 1.1, 0.9, 1.05, 0.95, 1.0) == [LEARN] * 6
+    assert decide(watch, 1.0, 1.1, 0.9, 1.05, 0.95, 1.0) == [LEARN] * 6
     return watch
 
 
@@ -32,21 +32,21 @@ def test_what_is_not_finite_is_the_worst() -> None:
 
 def test_one_hard_mini_batch_is_forgiven() -> None:
     watch = fresh()
-    assert judge(watch, 9.0, 1.0, 9.0, 1.0) == [AGAIN, LEARN, AGAIN, LEARN]
+    assert decide(watch, 9.0, 1.0, 9.0, 1.0) == [AGAIN, LEARN, AGAIN, LEARN]
     assert (watch.damping, watch.returns) == (1, 0)
 
 
 def test_two_in_a_row_are_the_steps_fault() -> None:
     watch = fresh()
-    assert judge(watch, 9.0, 9.0, 1.0) == [AGAIN, BACK, LEARN]
+    assert decide(watch, 9.0, 9.0, 1.0) == [AGAIN, BACK, LEARN]
     assert (watch.damping, watch.returns) == (0.5, 1)
 
 
 def test_three_in_a_row_are_other_losses() -> None:
     watch = fresh()
-    assert judge(watch, 9.0, 9.0, 9.0, 9.1, 8.9) == [AGAIN, BACK, LEARN, LEARN, LEARN]
+    assert decide(watch, 9.0, 9.0, 9.0, 9.1, 8.9) == [AGAIN, BACK, LEARN, LEARN, LEARN]
     assert watch.damping == 1
-    assert judge(fresh(), math.nan, math.nan, math.nan, math.nan, 1.0) == [AGAIN, BACK, AGAIN, AGAIN, LEARN]
+    assert decide(fresh(), math.nan, math.nan, math.nan, math.nan, 1.0) == [AGAIN, BACK, AGAIN, AGAIN, LEARN]
 
 
 def test_hard_mini_batches_pass_where_losses_have_become_tiny() -> None:
@@ -54,19 +54,19 @@ def test_hard_mini_batches_pass_where_losses_have_become_tiny() -> None:
     falling = [max(0.05, 1 - 0.03 * step) for step in range(60)]
     for level, verdict in ((0.49, LEARN), (0.5, AGAIN)):
         watch = Guard(torch.zeros(3, dtype=torch.float64))
-        judge(watch, *falling)
-        assert judge(watch, level) == [verdict]
+        decide(watch, *falling)
+        assert decide(watch, level) == [verdict]
 
 
 def test_the_level_is_robust_and_has_no_unit() -> None:
     watch = Guard(torch.zeros(3, dtype=torch.float64))
-    judge(watch, 1.0, 1.1, 0.9, 1.05, 0.95)
+    decide(watch, 1.0, 1.1, 0.9, 1.05, 0.95)
     outlier = torch.tensor([1.0, 1.0, 1.0, 1e9], dtype=torch.float64)  # one candidate says nothing about the center
-    assert watch.judge(outlier, watch.start) is LEARN
+    assert watch.decide(outlier, watch.start) is LEARN
     for factor in (1e-6, 1e6):
         scaled = Guard(torch.zeros(3, dtype=torch.float64))
         levels = [factor * level for level in (1.0, 1.1, 0.9, 1.05, 0.95, 1.9, 2.6)]
-        assert judge(scaled, *levels) == [LEARN] * 6 + [AGAIN]
+        assert decide(scaled, *levels) == [LEARN] * 6 + [AGAIN]
 
 
 @pytest.mark.parametrize("spread", [0.05, 0.5])
@@ -75,7 +75,7 @@ def test_honest_noise_is_left_alone(spread: float) -> None:
     generator = torch.Generator().manual_seed(0)
     levels = (spread * torch.randn(3000, generator=generator)).exp().tolist()
     watch = Guard(torch.zeros(3, dtype=torch.float64))
-    verdicts = judge(watch, *levels)
+    verdicts = decide(watch, *levels)
     assert watch.returns == 0
     assert verdicts.count(AGAIN) < 30
     limit = float(torch.tensor(levels).mean() + 2 * torch.tensor(levels).std())

@@ -25,6 +25,7 @@ from pixprompt.ledger.summary import read_ledger
 from pixprompt.outputs import make_output
 
 from ..cli.toy import write_toy
+from ..engine.toy import history
 from ..images import make_prompt
 from ..kills import environment, kill_often, note_kills
 from .paid_server import KEY, NAMES, describe
@@ -86,11 +87,6 @@ def compared(folder: Path, sold: list[str], ledger: str = "run/ledger.sqlite") -
         unnamed=(beyond - named).total(),
         lost=sum(line["lost"] for line in lines) + (remaining - bought).total(),
     )
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from pixprompt.engine.progress.report import Silent
 from pixprompt.models import load_model
 from pixprompt.segmentation import METHODS, SegmentConfig, evaluate, load_segmenter, train
 
-from .toy import history, numbers, shapes, toy_config, toy_weights
+from ..engine.toy import history
+from .toy import numbers, shapes, toy_config, toy_weights
 
 
 class Stops(Silent):

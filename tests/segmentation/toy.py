@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -101,8 +100,3 @@ def numbers(result: dict[str, Any]) -> dict[str, Any]:
     """The result without its clocks."""
     clocks = ("seconds", "train_images_per_second", "peak_memory_mb")
     return {name: value for name, value in result.items() if name not in clocks}
-
-
-def history(folder: Path) -> list[dict[str, float]]:
-    lines = [json.loads(line) for line in (folder / "history.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]

@@ -13,7 +13,7 @@ import click
 
 from ...core import ModelError
 from ..allocator import keep_freed_memory
-from ..calls import call_options, calls_of, settled
+from ..calls import call_options, calls_of, with_policy
 from ..console import Console
 from ..options import device_option, json_option, print_json
 
@@ -73,7 +73,7 @@ def diagnose(
         _fetch_inception(fetch)
     calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
     try:
-        diagnosis = settled(
+        diagnosis = with_policy(
             lambda policy: run(
                 data,
                 reference,

@@ -20,7 +20,7 @@ from ...engine.ranks import is_first_process
 from ...engine.result import RUNGS, TITLES, Result
 from ...requirements import missing_package
 from ..allocator import keep_freed_memory
-from ..calls import settled
+from ..calls import with_policy
 from ..console import Console
 from ..options import json_option, print_json
 from ..own_code import load_named
@@ -144,7 +144,7 @@ def _run(config: TrainConfig, folder: Path, resume: bool, options: dict[str, Any
         changes = {**options, **({"in_doubt": policy} if policy else {})}
         return run(config, out=folder, resume=again, changes=changes if again else None, reporter=reporter)
 
-    return settled(work, options.get("in_doubt") if resume else None)
+    return with_policy(work, options.get("in_doubt") if resume else None)
 
 
 def _read(path: Path, changes: Mapping[str, Any]) -> TrainConfig:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..allocator import keep_freed_memory
-from ..calls import call_options, calls_of, settled
+from ..calls import call_options, calls_of, with_policy
 from ..console import Console
 from ..learning.train import format_ladder
 from ..options import cascade_option, device_option, json_option, print_json
@@ -37,7 +37,7 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
     keep_freed_memory()
     calls, console = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"]), Console()
     try:
-        result = settled(
+        result = with_policy(
             lambda policy: score_prompt(source, reporter=console, calls=replace(calls, in_doubt=policy), **options),
             calls.in_doubt,
         )

@@ -12,7 +12,7 @@ import click
 
 from ...stores import StoreFile, text_of
 from ..allocator import keep_freed_memory
-from ..calls import call_options, calls_of, settled
+from ..calls import call_options, calls_of, with_policy
 from ..console import Console
 from ..options import cascade_option, device_option, json_option, print_json
 from ..terminal import echo, json_line
@@ -83,7 +83,7 @@ def predict(
     lines = _lines(out, inputs, piped=piped, resume=resume)
     keep_freed_memory()
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
-    deployed = settled(
+    deployed = with_policy(
         lambda policy: deploy(
             prompt,
             model=model,

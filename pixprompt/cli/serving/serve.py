@@ -13,7 +13,7 @@ import click
 from ...core import AnswerKind, ConfigError
 from ...version import __version__
 from ..allocator import keep_freed_memory
-from ..calls import call_options, calls_of, settled
+from ..calls import call_options, calls_of, with_policy
 from ..options import device_option, json_option
 from .listening import listen_options, until_stopped, warn_of_others
 
@@ -112,7 +112,7 @@ def _prompt_service(source: str, calls: Any, options: dict[str, Any], stack: Exi
     if not Path(source).exists() and not source.startswith("hf:"):
         raise ConfigError(f"there is no prompt or run {source!r}; a bare model is served with --model {source}.")
     named = {name: options[name] for name in ("model", "weights", "device")}
-    deployed = settled(
+    deployed = with_policy(
         lambda policy: deploy(source, calls=replace(calls, in_doubt=policy), **named),
         calls.in_doubt,
     )

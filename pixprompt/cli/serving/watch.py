@@ -15,7 +15,7 @@ import click
 from ...core import DataError
 from ...files.images import walk
 from ..allocator import keep_freed_memory
-from ..calls import call_options, calls_of, settled
+from ..calls import call_options, calls_of, with_policy
 from ..options import json_option, print_json
 from ..terminal import echo
 
@@ -93,7 +93,7 @@ def watch(
 
     keep_freed_memory()
     calls, canaries = calls_of(options, budget=budget, price_per_1000=None), _canaries(images, num)
-    deployed = settled(
+    deployed = with_policy(
         lambda policy: deploy(
             source, model=model, weights=weights, device=device, calls=replace(calls, in_doubt=policy)
         ),

@@ -18,13 +18,13 @@ from ..image_set import ImageSet
 __all__ = ["canvas_maker", "save_regularly"]
 
 T = TypeVar("T")
-_Made: TypeAlias = npt.NDArray[Any] | str
+_CanvasOrError: TypeAlias = npt.NDArray[Any] | str
 
 
 @contextmanager
 def canvas_maker(
     images: ImageSet, canvas: Canvas | None, workers: int
-) -> Iterator[Callable[[Sequence[int]], Iterable[_Made]]]:
+) -> Iterator[Callable[[Sequence[int]], Iterable[_CanvasOrError]]]:
     """Within, a function from indices of images to canvases (H, W, 3) uint8, each as soon as it is wanted.
 
     Args:
@@ -33,7 +33,7 @@ def canvas_maker(
         workers: Threads that decode; 0 decodes in the caller's.
     """
 
-    def make(index: int) -> _Made:
+    def make(index: int) -> _CanvasOrError:
         try:
             image = images.open(index)
             return np.array(image) if canvas is None else canvas.make(image)

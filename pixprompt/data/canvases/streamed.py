@@ -24,7 +24,7 @@ __all__ = ["StreamedRows"]
 logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
-_Made: TypeAlias = Pixels | str
+_CanvasOrError: TypeAlias = Pixels | str
 _AHEAD = 64
 """Images that are decoded before they are asked for, at most, for each thread."""
 _BATCH_BYTES = 2**25
@@ -54,8 +54,8 @@ class StreamedRows(Rows):
         self._most = _AHEAD * max(1, workers)
         self._expected: deque[int] = deque()
         self._has_order = False
-        self._pending: dict[int, Future[_Made]] = {}
-        self._unsaved: dict[str, _Made] = {}
+        self._pending: dict[int, Future[_CanvasOrError]] = {}
+        self._unsaved: dict[str, _CanvasOrError] = {}
         self._reported: set[int] = set()
         self._lock = threading.RLock()
         weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
@@ -108,7 +108,7 @@ class StreamedRows(Rows):
             canvas_or_reason = self._canvas_or_reason(tried)
         return canvas_or_reason
 
-    def _canvas_or_reason(self, index: int) -> _Made:
+    def _canvas_or_reason(self, index: int) -> _CanvasOrError:
         digest = self._digests[index]
         if digest in self._unsaved:
             return self._unsaved[digest]
@@ -137,7 +137,7 @@ class StreamedRows(Rows):
             logger.warning("%s: %s; the next image of its class stands in for it.", self._images.names[index], reason)
 
 
-def _make(images: ImageSet, canvas: Canvas, index: int) -> _Made:
+def _make(images: ImageSet, canvas: Canvas, index: int) -> _CanvasOrError:
     try:
         return canvas.make(images.open(index))
     except ImageError as error:

@@ -103,7 +103,7 @@ def prepare(
     """
     partial = prepared_folder(data.name).with_name(f".{data.name}.partial")
     if source is None:
-        root = _at_home(data, download, progress)
+        root = _in_default_folder(data, download, progress)
     else:
         root = _in_source(data, source, partial, check_only, progress)
     if root.is_relative_to(prepared_folder(data.name)):
@@ -132,7 +132,7 @@ def prepare(
     return _finish(data, partial, root, splits, has_files)
 
 
-def _at_home(data: DataSet, download: bool, progress: Progress) -> Path:
+def _in_default_folder(data: DataSet, download: bool, progress: Progress) -> Path:
     """Returns where the images are in the data folder, after a download."""
     if download:
         if data.download is None:
@@ -140,7 +140,7 @@ def _at_home(data: DataSet, download: bool, progress: Progress) -> Path:
         progress.stage(f"download {data.size} from {data.source}", 0)
         data_folder().mkdir(parents=True, exist_ok=True)
         data.download.download(data_folder())
-    root = data.at_home()
+    root = data.has_default_folder()
     if root is None:
         raise data.missing()
     return root

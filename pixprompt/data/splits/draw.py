@@ -28,7 +28,7 @@ SHARE = 0.2
 """Of each class, the part that goes to a split that is missing."""
 
 _PURPOSES = {name: number for number, name in enumerate(("test", "val", "train shots", "val shots"))}
-_SHOWN = 5
+_MAX_NAMES = 5
 
 
 def split(
@@ -174,8 +174,8 @@ def draw_fraction(labels: npt.NDArray[np.int64], fraction: float, *, seed: int) 
 def listed(names: Iterable[str]) -> str:
     """Returns names for a message: quoted, the first few, and how many more there are."""
     quoted = [repr(name) for name in names]
-    more = f" and {len(quoted) - _SHOWN} more" if len(quoted) > _SHOWN else ""
-    return ", ".join(quoted[:_SHOWN]) + more
+    more = f" and {len(quoted) - _MAX_NAMES} more" if len(quoted) > _MAX_NAMES else ""
+    return ", ".join(quoted[:_MAX_NAMES]) + more
 
 
 def _shuffled(labels: npt.NDArray[np.int64], seed: int, purpose: str) -> Iterable[Indices]:

@@ -12,7 +12,7 @@ from ...core import RangeError, ShapeError
 
 __all__ = ["Noise", "drifted", "measure_noise", "repeats"]
 
-_SAME = 1e-4
+_TOLERANCE = 1e-4
 """Of the spread between images: kernels that sum in another order differ by less, answers that differ by more."""
 _TOLERABLE = 0.1
 _DRAWS = 999
@@ -134,7 +134,7 @@ def _divided(values: Tensor, scale: Tensor) -> Tensor:
 def _differ(first: Tensor, second: Tensor) -> Tensor:
     """Marks the images, (N,), whose answers differ by more than rounding."""
     spread = float(torch.stack([first, second]).double().std(dim=1).max())
-    return (first.double() - second.double()).abs().flatten(1).amax(dim=1) > _SAME * spread
+    return (first.double() - second.double()).abs().flatten(1).amax(dim=1) > _TOLERANCE * spread
 
 
 def _check(first: Tensor, second: Tensor) -> None:

@@ -26,7 +26,7 @@ from .saved_prompt import plain_canvas
 
 __all__ = ["evaluate"]
 
-_ALONE = "'no prompt' is read with the output transform of the file; the other rungs need the training images."
+_FILE_ALONE = "'no prompt' is read with the output transform of the file; the other rungs need the training images."
 _SEVERAL = "Each prediction takes {0} queries; the other rungs need the training images."
 _IN_DOUBT = "Images are asked under all {0} views only where the first answer leaves doubt (--no-cascade: always)."
 
@@ -95,7 +95,7 @@ def _evaluate(
     jobs = _jobs(deployed, data, workers, reporter, alone=not own and not white_box)
     _check_budget(deployed, jobs, reporter)
     rungs, counts, price, changes = _rungs(deployed, jobs, reporter)
-    notes = [_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(f"{price:.3g}")]
+    notes = [_FILE_ALONE if len(prompt.pages) == 1 else _SEVERAL.format(f"{price:.3g}")]
     if deployed.cascade is not None:
         notes.append(_IN_DOUBT.format(len(prompt.pages)))
     saved = read_result(source / "result.json") if own or (white_box and config is not None) else None

@@ -55,7 +55,7 @@ def _front_matter(result: Result) -> Iterator[str]:
 def _body(result: Result, config: TrainConfig, preview: bool) -> Iterator[str]:
     yield f"# {_plain(_title(result))}"
     yield ""
-    yield _what(result, config)
+    yield _what_it_is(result, config)
     yield ""
     names = ", ".join(map(_plain, result.classes[:_MANY])) + (", ..." if len(result.classes) > _MANY else "")
     yield f"**{len(result.classes)} classes:** {names}"
@@ -83,7 +83,7 @@ def _body(result: Result, config: TrainConfig, preview: bool) -> Iterator[str]:
     yield "None was chosen. The field `license` at the top of this file is the place to say it."
 
 
-def _what(result: Result, config: TrainConfig) -> str:
+def _what_it_is(result: Result, config: TrainConfig) -> str:
     model, data = _plain(_model(result)), _plain(_data(result))
     if result.best == "none":
         what = "An output transform alone: no prompt was better than the images as they are, so the saved one is empty."

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...core import ConfigError, Model, UnknownName
 from ...files import file_sha256
-from ...sharing import LEARNED, find_file, local_path
+from ...sharing import LEARNED_FILES, find_file, local_path
 from ..config.train_config import TrainConfig, run_config
 from ..inputs.opening import Calls, is_remote, names_hub, open_model
 from ..inputs.trust import check_trusted
@@ -39,7 +39,7 @@ class Source:
         path = local_path(source)
         if not path.is_dir():
             return cls(path, None)
-        if not (path / "config.json").exists() and any((path / name).exists() for name in LEARNED):
+        if not (path / "config.json").exists() and any((path / name).exists() for name in LEARNED_FILES):
             return cls(find_file(path), None)
         config = run_config(path)
         if not (path / "result.json").exists():

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from ...core import ConfigError
 
-__all__ = ["TAKES", "declared_form", "hand_over", "likely_forms"]
+__all__ = ["INPUT_FORMS", "declared_form", "hand_over", "likely_forms"]
 
-TAKES = ("tensor", "image", "images", "array")
+INPUT_FORMS = ("tensor", "image", "images", "array")
 """A float tensor (N, 3, H, W) in [0, 1]; one PIL image; a list of PIL images; a uint8 array (N, H, W, 3)."""
 _ANNOTATIONS = (
     (r"\b(list|tuple|Sequence|Iterable|Collection)\[.*\bImage\b", "images"),
@@ -32,15 +32,15 @@ def declared_form(function: Callable[..., object], takes: str | None) -> str | N
 
     Args:
         function: Any callable; the annotation of its first parameter counts, also as a string.
-        takes: One of TAKES; goes before what the callable says.
+        takes: One of INPUT_FORMS; goes before what the callable says.
 
     Raises:
-        ConfigError: It is none of TAKES.
+        ConfigError: It is none of INPUT_FORMS.
     """
     declared = getattr(function, "takes", None) if takes is None else takes
     if declared is not None:
-        if declared not in TAKES:
-            raise ConfigError(f"takes= is one of {', '.join(TAKES)}, got {declared!r}.")
+        if declared not in INPUT_FORMS:
+            raise ConfigError(f"takes= is one of {', '.join(INPUT_FORMS)}, got {declared!r}.")
         return str(declared)
     parameter = _first_parameter(function)
     if parameter is None or parameter.annotation is inspect.Parameter.empty:

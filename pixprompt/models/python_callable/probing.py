@@ -60,7 +60,7 @@ def probe(
     Args:
         function: A net or a plain callable.
         spec: With num_outputs 0 where any will do.
-        form: One of TAKES; None to find out.
+        form: One of INPUT_FORMS; None to find out.
         mean: Of the normalisation of tensors.
         std: Likewise.
         answer: What the numbers are; None to look.

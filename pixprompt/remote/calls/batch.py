@@ -22,7 +22,7 @@ _REPEATS, _TRANSIENT_REPEATS = 2, 3
 _WORD = re.compile(rb"[\w-]+")
 _DIGIT = re.compile(rb"[0-9]")
 _THROTTLE_EFFORT = 0.25
-_SAME = "fails in the same way each time"
+_SAME_FAILURE = "fails in the same way each time"
 _STATUS_ADVICE = {
     401: "Check the credentials.",
     403: "Check the credentials, and what they are allowed to do.",
@@ -71,7 +71,7 @@ class Batch:
         self._num_images = num_images
         self._num_requests = 0
         self._seen: Counter[_Mark] = Counter()
-        self._begun: float | None = None
+        self._start: float | None = None
         self.effort = 0.0
         self.paid = 0
         self.faults: list[Fault] = []
@@ -89,11 +89,11 @@ class Batch:
     @property
     def begun(self) -> float:
         """When the first request was begun."""
-        return 0.0 if self._begun is None else self._begun
+        return 0.0 if self._start is None else self._start
 
     def begin(self, now: float) -> None:
         """Takes note that a request is begun."""
-        self._begun = now if self._begun is None else self._begun
+        self._start = now if self._start is None else self._start
         self._num_requests += 1
 
     def failed(self, fault: Fault) -> Trouble:
@@ -128,7 +128,7 @@ class Batch:
         kinds = Counter(fault.kind.value for fault in self.faults)
         tally = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
         status = None if fault.incoming is None else fault.incoming.status
-        kind = FaultKind.REFUSED if what == _SAME and fault.kind is FaultKind.BUSY else fault.kind
+        kind = FaultKind.REFUSED if what == _SAME_FAILURE and fault.kind is FaultKind.BUSY else fault.kind
         advice = _STATUS_ADVICE.get(status or 0, _ADVICE[kind])
         return EndpointError(
             f"{plain_url(self._url)} {what}. {self._num_requests} requests were sent for {self._num_images} images "
@@ -142,7 +142,7 @@ class Batch:
         if FaultKind.REFUSED in kinds:
             return "refuses"
         if again:
-            return _SAME
+            return _SAME_FAILURE
         garbled = sum(fault.kind is FaultKind.GARBLED for fault in self.faults)
         return "answers what cannot be read" if FaultKind.GARBLED in kinds and garbled > 1 else None
 

@@ -142,15 +142,15 @@ class _Plain(HTTPConnection):
 
 class _Encrypted(HTTPSConnection):
     response_class = _Response
-    _stands = False
+    _is_connected = False
 
     def connect(self) -> None:
-        self._stands = False
+        self._is_connected = False
         super().connect()  # which sends a CONNECT where there is a proxy
-        self._stands = True
+        self._is_connected = True
 
     def send(self, data: Any) -> None:
-        _show(self, begins=self._stands or self.sock is None)
+        _show(self, begins=self._is_connected or self.sock is None)
         super().send(data)
 
 

@@ -173,7 +173,7 @@ class Transport:
             if not whole:
                 raw.close()
             raw.release_conn()
-        if deadline.cut and fine and not _says_its_end(headers):
+        if deadline.cut and fine and not _has_known_length(headers):
             raise TimeoutError
         if fine and not whole:
             raise self._garbled(f"the reply is longer than {self._max_bytes} bytes", status, headers)
@@ -267,7 +267,7 @@ def _collect(raw: Any, limit: int, keep_partial: bool) -> tuple[bytes, bool]:
     return b"".join(chunks), True
 
 
-def _says_its_end(headers: Mapping[str, str]) -> bool:
+def _has_known_length(headers: Mapping[str, str]) -> bool:
     """Whether a body that was cut is known to be: without this, it ends where the connection does."""
     return "content-length" in headers or "chunked" in headers.get("transfer-encoding", "").lower()
 

@@ -126,14 +126,14 @@ class StreamedReply:
     """
 
     def __init__(self, response: httpx2.Response, start: float, fault: Callable[[Exception], Fault]) -> None:
-        self._response, self._begun, self._fault = response, start, fault
+        self._response, self._start, self._fault = response, start, fault
         self.status = response.status_code
         self.headers = list(_end_to_end(response.headers.multi_items()))
 
     @property
     def seconds(self) -> float:
         """Since the request was sent."""
-        return time.perf_counter() - self._begun
+        return time.perf_counter() - self._start
 
     def header(self, name: str) -> str:
         """Returns the value of a header; empty where there is none."""

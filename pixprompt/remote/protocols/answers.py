@@ -52,21 +52,21 @@ def load_json(content: bytes) -> Any:
         ValueError: It is no JSON, is nested too deeply, holds too many values or the same name twice in an object.
     """
     if content.count(b",") + content.count(b":") > _MOST_VALUES:
-        raise _UnfitError(f"the reply holds more than {_MOST_VALUES} values")
+        raise _FormError(f"the reply holds more than {_MOST_VALUES} values")
     try:
         return json.loads(content, object_pairs_hook=_object)
     except RecursionError as error:
-        raise _UnfitError("the reply is nested too deeply") from error
+        raise _FormError("the reply is nested too deeply") from error
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     shares = dict(pairs)
     if len(shares) < len(pairs):
-        raise _UnfitError("an object of the reply holds the same name twice")
+        raise _FormError("an object of the reply holds the same name twice")
     return shares
 
 
-class _UnfitError(ValueError):
+class _FormError(ValueError):
     """It is JSON, and not such as an endpoint answers with."""
 
 
@@ -79,7 +79,7 @@ def parse_json(incoming: Incoming, text: bytes | None = None) -> Any:
     content = incoming.body if text is None else text
     try:
         return load_json(content)
-    except _UnfitError as error:
+    except _FormError as error:
         raise garbled(str(error), incoming) from error
     except ValueError as error:
         came = short(content[:40].decode("utf-8", "replace")) or "nothing"

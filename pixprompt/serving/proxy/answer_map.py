@@ -12,7 +12,7 @@ from ...outputs.saved import SavedOutput
 from ...replies.parse import Reply
 from ...replies.readers import reader_for
 from .forms import Shares
-from .prompter import NotUnderstood
+from .prompter import UnknownForm
 
 __all__ = ["AnswerMap"]
 
@@ -47,13 +47,13 @@ class AnswerMap:
         """Returns probabilities (N, K) of the user's classes.
 
         Raises:
-            NotUnderstood: An answer is missing, or of another form than those that the prompt was learned from.
+            UnknownForm: An answer is missing, or of another form than those that the prompt was learned from.
         """
         complete = [reply for reply in replies if reply is not None]
         if len(complete) < len(replies) or not complete:
-            raise NotUnderstood("the reply holds no scores for every image")
+            raise UnknownForm("the reply holds no scores for every image")
         if isinstance(complete[0], dict) and self._labels is None:
-            raise NotUnderstood("the reply names its scores, and the prompt was learned from scores without names")
+            raise UnknownForm("the reply names its scores, and the prompt was learned from scores without names")
         try:
             reader = reader_for(
                 complete[0],
@@ -67,7 +67,7 @@ class AnswerMap:
             rows = reader.rows(complete)
             logits = self._transform(reader.answer, reader.labels)(rows).astype(np.float64)
         except PixpromptError as error:
-            raise NotUnderstood(str(error)) from error
+            raise UnknownForm(str(error)) from error
         shares: Shares = np.exp(logits - logits.max(1, keepdims=True))
         shares /= shares.sum(1, keepdims=True)
         return shares

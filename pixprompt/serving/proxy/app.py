@@ -21,7 +21,7 @@ from ..messages import Request, RequestError, Response, json_response
 from .exchange import Exchange, Route
 from .forms import Form, Prompted
 from .metrics import Metrics
-from .prompter import NotUnderstood
+from .prompter import UnknownForm
 
 __all__ = ["ProxyApp"]
 
@@ -102,7 +102,7 @@ class ProxyApp:
         try:
             loop = asyncio.get_running_loop()
             prompted = await loop.run_in_executor(self._threads, _prompted, form, request)
-        except NotUnderstood as error:
+        except UnknownForm as error:
             strict = self._route.strict
             self._metrics.requests.labels(form.name, "refused" if strict else "passed").inc()
             reason = str(error).rstrip(".")
@@ -126,15 +126,15 @@ def _prompted(form: Form, request: Request) -> Prompted:
     """Prompts the images of a request.
 
     Raises:
-        NotUnderstood: It has another form.
+        UnknownForm: It has another form.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding != "identity":
-        raise NotUnderstood("the body is compressed")
+        raise UnknownForm("the body is compressed")
     try:
         return form.prompt(request)
     except RequestError as error:
-        raise NotUnderstood(error.reason) from error
+        raise UnknownForm(error.reason) from error
 
 
 class _Own:

@@ -16,7 +16,7 @@ from ...replies.parse import Reply
 from ..messages import HEADER_LENGTH, Request, RequestError, Response
 from .answer_map import AnswerMap
 from .forms import Form, Prompted
-from .prompter import NotUnderstood
+from .prompter import UnknownForm
 from .record import Record, redacted, redactor_for
 
 __all__ = ["Exchange", "Route"]
@@ -149,9 +149,9 @@ class Exchange:
             return None
         try:
             if reason:
-                raise NotUnderstood(reason)
+                raise UnknownForm(reason)
             return form.write(self._request, incoming, answer_map(answers), answer_map.classes)
-        except NotUnderstood as error:
+        except UnknownForm as error:
             if self._route.strict:
                 raise RequestError(502, f"the answer cannot be mapped: {error}.") from error
             return None

@@ -16,13 +16,13 @@ from ...prompt import Page
 from ...remote.protocols.pixels import PixelValues
 from ..prompt_service import check_size
 
-__all__ = ["NotUnderstood", "Prompter"]
+__all__ = ["Prompter", "UnknownForm"]
 
 _NEAR = 1e-3
 """How far, in units of a pixel's 256 steps, a number may lie outside the range that it is said to have."""
 
 
-class NotUnderstood(Exception):
+class UnknownForm(Exception):
     """A request, or a reply, is of another form than those that are known; the message says how."""
 
 
@@ -51,12 +51,12 @@ class Prompter:
         """Returns an image file with the prompt on it; as PNG, to the byte what `apply` writes.
 
         Raises:
-            NotUnderstood: It is no image that can be read.
+            UnknownForm: It is no image that can be read.
         """
         try:
             image = decode(content, admit=check_size)
         except ImageError as error:
-            raise NotUnderstood(str(error)) from error
+            raise UnknownForm(str(error)) from error
         return self._encode(self._page.overlay(self._page.canvas.make(image)))
 
     def pixels(self, images: Pixels) -> Pixels:
@@ -70,15 +70,15 @@ class Prompter:
         """Returns numbers (N, h, w, 3) as pixels: whole ones as they are, those with a point by the range.
 
         Raises:
-            NotUnderstood: They lie outside.
+            UnknownForm: They lie outside.
         """
         if numbers.dtype.kind in "iu":
             if numbers.size and (numbers.min() < 0 or numbers.max() > 255):
-                raise NotUnderstood("whole numbers of an image lie in 0 to 255; some lie outside")
+                raise UnknownForm("whole numbers of an image lie in 0 to 255; some lie outside")
             return numbers.astype(np.uint8)
         steps = (numbers - self._low) / self._step
         if not ((steps > -_NEAR) & (steps < 255 + _NEAR)).all():
-            raise NotUnderstood("numbers of an image lie outside their range; say which it is with --range")
+            raise UnknownForm("numbers of an image lie outside their range; say which it is with --range")
         return np.asarray(np.rint(steps), np.uint8)
 
     def to_numbers(self, pixels: Pixels) -> npt.NDArray[np.float32]:

@@ -41,7 +41,7 @@ class ErrorRule:
             if not isinstance(values, list):
                 raise ConfigError(f"expected a list of codes as {key!r} of option {name!r}, got {values!r:.80}.")
 
-    def judge(self, value: Any) -> ItemFault | None:
+    def check(self, value: Any) -> ItemFault | None:
         """Returns what is wrong; None if nothing is."""
         code = self.code.one(value)
         if code is MISSING or code is None or code in self.values["ok"]:
@@ -88,7 +88,7 @@ class Answers:
         Raises:
             Fault: What the body says, or GARBLED if it cannot be read.
         """
-        wrong = self.error.judge(body) if self.error is not None else None
+        wrong = self.error.check(body) if self.error is not None else None
         if wrong is not None:
             raise Fault(wrong.kind, wrong.reason, incoming=incoming)
         entries = [body] if self.images is None else self.images.all(body)
@@ -98,7 +98,7 @@ class Answers:
         return [self._entry(entry, incoming) for entry in entries]
 
     def _entry(self, entry: Any, incoming: Incoming) -> Reply | ItemFault:
-        wrong = self.image_error.judge(entry) if self.image_error is not None else None
+        wrong = self.image_error.check(entry) if self.image_error is not None else None
         if wrong is not None:
             return wrong
         if "scores" in self.paths:

@@ -9,7 +9,7 @@ from ....remote.messages import Incoming
 from ....remote.protocols.answers import parse_json
 from ....replies.parse import Reply
 from ...messages import Request
-from ..prompter import NotUnderstood
+from ..prompter import UnknownForm
 from .form import Form, JsonText, Prompted, from_base64, path_of, to_base64
 
 __all__ = ["ChatForm"]
@@ -30,13 +30,13 @@ class ChatForm(Form):
     def prompt(self, request: Request) -> Prompted:
         """Replaces the data URLs."""
         if self.options.strict and self.options.num_labels is not None:
-            raise NotUnderstood("answers of chat cannot be mapped")
+            raise UnknownForm("answers of chat cannot be mapped")
         message = JsonText(self.prompter, request.body)
         for part in _parts(message.value):
             if part.get("type") == "image_url":
                 self._prompt_part(message, part)
             elif self.options.strict and part.get("type") not in _KNOWN:
-                raise NotUnderstood(f"a part of the type {str(part.get('type'))[:40]!r} may hold an image")
+                raise UnknownForm(f"a part of the type {str(part.get('type'))[:40]!r} may hold an image")
         return Prompted(message.encode() if message.digests else request.body, tuple(message.digests))
 
     def read(self, request: Request, incoming: Incoming, count: int) -> Sequence[Reply | None]:
@@ -56,14 +56,14 @@ class ChatForm(Form):
             content = to_base64(message.file(from_base64(url)))
             holder[key] = f"data:{self.prompter.media_type};base64,{content}"
         elif self.options.strict:
-            raise NotUnderstood("an image is behind a URL that is none with data, where it cannot be prompted")
+            raise UnknownForm("an image is behind a URL that is none with data, where it cannot be prompted")
 
 
 def _parts(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yields the parts of all messages."""
     messages = body.get("messages")
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
-        raise NotUnderstood("messages is a list of objects")
+        raise UnknownForm("messages is a list of objects")
     for message in messages:
         content = message.get("content")
         if isinstance(content, list):

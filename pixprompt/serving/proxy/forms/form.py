@@ -20,7 +20,7 @@ from ....canvas import Pixels
 from ....remote.messages import Incoming
 from ....replies.parse import Reply
 from ...messages import Request, Response, read_json
-from ..prompter import NotUnderstood, Prompter
+from ..prompter import Prompter, UnknownForm
 
 __all__ = ["Form", "FormOptions", "JsonText", "Prompted", "Shares", "from_base64", "path_of", "to_base64"]
 
@@ -86,7 +86,7 @@ class Form(ABC):
         """Puts the prompt on the images of a request; everything else in it stays as it is.
 
         Raises:
-            NotUnderstood: It has another form after all, or an image cannot be read.
+            UnknownForm: It has another form after all, or an image cannot be read.
             RequestError: Likewise.
         """
 
@@ -102,9 +102,9 @@ class Form(ABC):
         """Returns a reply of the same form with probabilities of the user's classes.
 
         Raises:
-            NotUnderstood: The form has no place for them.
+            UnknownForm: The form has no place for them.
         """
-        raise NotUnderstood(f"answers of the form {self.name} are not mapped")
+        raise UnknownForm(f"answers of the form {self.name} are not mapped")
 
 
 def path_of(request: Request) -> str:
@@ -116,15 +116,15 @@ def from_base64(text: object) -> bytes:
     """Returns the bytes of a text in base64, or of a data URL with an image.
 
     Raises:
-        NotUnderstood: It is neither.
+        UnknownForm: It is neither.
     """
     if not isinstance(text, str):
-        raise NotUnderstood(f"an image file is a text in base64, got {type(text).__name__}")
+        raise UnknownForm(f"an image file is a text in base64, got {type(text).__name__}")
     url = _DATA_URL.match(text)
     try:
         return base64.b64decode(text[url.end() :] if url else text, validate=True)
     except (binascii.Error, ValueError) as error:
-        raise NotUnderstood("an image file is a text in base64; one is not") from error
+        raise UnknownForm("an image file is a text in base64; one is not") from error
 
 
 def to_base64(content: bytes) -> str:

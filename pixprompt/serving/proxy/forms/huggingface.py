@@ -10,7 +10,7 @@ from ....remote.messages import Incoming
 from ....remote.protocols.huggingface import read_labels, with_parameters
 from ....replies.parse import Reply
 from ...messages import Request, Response
-from ..prompter import NotUnderstood
+from ..prompter import UnknownForm
 from .form import Form, JsonText, Prompted, Shares, from_base64, to_base64
 
 __all__ = ["HuggingFaceForm"]
@@ -38,7 +38,7 @@ class HuggingFaceForm(Form):
         if self.options.num_labels is not None:
             parameters = message.value.setdefault("parameters", {})
             if not isinstance(parameters, dict):
-                raise NotUnderstood("parameters is an object")
+                raise UnknownForm("parameters is an object")
             parameters["top_k"] = self.options.num_labels
         return Prompted(message.encode(), tuple(message.digests))
 

@@ -15,7 +15,7 @@ from ....remote.protocol import Endpoint
 from ....remote.protocols.tf_serving import TFServing
 from ....replies.parse import Reply
 from ...messages import Request, Response, json_response
-from ..prompter import NotUnderstood
+from ..prompter import UnknownForm
 from .form import Form, JsonText, Prompted, Shares, from_base64, path_of, to_base64
 
 __all__ = ["TFServingForm"]
@@ -37,10 +37,10 @@ class TFServingForm(Form):
         message = JsonText(self.prompter, request.body)
         fields = [name for name in ("instances", "inputs", "examples") if name in message.value]
         if len(fields) != 1:
-            raise NotUnderstood('expected "instances", "inputs" or "examples"')
+            raise UnknownForm('expected "instances", "inputs" or "examples"')
         message.value[fields[0]] = self._prompted(message, message.value[fields[0]])
         if not message.digests:
-            raise NotUnderstood("no image was found in the request")
+            raise UnknownForm("no image was found in the request")
         return Prompted(message.encode(), tuple(message.digests))
 
     def read(self, request: Request, incoming: Incoming, count: int) -> Sequence[Reply | None]:

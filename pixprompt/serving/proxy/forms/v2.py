@@ -17,7 +17,7 @@ from ...messages import Request, Response
 from ...outputs import Output, OutputOptions, outputs_response
 from ...tensors import split_elements
 from ...v2_service import json_length
-from ..prompter import NotUnderstood
+from ..prompter import UnknownForm
 from .form import Form, JsonText, Prompted, Shares, from_base64, path_of, to_base64
 
 __all__ = ["V2Form"]
@@ -79,14 +79,14 @@ class V2Form(Form):
             if (entry.get("name") == name if name else _holds_images(entry))
         ]
         if len(places) != 1:
-            raise NotUnderstood(f"{len(places)} of the inputs hold images, expected 1; say which it is with --input")
+            raise UnknownForm(f"{len(places)} of the inputs hold images, expected 1; say which it is with --input")
         return places[0]
 
 
 def _entries(message: dict[str, Any]) -> list[dict[str, Any]]:
     inputs = message.get("inputs")
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
-        raise NotUnderstood("inputs is a list of objects")
+        raise UnknownForm("inputs is a list of objects")
     return inputs
 
 
@@ -98,11 +98,11 @@ def _binary_parts(entries: Sequence[dict[str, Any]], tail: bytes) -> list[bytes 
         parameters = entry.get("parameters")
         size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
         if size is not None and (type(size) is not int or not 0 <= size <= len(tail) - place):
-            raise NotUnderstood("binary_data_size says more bytes than there are")
+            raise UnknownForm("binary_data_size says more bytes than there are")
         parts.append(None if size is None else tail[place : place + size])
         place += size or 0
     if place != len(tail):
-        raise NotUnderstood(f"the inputs have {place} bytes behind the JSON, got {len(tail)}")
+        raise UnknownForm(f"the inputs have {place} bytes behind the JSON, got {len(tail)}")
     return parts
 
 
@@ -128,7 +128,7 @@ def _prompt_files(message: JsonText, entry: dict[str, Any], raw: bytes | None) -
         return prompted
     data = entry.get("data")
     if not isinstance(data, list):
-        raise NotUnderstood("BYTES data are a list of image files in base64")
+        raise UnknownForm("BYTES data are a list of image files in base64")
     entry["data"] = [
         [to_base64(message.file(from_base64(inner))) for inner in item]
         if isinstance(item, list)
@@ -140,7 +140,7 @@ def _prompt_files(message: JsonText, entry: dict[str, Any], raw: bytes | None) -
 
 def _prompt_numbers(message: JsonText, entry: dict[str, Any], raw: bytes | None) -> bytes | None:
     if not _holds_images(entry):
-        raise NotUnderstood("an input with images has a shape such as [N, 3, H, W] and a datatype for it")
+        raise UnknownForm("an input with images has a shape such as [N, 3, H, W] and a datatype for it")
     layout, shape, kind = _layout(entry), entry["shape"], NUMBERS[entry["datatype"]]
     try:
         numbers = np.asarray(entry.get("data")) if raw is None else np.frombuffer(raw, kind)
@@ -148,7 +148,7 @@ def _prompt_numbers(message: JsonText, entry: dict[str, Any], raw: bytes | None)
             raise ValueError
         images = numbers.reshape(-1, *shape[-3:]) if numbers.size == np.prod(shape) else numbers.reshape(shape)
     except ValueError as error:
-        raise NotUnderstood(f"the data of an input are no numbers of the shape {shape}") from error
+        raise UnknownForm(f"the data of an input are no numbers of the shape {shape}") from error
     whole = np.dtype(kind).kind in "iu"
     images = images.transpose(0, 2, 3, 1) if layout == "NCHW" else images
     pixels = message.pixels(images if whole else images.astype(np.float64))
