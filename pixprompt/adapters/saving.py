@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["AdapterFile", "load_adapter", "save_adapter"]
 
-_KIND, _SCHEMA = "adapter", 1
+_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,16 @@ class AdapterFile:
         path: Where it is.
         tensors: What was learned.
         values: What the file says of it.
+        kind: "adapter", or "segmentation".
     """
 
     path: Path
     tensors: dict[str, Tensor]
     values: dict[str, Any]
+    kind: str = "adapter"
 
     @classmethod
-    def read(cls, path: str | Path) -> AdapterFile:
+    def read(cls, path: str | Path, *, kind: str = "adapter") -> AdapterFile:
         """Reads a file.
 
         Raises:
@@ -53,18 +55,18 @@ class AdapterFile:
         except PixpromptError as error:
             raise PromptError(f"{path} is no adapter file, or it is damaged; save the adapter again.") from error
         if saved is None:
-            raise PromptError(f"{path} is missing.")
+            raise PromptError(f"{path} is missing; give a finished run, or what adapter.save wrote.")
         tensors, values = saved
-        if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, _SCHEMA):
-            raise PromptError(f"{path} is no adapter of schema {_SCHEMA}; this version reads no other.")
+        if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (kind, _SCHEMA):
+            raise PromptError(f"{path} is no {kind} of schema {_SCHEMA}; this version reads no other.")
         if values.get("tensors_sha256") != tensors_sha256(tensors):
             raise PromptError(f"{path} is damaged: its tensors do not match their digest. Save the adapter again.")
-        return cls(path, tensors, values)
+        return cls(path, tensors, values, kind)
 
     def write(self) -> None:
         """Writes the file."""
         facts = {
-            "kind": _KIND,
+            "kind": self.kind,
             "schema": _SCHEMA,
             "version": __version__,
             "tensors_sha256": tensors_sha256(self.tensors),

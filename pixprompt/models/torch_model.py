@@ -24,7 +24,7 @@ class TorchModel(nn.Module):
         net: Takes normalised images and returns (N, S).
         spec: What a caller must know about it.
         mean: Of the net's own normalisation, per channel, in [0, 1] units.
-        std: Likewise.
+        std: Of the same, per channel.
         access: What the net lets a caller do.
         owned: True for a net that was loaded for this model: it is frozen for good, its 2-D convolutions work on
             channels-last memory, and a folded copy answers, which is faster. False for the net of a caller: it is

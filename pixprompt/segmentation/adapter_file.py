@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from ..adapters import AdapterFile
 from ..backbones.origin import backbone_sha256
-from ..core import PixpromptError, PromptError
+from ..core import PromptError
 from ..engine.inputs.trust import check_trusted
-from ..files.tensors import load_state, save_state
 from ..models import TorchModel, load_model
-from ..version import __version__
 from .backbone import open_vit
 from .segmenter import Design, Segmenter
 
@@ -51,9 +49,6 @@ def save_segmenter(path: Path, saved: SavedSegmenter, *, backbone: str, weights:
     segmenter = saved.segmenter
     tensors = {name: value for name, value in segmenter.state_dict().items() if not name.startswith("auxiliary.")}
     values = {
-        "schema": 1,
-        "kind": _KIND,
-        "pixprompt_version": __version__,
         "model": saved.model,
         "weights": weights,
         "backbone_sha256": backbone,
@@ -61,7 +56,7 @@ def save_segmenter(path: Path, saved: SavedSegmenter, *, backbone: str, weights:
         "reduce_zero_label": saved.reduce_zero_label,
         "design": asdict(replace(segmenter.design, auxiliary=False)),
     }
-    save_state(path, tensors, values)
+    AdapterFile(path, tensors, values, _KIND).write()
 
 
 def load_segmenter(
@@ -86,13 +81,16 @@ def load_segmenter(
             that it was learned on.
     """
     path = path / "adapter.safetensors" if path.is_dir() else path
-    tensors, values = _read(path)
+    file = AdapterFile.read(path, kind=_KIND)
+    values = file.values
+    if {"model", "weights", "backbone_sha256", "classes", "design", "reduce_zero_label"} - values.keys():
+        raise PromptError(f"{path} is damaged: its description is not complete. Train it again.")
     name = model or str(values["model"])
     if net is None:
-        file = weights or (values["weights"] if model is None else None)
+        own = weights or (values["weights"] if model is None else None)
         if model is None:
             check_trusted({"model": name}, path)
-        net = open_vit(load_model(name, weights=file, device=device)).model
+        net = open_vit(load_model(name, weights=own, device=device)).model
     digest = backbone_sha256(net, open_vit(net).parameters())
     if digest != values["backbone_sha256"]:
         raise PromptError(
@@ -102,23 +100,8 @@ def load_segmenter(
     try:
         design = Design(**{**values["design"], "crop": tuple(values["design"]["crop"])})
         segmenter = Segmenter(net, design, generator=torch.Generator().manual_seed(0))
-        segmenter.load_state_dict(tensors)
+        segmenter.load_state_dict(file.tensors)
         classes = tuple(str(each) for each in values["classes"])
         return SavedSegmenter(segmenter.eval(), classes, bool(values["reduce_zero_label"]), str(values["model"]))
     except (KeyError, TypeError, RuntimeError, AttributeError) as error:
         raise PromptError(f"{path} is damaged ({str(error).splitlines()[0]}). Train it again.") from error
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    try:
-        content = load_state(path)
-    except PixpromptError as error:
-        raise PromptError(f"{path} is no adapter of 'pixprompt segment train', or it is damaged.") from error
-    if content is None:
-        raise PromptError(f"{path}: no such file. Give a finished run of 'pixprompt segment train'.")
-    tensors, values = content
-    if not isinstance(values, dict) or (values.get("kind"), values.get("schema")) != (_KIND, 1):
-        raise PromptError(f"{path} is no segmentation adapter of schema 1. Give a run of 'pixprompt segment train'.")
-    if {"model", "weights", "backbone_sha256", "classes", "design", "reduce_zero_label"} - values.keys():
-        raise PromptError(f"{path} is damaged: its description is not complete. Train it again.")
-    return tensors, values

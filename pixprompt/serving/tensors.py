@@ -13,7 +13,6 @@ import binascii
 import io
 import math
 import reprlib
-import struct
 from base64 import b64decode
 from dataclasses import dataclass
 from itertools import chain
@@ -25,11 +24,11 @@ from PIL import Image
 
 from ..canvas import Pixels, decode
 from ..core import ImageError
+from ..remote.protocols.v2.tensors import unpack_bytes
 from .messages import RequestError
 
 __all__ = ["InputTensor", "any_images", "brief", "decode_images", "read_input", "split_elements"]
 
-_LENGTH = struct.Struct("<I")
 _BRIEF = reprlib.Repr()
 _BRIEF.maxlevel, _BRIEF.maxlist, _BRIEF.maxdict, _BRIEF.maxstring = 2, 8, 4, 60
 
@@ -238,17 +237,10 @@ def split_elements(raw: memoryview) -> list[bytes]:
     Raises:
         RequestError: One is cut.
     """
-    elements, start = [], 0
-    while start < len(raw):
-        begin = start + _LENGTH.size
-        length = _LENGTH.unpack(raw[start:begin])[0] if begin <= len(raw) else len(raw)
-        if begin + length > len(raw):
-            raise RequestError(
-                400, "BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut."
-            )
-        elements.append(bytes(raw[begin : begin + length]))
-        start = begin + length
-    return elements
+    try:
+        return unpack_bytes(raw)
+    except ValueError as error:
+        raise RequestError(400, f"{error}.") from error
 
 
 def _pixels(content: bytes, image_size: tuple[int, int]) -> Pixels:

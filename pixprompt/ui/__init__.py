@@ -1,4 +1,4 @@
-"""A window to look through: a local page that shows runs, compares and follows them, and puts prompts on images."""
+"""A local page that shows runs, compares and follows them, and puts prompts on images."""
 
 from typing import TYPE_CHECKING
 

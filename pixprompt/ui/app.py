@@ -96,7 +96,7 @@ class UiApp:
         self._ending.set()
 
     async def close(self) -> None:
-        """Lets the model go."""
+        """Releases the model."""
         self._page_thread.shutdown(wait=False, cancel_futures=True)
         self._model_thread.shutdown(wait=True, cancel_futures=True)
         self._trials.close()

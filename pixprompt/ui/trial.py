@@ -123,7 +123,7 @@ class Trials:
         return self._trial(committee, name, committee, image)
 
     def close(self) -> None:
-        """Lets the model go."""
+        """Releases the model."""
         if self._model is not None:
             self._model[1].close()
         self._model = None

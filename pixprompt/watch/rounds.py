@@ -111,7 +111,7 @@ class Watch:
 
         Raises:
             BudgetError: It costs more than the budget has left; the round does not count.
-            EndpointError: The model no longer answers; likewise.
+            EndpointError: The model no longer answers; the round does not count.
         """
         new = self._answers()
         number = int(self._values["rounds"]) + 1

@@ -1,4 +1,4 @@
-"""Models with an image and a text encoder (CLIP and its kin)."""
+"""Models with an image and a text encoder (CLIP and the like)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class DualEncoder(TorchModel):
         net: An open_clip model; frozen for good.
         spec: With the answer kind EMBEDDINGS and num_outputs = D.
         mean: Of the image encoder's normalisation, per channel, in [0, 1] units.
-        std: Likewise.
+        std: Of the same, per channel.
         tokenizer: Turns texts into token ids (T, L).
 
     Reference: arXiv:2103.00020.

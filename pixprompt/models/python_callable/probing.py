@@ -62,7 +62,7 @@ def probe(
         spec: With num_outputs 0 where any will do.
         form: One of INPUT_FORMS; None to find out.
         mean: Of the normalisation of tensors.
-        std: Likewise.
+        std: Of the same, per channel.
         answer: What the numbers are; None to look.
 
     Raises:

@@ -56,7 +56,7 @@ class ScoreOutput:
         num_outputs: S if its shape says it.
         is_text: Whether it holds labels instead of numbers.
         labels: S names, if its parameters say them as `pixprompt serve` does.
-        answer: What its numbers are, likewise.
+        answer: What its numbers are, if they say so.
     """
 
     name: str | None = None

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ...messages import Incoming
 from ..answers import garbled, short
 
-__all__ = ["IMAGE_TYPES", "NUMBERS", "pack_bytes", "read_tensor"]
+__all__ = ["IMAGE_TYPES", "NUMBERS", "pack_bytes", "read_tensor", "unpack_bytes"]
 
 NUMBERS = {
     **{"BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2"},
@@ -33,6 +33,22 @@ _LENGTH = struct.Struct("<I")
 def pack_bytes(elements: Iterable[bytes]) -> bytes:
     """Returns the elements of a BYTES tensor, each after its length."""
     return b"".join(_LENGTH.pack(len(element)) + element for element in elements)
+
+
+def unpack_bytes(raw: bytes | memoryview) -> list[bytes]:
+    """Returns the elements of a BYTES tensor.
+
+    Raises:
+        ValueError: One is cut.
+    """
+    elements, place = [], 0
+    while place < len(raw):
+        begin = place + _LENGTH.size
+        place = begin + (_LENGTH.unpack(raw[place:begin])[0] if begin <= len(raw) else 0)
+        if place > len(raw):
+            raise ValueError("BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut")
+        elements.append(bytes(raw[begin:place]))
+    return elements
 
 
 def read_tensor(output: dict[str, Any], raw: bytes | None, incoming: Incoming) -> npt.NDArray[Any]:
@@ -103,15 +119,7 @@ def _unpack(raw: bytes, datatype: str, incoming: Incoming) -> npt.NDArray[np.flo
 
 
 def _unpack_texts(raw: bytes, incoming: Incoming) -> npt.NDArray[np.object_]:
-    strings: list[str] = []
-    place = 0
     try:
-        while place < len(raw):
-            (length,) = _LENGTH.unpack_from(raw, place)
-            place += _LENGTH.size + length
-            if place > len(raw):
-                raise garbled("expected BYTES elements of the lengths that they say, got fewer bytes", incoming)
-            strings.append(raw[place - length : place].decode())
-    except (struct.error, UnicodeDecodeError) as error:
-        raise garbled("expected texts as BYTES elements, got other bytes", incoming) from error
-    return np.array(strings, dtype=object)
+        return np.array([element.decode() for element in unpack_bytes(raw)], dtype=object)
+    except ValueError as error:
+        raise garbled(f"expected texts as BYTES elements, got other bytes ({error})", incoming) from error

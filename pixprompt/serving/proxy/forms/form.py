@@ -35,7 +35,7 @@ class FormOptions:
 
     Attributes:
         input: Name of the tensor that holds the images, where there are several.
-        output: Name of the tensor that holds the scores, likewise.
+        output: Name of the tensor that holds the scores, where there are several.
         strict: Whether images that cannot be prompted are refused; else they pass.
         num_labels: That answers must name so that they can be mapped; None where they are not.
     """
@@ -86,8 +86,7 @@ class Form(ABC):
         """Puts the prompt on the images of a request; everything else in it stays as it is.
 
         Raises:
-            UnknownForm: It has another form after all, or an image cannot be read.
-            RequestError: Likewise.
+            UnknownForm, RequestError: It has another form after all, or an image cannot be read.
         """
 
     @abstractmethod
