@@ -15,7 +15,7 @@ import torch
 import pixprompt
 from pixprompt.adapters import METHODS, WhiteBox, make_white_box
 from pixprompt.core import ConfigError, PromptError, ShapeError
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.models import TorchModel
 from pixprompt.outputs import Direct, SavedOutput, make_output
 from pixprompt.templates import Add, Over, make_template

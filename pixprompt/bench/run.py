@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import ConfigError, PixpromptError
+from ..core import ConfigError, DataError, PixpromptError
 from ..data import load_data
 from ..engine.config.train_config import TrainConfig
 from ..engine.inputs.trust import check_trusted
-from ..engine.progress.report import Reporter, Silent
+from ..engine.progress import Reporter, Silent
+from ..files import make_folder, write_bytes
 from .benchmark import Benchmark, Cell
 from .catalogue import is_included, read_benchmark
 from .draw import draw
-from .image_lists import write_list
 from .pools import InProcess, OnRay, Pool, Processes
 from .runs import Run
 from .store import ResultStore, run_all
@@ -120,7 +122,7 @@ def bench(
 
     if not collect:
         for path, images in {_list_path(cell, places): cell.images for cell in cells if cell.images}.items():
-            write_list(_fill(images.folder, places), path, images.train, images.test)
+            _write_list(_fill(images.folder, places), path, images.train, images.test)
         update(())
         pool: Pool = InProcess(reporter=reporter) if jobs == 1 else Processes(jobs)
         if ray is not None:
@@ -225,3 +227,24 @@ def _why_missing(data: str) -> str:
     except PixpromptError as error:
         return str(error)
     return ""
+
+
+def _write_list(folder: str | Path, path: Path, train: int, test: int) -> None:
+    """Lists the first images of each class of PATH/train/<class> and PATH/test/<class>, as a csv: data set.
+
+    Raises:
+        DataError: There are no such folders.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow(("path", "label", "split"))
+    for split, count in (("train", train), ("test", test)):
+        root = Path(folder) / split
+        if not root.is_dir():
+            raise DataError(f"{folder} has no folder {split!r} of images by class.")
+        for name in sorted(each.name for each in root.iterdir() if each.is_dir()):
+            writer.writerows((image.absolute(), name, split) for image in sorted((root / name).iterdir())[:count])
+    content = text.getvalue().encode()
+    if not path.exists() or path.read_bytes() != content:
+        make_folder(path.parent)
+        write_bytes(path, content)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..core import AccessError, ConfigError, DataError, Model
 from ..data import Data
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from ..files import read_json
 from ..version import __version__
 

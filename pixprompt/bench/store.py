@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from ..files import make_folder
 from .pools import Pool
 from .runs import Outcome, Run

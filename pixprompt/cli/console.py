@@ -9,7 +9,7 @@ import time
 import click
 from tqdm import tqdm
 
-from ..engine.progress.report import Progress
+from ..engine.progress import Progress
 from .terminal import printable
 
 __all__ = ["Console"]

@@ -19,7 +19,7 @@ from ..data.splits import draw_shots
 from ..engine.answers import Answered, query_canvases
 from ..engine.fit.answers.cross_fit import choose
 from ..engine.parts import canvases_of, model_output
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from ..engine.result import wilson
 from ..ledger import OpenVocabulary, Querier, probe_queries
 from ..models import text_encoder

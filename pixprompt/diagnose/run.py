@@ -24,7 +24,7 @@ from ..diagnostics.measure import MeasureSettings, measure
 from ..engine.answers import reproducible
 from ..engine.inputs.devices import device_of, pick_device
 from ..engine.inputs.opening import Calls, open_model, open_querier
-from ..engine.progress.report import Reporter, Silent
+from ..engine.progress import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..files import make_folder, write_json
 from .model_check import ModelCheck, check_model, images_per_class

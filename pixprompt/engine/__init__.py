@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from .by_hand import evaluate as evaluate
     from .config.train_config import TrainConfig as TrainConfig
     from .inputs.opening import Calls as Calls
-    from .progress.report import Progress as Progress, Reporter as Reporter, Silent as Silent
+    from .progress import Progress as Progress, Reporter as Reporter, Silent as Silent
     from .result import RUNGS as RUNGS, Result as Result, Score as Score, wilson as wilson
     from .run import plan as plan, train as train
     from .saved.deploy import Deployed as Deployed, deploy as deploy

@@ -15,7 +15,7 @@ from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
 from ..models import widened
 from ..tensor_checks import to_images
-from .progress.report import Reporter, Silent
+from .progress import Reporter, Silent
 from .ranks import current_ranks
 from .result import Score, wilson
 

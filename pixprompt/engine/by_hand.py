@@ -21,7 +21,7 @@ from .answers import accuracy, query_canvases, reproducible
 from .fit.gradients.epochs import Fit
 from .fit.gradients.gradient import GradientFit, fit_by_gradients
 from .fit.gradients.inputs import Images, TrainInputs, inputs_of
-from .progress.report import Reporter, Silent
+from .progress import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
 

@@ -24,7 +24,7 @@ from .config.presets import uses_model_units
 from .config.train_config import TrainConfig
 from .inputs.devices import pick_device
 from .inputs.run_inputs import open_inputs
-from .progress.report import Reporter
+from .progress import Reporter
 
 __all__ = [
     "Parts",

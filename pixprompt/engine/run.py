@@ -11,8 +11,8 @@ from ..core import ConfigError, Model
 from ..data import Data
 from ..files import write_bytes, write_json
 from .answers import reproducible
+from .config.groups import DataSettings, ModelSettings
 from .config.train_config import TrainConfig, default_folder, run_config
-from .first_lines import first_lines
 from .inputs.run_inputs import outline
 from .inputs.trust import check_trusted, trust_named
 from .inputs.vocabulary import describe_labels
@@ -24,7 +24,7 @@ from .learners.by_grid_search import ByGridSearch
 from .learners.by_views import ByViews
 from .learners.learned import Learner
 from .parts import Parts, build
-from .progress.report import Progress, Reporter, Silent
+from .progress import Progress, Reporter, Silent
 from .ranks import current_ranks, join_processes, shared_folder
 from .result import Result, read_result
 from .run_folder import RunFolder
@@ -111,7 +111,7 @@ def _train(
             )
         learner = LEARNERS[parts.mode](parts)  # builds the rest; whatever is wrong with the settings shows here
         folder.claim(_to_save(parts, config, saved).to_json())
-        for line in first_lines(parts):
+        for line in _first_lines(parts):
             reporter.note(line)
         with learner.open(folder, reporter) as session:
             baseline = learner.measure_baseline(session)
@@ -162,3 +162,36 @@ def plan(parts: Parts) -> dict[str, Any]:
             *learner.outlook(),
         ],
     }
+
+
+def _first_lines(parts: Parts) -> list[str]:
+    """Returns what a run says before it begins; a name that nobody would have had to type is marked."""
+    config, data = parts.config, parts.data
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    sizes = ", ".join(f"{len(images):,} {split}" for split, images in splits.items())
+    place = f"; from {data.source}" if data.source else ""
+    model = _marked(parts.model.spec.name, ModelSettings.name)
+    images = f"{len(data.classes)} classes, {sizes} images"
+    return [
+        f"model   {model}",
+        f"data    {_marked(data.name, DataSettings.name)}: {images}{place}",
+        *(f"        {note}" for note in data.notes),
+        f"recipe  {config.method.name}, preset {config.preset}: {_recipe(parts)}",
+    ]
+
+
+def _marked(name: str, default: str) -> str:
+    return f"{name} (the default)" if name == default else name
+
+
+def _recipe(parts: Parts) -> str:
+    fit, search = parts.config.fit, parts.config.search
+    values = {
+        "optimizer": fit.optimizer,
+        "learning rate": fit.lr,
+        "epochs": fit.epochs,
+        "batch size": fit.batch_size,
+        "budget": search.budget,
+        "seed": parts.config.seed,
+    }
+    return ", ".join(f"{name} {value}" for name, value in values.items() if value is not None)

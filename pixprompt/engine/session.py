@@ -18,7 +18,7 @@ from ..ledger import Querier
 from ..prompt import Page
 from .answers import Answered, Pixels, level, mean_of, query_canvases, to_images
 from .parts import Parts, canvases_of
-from .progress.report import Reporter
+from .progress import Reporter
 from .ranks import shared_counts
 from .run_folder import RunFolder
 

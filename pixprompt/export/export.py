@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
-from ..canvas import Pixels
+from ..canvas import MOST_ASPECT, Canvas, Pixels
 from ..files import make_folder, write_bytes
 from ..prompt import Committee, Prompt
-from .arrays import arrays
-from .canvas_steps import canvas_steps
 from .onnx_graphs import output_model, prompt_model
 from .output_table import OutputTable
 from .pictures import overlay, pair
@@ -30,7 +30,7 @@ def _png(pixels: Pixels) -> bytes:
 
 def _npz(page: Prompt) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays(page))
+    np.savez_compressed(buffer, allow_pickle=False, **_arrays(page))
     return buffer.getvalue()
 
 
@@ -67,7 +67,7 @@ def export_prompt(prompt: Committee, folder: Path, form: str) -> list[Path]:
     files: dict[str, bytes] = {}
     for number, page in enumerate(prompt.pages, 1):
         place = f"view-{number}/" if len(prompt.pages) > 1 else ""
-        files[f"{place}canvas.json"] = _json({"size": page.canvas.size, "steps": canvas_steps(page.canvas)})
+        files[f"{place}canvas.json"] = _json({"size": page.canvas.size, "steps": _canvas_steps(page.canvas)})
         files |= {f"{place}{name}": content for name, content in _WRITERS[form][0](page).items()}
     threshold = {"threshold": prompt.cascade["threshold"]} if prompt.cascade else {}
     for name, values, rest in (("output", prompt.output, {}), ("cascade", prompt.cascade.get("output"), threshold)):
@@ -84,3 +84,57 @@ def export_prompt(prompt: Committee, folder: Path, form: str) -> list[Path]:
 
 def _json(values: object) -> bytes:
     return (json.dumps(values, ensure_ascii=False) + "\n").encode()
+
+
+def _arrays(page: Prompt) -> dict[str, npt.NDArray[Any]]:
+    """Returns a page's arrays by name.
+
+    - `rgba` (H, W, 4) uint8: the pixels of the file.
+    - `mask` (H, W) bool: where they change the canvas.
+    - `theta` float32: of blend "add" the change of R, G and B, (H, W, 3) in [-1, 1]; of "over" colours and opacity,
+      (H, W, 4) in [0, 1].
+    - `delta` (H, W, 3) int16: of blend "add" the whole steps -255..255 that are added to 8-bit pixels.
+    """
+    rgba, mask = page.rgba, page.rgba[..., 3] > 0
+    if page.blend == "over":
+        return {"rgba": rgba, "mask": mask, "theta": (rgba / 255).astype(np.float32)}
+    change = (rgba[..., :3].astype(np.float64) - 128) / 127 * (page.delta_scale or 1.0)
+    return {"rgba": rgba, "mask": mask, "theta": (change * mask[..., None]).astype(np.float32), "delta": page.delta}
+
+
+def _canvas_steps(canvas: Canvas) -> list[dict[str, Any]]:
+    """Returns the steps from an upright RGB image to the canvas, those that do nothing left out.
+
+    FORMAT.md, in the folder `prompt` of this package, says exactly what each step computes.
+    """
+    return list(_steps(canvas))
+
+
+def _steps(canvas: Canvas) -> Iterator[dict[str, Any]]:
+    if canvas.flip:
+        yield {"step": "flip"}
+    if canvas.quarter_turns:
+        yield {"step": "turn", "quarters": canvas.quarter_turns}
+    top, left, height, width = canvas.image_box
+    yield from _fitting(canvas, height, width)
+    if canvas.oblique_rotation:
+        angle = canvas.oblique_rotation
+        yield {"step": "rotate", "degrees": angle, "filter": canvas.rotation_filter, "fill": canvas.fill}
+    if canvas.image_box != (0, 0, *canvas.size):
+        yield {"step": "paste", "top": top, "left": left, "size": canvas.size, "fill": canvas.fill}
+
+
+def _fitting(canvas: Canvas, height: int, width: int) -> Iterator[dict[str, Any]]:
+    tall, wide = canvas.uncropped(height, width)
+    tone = [] if canvas.tone.is_plain else [{"step": "tone", "table": canvas.tone.table}]
+    if canvas.aspect == "letterbox":
+        yield {"step": "resize", "to": "fit", "size": [height, width], "filter": canvas.resample}
+        yield from tone
+        yield {"step": "pad", "size": [height, width], "fill": canvas.fill}
+        return
+    if canvas.aspect == "crop":
+        yield {"step": "limit aspect", "size": [height, width], "times": MOST_ASPECT}
+    mode = "cover" if canvas.aspect == "crop" else "stretch"
+    yield {"step": "resize", "to": mode, "size": [tall, wide], "filter": canvas.resample}
+    yield {"step": "crop", "size": [height, width]}
+    yield from tone

@@ -10,10 +10,10 @@ from .catalogue import OPTIMIZERS as OPTIMIZERS, QUERY_OPTIMIZERS as QUERY_OPTIM
 
 if TYPE_CHECKING:
     from .cma import Cma as Cma, SepCma as SepCma
+    from .gradient import warmup_cosine as warmup_cosine
     from .nes import Nes as Nes
     from .query import AskTell as AskTell, make_query_optimizer as make_query_optimizer
     from .random_gradient import RandomGradient as RandomGradient
-    from .schedules import warmup_cosine as warmup_cosine
     from .spsa import Spsa as Spsa, SpsaUniform as SpsaUniform
     from .spsa_gc import SpsaGc as SpsaGc
 

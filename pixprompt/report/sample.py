@@ -12,7 +12,7 @@ from ..core import ConfigError, ModelSpec
 from ..data import CanvasSet, ImageSet, load_data, make_canvases
 from ..engine.config.train_config import run_config
 from ..engine.inputs.trust import check_trusted
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from .run_files import RunFiles
 
 __all__ = ["Sample", "read_sample"]

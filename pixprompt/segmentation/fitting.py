@@ -16,7 +16,7 @@ from ..canvas import Pixels
 from ..core import ConfigError
 from ..engine.answers import Answered, to_images
 from ..engine.fit.gradients.epochs import Validated, check_finite
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from ..seeds import stream
 from .ade20k import IGNORED, LabeledImages, Labels
 from .config import SegmentConfig

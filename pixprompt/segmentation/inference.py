@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..engine.answers import to_images
-from ..engine.progress.report import Reporter, Silent
+from ..engine.progress import Reporter, Silent
 from .ade20k import LabeledImages
 from .crops import base_size
 from .metrics import Confusion

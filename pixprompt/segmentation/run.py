@@ -13,7 +13,7 @@ from ..engine.answers import reproducible
 from ..engine.fit.gradients.epochs import Best, Fit, fit
 from ..engine.inputs.devices import pick_autocast, pick_device
 from ..engine.inputs.trust import check_trusted, trust_named
-from ..engine.progress.report import Reporter, Silent
+from ..engine.progress import Reporter, Silent
 from ..engine.result import peak_memory_mb
 from ..engine.run_folder import RunFolder, identity
 from ..files import read_json

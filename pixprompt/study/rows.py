@@ -17,7 +17,7 @@ from ..data import Data
 from ..engine.answers import query_canvases, reproducible
 from ..engine.config.train_config import TrainConfig
 from ..engine.parts import Parts, build, canvases_of
-from ..engine.progress.report import Reporter
+from ..engine.progress import Reporter
 from ..files import make_folder, read_json, write_json
 from ..outputs import texts_for
 from ..registry import suggest

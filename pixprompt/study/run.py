@@ -16,7 +16,7 @@ from ..bench.store import ResultStore, run_all
 from ..core import ConfigError, Model
 from ..data import Data
 from ..engine.config.train_config import TrainConfig
-from ..engine.progress.report import Reporter, Silent
+from ..engine.progress import Reporter, Silent
 from ..engine.result import none_kept
 from ..files import write_bytes
 from ..plots import save_png

@@ -14,7 +14,7 @@ from pixprompt.core import ConfigError
 from pixprompt.data import Data
 from pixprompt.data.image_set import from_arrays
 from pixprompt.engine import TrainConfig, train
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.engine.ranks import join_processes
 from pixprompt.models import TorchModel, as_model
 

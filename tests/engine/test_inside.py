@@ -22,7 +22,7 @@ from pixprompt.engine.config.grids import grids
 from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradients.inputs import CachedFeatures, Images, inputs_of
 from pixprompt.engine.parts import build, canvases_of
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.files.tensors import load_state, save_state
 from pixprompt.models import TorchModel, as_model
 from pixprompt.models.families.timm_ import wrap

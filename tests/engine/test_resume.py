@@ -10,7 +10,7 @@ import pytest
 from pixprompt import files
 from pixprompt.core import ConfigError
 from pixprompt.engine import TrainConfig, evaluate, train
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 
 from .toy import KillAfter, Killed, history, numbers
 

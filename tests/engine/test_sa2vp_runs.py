@@ -20,7 +20,7 @@ from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradients.gradient import GradientFit
 from pixprompt.engine.fit.gradients.inputs import inputs_of
 from pixprompt.engine.parts import build, canvases_of
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.models import TorchModel
 from pixprompt.models.families.timm_ import wrap
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from pixprompt.engine import Silent
-from pixprompt.engine.progress.trackers import Tracked
 from pixprompt.engine.result import Result, Score
+from pixprompt.engine.trackers import Tracked
 
 HISTORY = [
     {"epoch": 1, "train_loss": 2.0, "val_accuracy": 0.25, "seconds": 1.5},
@@ -51,7 +51,7 @@ def test_wandb_receives_the_history_offline(tmp_path: Path) -> None:
 import json, sys
 from pathlib import Path
 from pixprompt.engine import Silent
-from pixprompt.engine.progress.trackers import Tracked
+from pixprompt.engine.trackers import Tracked
 
 tracked = Tracked(Silent(), ["wandb"], Path(sys.argv[1]), {"lr": 0.1})
 for line in json.loads(sys.argv[2]):

@@ -17,7 +17,7 @@ from pixprompt.engine.answers import Answered, mean_of, score
 from pixprompt.engine.fit.answers.cross_fit import CrossFit, choose
 from pixprompt.engine.fit.answers.zeroth_order import Candidate, OnlineReadout
 from pixprompt.engine.parts import build
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.engine.run_folder import RunFolder
 from pixprompt.engine.session import Session
 from pixprompt.models import DirectQuerier

@@ -7,7 +7,7 @@ import torch
 
 from pixprompt.core import Access
 from pixprompt.engine import Result, TrainConfig, train
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 
 
 class Closed:

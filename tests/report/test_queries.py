@@ -17,8 +17,8 @@ from pixprompt.engine import Silent
 from pixprompt.models import as_model
 from pixprompt.prompt import load
 from pixprompt.report import ReportOptions, query_model, write_report
-from pixprompt.report.collect import collect_evidence
 from pixprompt.report.embedding import tsne
+from pixprompt.report.page.page import collect_evidence
 from pixprompt.report.plan import Plan, plan_queries
 from pixprompt.report.run_files import read_runs
 from pixprompt.report.saliency.occlusion import occlusion, occlusion_queries

@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from pixprompt.core import ConfigError, ModelError, PixpromptError, PromptError
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.models import load_model
 from pixprompt.segmentation import METHODS, SegmentConfig, evaluate, load_segmenter, train
 

@@ -14,10 +14,10 @@ from ...core import ConfigError
 from ...engine.budget.allocation import PURPOSES
 from ...engine.config.settings_file import read_settings
 from ...engine.config.train_config import FREE, TrainConfig, default_folder
-from ...engine.progress.report import Reporter, Silent
-from ...engine.progress.trackers import Tracked
+from ...engine.progress import Reporter, Silent
 from ...engine.ranks import is_first_process
 from ...engine.result import RUNGS, TITLES, Result
+from ...engine.trackers import Tracked
 from ...requirements import missing_package
 from ..allocator import keep_freed_memory
 from ..calls import with_policy

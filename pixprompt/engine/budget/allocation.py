@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from ...core import ConfigError
 
-__all__ = [
-    "NOISE_MOST",
-    "NOISE_SHARE",
-    "PURPOSES",
-    "START_LEAST",
-    "Allocation",
-    "allocate",
-    "queries_for_test",
-    "reserve_of",
-]
+__all__ = ["PURPOSES", "Allocation", "allocate", "allocate_views", "reserve_of"]
 
 PURPOSES = {
     "head": "training images without a prompt, to fit the output transform",
@@ -48,12 +40,12 @@ _RIVAL_LEAST = 2000
 _ANYWAY_LEAST = 100
 _ENOUGH = 1500
 _ENOUGH_PER_CLASS = 50
-NOISE_MOST = 16
-NOISE_SHARE = 25
+_NOISE_MOST = 16
+_NOISE_SHARE = 25
 _RESERVE_SHARE = 20
 _RESERVE_LEAST = 8
 _START_MOST = 100
-START_LEAST = 30
+_START_LEAST = 30
 """Images per start; on fewer the accuracies of two starts do not differ beyond chance."""
 
 
@@ -169,7 +161,7 @@ def allocate(
     if has_prompt and num_train and val_pool:
         val_pool = min(val_pool, max(_VAL_LEAST, budget // 10))  # candidates are validated on them again and again
         enough = max(_ENOUGH, _ENOUGH_PER_CLASS * num_classes)
-        test = queries_for_test(budget, num_test, test_images, rungs=2)
+        test = _queries_for_test(budget, num_test, test_images, rungs=2)
         noise = 2 * _noise(budget - test, num_train)
         prompt = _prompt(budget - test - noise, num_train + val_pool, enough)
         if search_anyway and budget >= _ANYWAY_LEAST:
@@ -179,13 +171,13 @@ def allocate(
             head, val = _labeled(budget - test - noise - prompt, num_train, val_pool, 1 if search_anyway else _VAL_FROM)
             return _with_prompt(Allocation(head, val, noise=noise, test=test - test % 2), prompt, num_starts)
     val_pool = min(num_val, max(_VAL_MOST, num_train // (_VAL_SHARE - 1)))
-    test = queries_for_test(budget, num_test, test_images, rungs=1)
+    test = _queries_for_test(budget, num_test, test_images, rungs=1)
     noise = _noise(budget - test, num_train)
     head, val = _labeled(budget - test - noise, num_train, val_pool)
     return Allocation(head, val, noise=noise if noise <= head else 0, test=test)
 
 
-def queries_for_test(budget: int, num_test: int, test_images: int | None, *, rungs: int) -> int:
+def _queries_for_test(budget: int, num_test: int, test_images: int | None, *, rungs: int) -> int:
     """Returns what the test takes: see rule 2 of `allocate`."""
     if test_images is not None:
         return rungs * min(test_images, num_test)
@@ -194,7 +186,7 @@ def queries_for_test(budget: int, num_test: int, test_images: int | None, *, run
 
 
 def _noise(remaining: int, num_train: int) -> int:
-    images = 0 if remaining < _VAL_FROM else min(NOISE_MOST, remaining // NOISE_SHARE, num_train)
+    images = 0 if remaining < _VAL_FROM else min(_NOISE_MOST, remaining // _NOISE_SHARE, num_train)
     return images if images > 1 else 0  # of one image there is nothing to compare with
 
 
@@ -216,8 +208,57 @@ def _prompt(remaining: int, num_labeled: int, enough: int) -> int:
 
 def _with_prompt(plain: Allocation, prompt: int, num_starts: int) -> Allocation:
     per_start = min(plain.head, _START_MOST, prompt // 5 // max(num_starts, 1))
-    start = num_starts * per_start if per_start >= min(START_LEAST, plain.head) else 0
+    start = num_starts * per_start if per_start >= min(_START_LEAST, plain.head) else 0
     selection = max(prompt // 4, 2 * plain.val)
     remaining = prompt - start - selection
     final_head = min(plain.head, prompt // 4, remaining - prompt // 4)
     return replace(plain, start=start, search=remaining - final_head, selection=selection, final_head=final_head)
+
+
+_FIRST_PER_CLASS = 3
+_USUAL_SIZE = 5
+"""Views of a committee, as long as its size is open."""
+
+
+def allocate_views(
+    budget: int,
+    *,
+    num_train: int,
+    num_test: int,
+    num_classes: int,
+    size: int | None,
+    test_images: int | None,
+    opens: Callable[[int, int], bool],
+) -> Allocation:
+    """Divides a budget, the output transform on plain answers first.
+
+    The test gets a fifth of the budget where that pays for 50 images, or the whole split, without a prompt and under
+    every view of a committee of the usual size. A few images are queried twice (at most 16) to see noise and drift. The
+    first labelled images are queried without a prompt; the race spends the rest, where it is enough for one.
+
+    Args:
+        budget: Queries, at least 0.
+        num_train: Labelled images.
+        num_test: Test images.
+        num_classes: Target classes.
+        size: Views of the committee; None while it is open.
+        test_images: Test images per rung; None leaves it to the rule above.
+        opens: (queries, images) -> whether they are enough for a race.
+
+    Raises:
+        ConfigError: `test_images` alone cost more than half of the budget.
+    """
+    rungs = 1 + (size or _USUAL_SIZE)
+    test = _queries_for_test(budget, num_test, test_images, rungs=rungs)
+    if test_images is not None and test > max(budget // 2, min(test_images, num_test)):
+        raise ConfigError(
+            f"{test_images} test images take {test} queries, without a prompt and under {rungs - 1} views each, of a "
+            f"budget of {budget}. Test fewer, or say fewer --views."
+        )
+    noise = min(_NOISE_MOST, (budget - test) // _NOISE_SHARE, num_train)
+    noise = 2 * noise if noise > 1 else 0
+    remaining = max(0, budget - test - noise)
+    first = min(num_train, _FIRST_PER_CLASS * max(1, num_classes), remaining)
+    if not opens(remaining - first, num_train):
+        return Allocation(head=min(num_train, remaining), noise=noise // 2, test=min(test, num_test))
+    return Allocation(head=first, search=remaining - first, noise=noise, test=test)

@@ -25,7 +25,7 @@ from ..fit.answers.first_answers import FirstAnswers, NoiseCheck
 from ..fit.answers.zeroth_order import Candidate
 from ..inputs.opening import Calls, identity_of, journal_of, open_ledger
 from ..parts import Parts, canvases_of
-from ..progress.report import Reporter
+from ..progress import Reporter
 from ..run_folder import RunFolder, identity
 from ..session import Session
 from .learned import Learner

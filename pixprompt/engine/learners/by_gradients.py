@@ -23,7 +23,7 @@ from ..fit.gradients.augmentation import augmentation
 from ..fit.gradients.epochs import Fit
 from ..fit.gradients.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
-from ..progress.report import Reporter
+from ..progress import Reporter
 from ..ranks import shared_counts
 from ..run_folder import RunFolder, identity
 from ..saved.prompt_png import origin_of

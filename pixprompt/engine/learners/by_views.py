@@ -25,8 +25,7 @@ from ...search.pool import AnswerPool
 from ...search.race import PLAIN, Race, Winner
 from ...views import View, catalogue
 from ..answers import Answered
-from ..budget.allocation import Allocation
-from ..budget.view_budget import allocate_views
+from ..budget.allocation import Allocation, allocate_views
 from ..fit.answers.cascade import FittedCascade, fit_cascade
 from ..fit.answers.cross_fit import Choice, choose, stratified_order
 from ..fit.answers.first_answers import check_drift, check_noise, query_first

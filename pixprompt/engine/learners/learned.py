@@ -20,7 +20,7 @@ from ..answers import Answered
 from ..baseline import Baseline
 from ..fit.answers.cross_fit import stratified_order
 from ..parts import Parts
-from ..progress.report import Reporter
+from ..progress import Reporter
 from ..run_folder import RunFolder
 from ..session import Session
 

@@ -19,7 +19,7 @@ from ..budget.counts import query_counts
 from ..config.train_config import TrainConfig
 from ..inputs.opening import Calls
 from ..inputs.trust import check_trusted
-from ..progress.report import Reporter, Silent
+from ..progress import Reporter, Silent
 from ..result import RUNGS, Change, Result, Score, paired_change, peak_memory_mb, read_result, wilson
 from .deploy import Deployed, deploy
 from .saved_prompt import plain_canvas

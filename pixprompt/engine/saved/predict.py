@@ -14,7 +14,7 @@ from ...canvas import Pixels
 from ...core import ImageError
 from ...data import each_image
 from ...prompt import Page
-from ..progress.report import Reporter, Silent
+from ..progress import Reporter, Silent
 from .deploy import Deployed
 from .prediction import probabilities
 

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ...core import ConfigError
-from ...engine.progress.report import Reporter, Silent
+import numpy as np
+
+from ...core import ConfigError, PixpromptError
+from ...engine.progress import Reporter, Silent
 from ...files import make_folder, write_bytes
 from ...version import __version__
-from ..collect import collect_evidence
-from ..evidence import Evidence, ReportOptions
+from ..evidence import MAX_SHOWN, Evidence, ReportOptions
 from ..run_files import RunFiles, read_runs
+from ..sample import read_sample
 from .comparison import anchor, comparison
 from .environment import environment
 from .numbers import summary
 from .sections import render, sections_of
 
-__all__ = ["Report", "write_report"]
+__all__ = ["Report", "collect_evidence", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +109,28 @@ def _run(run: RunFiles, evidence: Evidence, prefix: str) -> dict[str, Any]:
         "summary": render("summary", lambda: summary(run)),
         "sections": list(sections_of(run, evidence)),
     }
+
+
+_WHITE_BOX = "what was learned inside a model changes no image; the model is not queried again."
+
+
+def collect_evidence(run: RunFiles, options: ReportOptions, reporter: Reporter) -> Evidence:
+    """Collects what the files of a run do not hold; what cannot be had is named with its reason."""
+    if run.white_box:
+        return Evidence(skipped={"model": _WHITE_BOX})
+    if run.committee is None:
+        return Evidence(skipped=dict.fromkeys(("images", "model"), f"prompt.png: {run.missing['prompt.png']}"))
+    reason = "no model was queried (--no-model)."
+    if len(run.pages) > 1:
+        reason = f"a prediction takes up to {len(run.pages)} queries, one under each page; the ladder has the scores."
+    elif options.use_model:
+        if find_spec("torch") is not None:
+            from ..query_model import query_model
+
+            return query_model(run, options, reporter)
+        reason = "PyTorch is missing: pip install torch."
+    try:
+        sample = read_sample(run, MAX_SHOWN, None, reporter)
+    except PixpromptError as error:
+        return Evidence(skipped={"model": reason, "images": f"the images of the run cannot be read: {error}"})
+    return Evidence(sample, np.arange(len(sample.labels)), skipped={"model": reason})

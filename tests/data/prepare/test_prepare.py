@@ -24,7 +24,7 @@ from pixprompt.data.catalogue import DataSet
 from pixprompt.data.prepare import prepare, prepared_folder, read_prepared
 from pixprompt.data.readers.official.layout import Files
 from pixprompt.data.readers.rows import ClassFolders
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 from pixprompt.files import open_regular
 from pixprompt.registry import Registry
 

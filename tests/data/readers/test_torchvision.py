@@ -18,7 +18,7 @@ from pixprompt.data import load_data, load_images
 from pixprompt.data.catalogue import DATASETS, data_folder
 from pixprompt.data.prepare import prepare
 from pixprompt.data.readers.official.layout import words
-from pixprompt.engine.progress.report import Silent
+from pixprompt.engine.progress import Silent
 
 
 @pytest.fixture(autouse=True)

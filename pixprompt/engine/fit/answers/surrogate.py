@@ -17,7 +17,7 @@ from ....models import DirectQuerier, load_model
 from ....seeds import stream
 from ...answers import query_canvases
 from ...parts import Parts
-from ...progress.report import Silent
+from ...progress import Silent
 from ...session import Session
 from ..gradients.epochs import fit
 from ..gradients.gradient import GradientFit

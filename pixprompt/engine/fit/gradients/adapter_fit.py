@@ -14,7 +14,7 @@ from ...answers import Answered
 from ...config.train_config import TrainConfig
 from ...inputs.devices import pick_autocast
 from ...parts import Parts
-from ...progress.report import Reporter
+from ...progress import Reporter
 from ...run_folder import RunFolder
 from .epochs import Fit
 from .gradient import GradientFit, fit_by_gradients

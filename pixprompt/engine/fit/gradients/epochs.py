@@ -17,7 +17,7 @@ from ....files.tensors import load_state, save_state
 from ....models import DirectQuerier
 from ....outputs import output_from_json
 from ...answers import Answered
-from ...progress.report import Reporter
+from ...progress import Reporter
 from ...ranks import shared_counts
 from .checkpoint import pack_optimizer, unpack_optimizer
 

@@ -18,7 +18,7 @@ from ....outputs import stratified_folds
 from ....seeds import stream
 from ...answers import Answered, accuracy
 from ...config.train_config import TrainConfig
-from ...progress.report import Reporter
+from ...progress import Reporter
 from ...ranks import Ranks, current_ranks
 from ..answers.cross_fit import CrossFit
 from .epochs import Fit, Validated, check_finite, fit

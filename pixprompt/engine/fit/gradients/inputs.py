@@ -13,7 +13,7 @@ from torch import Generator, Tensor
 from ....adapters import PixelPrompt, Supervised, WhiteBox
 from ....data import CanvasSet
 from ...answers import BATCH, Answered, batches, query_canvases, to_images
-from ...progress.report import Reporter, Silent
+from ...progress import Reporter, Silent
 from ...ranks import current_ranks
 from .augmentation import Augmentation
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..result import RUNGS, Result
-from .report import Reporter
+from .progress import Reporter
+from .result import RUNGS, Result
 
 __all__ = ["TRACKERS", "Tracked", "Tracker"]
 
