@@ -197,3 +197,11 @@ def test_a_device_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_model("python:a:b", device="cpu") is model
     with pytest.raises(ConfigError, match="device 'abacus' cannot be used"):
         load_model("python:a:b", device="abacus")
+
+
+def test_a_convolutional_net_takes_images_of_the_side_behind_its_name() -> None:
+    model = load_model("timm:resnet10t@40", pretrained=False)
+    assert (model.spec.name, model.spec.image_size) == ("timm:resnet10t@40", (40, 40))
+    assert model(torch.rand(2, 3, 40, 40)).shape == (2, 1000)
+    with pytest.raises(ModelError, match="takes 224x224 pixels"):
+        load_model("timm:vit_tiny_patch16_224@96", pretrained=False)
