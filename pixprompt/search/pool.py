@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from .readout import kernel_of
-
 __all__ = ["AnswerPool", "Query"]
 
 Query = Callable[[int, Tensor], Tensor]
@@ -82,6 +80,6 @@ class AnswerPool:
         missing = torch.stack([self._answers[view][:count].isnan().any(1) for view in views]).any(0)
         return (~missing).nonzero().flatten()
 
-    def kernels(self, views: tuple[int, ...], chosen: Tensor) -> list[Tensor]:
-        """Returns the kernel (n, n) of each view over the images at `chosen`, places in the order (n,)."""
-        return [kernel_of(self.scores(self._answers[view][chosen])) for view in views]
+    def scored(self, views: tuple[int, ...], chosen: Tensor) -> list[Tensor]:
+        """Returns the scores (n, S) under each view of the images at `chosen`, places in the order (n,)."""
+        return [self.scores(self._answers[view][chosen]) for view in views]

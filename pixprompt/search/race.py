@@ -18,7 +18,7 @@ from .bill import Price
 from .evidence import LEVEL, Comparison, compare, loss_score, p_value_of
 from .outlook import Forecast, slope
 from .pool import AnswerPool
-from .readout import squared_errors
+from .readout import kernel_of, kernels_of, squared_errors
 from .selection import cross_fit, forward_selection
 
 __all__ = ["PLAIN", "Race", "Rung", "Winner"]
@@ -213,17 +213,18 @@ class Race:
 
     def _standing(self, pool: AnswerPool, active: tuple[int, ...], images: int) -> _Standing:
         chosen = pool.answered(active, min(images, _MOST_IMAGES))
-        labels, kernels = pool.labels[chosen], pool.kernels(active, chosen)
+        labels, scores = pool.labels[chosen], pool.scored(active, chosen)
+        kernels = kernels_of(scores)
         place, most = active.index(PLAIN), min(self.size or self.most, len(active))
         # The plain view is the first of each committee: it is paid for in any case, and compared with.
         start = None if self.size == 1 else place
         path = forward_selection(kernels, labels, self.num_classes, most=max(most, len(active) // 2 + 1), start=start)
         outputs = cross_fit(kernels, labels, self.num_classes, stratified_folds(labels), most=most, start=start)
-        plain = self._read(kernels[place], labels)
+        plain = self._read(scores[place : place + 1], labels)
         losses, accuracies = squared_errors(outputs, labels), (outputs.argmax(2) == labels).double().mean(1)
         right = float((plain.argmax(1) == labels).double().mean())
-        few = torch.stack([kernels[view] for view in path.views[:_FEW]]).sum(0)
-        steep = slope([kernels[place], few], labels, self.num_classes)
+        few = [scores[view] for view in path.views[:_FEW]]
+        steep = slope([kernel_of(scores[place]), kernel_of(*few)], labels, self.num_classes)
         forecast = Forecast(squared_errors(plain, labels), 1 - right, steep, Price(pool.budget, self.predictions))
         views = tuple(active[each] for each in path.views)
         worths = {
@@ -237,8 +238,9 @@ class Race:
         promises = self.size is not None or self.anyway or spare or (worths[size] > alone and score > _PROMISING)
         rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
         # The best single view comes first, as a cascade asks them.
-        own = [kernels[active.index(view)] for view in views[:size]]
-        best = tuple(views[each] for each in forward_selection(own, labels, self.num_classes, most=size).views)
+        own = list(path.views[:size])
+        ordered = forward_selection(kernels[own][:, own], labels, self.num_classes, most=size)
+        best = tuple(views[each] for each in ordered.views)
         return _Standing(rung, best, score, promises, chosen, outputs[size - 1], plain)
 
     def _reach(self, pool: AnswerPool, size: int, images: int) -> int:
@@ -272,17 +274,19 @@ class Race:
         """Compares on all images; those that chose the committee count as read by a selection without them."""
         both = tuple(dict.fromkeys((*standing.best, PLAIN)))
         chosen = pool.answered(both, min(images, pool.count(PLAIN), _MOST_COMPARED))
-        labels, kernels = pool.labels[chosen], pool.kernels(both, chosen)
-        ours = self._read(torch.stack(kernels[: len(standing.best)]).sum(0), labels)
-        theirs = self._read(kernels[both.index(PLAIN)], labels)
+        labels, scores = pool.labels[chosen], pool.scored(both, chosen)
+        ours = self._read(scores[: len(standing.best)], labels)
+        place = both.index(PLAIN)
+        theirs = self._read(scores[place : place + 1], labels)
         again, first = torch.isin(chosen, standing.chosen), torch.isin(standing.chosen, chosen)
         ours[again], theirs[again] = standing.outputs[first], standing.plain[first]
         score = loss_score(squared_errors(ours, labels), squared_errors(theirs, labels))
         return compare(ours.argmax(1) == labels, theirs.argmax(1) == labels), score
 
-    def _read(self, kernel: Tensor, labels: Tensor) -> Tensor:
-        """Outputs (n, C) of each image, cross-fitted in the same folds as committees are.
+    def _read(self, scores: list[Tensor], labels: Tensor) -> Tensor:
+        """Outputs (n, C) of each image from its scores under each view, cross-fitted in the same folds as committees are.
 
         Not by leaving one out: where answers say nothing that reads less than chance, and a rival would look good.
         """
-        return cross_fit([kernel], labels, self.num_classes, stratified_folds(labels), most=1)[0]
+        num_classes, folds = self.num_classes, stratified_folds(labels)
+        return cross_fit(kernel_of(*scores)[None, None], labels, num_classes, folds, most=1)[0]

@@ -1,8 +1,9 @@
 """A readout that is cross-validated in closed form: kernel ridge regression on one-hot classes.
 
 It reads about as well as logistic regression where labelled answers are few, and its leave-one-out errors cost one
-inverse of a matrix. The kernel of answers side by side is the sum of their kernels, so committees of views are compared
-without fitting a head to each.
+inverse of a matrix. The kernel of a committee is a sum over pairs of views, so committees are compared without fitting
+a head to each. What a score says under one view, it says in part under another: a pair of two views counts, though less
+than a view with itself.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-__all__ = ["STRENGTHS", "Readout", "kernel_of", "leave_one_out", "predict", "squared_errors"]
+__all__ = ["STRENGTHS", "Readout", "kernel_of", "kernels_of", "leave_one_out", "predict", "squared_errors", "with_view"]
 
 STRENGTHS = tuple(10 ** (exponent / 2) for exponent in range(-6, 2))
 """Of the ridge penalty, in units of the kernel's mean diagonal."""
@@ -57,11 +58,32 @@ def squared_errors(outputs: Tensor, labels: Tensor) -> Tensor:
     return (outputs - _indicators(labels, outputs.shape[-1])).square().sum(-1)
 
 
-def kernel_of(scores: Tensor) -> Tensor:
-    """Returns inner products (N, N), float64, of centred scores (N, S), and a constant for the intercept."""
-    centred = scores.double() - scores.double().mean(dim=0)
-    kernel = centred @ centred.T
-    return kernel + _INTERCEPT * float(kernel.diagonal().mean().clamp_min(1e-12))
+def kernel_of(*scores: Tensor) -> Tensor:
+    """Returns the kernel (N, N), float64, of the scores (N, S) under one view or several.
+
+    It is that of the centred scores side by side, with their sum as one view more.
+    """
+    centred = [_centred(each) for each in scores]
+    return torch.stack([each @ each.T for each in (*centred, torch.stack(centred).sum(0))]).sum(0)
+
+
+def kernels_of(scores: Sequence[Tensor]) -> Tensor:
+    """Returns the inner products (V, V, N, N), float64, of centred scores (N, S) under each pair of V views."""
+    every = torch.cat([_centred(each) for each in scores])
+    return (every @ every.T).unflatten(0, (len(scores), -1)).unflatten(2, (len(scores), -1)).transpose(1, 2)
+
+
+def with_view(kernel: Tensor, kernels: Tensor, views: Sequence[int], view: int) -> Tensor:
+    """Returns the kernel (N, N) of a committee that one view joins.
+
+    Args:
+        kernel: (N, N) of the committee before.
+        kernels: Of `kernels_of`.
+        views: Of the committee before.
+        view: That joins.
+    """
+    shared = kernels[view, list(views)].sum(0)
+    return kernel + 2 * kernels[view, view] + shared + shared.T
 
 
 def leave_one_out(kernel: Tensor, labels: Tensor, num_classes: int, strengths: Sequence[float] = STRENGTHS) -> Readout:
@@ -71,7 +93,7 @@ def leave_one_out(kernel: Tensor, labels: Tensor, num_classes: int, strengths: S
     (Allen's PRESS statistic; Hastie et al., The Elements of Statistical Learning, 7.10).
 
     Args:
-        kernel: (N, N) of `kernel_of`, or a sum of such.
+        kernel: (N, N) of `kernel_of`.
         labels: (N,) int64 in 0..num_classes-1.
         num_classes: C.
         strengths: To choose from.
@@ -79,7 +101,8 @@ def leave_one_out(kernel: Tensor, labels: Tensor, num_classes: int, strengths: S
     targets, scale = _indicators(labels, num_classes), _scale(kernel)
     readouts = []
     for strength in strengths:
-        inverse = torch.linalg.inv(kernel + strength * scale * torch.eye(len(kernel), dtype=kernel.dtype))
+        penalty = strength * scale * torch.eye(len(kernel), dtype=kernel.dtype)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(kernel + _INTERCEPT * scale + penalty))
         errors = (inverse @ targets) / inverse.diagonal().unsqueeze(1)
         readouts.append(Readout(strength, targets - errors, labels))
     return min(readouts, key=lambda readout: readout.loss)
@@ -98,11 +121,15 @@ def predict(
         held: Positions (H,) or a mask (N,).
         strength: Of the penalty.
     """
-    inner = kernel[train][:, train]
+    inner, intercept = kernel[train][:, train], _INTERCEPT * _scale(kernel)
     penalty = strength * _scale(inner) * torch.eye(len(inner), dtype=kernel.dtype)
-    weights = torch.linalg.solve(inner + penalty, _indicators(labels[train], num_classes))
-    outputs: Tensor = kernel[held][:, train] @ weights
+    weights = torch.linalg.solve(inner + intercept + penalty, _indicators(labels[train], num_classes))
+    outputs: Tensor = (kernel[held][:, train] + intercept) @ weights
     return outputs
+
+
+def _centred(scores: Tensor) -> Tensor:
+    return scores.double() - scores.double().mean(dim=0)
 
 
 def _indicators(labels: Tensor, num_classes: int) -> Tensor:
@@ -110,5 +137,4 @@ def _indicators(labels: Tensor, num_classes: int) -> Tensor:
 
 
 def _scale(kernel: Tensor) -> float:
-    """Mean diagonal without the constant of the intercept."""
-    return float(kernel.diagonal().mean().clamp_min(1e-12)) / (1 + _INTERCEPT)
+    return float(kernel.diagonal().mean().clamp_min(1e-12))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .readout import STRENGTHS, Readout, leave_one_out, predict
+from .readout import STRENGTHS, Readout, leave_one_out, predict, with_view
 
 __all__ = ["Path", "cross_fit", "forward_selection"]
 
@@ -30,18 +30,18 @@ class Path:
 
 
 def forward_selection(
-    kernels: Sequence[Tensor], labels: Tensor, num_classes: int, *, most: int, start: int | None = None
+    kernels: Tensor, labels: Tensor, num_classes: int, *, most: int, start: int | None = None
 ) -> Path:
     """Adds, again and again, the view that lowers the leave-one-out loss most.
 
     Args:
-        kernels: (N, N) of each view, see `kernel_of`.
+        kernels: (V, V, N, N) of all pairs of views, see `kernels_of`.
         labels: (N,) int64.
         num_classes: C.
         most: Views of the largest committee.
         start: The view that comes first; None lets the loss choose it too.
     """
-    left, total = list(range(len(kernels))), torch.zeros_like(kernels[0])
+    left, total = list(range(len(kernels))), torch.zeros_like(kernels[0, 0])
     views: list[int] = []
     readouts: list[Readout] = []
     strengths: Sequence[float] = STRENGTHS
@@ -52,10 +52,11 @@ def forward_selection(
         elif len(left) == 1:
             view = left.pop()
         else:
-            losses = [leave_one_out(total + kernels[view], labels, num_classes, coarse).loss for view in left]
+            committees = (with_view(total, kernels, views, each) for each in left)
+            losses = [leave_one_out(kernel, labels, num_classes, coarse).loss for kernel in committees]
             view = left.pop(losses.index(min(losses)))
+        total = with_view(total, kernels, views, view)
         views.append(view)
-        total = total + kernels[view]
         readouts.append(leave_one_out(total, labels, num_classes, strengths))
         last = readouts[-1].strength
         strengths = [each for each in STRENGTHS if last / _NEIGHBOURS < each < last * _NEIGHBOURS]
@@ -63,7 +64,7 @@ def forward_selection(
 
 
 def cross_fit(
-    kernels: Sequence[Tensor],
+    kernels: Tensor,
     labels: Tensor,
     num_classes: int,
     folds: Tensor,
@@ -76,7 +77,7 @@ def cross_fit(
     What a selection sees in the images that it chose by flatters it; this does not.
 
     Args:
-        kernels: (N, N) of each view.
+        kernels: See `forward_selection`.
         labels: (N,) int64.
         num_classes: C.
         folds: (N,) fold of each image.
@@ -90,11 +91,11 @@ def cross_fit(
     outputs = torch.zeros(most, len(labels), num_classes, dtype=torch.float64)
     for fold in sorted(set(folds.tolist())):
         held, train = folds == fold, folds != fold
-        inner = [each[train][:, train] for each in kernels]
+        inner = kernels[:, :, train][..., train]
         path = forward_selection(inner, labels[train], num_classes, most=most, start=start)
-        total = torch.zeros_like(kernels[0])
+        total = torch.zeros_like(kernels[0, 0])
         for place, (view, readout) in enumerate(zip(path.views, path.readouts, strict=True)):
-            total = total + kernels[view]
+            total = with_view(total, kernels, path.views[:place], view)
             outputs[place, held] = predict(
                 total, labels, num_classes, train=train, held=held, strength=readout.strength
             )

@@ -3,7 +3,7 @@
 import torch
 
 from pixprompt.search import kernel_of, leave_one_out
-from pixprompt.search.readout import predict
+from pixprompt.search.readout import kernels_of, predict, with_view
 
 from .toy import answers_of, balanced
 
@@ -22,12 +22,14 @@ def test_leave_one_out_equals_fitting_without_each_image() -> None:
         assert torch.allclose(readout.outputs[image], expected[0], atol=1e-8)
 
 
-def test_a_committee_has_the_sum_of_the_kernels() -> None:
+def test_a_committee_has_the_kernel_of_its_scores_side_by_side_and_of_their_sum() -> None:
     labels = balanced(30, 3)
-    first, second = answers_of(labels, [1.0, 0.5], seed=1)
-    both = kernel_of(torch.cat([first, second], dim=1))
-    summed = kernel_of(first) + kernel_of(second)
-    assert torch.allclose(both, summed)
+    answers = [each.double() for each in answers_of(labels, [1.0, 0.5], seed=1)]
+    kernel = kernel_of(torch.cat([*answers, answers[0] + answers[1]], dim=1).double())
+    assert torch.allclose(2 * kernel_of(*answers), kernel)  # one view is its own sum, too
+    pairs = kernels_of(answers)
+    joined = with_view(with_view(torch.zeros(30, 30, dtype=torch.float64), pairs, (), 1), pairs, (1,), 0)
+    assert torch.allclose(joined, kernel_of(*answers))
 
 
 def test_strength_is_chosen_by_the_held_out_loss() -> None:

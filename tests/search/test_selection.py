@@ -2,7 +2,8 @@
 
 import torch
 
-from pixprompt.search import cross_fit, forward_selection, kernel_of
+from pixprompt.search import cross_fit, forward_selection
+from pixprompt.search.readout import kernels_of
 
 from .toy import answers_of, balanced
 
@@ -10,7 +11,7 @@ from .toy import answers_of, balanced
 def test_a_copy_of_the_best_view_joins_after_one_that_adds() -> None:
     labels = balanced(120, 4)
     best, other = answers_of(labels, [1.2, 1.0], seed=0)
-    kernels = [kernel_of(best), kernel_of(best + 1e-6), kernel_of(other)]
+    kernels = kernels_of([best, best + 1e-6, other])
     path = forward_selection(kernels, labels, 4, most=3)
     assert path.views[0] in (0, 1)
     assert path.views[1] == 2
@@ -18,7 +19,7 @@ def test_a_copy_of_the_best_view_joins_after_one_that_adds() -> None:
 
 def test_useless_views_come_last() -> None:
     labels = balanced(120, 4)
-    kernels = [kernel_of(each) for each in answers_of(labels, [0.0, 1.0, 0.0, 1.0], seed=1)]
+    kernels = kernels_of(answers_of(labels, [0.0, 1.0, 0.0, 1.0], seed=1))
     assert set(forward_selection(kernels, labels, 4, most=4).views[:2]) == {1, 3}
 
 
@@ -27,7 +28,7 @@ def test_cross_fitting_sees_through_a_selection_among_noise() -> None:
     flattering, honest = [], []
     for seed in range(6):
         labels = balanced(40, 2)
-        kernels = [kernel_of(each) for each in answers_of(labels, [0.0] * 30, seed=seed)]
+        kernels = kernels_of(answers_of(labels, [0.0] * 30, seed=seed))
         path = forward_selection(kernels, labels, 2, most=1)
         flattering.append(path.readouts[0].accuracy)
         outputs = cross_fit(kernels, labels, 2, torch.arange(40) // 2 % 5, most=1)
@@ -38,7 +39,7 @@ def test_cross_fitting_sees_through_a_selection_among_noise() -> None:
 
 def test_cross_fitting_never_uses_the_label_of_the_image_it_predicts() -> None:
     labels, folds = balanced(40, 2), torch.arange(40) // 2 % 5
-    kernels = [kernel_of(each) for each in answers_of(labels, [0.5, 0.5, 0.0], seed=0)]
+    kernels = kernels_of(answers_of(labels, [0.5, 0.5, 0.0], seed=0))
     before = cross_fit(kernels, labels, 2, folds, most=2)
     changed = labels.clone()
     changed[folds == 3] = 1 - changed[folds == 3]
