@@ -11,6 +11,8 @@ from torch import Tensor
 
 from pixprompt.core import AnswerKind, ModelSpec, PromptError, ShapeError
 from pixprompt.outputs import OUTPUTS, Transform, make_output, output_from_json
+from pixprompt.outputs.linear.form import principal_axes
+from pixprompt.search import kernel_of
 
 from .toy import CLASSES, SIZE, answers, encode_text, file_for, spec_for
 
@@ -84,3 +86,14 @@ def test_nonsense_numbers_of_views_are_refused(views: object, tmp_path: Path) ->
     values = make("linear", tmp_path, VIEWS).refit(*side_by_side(40, 0)).to_json()
     with pytest.raises(PromptError):
         output_from_json({**values, "views": views}, spec=spec_for("linear"))
+
+
+def test_linear_transforms_learn_in_the_kernel_by_which_views_are_chosen() -> None:
+    """So what a score says under one view counts in part under another, though the transform stays linear in each."""
+    outputs, _ = side_by_side(24, 0)
+    scores = outputs.double()
+    features, axes, center = principal_axes(scores, VIEWS)
+    assert axes.shape == (VIEWS * SIZE, features.shape[1])
+    assert torch.allclose((scores - center) @ axes, features)
+    kernel, inner = kernel_of(*scores.split(SIZE, 1)), features @ features.T
+    assert torch.allclose(inner * (kernel.trace() / inner.trace()), kernel)

@@ -38,7 +38,7 @@ class Discriminant(LinearForm):
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(self.seed))
         scores, labels = scores[order], labels[order]
-        features, axes, center = principal_axes(scores)
+        features, axes, center = principal_axes(scores, self.views)
         is_only = torch.bincount(labels)[labels] == 1  # a class is never missing from what is fitted
         folds = torch.where(is_only, -1, stratified_folds(labels))
         groups = [folds == fold for fold in sorted(set(folds[~is_only].tolist()))]
@@ -90,7 +90,7 @@ class Ridge(LinearForm):
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
         if self.strength and len(scores) <= scores.shape[1]:
             return self._solve_again(scores, labels, num_classes)
-        features, axes, center = principal_axes(scores)  # centred and orthogonal: nothing is left to invert
+        features, axes, center = principal_axes(scores, self.views)  # centred and orthogonal: nothing is left to invert
         squares, share = features.square(), torch.bincount(labels, minlength=num_classes).double() / len(labels)
         level = squares.sum(1).mean().clamp_min(1e-12)
         moments = class_sums(features, labels, num_classes).T - features.sum(0).unsqueeze(1) * share

@@ -111,23 +111,29 @@ def row_blocks(num_rows: int, num_classes: int) -> Iterator[slice]:
         yield slice(first, first + size)
 
 
-def principal_axes(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def principal_axes(scores: Tensor, views: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Returns centred scores in their principal axes, at one common scale.
 
-    A scale for each column would turn the rounding noise of outputs that rarely move into signals.
+    A scale for each column would turn the rounding noise of outputs that rarely move into signals. The sum of the scores
+    under several views takes part like one view more: what a score says under one, it says in part under another.
 
     Args:
-        scores: (N, S) float64.
+        scores: (N, V * S) float64.
+        views: V.
 
     Returns:
-        Features (N, R), R at most min(N, S); axes (S, R), with which features = (scores - centre) @ axes; centre (S,).
+        Features (N, R); axes (V * S, R), with which features = (scores - centre) @ axes; centre (V * S,).
     """
+    size, width = scores.shape[1] // views, scores.shape[1]
+    if views > 1:
+        scores = torch.cat([scores, scores.unflatten(1, (views, size)).sum(1)], dim=1)
     center, spread = scores.mean(dim=0), scores.std(dim=0, unbiased=False)
     # Beyond float32 noise around the mean, a column that never moves says nothing.
     moving = spread > 1e-6 * (center.abs() + 1e-6)
     scale = spread[moving].square().mean().sqrt() if bool(moving.any()) else spread.new_ones(())
     rotated, basis = _rotate(torch.where(moving, (scores - center) / scale, 0.0))
-    return rotated, basis / scale, center
+    axes = basis / scale
+    return rotated, axes if views == 1 else axes[:width] + axes[width:].repeat(views, 1), center[:width]
 
 
 def _rotate(features: Tensor) -> tuple[Tensor, Tensor]:

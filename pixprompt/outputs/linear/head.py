@@ -44,7 +44,7 @@ class LinearHead(LinearForm):
     kind: ClassVar[str] = "linear"
 
     def _solve(self, scores: Tensor, labels: Tensor, num_classes: int) -> Self:
-        features, axes, center = principal_axes(scores)
+        features, axes, center = principal_axes(scores, self.views)
         strength = self.strength or choose_strength(features, labels, num_classes, self.seed)
         tolerance = _COARSE if self.strength else _FINE
         weight, bias = logistic_regression(features, labels, num_classes, strength=strength, tolerance=tolerance)

@@ -44,7 +44,7 @@ class ResidualHead(LinearHead):
 
     def _fit(self, scores: Tensor, labels: Tensor) -> Self:
         scores, texts, num_classes = scores.double(), self.texts.double(), len(self.classes)
-        features, axes, center = principal_axes(scores)
+        features, axes, center = principal_axes(scores, self.views)
         blocks = ((scores[rows] @ texts, labels[rows]) for rows in row_blocks(len(labels), num_classes))
         texts = texts * best_factor(blocks)[1]  # where they are wrong they must not be sure
         logits = scores @ texts
