@@ -288,7 +288,7 @@ class Race:
         return compare(ours.argmax(1) == labels, theirs.argmax(1) == labels), score
 
     def _read(self, scores: list[Tensor], labels: Tensor) -> Tensor:
-        """Outputs (n, C) of each image from its scores under each view, cross-fitted in the same folds as committees are.
+        """Outputs (n, C) of each image from its scores, cross-fitted in the same folds as committees are.
 
         Not by leaving one out: where answers say nothing that reads less than chance, and a rival would look good.
         """

@@ -114,8 +114,8 @@ def row_blocks(num_rows: int, num_classes: int) -> Iterator[slice]:
 def principal_axes(scores: Tensor, views: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Returns centred scores in their principal axes, at one common scale.
 
-    A scale for each column would turn the rounding noise of outputs that rarely move into signals. The sum of the scores
-    under several views takes part like one view more: what a score says under one, it says in part under another.
+    A scale for each column would turn the rounding noise of outputs that rarely move into signals. The sum of the
+    scores under several views takes part like one view more: what a score says under one, it says in part under another.
 
     Args:
         scores: (N, V * S) float64.
