@@ -115,7 +115,7 @@ def principal_axes(scores: Tensor, views: int = 1) -> tuple[Tensor, Tensor, Tens
     """Returns centred scores in their principal axes, at one common scale.
 
     A scale for each column would turn the rounding noise of outputs that rarely move into signals. The sum of the
-    scores under several views takes part like one view more: what a score says under one, it says in part under another.
+    scores under several views takes part like one view more: what a score says under one, it says partly under another.
 
     Args:
         scores: (N, V * S) float64.
