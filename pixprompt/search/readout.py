@@ -69,8 +69,8 @@ def kernel_of(*scores: Tensor) -> Tensor:
 
 def kernels_of(scores: Sequence[Tensor]) -> Tensor:
     """Returns the inner products (V, V, N, N), float64, of centred scores (N, S) under each pair of V views."""
-    every = torch.cat([_centred(each) for each in scores])
-    return (every @ every.T).unflatten(0, (len(scores), -1)).unflatten(2, (len(scores), -1)).transpose(1, 2)
+    every, count = torch.cat([_centred(each) for each in scores]), len(scores)
+    return (every @ every.T).reshape(count, len(every) // count, count, -1).transpose(1, 2)
 
 
 def with_view(kernel: Tensor, kernels: Tensor, views: Sequence[int], view: int) -> Tensor:

@@ -126,7 +126,7 @@ def principal_axes(scores: Tensor, views: int = 1) -> tuple[Tensor, Tensor, Tens
     """
     size, width = scores.shape[1] // views, scores.shape[1]
     if views > 1:
-        scores = torch.cat([scores, scores.unflatten(1, (views, size)).sum(1)], dim=1)
+        scores = torch.cat([scores, scores.reshape(-1, views, size).sum(1)], dim=1)
     center, spread = scores.mean(dim=0), scores.std(dim=0, unbiased=False)
     # Beyond float32 noise around the mean, a column that never moves says nothing.
     moving = spread > 1e-6 * (center.abs() + 1e-6)
