@@ -100,7 +100,7 @@ def _rows(benchmark: Benchmark) -> Iterator[Row]:
     outer = [axis for axis in benchmark.rows if axis != "data"]
     for parts in _products(benchmark, outer):
         names = tuple(benchmark.data)
-        means = {**benchmark.groups} or ({"mean": names} if len(names) > 1 else {})
+        means = {**benchmark.groups} or ({"mean": names} if len(names) > 1 or benchmark.mean_over else {})
         if not benchmark.mean_over:
             for name in names or ("",):
                 own = {**parts, "data": name} if "data" in benchmark.rows else parts

@@ -97,6 +97,17 @@ def test_groups_are_rows_and_their_mean_counts_each_once() -> None:
     assert summary["mean of the groups", "new"].mean == pytest.approx(0.25)
     only = summary_of({**values, "mean_over": "data"}, lines)[2]
     assert [row.label for row in only.rows] == ["first", "last"]
+    one = {
+        **values,
+        "data": {"a": data["a"]},
+        "groups": {},
+        "mean_over": "data",
+        "rows": ["vary"],
+        "vary": {"1": {"size": 1}},
+    }
+    summary = summary_of(one, {"1, a, new, seed 0": line(NEW)})[2]
+    assert [row.label for row in summary.rows] == ["1"]
+    assert summary["1", "new"].mean == pytest.approx(0.4)
 
 
 def test_trainings_of_a_search_count_as_seeds() -> None:
