@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,8 +113,8 @@ def read_runs(folders: Sequence[str | Path]) -> list[RunFiles]:
     Raises:
         ConfigError: One of them is none: no folder, or a folder with none of the files of a run.
     """
-    paths = [Path(folder).resolve() for folder in folders]
-    if len(set(paths)) < len(paths):
+    paths = [Path(os.path.abspath(folder)) for folder in folders]  # a link to a folder has a name of its own
+    if len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError("the same run directory is named twice; name each once.")
     last = [path.name for path in paths]
     names = [path.name if last.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]

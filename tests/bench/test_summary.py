@@ -97,16 +97,10 @@ def test_groups_are_rows_and_their_mean_counts_each_once() -> None:
     assert summary["mean of the groups", "new"].mean == pytest.approx(0.25)
     only = summary_of({**values, "mean_over": "data"}, lines)[2]
     assert [row.label for row in only.rows] == ["first", "last"]
-    one = {
-        **values,
-        "data": {"a": data["a"]},
-        "groups": {},
-        "mean_over": "data",
-        "rows": ["vary"],
-        "vary": {"1": {"size": 1}},
-    }
-    summary = summary_of(one, {"1, a, new, seed 0": line(NEW)})[2]
-    assert [row.label for row in summary.rows] == ["1"]
+    vary = {"1": {"size": 1}, "2": {"size": 2}}
+    one = {**values, "data": {"a": data["a"]}, "groups": {}, "mean_over": "data", "vary": vary}
+    summary = summary_of(one, {"a, new, 1, seed 0": line(NEW)})[2]
+    assert [row.label for row in summary.rows] == ["1", "2"]
     assert summary["1", "new"].mean == pytest.approx(0.4)
 
 

@@ -127,7 +127,7 @@ def _titles(configs: dict[str, TrainConfig]) -> dict[str, str]:
         name: f"{methods[name]}, seed {config.seed}" if _shared(methods, name) else methods[name]
         for name, config in configs.items()
     }
-    return {name: f"{title} ({name})" if _shared(seeded, name) else title for name, title in seeded.items()}
+    return {name: name if _shared(seeded, name) else title for name, title in seeded.items()}
 
 
 def _shared(titles: dict[str, str], name: str) -> bool:
