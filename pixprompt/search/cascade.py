@@ -54,6 +54,7 @@ def cascade_curve(
         further[order[:count]] = True
         predicted = torch.where(further, full.argmax(1), first.argmax(1))
         threshold = float(sure[order[count]]) if count < len(labels) else float("inf")
+        threshold = threshold if count else 0.0  # none is asked further, however sure these images were
         accuracy = float((predicted == labels).double().mean())
         curve.append(Cascade(threshold, price[0] + price[1] * count / len(labels), accuracy))
     return curve

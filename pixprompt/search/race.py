@@ -42,6 +42,8 @@ _FIXED_SHARE = 0.5
 _PRIOR = 0.08
 """Of the plain view's errors, the share that a committee is trusted to save beyond what few images show: under poor
 answers of real classifiers it did about nearly all data. The comparison at the end is made without it."""
+_NOT_ALIKE = 0.999
+"""Times the plain view's squared error: below it the other views said something more on the images at hand."""
 _HOPELESS, _PROMISING, _SURE, _GREAT = 0.5, 0.5, 1.2, 4.0
 """Standard errors by which a committee must be expected to win in the end: for a second look, for half of what is left
 of the budget, for the rest of it, and for further views to be tried."""
@@ -238,7 +240,8 @@ class Race:
         score = forecast.score(losses[size - 1], size, self._reach(pool, size, images))
         alone = forecast.worth(forecast.plain, 1, self._reach(pool, 1, pool.count(PLAIN)))
         spare = self._is_spare(pool, size, images) and score > _HOPELESS
-        likely = worths[size] + _PRIOR * (1 - right) > alone
+        better = float(losses[size - 1].mean()) < _NOT_ALIKE * float(forecast.plain.mean())
+        likely = better and worths[size] + _PRIOR * (1 - right) > alone
         promises = self.size is not None or self.anyway or spare or (likely and score > _PROMISING)
         rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
         # The best single view comes first, as a cascade asks them.
