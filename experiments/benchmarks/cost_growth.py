@@ -194,8 +194,8 @@ POINTS: dict[str, tuple[str, Callable[[int], Any], tuple[int, ...]]] = {
         for kind, num_outputs, numbers in (
             ("frequency", 1000, (10, 100, 1000)),
             ("blm+", 64, (10, 100, 1000, 10_000)),
-            ("ridge", 64, (10, 100, 1000, 10_000)),
-            ("lda", 64, (10, 100, 1000, 10_000)),
+            ("ridge", 64, (10, 100, 1000, 4000)),
+            ("lda", 64, (10, 100, 1000, 4000)),
             ("linear", 64, (10, 100)),
         )
     },

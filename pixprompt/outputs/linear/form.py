@@ -17,7 +17,7 @@ from ..base import CLASSIFIER, Setup, Transform
 __all__ = ["LinearForm", "principal_axes", "row_blocks"]
 
 _log = logging.getLogger(__name__)
-_BLOCK = 2**22
+_BLOCK = 2**20
 """Entries of a block of logits."""
 
 
