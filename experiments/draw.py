@@ -18,6 +18,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parent / "advice"))
+sys.path.insert(0, str(Path(__file__).parent / "together"))
+import table
 from fit import read
 
 HERE = Path(__file__).parent
@@ -174,6 +176,24 @@ def growth(folder: str) -> Figure:
     return figure
 
 
+def together(folder: str) -> Figure:
+    """One row per data set and recipe: what a prompt beside a head changes, with 95% intervals."""
+    groups = [(json.loads(settings), runs) for settings, runs in table.groups().items()]
+    figure = Figure(figsize=(8, 1.1 + 0.32 * len(groups)), layout="constrained")
+    axes = figure.subplots()
+    for row, (_, runs) in enumerate(groups):
+        mean, low, high = table.change(runs)
+        colour = BLUE if low > 0 else ORANGE if high < 0 else GREY
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.5)
+        axes.plot(mean, row, "o", color=colour, markersize=6)
+    names = [f"{each['data']}, {each['model']}, {table.recipe(each)}" for each, _ in groups]
+    axes.set_yticks(range(len(groups)), names)
+    axes.invert_yaxis()
+    axes.axvline(0, color=INK, linewidth=0.8)
+    clean(axes, "points of test accuracy against the head alone")
+    return figure
+
+
 FIGURES: dict[str, Callable[[str], Figure]] = {
     "advice": advice,
     "benchmarks": growth,
@@ -184,6 +204,7 @@ FIGURES: dict[str, Callable[[str], Figure]] = {
     "recipe": ladder,
     "remote": overhead,
     "sa2vp-start": starts,
+    "together": together,
     "vpt": inside,
 }
 

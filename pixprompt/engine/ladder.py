@@ -23,6 +23,7 @@ from .baseline import Baseline
 from .budget.counts import query_counts
 from .inputs.vocabulary import describe_labels
 from .learners.learned import Learned, Solution
+from .parts import Parts
 from .result import RUNGS, Change, Result, Score, none_kept, paired_change, peak_memory_mb
 from .run_folder import identity
 from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
@@ -113,7 +114,7 @@ def score_ladder(session: Session[Querier], baseline: Baseline, learned: Learned
     elif solution is not None and solution.write is not None:
         solution.write(session.folder.path / ADAPTER_FILE)
     ladder.changes = _changes(ladder, baseline, plain, scored)
-    ladder.notes += _notes(ladder, solution)
+    ladder.notes += _notes(ladder, solution, parts)
     ladder.saved = scored
     _draw(session, baseline, learned, ladder, plain, scored)
     return ladder
@@ -249,7 +250,7 @@ def _changes(ladder: Ladder, baseline: Baseline, plain: Answered, scored: SavedS
     return tuple(paired_change(pair, right[pair[0]], right[pair[1]]) for pair in pairs)
 
 
-def _notes(ladder: Ladder, solution: Solution | None) -> list[str]:
+def _notes(ladder: Ladder, solution: Solution | None, parts: Parts) -> list[str]:
     notes, rungs = [], ladder.rungs
     if solution is not None and ladder.best == "none":
         notes.append(
@@ -262,6 +263,8 @@ def _notes(ladder: Ladder, solution: Solution | None) -> list[str]:
             f"Without any {what}, output '{only.output}' validates better ({only.val:.3f} against {last.val:.3f}). "
             "It needs all numbers of the model's answers."
         )
+        if (parts.mode, what) == ("gradients", "prompt") and last.output != "ridge":
+            notes.append("A prompt is learned beside a head with: --output ridge")
     return notes
 
 

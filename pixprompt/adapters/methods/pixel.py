@@ -28,7 +28,6 @@ _WITH_HEAD: dict[str, Any] = {
     "template": "full",
     "lr": 0.01,
     "warmup": 0,
-    "epochs": 2,
     "batch_size": 50,
 }
 """Beside a linear head, which reads most of what there is, small steps all over the image (experiments/together)."""
