@@ -52,6 +52,7 @@ INTERNAL = {
         *(f"pixprompt.{name}" for name in ("bulk.jobs", "bulk.prompter", "canvas.encoding", "core")),
         *(f"pixprompt.ledger.{name}" for name in ("ledger", "summary")),
     },
+    "benchmarks/data_side.py": {"pixprompt.cli.allocator"},  # what a command sets
     "benchmarks/diagnostics_speed.py": {  # the parts of a diagnosis, each timed alone
         *(f"pixprompt.diagnostics.{name}" for name in ("bootstrap", "coverage", "frechet", "kernels", "statistics")),
         *(f"pixprompt.diagnostics.features.{name}" for name in ("extract", "feature_store")),

@@ -19,10 +19,9 @@ import torch
 from PIL import Image
 
 import pixprompt
-from pixprompt import Canvas
+from pixprompt import Canvas, to_images
 from pixprompt.cli.allocator import keep_freed_memory
 from pixprompt.data import load_images, make_canvases
-from pixprompt.tensor_checks import to_images
 
 
 def main() -> None:
