@@ -1,19 +1,16 @@
 """A step through a frozen model against its eager floor: the library's own net, forward and backward to the pixels.
 
-    python experiments/benchmarks/train_step.py [--model NAME] [--batch 32] [--repeats 5] [--compile] >> steps.jsonl
+    python experiments/benchmarks/train_step.py [--model efficientnet-lite0] [--batch 32] [--repeats 5] >> results.jsonl
 
 Prints one JSON line: CPU seconds of the floor and the ratios to it of the model's own step, in float32 and under bf16
 autocast, and of answers alone; and the memory that autograd holds in each, as ratios, too. All forms run in turn, the
-fastest of each counts. Weights are random but for models that come with their own: time does not depend on them. With
---compile the floor compiled by torch takes part, and the line says what its first step took, compilation included.
+fastest of each counts. Weights are random but for models that come with their own: time does not depend on them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import resource
 import time
 from collections.abc import Callable
 
@@ -27,7 +24,7 @@ from pixprompt.cli.allocator import keep_freed_memory
 Form = Callable[[], Tensor]
 
 
-def forms(name: str, batch: int, *, with_compiled: bool = False) -> tuple[dict[str, Form], set[int]]:
+def forms(name: str, batch: int) -> tuple[dict[str, Form], set[int]]:
     """Returns what computes outputs in each form, and the addresses of the model's weights."""
     model = pixprompt.load_model(name, pretrained=name.startswith("efficientnet-lite"))
     generator = torch.Generator().manual_seed(0)
@@ -49,25 +46,14 @@ def forms(name: str, batch: int, *, with_compiled: bool = False) -> tuple[dict[s
         return run
 
     variants = {"floor": floor, "float32": step, "bf16, floor": in_bf16(floor), "bf16": in_bf16(step)}
-    if with_compiled:
-        os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # in this process, so that its seconds count
-        compiled = torch.compile(net)
-        variants["compiled"] = lambda: compiled(model.prepare(images))
-        variants["bf16, compiled"] = in_bf16(variants["compiled"])
     return variants, {value.untyped_storage().data_ptr() for value in model.parameters()}
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Returns the CPU seconds of a run, those of a compiler that it calls included."""
-    began = cpu_seconds()
+    """Returns the CPU seconds of a run."""
+    began = time.process_time()
     run()
-    return cpu_seconds() - began
-
-
-def cpu_seconds() -> float:
-    """CPU seconds of this process and of its children that have ended."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    return time.process_time() - began
 
 
 def main() -> None:
@@ -76,10 +62,9 @@ def main() -> None:
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--compile", action="store_true")
     chosen = parser.parse_args()
     keep_freed_memory()
-    variants, weights = forms(chosen.model, chosen.batch, with_compiled=chosen.compile)
+    variants, weights = forms(chosen.model, chosen.batch)
 
     def answer(forward: Form) -> None:
         with torch.no_grad():
@@ -101,8 +86,6 @@ def main() -> None:
         "floor_held_mb": round(memory["floor"] / 2**20),
         "held": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
     }
-    if chosen.compile:
-        line["first_seconds"] = {name: round(times[name][0], 1) for name in ("compiled", "bf16, compiled")}
     print(json.dumps(line))
 
 
