@@ -9,9 +9,10 @@ import pytest
 
 from pixprompt.prompt import load
 
+from ..engine.toy import history
 from ..images import files
 from ..kills import kill_often, note_kills
-from .test_train import history_of, result_of
+from .test_train import result_of
 from .toy import Toy
 
 
@@ -37,7 +38,7 @@ def test_a_run_by_gradients_that_is_killed_often_equals_one_that_is_not(toy: Toy
     note_kills("gradients", {"rounds": kills, "epochs": 4 * rounds})
     assert kills == rounds
     assert result_of(folder / "run") == result_of(folder / "whole")
-    assert history_of(folder / "run") == history_of(folder / "whole")
+    assert history(folder / "run") == history(folder / "whole")
     assert files(folder / "run") == files(folder / "whole")
     assert (folder / "run/prompt.png").read_bytes() == (folder / "whole/prompt.png").read_bytes()
     canvas = np.full((16, 16, 3), 127, np.uint8)
