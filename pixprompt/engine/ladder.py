@@ -20,11 +20,10 @@ from ..search.evidence import LEVEL, loss_score, p_value_of
 from ..search.readout import squared_errors
 from .answers import Answered, accuracy, batches, right_images, score, to_images
 from .baseline import Baseline
-from .budget.counts import query_counts
-from .inputs.vocabulary import describe_labels
+from .inputs.run_inputs import describe_labels
 from .learners.learned import Learned, Solution
 from .parts import Parts
-from .result import RUNGS, Change, Result, Score, none_kept, paired_change, peak_memory_mb
+from .result import RUNGS, Change, Result, Score, none_kept, paired_change, peak_memory_mb, query_counts
 from .run_folder import identity
 from .saved.pictures import NUM_IMAGES, PreviewState, draw_run
 from .saved.prompt_png import empty_prompt, metrics_of, origin_of

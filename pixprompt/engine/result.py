@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import sys
 from dataclasses import asdict, dataclass, field
@@ -10,9 +11,10 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import PixpromptError
+from ..core import ConfigError, PixpromptError
 from ..files import read_json
 from ..intervals import paired_difference, wilson
+from ..ledger.querier import Querier
 from ..version import __version__
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ __all__ = [
     "Change",
     "Result",
     "Score",
+    "cost",
     "none_kept",
     "paired_change",
     "peak_memory_mb",
+    "query_counts",
     "read_result",
     "wilson",
 ]
@@ -201,3 +205,24 @@ def peak_memory_mb(device: str) -> float:
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, kilobytes on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def query_counts(querier: Querier, price_per_1000: float | None) -> dict[str, Any]:
+    """Returns the `queries` of a result object."""
+    totals = querier.totals()
+    names = ("images", "requests", "cached", "retried")
+    counts = {**{name: getattr(totals, name) for name in names}, "cost": cost(totals.images, price_per_1000)}
+    if totals.in_doubt:
+        counts |= {"in_doubt": totals.images_in_doubt, "skipped": totals.skipped}
+    return counts
+
+
+def cost(images: int, price_per_1000: float | None) -> float | None:
+    """Returns the price of queries, in the currency of the price; None without a price.
+
+    Raises:
+        ConfigError: The price is negative or no number.
+    """
+    if price_per_1000 is not None and not 0 <= price_per_1000 < math.inf:
+        raise ConfigError(f"a price per 1000 queries must be at least 0, got {price_per_1000}.")
+    return None if price_per_1000 is None else round(images * price_per_1000 / 1000, 4)

@@ -13,9 +13,8 @@ from ..files import write_bytes, write_json
 from .answers import reproducible
 from .config.groups import DataSettings, ModelSettings
 from .config.train_config import TrainConfig, default_folder, run_config
-from .inputs.run_inputs import outline
+from .inputs.run_inputs import describe_labels, outline
 from .inputs.trust import check_trusted, trust_named
-from .inputs.vocabulary import describe_labels
 from .ladder import make_result, score_ladder
 from .learners.answers_learner import AnswersLearner
 from .learners.by_answers import ByAnswers

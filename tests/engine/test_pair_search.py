@@ -10,7 +10,7 @@ import pytest
 
 from pixprompt.core import ConfigError
 from pixprompt.engine import TrainConfig
-from pixprompt.engine.fit.gradients.pair_search import PairSearch
+from pixprompt.engine.learners.by_grid_search import PairSearch
 
 
 def config(**values: Any) -> TrainConfig:

@@ -6,7 +6,7 @@ import torch
 from pixprompt.core import AnswerKind, ConfigError, ModelSpec, PixpromptError
 from pixprompt.engine import TrainConfig, wilson
 from pixprompt.engine.config.presets import resolve, uses_model_units
-from pixprompt.engine.fit.gradients.checkpoint import pack_optimizer, unpack_optimizer
+from pixprompt.engine.fit.gradients.epochs import pack_optimizer, unpack_optimizer
 from pixprompt.engine.inputs.devices import pick_autocast, pick_device
 from pixprompt.files.tensors import load_state, save_state
 from pixprompt.seeds import stream

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from pixprompt.engine.fit.gradients.stopping import worth_going_on
+from pixprompt.engine.fit.answers.stopping import worth_going_on
 
 Points = list[tuple[int, float]]
 Rule = Callable[..., bool]

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ...core import ConfigError, Model
 from ...data import Data, load_data
-from ...ledger import max_labels
+from ...ledger import ZeroShot, max_labels
+from ...outputs import words_for
 from ...remote import RemoteModel
-from ..budget.counts import cost
+from ...search.vocabulary import read_vocabulary, widened_labels
 from ..config.presets import learns_from_answers, resolve
 from ..config.rules import check_settings
 from ..config.train_config import TrainConfig
+from ..result import cost
 from .opening import Calls, is_remote, open_model
-from .vocabulary import name_labels
 
-__all__ = ["RunInputs", "open_inputs", "outline"]
+__all__ = ["RunInputs", "describe_labels", "open_inputs", "outline"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ def open_inputs(
                 f"the data was split with seed {data.seed}, the run has seed {config.seed}; give both the same, or a "
                 "later evaluation would draw other splits and test on images that were trained on."
             )
-    model, words = name_labels(model, config.search.vocabulary, data_name=data.name, classes=data.classes)
+    model, words = _name_labels(model, config.search.vocabulary, data_name=data.name, classes=data.classes)
     return RunInputs(config, model, data, device, words, _mode(config, by_answers))
 
 
@@ -124,3 +126,39 @@ def _mode(config: TrainConfig, by_answers: bool) -> str:
     if by_answers:
         return "answers" if config.search.views in (None, "none") else "views"
     return "grid search" if config.fit.grid_search else "gradients"
+
+
+def _name_labels(
+    model: Model, vocabulary: str | None, *, data_name: str, classes: Sequence[str]
+) -> tuple[Model, tuple[str, ...]]:
+    """Returns the model asked about labels of our choice, and the words among them that stand for no class.
+
+    A model with labels of its own is returned as it is, with no words.
+
+    Args:
+        model: Any.
+        vocabulary: "auto", "none" or a file; see `read_vocabulary`.
+        data_name: Some data sets have words of their own for their classes.
+        classes: K names; the labels that the model already has are taken for them where there are any.
+
+    Raises:
+        ConfigError: The classes are more than it can be asked about, or the vocabulary cannot be read.
+    """
+    if not isinstance(model, ZeroShot) or not model.max_labels:
+        return model, ()
+    own = tuple(dict.fromkeys(model.spec.labels or words_for(data_name, classes)))
+    words = () if vocabulary in (None, "none") else read_vocabulary(vocabulary)
+    labels = widened_labels(own, words, model.max_labels)
+    return model.with_labels(labels), labels[len(own) :]
+
+
+def describe_labels(model: Model, words: tuple[str, ...]) -> list[str]:
+    """Returns what the user should know about the labels that a run asks about; nothing where they are the classes."""
+    if not words:
+        return []
+    count = len(model.spec.labels or ())
+    examples = ", ".join(words[:3])
+    return [
+        f"Each query asks about {count} labels: {count - len(words)} of the classes and {len(words)} further words "
+        f"({examples}, ...; --vocabulary), which say more about an image at the same number of queries."
+    ]

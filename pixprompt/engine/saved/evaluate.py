@@ -15,12 +15,11 @@ from ...canvas import Canvas, Pixels
 from ...core import ConfigError, Model
 from ...data import CanvasSet, Data, load_data, make_canvases
 from ...ledger.querier import Rows
-from ..budget.counts import query_counts
 from ..config.train_config import TrainConfig
 from ..inputs.opening import Calls
 from ..inputs.trust import check_trusted
 from ..progress import Reporter, Silent
-from ..result import RUNGS, Change, Result, Score, paired_change, peak_memory_mb, read_result, wilson
+from ..result import RUNGS, Change, Result, Score, paired_change, peak_memory_mb, query_counts, read_result, wilson
 from .deploy import Deployed, deploy
 from .saved_prompt import plain_canvas
 

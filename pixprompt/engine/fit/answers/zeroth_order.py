@@ -20,8 +20,8 @@ from ....seeds import stream
 from ...answers import Answered, mean_of, to_images
 from ...session import Session
 from ..gradients.losses import loss_of
-from ..gradients.stopping import worth_going_on
 from .cross_fit import CrossFit
+from .stopping import worth_going_on
 
 __all__ = ["Candidate", "OnlineReadout", "QuerySearch"]
 

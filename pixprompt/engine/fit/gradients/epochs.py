@@ -19,9 +19,8 @@ from ....outputs import output_from_json
 from ...answers import Answered
 from ...progress import Reporter
 from ...ranks import shared_counts
-from .checkpoint import pack_optimizer, unpack_optimizer
 
-__all__ = ["Best", "Fit", "Validated", "Work", "check_finite", "fit"]
+__all__ = ["Best", "Fit", "Validated", "Work", "check_finite", "fit", "pack_optimizer", "unpack_optimizer"]
 
 Validated = tuple[tuple[float, ...], dict[str, float]]
 """How an epoch ranks, larger is better, and what the history says of it."""
@@ -237,3 +236,26 @@ def _restore(work: Work, path: Path | None, identity: str) -> Fit | None:
 
 def _under(prefix: str, tensors: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value.to(device) for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def pack_optimizer(optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Splits an optimiser's state into tensors ("optimizer/<parameter>/<name>") and scalars."""
+    tensors, scalars = {}, {}
+    for index, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            key = f"optimizer/{index}/{name}"
+            if isinstance(value, Tensor):
+                tensors[key] = value.clone()  # the optimiser goes on writing to its own
+            else:
+                scalars[key] = value
+    return tensors, scalars
+
+
+def unpack_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], scalars: dict[str, Any]) -> None:
+    """Restores what `pack_optimizer` took; the settings of the groups stay those of `optimizer`."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *scalars.items()]:
+        if key.startswith("optimizer/"):
+            _, index, name = key.split("/")
+            state.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
