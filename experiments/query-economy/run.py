@@ -86,7 +86,7 @@ def accuracy(views: list[Tensor], labels: Tensor, train: Tensor, test: Tensor) -
     kernel = kernel_of(*(view[both] for view in views))
     own, last = torch.arange(len(train)), torch.arange(len(train), len(both))
     strength = leave_one_out(kernel[: len(train), : len(train)], labels[train], num_classes).strength
-    logits = predict(kernel, labels[both], num_classes, train=own, held=last, strength=strength)
+    logits = predict(kernel, labels[both], num_classes, train=own, held_out=last, strength=strength)
     return float((logits.argmax(1) == labels[test]).double().mean())
 
 

@@ -24,7 +24,7 @@ class AnswerPool:
         labels: (N,) int64, of the images in that order.
         scores: Answers (n, S) -> what is read of them, see `outputs.to_scores`.
         budget: Queries that may be asked.
-        asked: Queries so far.
+        num_queries: Queries so far.
     """
 
     query: Query
@@ -32,13 +32,13 @@ class AnswerPool:
     labels: Tensor
     scores: Callable[[Tensor], Tensor]
     budget: int
-    asked: int = 0
+    num_queries: int = 0
     _answers: dict[int, Tensor] = field(default_factory=dict)
 
     @property
-    def left(self) -> int:
+    def remaining(self) -> int:
         """Queries that may still be asked."""
-        return self.budget - self.asked
+        return self.budget - self.num_queries
 
     def count(self, view: int) -> int:
         """Returns how many images were asked under a view."""
@@ -49,7 +49,7 @@ class AnswerPool:
         known = self.count(view)
         if count > known:
             answers = self.query(view, self.order[known:count])
-            self.asked += len(answers)
+            self.num_queries += len(answers)
             self._answers[view] = torch.cat([self._answers[view], answers]) if known else answers
 
     def extend_evenly(self, views: tuple[int, ...], count: int, least: int | None = None) -> int:
@@ -65,7 +65,7 @@ class AnswerPool:
         def price(images: int) -> int:
             return sum(max(0, images - self.count(view)) for view in views)
 
-        while count < most and price(count + 1) <= self.left:
+        while count < most and price(count + 1) <= self.remaining:
             count += 1
         for view in views:
             self.extend(view, count)

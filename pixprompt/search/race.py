@@ -174,12 +174,12 @@ class Race:
             pool: Asks and remembers.
             first: Images that are asked under the plain view before the race.
         """
-        views, images = self.opening(pool.left - first, len(pool.order))
+        views, images = self.opening(pool.remaining - first, len(pool.order))
         everything = self.rich and self.size is None and not self.anyway
-        pool.extend(PLAIN, min(len(pool.order), first if views and not everything else pool.left))
+        pool.extend(PLAIN, min(len(pool.order), first if views and not everything else pool.remaining))
         if not views:
             return Winner((PLAIN,), pool.count(PLAIN))
-        cap = pool.asked + int((_PILOT_SHARE if self.size is None else _FIXED_SHARE) * pool.left)
+        cap = pool.num_queries + int((_PILOT_SHARE if self.size is None else _FIXED_SHARE) * pool.remaining)
         active, standing = tuple(range(views)), None
         rungs: tuple[Rung, ...] = ()
         while True:
@@ -202,7 +202,7 @@ class Race:
             return None
         images = max(images // 2, min(images, _LEAST_PER_CLASS * self.num_classes))
         further = range(len(views), min(self.num_views, 2 * len(views)))
-        return ((*views, *further), images) if further and len(further) * images <= pool.left // 2 else None
+        return ((*views, *further), images) if further and len(further) * images <= pool.remaining // 2 else None
 
     def _with_more_images(self, pool: AnswerPool, standing: _Standing, cap: int) -> _Start | None:
         """The better half of the views and twice the images, where those are needed and may be spent."""
@@ -212,7 +212,12 @@ class Race:
         more = min(len(pool.order), 2 * images)
         price = sum(max(0, more - pool.count(view)) for view in (PLAIN, *survivors))
         enough = self.size is None and images >= _PER_CLASS * self.num_classes
-        if enough or more == images or pool.asked + price > cap or (self.size is None and standing.score < _HOPELESS):
+        if (
+            enough
+            or more == images
+            or pool.num_queries + price > cap
+            or (self.size is None and standing.score < _HOPELESS)
+        ):
             return None
         return (PLAIN, *survivors), more
 
@@ -243,7 +248,7 @@ class Race:
         better = float(losses[size - 1].mean()) < _NOT_ALIKE * float(forecast.plain.mean())
         likely = better and worths[size] + _PRIOR * (1 - right) > alone
         promises = self.size is not None or self.anyway or spare or (likely and score > _PROMISING)
-        rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.asked)
+        rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.num_queries)
         # The best single view comes first, as a cascade asks them.
         own = list(path.views[:size])
         ordered = forward_selection(kernels[own][:, own], labels, self.num_classes, most=size)
@@ -252,12 +257,12 @@ class Race:
 
     def _reach(self, pool: AnswerPool, size: int, images: int) -> int:
         """Images that what is left pays for under so many views."""
-        return min(len(pool.order), images + pool.left // size)
+        return min(len(pool.order), images + pool.remaining // size)
 
     def _is_spare(self, pool: AnswerPool, size: int, images: int) -> bool:
         """Whether the budget pays for all images under the plain view and under so many others: nothing is at stake."""
         num_images = len(pool.order)
-        return pool.left >= size * (num_images - images) + num_images - pool.count(PLAIN)
+        return pool.remaining >= size * (num_images - images) + num_images - pool.count(PLAIN)
 
     def _finish(self, pool: AnswerPool, standing: _Standing, rungs: tuple[Rung, ...]) -> Winner:
         best, images, promises = standing.best, standing.rung.num_images, standing.promises
@@ -269,12 +274,12 @@ class Race:
         if promises:
             images = pool.extend_evenly(best, images)
         if promises and PLAIN not in best:
-            pool.extend(PLAIN, min(images, pool.count(PLAIN) + pool.left))
+            pool.extend(PLAIN, min(images, pool.count(PLAIN) + pool.remaining))
         comparison, score = self._comparison(pool, standing, images)
         p_value = p_value_of(score)
         if p_value <= LEVEL and best != (PLAIN,) and promises:
             return Winner(best, images, best, comparison, p_value, rungs)
-        pool.extend(PLAIN, min(len(pool.order), pool.count(PLAIN) + pool.left))
+        pool.extend(PLAIN, min(len(pool.order), pool.count(PLAIN) + pool.remaining))
         return Winner((PLAIN,), pool.count(PLAIN), best, comparison, p_value, rungs)
 
     def _comparison(self, pool: AnswerPool, standing: _Standing, images: int) -> tuple[Comparison, float]:

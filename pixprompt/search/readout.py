@@ -109,22 +109,22 @@ def leave_one_out(kernel: Tensor, labels: Tensor, num_classes: int, strengths: S
 
 
 def predict(
-    kernel: Tensor, labels: Tensor, num_classes: int, *, train: Tensor, held: Tensor, strength: float
+    kernel: Tensor, labels: Tensor, num_classes: int, *, train: Tensor, held_out: Tensor, strength: float
 ) -> Tensor:
-    """Returns outputs (H, C) for the images at `held` of a readout that was fitted on those at `train`.
+    """Returns outputs (H, C) for the images at `held_out` of a readout that was fitted on those at `train`.
 
     Args:
         kernel: (N, N) of all images.
         labels: (N,) int64.
         num_classes: C.
         train: Positions (T,) or a mask (N,).
-        held: Positions (H,) or a mask (N,).
+        held_out: Positions (H,) or a mask (N,).
         strength: Of the penalty.
     """
     inner, intercept = kernel[train][:, train], _INTERCEPT * _scale(kernel)
     penalty = strength * _scale(inner) * torch.eye(len(inner), dtype=kernel.dtype)
     weights = torch.linalg.solve(inner + intercept + penalty, _indicators(labels[train], num_classes))
-    outputs: Tensor = (kernel[held][:, train] + intercept) @ weights
+    outputs: Tensor = (kernel[held_out][:, train] + intercept) @ weights
     return outputs
 
 

@@ -90,13 +90,13 @@ def cross_fit(
     most = min(most, len(kernels))
     outputs = torch.zeros(most, len(labels), num_classes, dtype=torch.float64)
     for fold in sorted(set(folds.tolist())):
-        held, train = folds == fold, folds != fold
+        held_out, train = folds == fold, folds != fold
         inner = kernels[:, :, train][..., train]
         path = forward_selection(inner, labels[train], num_classes, most=most, start=start)
         total = torch.zeros_like(kernels[0, 0])
         for place, (view, readout) in enumerate(zip(path.views, path.readouts, strict=True)):
             total = with_view(total, kernels, path.views[:place], view)
-            outputs[place, held] = predict(
-                total, labels, num_classes, train=train, held=held, strength=readout.strength
+            outputs[place, held_out] = predict(
+                total, labels, num_classes, train=train, held_out=held_out, strength=readout.strength
             )
     return outputs

@@ -29,7 +29,7 @@ def run(
         labels = labels[torch.randperm(500, generator=torch.Generator().manual_seed(1000 + seed))]
     pool = pool_of(answers, labels, budget)
     winner = Race(len(strengths), CLASSES, predictions=1000, size=size).run(pool, first=0)
-    assert pool.asked <= budget
+    assert pool.num_queries <= budget
     assert all(pool.count(view) >= winner.num_images for view in winner.views)
     return winner
 

@@ -18,7 +18,7 @@ def test_leave_one_out_equals_fitting_without_each_image() -> None:
         held, train = torch.tensor([image]), torch.arange(24) != image
         # The penalty is relative to the kernel at hand: the one of all images is asked for here.
         strength = 0.1 * float(scale / kernel[train][:, train].diagonal().mean())
-        expected = predict(kernel, labels, 3, train=train, held=held, strength=strength)
+        expected = predict(kernel, labels, 3, train=train, held_out=held, strength=strength)
         assert torch.allclose(readout.outputs[image], expected[0], atol=1e-8)
 
 

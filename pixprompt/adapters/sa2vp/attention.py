@@ -69,7 +69,7 @@ def aligned_attention(
     _check(queries, keys, values, query_grid, source_grid, num_prefix)
     queries, keys, values = (in_autocast_type(rows) for rows in (queries, keys, values))
     if window is not None and max(math.prod(query_grid), math.prod(source_grid)) <= _FEW:
-        return _attend(queries, keys, values, _seen(query_grid, source_grid, window, num_prefix, queries.device))
+        return _attend(queries, keys, values, _mask(query_grid, source_grid, window, num_prefix, queries.device))
     if window is not None:
         tiles = _tiles(query_grid, source_grid, window, num_prefix, queries.device)
         return _Tiled.apply(queries, keys, values, tiles)  # type: ignore[no-any-return]
@@ -111,10 +111,10 @@ def _listed(shapes: list[tuple[int, ...]]) -> str:
     return ", ".join(map(str, shapes))
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor, seen: Tensor | None = None) -> Tensor:
+def _attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None = None) -> Tensor:
     count = max(len(queries), len(keys))
     queries, keys, values = (rows.expand(count, -1, -1, -1) for rows in (queries, keys, values))
-    return scaled_dot_product_attention(queries, keys, values, attn_mask=seen)
+    return scaled_dot_product_attention(queries, keys, values, attn_mask=mask)
 
 
 class _Rectangle(NamedTuple):
@@ -187,14 +187,14 @@ def _far(num_queries: int, num_sources: int, window: int) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _seen(query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device) -> Tensor:
+def _mask(query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device) -> Tensor:
     """Which source each query sees, (p + Hq Wq, p + Hs Ws) bool."""
     far_rows, far_columns = (_far(*sides, window) for sides in zip(query_grid, source_grid, strict=True))
     far = (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1)
-    seen = torch.zeros(num_prefix + len(far), num_prefix + far.shape[1], dtype=torch.bool)
-    seen[:num_prefix] = True
-    seen[num_prefix:, num_prefix:] = ~far
-    return seen.to(device)
+    mask = torch.zeros(num_prefix + len(far), num_prefix + far.shape[1], dtype=torch.bool)
+    mask[:num_prefix] = True
+    mask[num_prefix:, num_prefix:] = ~far
+    return mask.to(device)
 
 
 class _Tiled(torch.autograd.Function):

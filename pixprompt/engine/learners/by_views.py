@@ -157,7 +157,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         choices, notes = self._choices(session, first)
         kind, choice = next(iter(choices.items()))
         plainest = next((name for name in ("text", "names", "frequency") if name in self._kinds(session.parts)), kind)
-        val = self._validated(session, winner, pool.left)
+        val = self._validated(session, winner, pool.remaining)
         return ViewsBaseline(
             train=first.answered,
             val=session.query("val", session.parts.plain, val).complete if len(val) else _nothing(),

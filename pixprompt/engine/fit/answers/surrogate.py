@@ -92,9 +92,9 @@ class Surrogate:
         epochs = own.fit.epochs or defaults["epochs"]
         config = own.with_values(method="pixel", **recipe, epochs=epochs, output="linear")
         local, train = self.model, session.canvases("train", canvas)
-        seen = Degraded(local, stream(own.seed, "degradation"))
+        degraded = Degraded(local, stream(own.seed, "degradation"))
         parts = replace(
-            session.parts, model=seen, counted=DirectQuerier(seen), config=config, floor=None, canvas=canvas
+            session.parts, model=degraded, counted=DirectQuerier(degraded), config=config, floor=None, canvas=canvas
         )
         session.reporter.stage("surrogate", len(train.labels))
         if config.search.mimic == "answers":
@@ -102,7 +102,7 @@ class Surrogate:
             features = query_canvases(local, plain_canvases, first.positions, device=parts.device).outputs
             read = plain.heads.logits(first.answered.outputs, first.folds[first.positions])
             weight, bias = ridge(features, log_softmax(read, dim=1))
-            mimic = Mimic(seen, weight.to(parts.device), bias.to(parts.device))
+            mimic = Mimic(degraded, weight.to(parts.device), bias.to(parts.device))
             parts = replace(parts, model=mimic, counted=DirectQuerier(mimic))
             output = parts.output("first-k")  # its outputs are the classes, in their order
         else:

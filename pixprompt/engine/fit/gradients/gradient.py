@@ -135,7 +135,7 @@ class GradientFit:
         shares = [ranks.share(whole) for whole in steps]
         self.train.expect(torch.cat(shares))
         places = self._draws(epoch, ranks.rank)
-        seen: list[tuple[Tensor, Tensor]] = []
+        batches: list[tuple[Tensor, Tensor]] = []
         losses = hits = torch.zeros((), device=self.device)  # summed there: reading them each step would stall a GPU
         for step, (whole, chosen) in enumerate(zip(steps, shares, strict=True), epoch * self.steps):
             for group, rate in zip(self.optimizer.param_groups, self.rates, strict=True):
@@ -145,15 +145,15 @@ class GradientFit:
                 outputs, right, loss = self._differentiate(chosen, len(chosen) / len(whole), places)
                 losses, hits = losses + loss * len(whole), hits + right
                 if self.module.output.refits_in_training:
-                    seen.append((outputs, chosen))
+                    batches.append((outputs, chosen))
             ranks.add_gradients(self.module.parameters())
             self.optimizer.step()
             self.module.constrain()
             self.reporter.advance(len(whole))
             if self.answers is not None and (step + 1) % max(1, self.steps // self.refits) == 0:
-                done = torch.cat(steps[: step + 1 - epoch * self.steps])
-                rows = self._gather(ranks, seen)[done].cpu()
-                self.answers = replace(self.answers, outputs=self.answers.outputs.index_copy(0, done, rows))
+                indices = torch.cat(steps[: step + 1 - epoch * self.steps])
+                rows = self._gather(ranks, batches)[indices].cpu()
+                self.answers = replace(self.answers, outputs=self.answers.outputs.index_copy(0, indices, rows))
                 self._fit_heads()
         losses, hits = ranks.add(torch.stack([losses, hits]))
         check_finite(losses, epoch, max(self.rates))
@@ -163,12 +163,14 @@ class GradientFit:
             head = self.module.output.to("cpu").refit(self.answers.outputs, self.answers.labels)
             self.module.output = head.to(self.device)
         elif self.module.output.refits_in_training:
-            self.module.output = self.module.output.refit(self._gather(ranks, seen)[order], self._labels(order))
+            self.module.output = self.module.output.refit(self._gather(ranks, batches)[order], self._labels(order))
         return {"train_loss": float(losses) / len(order), "train_accuracy": float(hits) / len(order)}
 
-    def _gather(self, ranks: Ranks, seen: list[tuple[Tensor, Tensor]]) -> Tensor:
+    def _gather(self, ranks: Ranks, batches: list[tuple[Tensor, Tensor]]) -> Tensor:
         """Returns the outputs of all processes at the positions of their images, (N, S)."""
-        return ranks.gather([rows for rows, _ in seen], [at for _, at in seen], len(self.train.labels), self.device)
+        return ranks.gather(
+            [rows for rows, _ in batches], [at for _, at in batches], len(self.train.labels), self.device
+        )
 
     def _fit_heads(self) -> None:
         """Fits a head to the latest answers without the images of each fold."""
