@@ -28,6 +28,7 @@ FIT = {"epochs": 2, "batch_size": 7, "precision": "fp32", "optimizer": "sgd", "d
 RUNS = {
     "pixel": {"size": 4, "lr": 2.0, "output": "iterative"},
     "random-patch": {"template": "random-patch", "size": 6, "start": "normal", "lr": 2.0},
+    "beside a head": {"template": "full", "lr": 0.02, "output": "ridge", "epochs": 2},
     "one at a time": {"size": 4, "lr": 0.2, "batch_size": 1, "epochs": 1},
     "vpt-deep": {"tokens": 3, "lr": 0.1, "dropout": 0.0},
     "sa2vp-deep": {"lr": 0.01, "dropout": 0.0},
