@@ -4,7 +4,7 @@ Answers come from the store that `answers.py` fills, so a race asks what it woul
 seconds. Each seed draws 1,000 labelled images and tests on the other 500; queries for the test are not counted. All
 methods read the answers with the ridge readout of the race.
 
-python experiments/query-economy/run.py STORE ../shared [--budgets 1000,5000] [--seeds 0,1,2]
+python experiments/query-economy/run.py STORE ../shared [--budgets 1000,5000] [--seeds 0,1,2] [--data digits,together]
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ from pixprompt.views import catalogue
 HERE = Path(__file__).parent
 CLASSIFIERS = ("mobilenet-v2", "resnet18", "efficientnet-lite0")
 DATA = ("digits", "cifar10", "flowers5", "fashion-mnist")
+TOGETHER = "together"
+"""All four data sets as one of 35 classes."""
 ANSWERS = ("all", "top-5", "label")
 BUDGETS = (25, 200, 1000, 5000, 20_000)
 NUM_TRAIN, NUM_TEST, NUM_VIEWS = 1000, 500, 16
@@ -61,11 +63,18 @@ def visible(shares: Tensor, answer: str) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def answers(folder: Path, answer: str) -> tuple[list[Tensor], Tensor]:
-    """Returns the answers of a classifier under each view, and the labels."""
-    views = [folder / f"{view.name}.npy" for view in catalogue()[:NUM_VIEWS]]
-    read = [visible(torch.from_numpy(np.load(path)).softmax(1), answer) for path in views]
-    return read, torch.from_numpy(np.load(folder / "labels.npy"))
+def answers(store: Path, model: str, data: str, answer: str) -> tuple[list[Tensor], Tensor]:
+    """Returns the answers of a classifier under each view, and the labels; of all data sets where data is TOGETHER."""
+    folders = [store / f"{model}-112-{each}" for each in (DATA if data == TOGETHER else (data,))]
+    labels = [torch.from_numpy(np.load(folder / "labels.npy")) for folder in folders]
+    first = itertools.accumulate((int(each.max()) + 1 for each in labels), initial=0)
+    views = [
+        torch.cat([torch.from_numpy(np.load(folder / f"{view.name}.npy")) for folder in folders])
+        for view in catalogue()[:NUM_VIEWS]
+    ]
+    return [visible(view.softmax(1), answer) for view in views], torch.cat(
+        [each + start for each, start in zip(labels, first, strict=False)]
+    )
 
 
 def drawn(labels: Tensor, seed: int) -> tuple[Tensor, Tensor]:
@@ -146,10 +155,12 @@ def zero_shot(store: Path, assets: Path, data: str, words: int) -> tuple[list[Te
 def rows(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """Every run: a whole seed first, its small budgets first."""
     for seed, budget in itertools.product(options.seeds, options.budgets):
-        for model, data, answer in itertools.product(CLASSIFIERS, DATA, ANSWERS):
+        for model, data, answer in itertools.product(options.models, options.data, options.answers):
             for method in options.methods:
                 yield {"model": model, "data": data, "answer": answer, "budget": budget, "seed": seed, "method": method}
-        for data, method in itertools.product(WORDS, ("head alone", "default")):
+        for data, method in itertools.product(
+            [each for each in WORDS if each in options.data], ("head alone", "default")
+        ):
             yield {
                 "model": "mini-clip",
                 "data": data,
@@ -169,7 +180,7 @@ def run(row: dict[str, Any], store: Path, assets: Path) -> dict[str, Any] | None
         views, labels = zero_shot(store, assets, row["data"], words)
         method = METHODS["head alone"]
     else:
-        views, labels = answers(store / f"{row['model']}-112-{row['data']}", row["answer"])
+        views, labels = answers(store, row["model"], row["data"], row["answer"])
         method = METHODS[row["method"]]
     began = time.perf_counter()
     score, price, images = method(views, labels, row["budget"], row["seed"], row["answer"])
@@ -185,6 +196,8 @@ def main() -> None:
     parser.add_argument("--budgets", type=lambda text: [int(each) for each in text.split(",")], default=list(BUDGETS))
     parser.add_argument("--seeds", type=lambda text: [int(each) for each in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--methods", type=lambda text: text.split(";"), default=list(METHODS))
+    for name, values in (("models", CLASSIFIERS), ("data", DATA), ("answers", ANSWERS)):
+        parser.add_argument(f"--{name}", type=lambda text: text.split(","), default=values)
     options = parser.parse_args()
     torch.set_num_threads(1)
     path = HERE / "results.jsonl"

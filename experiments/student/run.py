@@ -9,7 +9,6 @@ python experiments/student/run.py ASSETS
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import re
 import sys
@@ -18,26 +17,48 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from sweep import machine
+import numpy as np
+import torch
+from torch import Tensor
 
-from pixprompt import TrainConfig, train
+from pixprompt import Data, TrainConfig, as_model, from_arrays, load_model, train
+from pixprompt.core import Model
 from pixprompt.ledger import Budget, Ledger, LocalJournal
+from pixprompt.study import machine
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "query-economy"))
+import answers
+from answers import WEIGHTS
 
 HERE = Path(__file__).parent
-TESTED, LEARNING, RUNGS = 150, 1000, 6
+NUM_TRAIN, TESTED, LEARNING, RUNGS, SIDE = 1000, 150, 1000, 6, 112
 
 
-def economy() -> Any:
-    """Returns the module of the query economy, which makes models opaque and cuts data sets down."""
-    path = HERE.parent / "query-economy" / "run.py"
-    spec = importlib.util.spec_from_file_location("economy", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["economy"] = module
-    spec.loader.exec_module(module)
-    return module
+def split(name: str, assets: Path, seed: int) -> Data:
+    """Draws 1,000 images to learn from, and as many to choose by as to test on."""
+    pictures, labels = answers.images(name, assets, Path())
+    order = np.random.default_rng(seed).permutation(len(labels))[: NUM_TRAIN + 2 * TESTED]
+    pixels = np.stack([np.asarray(picture) for picture in pictures])
+    parts = zip(("train", "val", "test"), np.split(order, [NUM_TRAIN, NUM_TRAIN + TESTED]), strict=True)
+    sets = {part: from_arrays(pixels[chosen], labels[chosen], prefix=part) for part, chosen in parts}
+    return Data(name, tuple(map(str, range(int(labels.max()) + 1))), **sets)
+
+
+def opaque(name: str, answer: str, assets: Path) -> Model:
+    """Returns a classifier that says its five likeliest classes only, or all probabilities."""
+    net = load_model(WEIGHTS[name][0], weights=assets / "weights" / WEIGHTS[name][1])
+    labels = [str(index) for index in range(net.spec.num_outputs)]
+
+    def classify(images: Tensor) -> Any:
+        with torch.inference_mode():
+            shares = net.answer(net.normalize(images)).softmax(1)
+        if answer == "all":
+            return shares
+        values, indices = shares.topk(5)
+        rows = zip(indices.tolist(), values.tolist(), strict=True)
+        return [{labels[index]: value for index, value in zip(*row, strict=True)} for row in rows]
+
+    return as_model(classify, image_size=SIDE, labels=labels, name=f"{name}-{answer}", takes="tensor")
 
 
 def rows() -> Iterator[dict[str, Any]]:
@@ -51,12 +72,11 @@ def rows() -> Iterator[dict[str, Any]]:
 
 def run(row: dict[str, Any], assets: Path, scratch: Path) -> dict[str, Any]:
     """One run; answers that other runs have paid for come from a file, which saves time only."""
-    journal = economy()
-    data = journal.images(row["data"], row["seed"], assets, scratch)
-    model = journal.opaque("mobilenet-v2", data, assets, row["answer"])
+    data, model = split(row["data"], assets, row["seed"]), opaque("mobilenet-v2", row["answer"], assets)
+    student, file = WEIGHTS["resnet18"]
     config = TrainConfig(
         seed=row["seed"], budget=LEARNING + RUNGS * TESTED, test_images=TESTED, workers=0, device="cpu",
-        student=journal.NAMES["resnet18"], student_weights=str(assets / "weights" / journal.FILES["resnet18"]),
+        student=f"{student}@{SIDE}", student_weights=str(assets / "weights" / file),
     )  # fmt: skip
     ledger = Ledger(scratch / f"{row['data']}-{row['answer']}.sqlite")
     with tempfile.TemporaryDirectory() as out, ledger:
