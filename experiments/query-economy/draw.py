@@ -58,8 +58,9 @@ def table(result: Cells) -> str:
         "per prediction where they are more than one, in square brackets the number of seeds where it is not three."
     ]
     for model, data, answer in dict.fromkeys(key[:3] for key in sorted(result)):
-        parts.append(f"\n| {model}, {data}, {answer} | " + " | ".join(f"{budget:,}" for budget in BUDGETS) + " |")
-        parts.append("|---" * (len(BUDGETS) + 1) + "|")
+        budgets = BUDGETS if data in DATA else sorted(found[model, data, answer, "default"])
+        parts.append(f"\n| {model}, {data}, {answer} | " + " | ".join(f"{budget:,}" for budget in budgets) + " |")
+        parts.append("|---" * (len(budgets) + 1) + "|")
         for method in COLORS if model != "mini-clip" else ("head alone", "default"):
             row = [shown(result.get((model, data, answer, method), {}).get(budget, [])) for budget in BUDGETS]
             if any(cell != "not run" for cell in row):
