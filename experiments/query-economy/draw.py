@@ -58,11 +58,12 @@ def table(result: Cells) -> str:
         "per prediction where they are more than one, in square brackets the number of seeds where it is not three."
     ]
     for model, data, answer in dict.fromkeys(key[:3] for key in sorted(result)):
-        budgets = BUDGETS if data in DATA else sorted(found[model, data, answer, "default"])
-        parts.append(f"\n| {model}, {data}, {answer} | " + " | ".join(f"{budget:,}" for budget in budgets) + " |")
+        budgets = BUDGETS if data in DATA else sorted(result[model, data, answer, "default"])
+        heads = [f"{model}, {data}, {answer}", *(f"{budget:,}" for budget in budgets)]
+        parts.append(f"\n| {' | '.join(heads)} |")
         parts.append("|---" * (len(budgets) + 1) + "|")
         for method in COLORS if model != "mini-clip" else ("head alone", "default"):
-            row = [shown(result.get((model, data, answer, method), {}).get(budget, [])) for budget in BUDGETS]
+            row = [shown(result.get((model, data, answer, method), {}).get(budget, [])) for budget in budgets]
             if any(cell != "not run" for cell in row):
                 parts.append(f"| {method} | " + " | ".join(row) + " |")
     return "\n".join(parts)
