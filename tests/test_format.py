@@ -48,8 +48,8 @@ def test_the_page_resizes_as_the_package_does_whatever_the_sizes(resample: str) 
         pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
         for aspect in ("crop", "squash", "letterbox"):
             canvas = Canvas((9, 13), resample=resample, aspect=aspect, crop_pct=0.8 if aspect == "crop" else 1.0)
-            made = format_reference.canvas(canvas.to_json(), pixels)
-            assert (made == canvas.make(Image.fromarray(pixels))).all(), (height, width, aspect)
+            actual = format_reference.canvas(canvas.to_json(), pixels)
+            assert (actual == canvas.make(Image.fromarray(pixels))).all(), (height, width, aspect)
 
 
 @pytest.mark.parametrize("name", OUTPUTS)

@@ -114,7 +114,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=512, help="per setting and round")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--out", type=Path, default=HERE / "results.jsonl")
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     behind, bare, proxy = free_port(), free_port(), free_port()
     url = f"http://127.0.0.1:{behind}"
     requests = {
@@ -132,13 +132,13 @@ def main() -> None:
         command = ("-c", code, "proxy", str(folder / "p.png"), *options)
         pids["proxy"] = stack.enter_context(running(*command, port=proxy))
         lines = []
-        for round_ in range(given.rounds):
+        for round_ in range(arguments.rounds):
             for what, request in requests.items():
                 for at_once in CONCURRENCY:
                     for name, port in (("forwarder", bare), ("proxy", proxy)):
                         asyncio.run(load(port, request, at_once, 2 * at_once))  # connections are there then
                         before = cpu_seconds(pids[name])
-                        durations, seconds = asyncio.run(load(port, request, at_once, given.requests))
+                        durations, seconds = asyncio.run(load(port, request, at_once, arguments.requests))
                         cpu = round(1000 * (cpu_seconds(pids[name]) - before) / len(durations), 2)
                         median, p99 = (round(1000 * float(np.quantile(durations, share)), 3) for share in (0.5, 0.99))
                         speed = round(len(durations) / seconds, 1)
@@ -153,7 +153,7 @@ def main() -> None:
                         line |= {"version": __version__, "machine": platform.platform()}
                         lines.append(json.dumps(line))
                         sys.stdout.write(lines[-1] + "\n")
-    given.out.write_text("\n".join(lines) + "\n")
+    arguments.out.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

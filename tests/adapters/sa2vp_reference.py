@@ -73,15 +73,15 @@ def pathways(adapter: ViTSA2VP, images: Tensor) -> tuple[Tensor, Tensor]:
     prompts = (map_of(adapter, 0) + net.pos_embed).expand(len(images), -1, -1)
     for index, block in enumerate(net.blocks):
         asks = (prompts, images) if index in turns else (images, prompts)
-        told = adapted(adapter, index, cross(block, *asks, adapter.view.grid, options.window) + asks[0])
+        adapted_tokens = adapted(adapter, index, cross(block, *asks, adapter.view.grid, options.window) + asks[0])
         images, prompts = block(images), block(prompts)
         if options.deep and index in turns[1:]:
             place = turns.index(index)
             prompts = prompts + block(map_of(adapter, place)) * adapter.scalings[place - 1].factors
         if index in turns:
-            prompts = prompts + options.gamma * told
+            prompts = prompts + options.gamma * adapted_tokens
         else:
-            images = images + options.gamma * told
+            images = images + options.gamma * adapted_tokens
     image, prompt = (adapter.head.last(net.norm(tokens)[:, 0]) for tokens in (images, prompts))
     return image, prompt
 

@@ -34,8 +34,8 @@ def prompt_file(tmp_path: Path) -> Path:
 @pytest.fixture
 def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Toy]:
     """A model that can be named and images that lie in a folder, in an empty current folder."""
-    made = write_toy(tmp_path)
+    written_toy = write_toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    yield made
-    sys.modules.pop(made.module, None)
+    yield written_toy
+    sys.modules.pop(written_toy.module, None)

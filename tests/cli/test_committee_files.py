@@ -26,9 +26,11 @@ VIEWS = (View(), View(size=0.5, frame=Pattern((255, 255, 255))), View(rotation=9
 
 @pytest.fixture
 def committee(tmp_path: Path) -> Committee:
-    made = Committee(tuple(view.prompt(BASE) for view in VIEWS), output={"kind": "x", "classes": ["a"]}, model="m")
-    made.save(tmp_path / "committee.png")
-    return made
+    whole_committee = Committee(
+        tuple(view.prompt(BASE) for view in VIEWS), output={"kind": "x", "classes": ["a"]}, model="m"
+    )
+    whole_committee.save(tmp_path / "committee.png")
+    return whole_committee
 
 
 def test_apply_writes_one_image_per_view(tmp_path: Path, committee: Committee) -> None:

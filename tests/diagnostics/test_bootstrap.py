@@ -102,11 +102,11 @@ def test_frechet_floor_is_the_bias_of_small_sets() -> None:
 @pytest.mark.parametrize("kernel", [KID, CMMD], ids=["kid", "cmmd"])
 def test_kernel_floor_is_that_of_halves_and_about_zero(kernel: object) -> None:
     features = gaussian(60, seed=1)
-    floor, told = mmd_floor(features, kernel, repeats=8, generator=generator())  # type: ignore[arg-type]
+    floor, values = mmd_floor(features, kernel, repeats=8, generator=generator())  # type: ignore[arg-type]
     masks = halves(60, 8, generator=generator())
     expected = [mmd(features[one], features[two], kernel) for one, two in zip(*masks, strict=True)]  # type: ignore[arg-type]
     assert floor == pytest.approx(np.mean(expected), rel=1e-8)
-    assert told["max"] == pytest.approx(max(expected), rel=1e-8)
+    assert values["max"] == pytest.approx(max(expected), rel=1e-8)
     apart = mmd(features, gaussian(60, DIM, seed=2, shift=1.0), kernel)  # type: ignore[arg-type]
     assert abs(floor) < 0.2 * apart
 

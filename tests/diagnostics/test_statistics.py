@@ -55,8 +55,8 @@ def test_float32_rows_are_summed_in_float64() -> None:
 def test_saved_and_read_back(tmp_path: Path) -> None:
     moments, about = statistics(gaussian(30)), {"name": "digits", "extractor": "inception-2015"}
     save_statistics(tmp_path / "s.safetensors", moments, about)
-    back, told = load_statistics(tmp_path / "s.safetensors")
-    assert (back.num, told) == (30, about)
+    back, facts = load_statistics(tmp_path / "s.safetensors")
+    assert (back.num, facts) == (30, about)
     np.testing.assert_array_equal(back.mean, moments.mean)
     np.testing.assert_array_equal(back.covariance, moments.covariance)
 

@@ -19,8 +19,8 @@ def file(config, model, data, wholes):
 
 @pytest.fixture
 def deployed(file, model):
-    with pixprompt.deploy(file, model=model) as made:
-        yield made
+    with pixprompt.deploy(file, model=model) as deployment:
+        yield deployment
 
 
 def test_every_form_of_an_image_has_the_answer_of_predict(deployed, data, tmp_path) -> None:

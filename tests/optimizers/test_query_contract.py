@@ -50,9 +50,9 @@ def test_the_names_and_what_they_need() -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_shapes_types_and_copies(name: str) -> None:
     start = torch.linspace(0, 1, 12)
-    kept = start.clone()
+    original = start.clone()
     optimizer = make_query_optimizer(name, start, generator=torch.Generator().manual_seed(0), generations=5)
-    assert torch.equal(optimizer.center, kept.double())
+    assert torch.equal(optimizer.center, original.double())
     for _ in range(3):
         candidates = optimizer.ask()
         assert candidates.shape == (optimizer.num_candidates, 12)
@@ -65,7 +65,7 @@ def test_shapes_types_and_copies(name: str) -> None:
         optimizer.tell(losses)
         assert not torch.equal(optimizer.center, before)
         assert optimizer.center.abs().max() < 3
-    assert torch.equal(start, kept)
+    assert torch.equal(start, original)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -48,9 +48,9 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     subprocess.run(build, check=True, capture_output=True)
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     venv.create(folder / "venv", with_pip=True)
-    made = Light(folder / "venv")
+    environment = Light(folder / "venv")
     (wheel,) = folder.glob("*.whl")
-    pip = [str(made.python), "-m", "pip", "install", "--quiet"]
+    pip = [str(environment.python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", str(wheel)], check=True, env=clean)
     expected = [*pip, "-r", str(ROOT / "requirements-light.txt")]
     process = subprocess.run(expected, capture_output=True, text=True, env=clean)
@@ -58,7 +58,7 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
         pytest.skip(f"packages cannot be had here: {process.stderr.strip().splitlines()[-1]}")
     listed = subprocess.run([*pip[:3], "list"], check=True, capture_output=True, text=True, env=clean).stdout
     assert not [name for name in HEAVY if f"{name} " in listed.lower()]
-    return made
+    return environment
 
 
 def test_every_file_of_the_package_is_installed(light: Light) -> None:

@@ -20,8 +20,8 @@ def direct(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def transport() -> Iterator[Transport]:
     environment = {"KEY": KEY}
-    with Transport({"Authorization": "Bearer ${KEY}"}, environment=environment, max_bytes=1 << 20) as made:
-        yield made
+    with Transport({"Authorization": "Bearer ${KEY}"}, environment=environment, max_bytes=1 << 20) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -59,7 +59,7 @@ def test_the_net_is_as_before(fails: bool) -> None:
     net.head.weight.requires_grad_(False)
     before = {name: value.clone() for name, value in net.state_dict().items()}
     images = torch.rand(2, 3, 4, 4, generator=generator())
-    kept = images.clone()
+    original = images.clone()
 
     def score(batch: Tensor) -> Tensor:
         logits: Tensor = net(batch)
@@ -77,7 +77,7 @@ def test_the_net_is_as_before(fails: bool) -> None:
     assert all(module.training for module in net.modules())
     assert [parameter.requires_grad for parameter in net.parameters()] == [True, False]
     assert all(parameter.grad is None for parameter in net.parameters())
-    assert torch.equal(images, kept)
+    assert torch.equal(images, original)
 
 
 def test_nets_without_places_or_gradients_say_so() -> None:

@@ -38,9 +38,9 @@ def test_files_that_are_damaged_are_named(run: Path) -> None:
         (run / file).write_bytes(b'{"a": ')
     text, root = page(run, options=ReportOptions(device="cpu"))
     assert external(text) == []
-    told = section(root, "files").words
-    assert all(file in told for file in files)
-    assert told.count("cannot be read") == len(files)
+    words = section(root, "files").words
+    assert all(file in words for file in files)
+    assert words.count("cannot be read") == len(files)
     assert root.all("img") == []
 
 

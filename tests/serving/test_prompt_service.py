@@ -41,8 +41,8 @@ def deployed(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     pages = tuple(view.prompt(Canvas(SIZE)) for view in views)
     file = tmp_path_factory.mktemp("prompt") / "p.png"
     Committee(pages, output=output.to_json(), model=model.spec.name).save(file)
-    with pixprompt.deploy(file, model=model) as made:
-        yield made
+    with pixprompt.deploy(file, model=model) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="module")

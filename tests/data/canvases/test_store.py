@@ -49,22 +49,22 @@ def rows() -> tuple[CanvasRows, np.ndarray]:
     ids=str,
 )  # fmt: skip
 def test_rows_are_chosen_as_from_an_array(rows: tuple[CanvasRows, np.ndarray], chosen: object) -> None:
-    made, expected = rows
-    part = made[chosen]  # type: ignore[index]
+    actual, expected = rows
+    part = actual[chosen]  # type: ignore[index]
     np.testing.assert_array_equal(part, expected[chosen])  # type: ignore[index]
     assert (part.dtype, part.shape, part.flags.writeable) == (np.uint8, expected[chosen].shape, True)  # type: ignore[index]
 
 
 def test_rows_look_like_an_array(rows: tuple[CanvasRows, np.ndarray]) -> None:
-    made, expected = rows
-    assert (made.shape, made.dtype, len(made)) == (expected.shape, expected.dtype, 7)
-    np.testing.assert_array_equal(np.asarray(made), expected)
-    np.testing.assert_array_equal(np.stack(list(made)), expected)  # type: ignore[call-overload]
+    actual, expected = rows
+    assert (actual.shape, actual.dtype, len(actual)) == (expected.shape, expected.dtype, 7)
+    np.testing.assert_array_equal(np.asarray(actual), expected)
+    np.testing.assert_array_equal(np.stack(list(actual)), expected)  # type: ignore[call-overload]
     for outside in (7, -8, [0, 7]):
         with pytest.raises(IndexError):
-            made[outside]  # type: ignore[index]
+            actual[outside]  # type: ignore[index]
     with pytest.raises(TypeError):
-        made[0] = 0  # type: ignore[index]
+        actual[0] = 0  # type: ignore[index]
 
 
 def shorten(folder: Path) -> None:
