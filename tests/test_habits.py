@@ -80,7 +80,7 @@ def value_faults(name: str, kind: click.ParamType, value: str) -> list[str]:
     if isinstance(kind, click.Choice) and value not in kind.choices:
         return [f"{name} {value} is no choice"]
     known = [entry for where in REGISTRIES.get(name, ()) for entry in (*registry(where), "auto")]
-    if known and ":" not in value and value not in known:
+    if known and ":" not in value and re.sub(r"@\d+$", "", value) not in known:
         return [f"{name} {value} is not known"]
     return []
 

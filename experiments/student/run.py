@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from pixprompt import Data, TrainConfig, as_model, from_arrays, load_model, train
-from pixprompt.core import Model
 from pixprompt.ledger import Budget, Ledger, LocalJournal
 from pixprompt.study import machine
 
@@ -44,7 +43,7 @@ def split(name: str, assets: Path, seed: int) -> Data:
     return Data(name, tuple(map(str, range(int(labels.max()) + 1))), **sets)
 
 
-def opaque(name: str, answer: str, assets: Path) -> Model:
+def opaque(name: str, answer: str, assets: Path) -> Any:
     """Returns a classifier that says its five likeliest classes only, or all probabilities."""
     net = load_model(WEIGHTS[name][0], weights=assets / "weights" / WEIGHTS[name][1])
     labels = [str(index) for index in range(net.spec.num_outputs)]
