@@ -27,7 +27,8 @@ def main() -> None:
 
 
 def _end_with_stdin() -> None:
-    sys.stdin.read()
+    while os.read(sys.stdin.fileno(), 4096):  # `sys.stdin.read` would keep Python from closing it at the end
+        pass
     os._exit(1)
 
 

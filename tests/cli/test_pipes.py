@@ -165,6 +165,6 @@ def test_a_reader_that_leaves_ends_it_quietly(prompt_file: Path, tmp_path: Path)
         program.stdout.readline()
         program.stdout.close()
         program.stdin.write(lines_of({"path": str(tmp_path / "a.png")}))
-        program.stdin.close()
+        program.stdin.flush()  # and stays open: the thread that reads is not at its end
         assert program.stderr.read() == b""
         assert program.wait() == 1

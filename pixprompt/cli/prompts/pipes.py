@@ -65,7 +65,7 @@ def read_records(most: int) -> Iterator[list[Record]]:
     Raises:
         DataError: There is nothing.
     """
-    stream = sys.stdin.buffer
+    stream = _open_stdin()
     first = stream.readline(MAX_JSON_BYTES + 1)
     if not first:
         raise DataError("stdin is empty; expected an image, or JSON lines with a path or an image in base64 each.")
@@ -73,6 +73,14 @@ def read_records(most: int) -> Iterator[list[Record]]:
         yield from (list(map(_record, lines)) for lines in _batches(stream, first, most))
     else:
         yield [Record(partial(decode, first + stream.read(_MOST_BYTES)), {"path": PIPE}, alone=True)]
+
+
+def _open_stdin() -> BinaryIO:
+    """Opens a reader of stdin that Python does not close at its end: that would abort while a thread waits in it."""
+    try:
+        return open(sys.stdin.fileno(), "rb", closefd=False)
+    except OSError:  # no file
+        return sys.stdin.buffer
 
 
 def _batches(stream: BinaryIO, first: bytes, most: int) -> Iterator[list[bytes]]:
