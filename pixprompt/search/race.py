@@ -29,6 +29,8 @@ _PER_CLASS, _LEAST_PER_CLASS, _FEWEST = 10, 5, 3
 """Images of each class that a race begins with; from fewer than the second none opens, unless it is asked for anyway:
 then from the third."""
 _LEAST_IMAGES, _MOST_VIEWS = 40, 16
+_LEAST_SPENT = 60
+"""Queries of a first rung: with 200 in all, of which 50 are its share, a race costs half a point on average."""
 _FEW = 3
 _MOST_IMAGES, _MOST_COMPARED = 250, 500
 """By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
@@ -159,6 +161,8 @@ class Race:
                     (_LABEL_SHARE, 1, _LABEL_VIEWS) if self.labels_only else (_FIRST_SHARE, 1, 2)
                 )
             spent = max(0, int(share * (budget - num_images * self.rich)))
+            if self.size is None and not self.anyway and spent < _LEAST_SPENT:
+                least = num_images + 1
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
             images = min(num_images, spent // rungs // max(1, views - 1))
         if self.anyway and images < least:

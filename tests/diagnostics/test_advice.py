@@ -179,7 +179,7 @@ UNKNOWN = Evidence(accuracy=0.1, head=0.12, scored=200, classes=10, gradients=Tr
         (views("logits", 1000), "no-go", "labelled answers buy more"),
         (views("label", 200), "no-go", "labelled answers buy more"),
         (views("label", 0), "no-go", "No queries are left"),
-        (views("label", 100_000), "unknown", "more than the 5,000 tried"),
+        (views("label", 100_000), "unknown", "more than the 20,000 tried"),
         (views("label", 5000, train=50), "unknown", "50 labelled images"),
         (views("label", 5000, num_outputs=2), "unknown", "2 numbers"),
         (views("label", 5000, head=0.98), "no-go", "upper end"),
