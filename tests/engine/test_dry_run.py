@@ -84,7 +84,11 @@ def test_the_same_settings_without_the_fault_are_planned(toy: str, model: Model,
 
 
 @pytest.mark.parametrize(
-    "values", [{"surrogate": "python:{toy}:local@16"}, {"method": "blackvip", "encoder": "python:{toy}:local@16"}]
+    "values",
+    [
+        pytest.param({"surrogate": "python:{toy}:local@16"}, marks=pytest.mark.slow),
+        {"method": "blackvip", "encoder": "python:{toy}:local@16"},
+    ],
 )
 def test_a_second_model_is_loaded_once(values: dict, toy: str, model: Model, data: Data, tmp_path: Path) -> None:
     named = {name: value.format(toy=toy) if isinstance(value, str) else value for name, value in values.items()}
