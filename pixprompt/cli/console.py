@@ -66,8 +66,7 @@ class Console(Progress):
             if wait <= 0:
                 seconds, steps = time.monotonic() - self._began, self._done
                 left = f", {seconds / steps * (self._total - steps):.0f} s left" if 0 < steps < self._total else ""
-                whole = (
-                    f" of {self._total}" if steps <= self._total else ""
-                )  # some stages cannot know it all beforehand
+                # Some stages cannot know it all beforehand.
+                whole = f" of {self._total}" if steps <= self._total else ""
                 self.note(f"{self._name}: {steps}{whole} images in {seconds:.0f} s{left}")
                 wait = self._interval

@@ -79,10 +79,11 @@ def load_model(name: str, *, weights: str | Path | None = None, device: str = "c
 def _split_side(name: str) -> tuple[str, int]:
     """Returns a name without its @SIDE, and the side; 0 where it has none."""
     match = re.fullmatch(r"(.+)@([1-9]\d{0,3})", name)
-    full = "" if match is None else MODELS[match[1]] if match[1] in MODELS else match[1]
-    if match is None or full.partition(":")[0] not in _ANY_SIDE:
-        return name, 0
-    return match[1], int(match[2])
+    if match:
+        full = MODELS[match[1]] if match[1] in MODELS else match[1]
+        if full.partition(":")[0] in _ANY_SIDE:
+            return match[1], int(match[2])
+    return name, 0
 
 
 @torch.no_grad()

@@ -162,7 +162,7 @@ class Race:
                 )
             spent = max(0, int(share * (budget - num_images * self.rich)))
             if self.size is None and not self.anyway and spent < _LEAST_SPENT:
-                least = num_images + 1
+                return 0, 0
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
             images = min(num_images, spent // rungs // max(1, views - 1))
         if self.anyway and images < least:

@@ -158,7 +158,7 @@ def _tiles(
         _Tile(
             _Rectangle(num_prefix, query_grid, rows, columns),
             _Rectangle(num_prefix, source_grid, high, wide),
-            (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1).to(device),
+            _far_patches(far_rows, far_columns).to(device),
         )
         for rows, high, far_rows in _spans(query_grid[0], source_grid[0], window)
         for columns, wide, far_columns in _spans(query_grid[1], source_grid[1], window)
@@ -186,11 +186,15 @@ def _far(num_queries: int, num_sources: int, window: int) -> Tensor:
     return (torch.arange(num_sources) - places[:, None]).abs() > window // 2
 
 
+def _far_patches(rows: Tensor, columns: Tensor) -> Tensor:
+    """Of two sides: which patch is out of which query's window, (Hq Wq, Hs Ws) bool."""
+    return (rows[:, None, :, None] | columns[None, :, None, :]).flatten(2).flatten(0, 1)
+
+
 @lru_cache(maxsize=64)
 def _mask(query_grid: Grid, source_grid: Grid, window: int, num_prefix: int, device: torch.device) -> Tensor:
     """Which source each query sees, (p + Hq Wq, p + Hs Ws) bool."""
-    far_rows, far_columns = (_far(*sides, window) for sides in zip(query_grid, source_grid, strict=True))
-    far = (far_rows[:, None, :, None] | far_columns[None, :, None, :]).flatten(2).flatten(0, 1)
+    far = _far_patches(*(_far(*sides, window) for sides in zip(query_grid, source_grid, strict=True)))
     mask = torch.zeros(num_prefix + len(far), num_prefix + far.shape[1], dtype=torch.bool)
     mask[:num_prefix] = True
     mask[num_prefix:, num_prefix:] = ~far

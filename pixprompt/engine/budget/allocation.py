@@ -47,6 +47,9 @@ _RESERVE_LEAST = 8
 _START_MOST = 100
 _START_LEAST = 30
 """Images per start; on fewer the accuracies of two starts do not differ beyond chance."""
+_FIRST_PER_CLASS = 3
+_USUAL_SIZE = 5
+"""Views of a committee, as long as its size is open."""
 
 
 @dataclass(frozen=True)
@@ -213,11 +216,6 @@ def _with_prompt(plain: Allocation, prompt: int, num_starts: int) -> Allocation:
     remaining = prompt - start - selection
     final_head = min(plain.head, prompt // 4, remaining - prompt // 4)
     return replace(plain, start=start, search=remaining - final_head, selection=selection, final_head=final_head)
-
-
-_FIRST_PER_CLASS = 3
-_USUAL_SIZE = 5
-"""Views of a committee, as long as its size is open."""
 
 
 def allocate_views(

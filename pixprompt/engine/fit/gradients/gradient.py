@@ -150,8 +150,9 @@ class GradientFit:
             self.optimizer.step()
             self.module.constrain()
             self.reporter.advance(len(whole))
-            if self.answers is not None and (step + 1) % max(1, self.steps // self.refits) == 0:
-                indices = torch.cat(steps[: step + 1 - epoch * self.steps])
+            count = step + 1 - epoch * self.steps  # after the last one all images are answered anew
+            if self.answers is not None and count < self.steps and (step + 1) % max(1, self.steps // self.refits) == 0:
+                indices = torch.cat(steps[:count])
                 rows = self._gather(ranks, batches)[indices].cpu()
                 self.answers = replace(self.answers, outputs=self.answers.outputs.index_copy(0, indices, rows))
                 self._fit_heads()
