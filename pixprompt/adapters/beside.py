@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..models import DirectQuerier
 
-__all__ = ["BesideModel"]
+__all__ = ["BesideModel", "module_of"]
 
 
 class BesideModel(nn.Module):
@@ -32,7 +32,7 @@ class BesideModel(nn.Module):
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
-        net = _module_of(self._model[0])
+        net = module_of(self._model[0])
         if net is not None:
             net._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
@@ -51,7 +51,7 @@ class BesideModel(nn.Module):
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         model = self._model[0]
-        if _module_of(model) is None:
+        if module_of(model) is None:
             memo[id(model)] = model
         clone = type(self).__new__(type(self))
         memo[id(self)] = clone
@@ -59,6 +59,7 @@ class BesideModel(nn.Module):
         return clone
 
 
-def _module_of(model: object) -> nn.Module | None:
+def module_of(model: object) -> nn.Module | None:
+    """Returns the net of a model that is one, queried directly or not; None for what only answers."""
     inner = model.model if isinstance(model, DirectQuerier) else model
     return inner if isinstance(inner, nn.Module) else None

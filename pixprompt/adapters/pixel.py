@@ -11,7 +11,6 @@ from torch import Generator, Tensor, nn
 
 from ..canvas import Canvas
 from ..core import ConfigError, Model, OutputTransform, ShapeError
-from ..models import DirectQuerier, TorchModel
 from ..prompt import Prompt
 from ..templates import PixelTemplate
 from ..tensor_checks import check_images
@@ -60,8 +59,7 @@ class PixelPrompt(BesideModel):
         super().__init__(model)
         if space not in SPACES:
             raise ConfigError(f"space must be one of {', '.join(SPACES)}, got {space!r}.")
-        local = isinstance(model, TorchModel | DirectQuerier)
-        if space == "unclamped" and (template.blend.name != "add" or not local):
+        if space == "unclamped" and (template.blend.name != "add" or getattr(model, "unclamped", None) is None):
             raise ConfigError("space 'unclamped' needs blend 'add' and a local torch model; use space 'pixel'.")
         self.template, self.space, self.output = template, space, output
         self.recipe: tuple[str, dict[str, Any]] = ("pixel", {})
@@ -95,11 +93,11 @@ class PixelPrompt(BesideModel):
 
     def outputs(self, images: Tensor, *, generator: Generator | None = None, quantize: bool = True) -> Tensor:
         """Returns the model's answers to prompted images, (N, S) float32."""
-        model = self.model
-        if self.space == "unclamped" and isinstance(model, TorchModel | DirectQuerier):
+        if self.space == "unclamped":
             check_images(images, self.template.geometry.size)
-            return model.unclamped(self.template.unclamped(images, self.theta, generator=generator)).float()
-        return model(self.prompted(images, generator=generator, quantize=quantize)).float()
+            outputs: Tensor = self._model[0].unclamped(self.template.unclamped(images, self.theta, generator=generator))
+            return outputs.float()
+        return self.model(self.prompted(images, generator=generator, quantize=quantize)).float()
 
     def forward(self, images: Tensor, *, generator: Generator | None = None) -> Tensor:
         """Images (N, 3, H, W) in [0, 1] -> target logits (N, K).

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from ..core import ConfigError, Model, OutputTransform, PixpromptError, PromptError
 from ..files.tensors import load_state, save_state, tensors_sha256
-from ..models import DirectQuerier
 from ..outputs import Direct, output_from_json
 from ..templates import Add, Over, PixelTemplate, make_template
 from ..version import __version__
+from .beside import module_of
 from .method import METHODS
 from .pixel import PixelPrompt
 from .whitebox import WhiteBox, make_white_box
@@ -100,9 +100,9 @@ class AdapterFile:
         make = METHODS[values["method"]].maker()
         adapter: PixelPrompt = make(template, model, output, space=values["space"], **values["options"])
         adapter.load_state_dict(self.tensors)
-        inner = model.model if isinstance(model, DirectQuerier) else model
-        place_of = next(inner.buffers(), None) if isinstance(inner, nn.Module) else None
-        return adapter.to(place_of.device if place_of is not None else "cpu").eval()
+        net = module_of(model)
+        buffer = None if net is None else next(net.buffers(), None)
+        return adapter.to("cpu" if buffer is None else buffer.device).eval()
 
     def _white_box(self, model: Model | nn.Module) -> WhiteBox:
         values = self.values

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..canvas import Canvas, Pixels
 from ..core import AnswerKind, ConfigError, Model, ModelSpec
-from ..models import TorchModel
+from ..models import TorchModel, local_net
 from ..tensor_checks import to_images
 from .features import FeatureNet
 
@@ -24,17 +24,13 @@ class LocalFeatures:
         model: Any local model.
 
     Raises:
-        ConfigError: It is behind a URL, or a function.
+        AccessError: It is behind a URL, or a function.
     """
 
     def __init__(self, model: Model) -> None:
-        if not isinstance(model, TorchModel):
-            raise ConfigError(
-                f"expected a local torch model, got {model.spec.name}: it has no features of its own here."
-            )
-        self.model = model
+        self.model = local_net(model, "what is learned on features")
         self.canvas = Canvas.for_model(model.spec)
-        self._features = _feature_net(model)
+        self._features = _feature_net(self.model)
 
     @cached_property
     def spec(self) -> ModelSpec:

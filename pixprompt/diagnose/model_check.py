@@ -21,7 +21,7 @@ from ..engine.fit.answers.cross_fit import choose
 from ..engine.parts import canvases_of, model_output
 from ..engine.progress import Reporter
 from ..engine.result import wilson
-from ..ledger import OpenVocabulary, Querier, probe_queries
+from ..ledger import Querier, open_vocabulary, probe_queries
 from ..models import text_encoder
 from ..outputs import candidates, pretty, stratified_folds
 
@@ -127,8 +127,9 @@ def check_model(
     model, probe_count = querier.model, probe_queries(querier.model)
     count = images_per_class(labelled, budget, len(data.classes), spent=probe_count)
     indices = draw_shots(data.train.labels, count, seed=seed, purpose="train shots")
-    if isinstance(model, OpenVocabulary):
-        model.expect(data.classes)
+    vocabulary = open_vocabulary(model)
+    if vocabulary:
+        vocabulary.expect(data.classes)
     canvases = canvases_of(data.train.subset(indices), Canvas.for_model(model.spec), workers, reporter, "read labelled")
     querier.announce(querier.new_queries([np.asarray(canvases.pixels)]), reporter.note)
     reporter.stage("query the model", len(canvases.labels))

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 from ..adapters import ADAPTER_FILE
-from ..core import OutputTransform
+from ..core import Access, OutputTransform
 from ..ledger import Querier
-from ..models import TorchModel
 from ..outputs import CascadeOutput
 from ..prompt import Committee, Prompt, load, load_committee
 from ..search.evidence import LEVEL, loss_score, p_value_of
@@ -125,7 +124,7 @@ def _num_pages(solution: Solution) -> int:
 
 def _is_tested(session: Session[Querier], solution: Solution) -> bool:
     """Whether a prompt is scored on test: what is not saved as well, but not where somebody bills the answers."""
-    return solution.is_better is not False or isinstance(session.parts.model, TorchModel)
+    return solution.is_better is not False or session.parts.model.access > Access.SCORES
 
 
 def _in_memory(session: Session[Querier], solution: Solution, plain: Answered) -> Answered | None:

@@ -16,7 +16,7 @@ from ..canvas import Canvas
 from ..core import ConfigError, Model, ModelSpec, OutputTransform, RangeError
 from ..data import CanvasSet, Data, ImageSet, load_images, make_canvases
 from ..files import file_sha256
-from ..models import DirectQuerier, DualEncoder, TorchModel, load_model, text_encoder
+from ..models import DirectQuerier, DualEncoder, load_model, local_net, text_encoder
 from ..outputs import OUTPUTS, make_output, texts_for, words_for
 from ..seeds import stream
 from ..templates import Add, Blend, Over, PixelTemplate, make_template
@@ -253,9 +253,8 @@ def _blend(config: TrainConfig, model: Model) -> Blend:
     if config.prompt.blend == "add":
         if not uses_model_units(config):
             return Add(start=start, delta_scale=config.prompt.delta_scale)
-        if not isinstance(model, TorchModel):
-            raise ConfigError("parameters in units of the model's normalisation need a local torch model.")
-        red, green, blue = (float(value) for value in model.std.flatten())
+        std = local_net(model, "a prompt in units of the model's normalisation").std
+        red, green, blue = std.flatten().tolist()
         return Add(unit=(red, green, blue), start=start, delta_scale=config.prompt.delta_scale)
     if config.prompt.opacity == "learned":
         return Over(opacity=None, start=start)

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
         OpenVocabulary as OpenVocabulary,
         Querier as Querier,
         ZeroShot as ZeroShot,
-        max_labels as max_labels,
+        open_vocabulary as open_vocabulary,
         probe_queries as probe_queries,
+        zero_shot as zero_shot,
     )
     from .reply_ledger import ReplyLedger as ReplyLedger
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..core import Access, Model
 from .budget import Budget
 from .ledger import Ledger, Totals
-from .querier import Canvases, OpenVocabulary, Querier
+from .querier import Canvases, Querier, open_vocabulary
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -92,8 +92,9 @@ class Journal(Querier):
 
     def close_vocabulary(self) -> None:
         """Closes the vocabulary of a model that has an open one, and remembers that; `num_outputs` is final then."""
-        if isinstance(self.model, OpenVocabulary):
-            self.model.close_vocabulary()
+        vocabulary = open_vocabulary(self.model)
+        if vocabulary:
+            vocabulary.close_vocabulary()
 
     def close(self) -> None:
         """Closes the ledger."""

@@ -15,7 +15,7 @@ from ..tensor_checks import check_images, check_outputs, to_pixels
 from .budget import Budget
 from .journal import Journal, keys_of
 from .ledger import Answers, Ledger
-from .querier import OpenVocabulary, probe_queries
+from .querier import open_vocabulary, probe_queries
 
 __all__ = ["LocalJournal"]
 
@@ -92,8 +92,8 @@ class LocalJournal(Journal):
     def close_vocabulary(self) -> None:
         """Closes the vocabulary, and remembers that; see `Journal.close_vocabulary`."""
         super().close_vocabulary()
-        if isinstance(self.model, OpenVocabulary):
-            self._written = self._vocabulary()
+        self._written = self._vocabulary()
+        if self._written:
             self.ledger.write_meta(**{_VOCABULARY: self._written})
 
     def _restore(self) -> None:
@@ -102,13 +102,14 @@ class LocalJournal(Journal):
         self._written = self.ledger.read_meta(_VOCABULARY) or ""
         if not self._written:
             return
-        if not isinstance(self.model, OpenVocabulary):
+        vocabulary = open_vocabulary(self.model)
+        if vocabulary is None:
             raise ModelError(
                 f"the ledger holds the labels of another model than {self.spec.name!r}, which has none of its own. "
                 "Use the model that the run was started with."
             )
         values = json.loads(self._written)
-        self.model.restore(values["labels"], values["closed"])
+        vocabulary.restore(values["labels"], values["closed"])
 
     def _keys(self, pixels: Tensor) -> list[bytes]:
         return keys_of(self._identity, pixels.permute(0, 2, 3, 1).contiguous().numpy())
@@ -132,9 +133,10 @@ class LocalJournal(Journal):
 
     def _vocabulary(self) -> str:
         """Returns the labels of the model as the ledger holds them; nothing where outputs have no names."""
-        if not isinstance(self.model, OpenVocabulary) or not self.model.vocabulary:
+        vocabulary = open_vocabulary(self.model)
+        if vocabulary is None or not vocabulary.vocabulary:
             return ""
-        values = {"labels": list(self.model.vocabulary), "closed": not self.model.open}
+        values = {"labels": list(vocabulary.vocabulary), "closed": not vocabulary.open}
         return json.dumps(values, ensure_ascii=False)
 
     def _rows(self, rows: Sequence[Answers | None]) -> Tensor:

@@ -18,7 +18,17 @@ from .ledger import Totals
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["Canvases", "OpenVocabulary", "Probed", "Querier", "Rows", "ZeroShot", "max_labels", "probe_queries"]
+__all__ = [
+    "Canvases",
+    "OpenVocabulary",
+    "Probed",
+    "Querier",
+    "Rows",
+    "ZeroShot",
+    "open_vocabulary",
+    "probe_queries",
+    "zero_shot",
+]
 
 Canvases = npt.NDArray[np.uint8]
 """Images as they are sent, (N, H, W, 3)."""
@@ -79,9 +89,14 @@ class Probed(Protocol):
         ...
 
 
-def max_labels(model: Model) -> int:
-    """Returns how many labels of the caller's choice a model can be asked about at a time; 0 for none."""
-    return model.max_labels if isinstance(model, ZeroShot) else 0
+def open_vocabulary(model: Model) -> OpenVocabulary | None:
+    """Returns a model that learns the names of its outputs from its answers; None for one that knows them."""
+    return model if isinstance(model, OpenVocabulary) else None
+
+
+def zero_shot(model: Model) -> ZeroShot | None:
+    """Returns a model that can be asked about labels of the caller's choice; None for one that has its own."""
+    return model if isinstance(model, ZeroShot) and model.max_labels else None
 
 
 def probe_queries(model: Model) -> int:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from .loading import PREFIXES as PREFIXES, load_model as load_model
     from .python_callable.as_model import as_model as as_model
     from .python_callable.callable_model import CallableModel as CallableModel, widened as widened
-    from .torch_model import TorchModel as TorchModel
+    from .torch_model import TorchModel as TorchModel, local_net as local_net
     from .wrappers import DirectQuerier as DirectQuerier
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -9,12 +9,12 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from ..core import Access, ModelSpec
+from ..core import Access, AccessError, Model, ModelSpec
 from ..tensor_checks import check_images, check_outputs
 from .folding.fold import fold
 from .frozen import frozen
 
-__all__ = ["TorchModel"]
+__all__ = ["TorchModel", "local_net"]
 
 
 class TorchModel(nn.Module):
@@ -125,3 +125,18 @@ def _settled(net: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last)
     return net
+
+
+def local_net(model: Model, purpose: str) -> TorchModel:
+    """Returns a model that is a net in this process.
+
+    Args:
+        model: Any.
+        purpose: What needs one, for the error.
+
+    Raises:
+        AccessError: It is none.
+    """
+    if isinstance(model, TorchModel):
+        return model
+    raise AccessError(f"{purpose} needs a local torch model, and {model.spec.name} only answers. Use one of a library.")

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from ..core import AccessError, Model
+from ..core import Model
 from ..ledger.ledger import Totals
 from ..ledger.querier import Querier
-from .torch_model import TorchModel
+from .torch_model import local_net
 
 __all__ = ["DirectQuerier"]
 
@@ -47,10 +47,9 @@ class DirectQuerier(Querier):
         Raises:
             AccessError: The model has no inside to reach.
         """
-        if not isinstance(self.model, TorchModel):
-            raise AccessError(f"{self.spec.name} takes only images in [0, 1]; use --space pixel.")
+        net = local_net(self.model, "--space unclamped")
         self.count(len(images))
-        return self.model.unclamped(images)
+        return net.unclamped(images)
 
     def require(self, num_queries: int) -> None:
         """Does nothing: a model that is queried directly costs nothing."""

@@ -7,6 +7,6 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .connection import connect as connect
     from .journal import POLICIES as POLICIES, RemoteJournal as RemoteJournal
-    from .model import RemoteModel as RemoteModel
+    from .model import RemoteModel as RemoteModel, endpoint_of as endpoint_of
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..canvas.encoding import JPEG_QUALITY, encoder_of
-from ..core import Access, AnswerKind, ConfigError, ModelError, ModelSpec, NamedSpec
+from ..core import Access, AnswerKind, ConfigError, Model, ModelError, ModelSpec, NamedSpec
 from ..ledger.journal import keys_of
 from ..ledger.reply_ledger import Skipped, StoredReply
 from ..replies.parse import Reply
@@ -31,7 +31,7 @@ from .protocol import Declared, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AnswerForm", "RemoteModel"]
+__all__ = ["AnswerForm", "RemoteModel", "endpoint_of"]
 
 _SIDE = 224
 _LOSSLESS = "png"
@@ -297,6 +297,11 @@ class RemoteModel:
         if reader is not None and reader.vocabulary is not None and reader.answer is AnswerKind.LABEL:
             reader.vocabulary.expect(self._expected)
             self._expected = []
+
+
+def endpoint_of(model: Model) -> RemoteModel | None:
+    """Returns a model behind a URL; None for one in this process."""
+    return model if isinstance(model, RemoteModel) else None
 
 
 class AnswerForm:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..core import Access, BudgetError, Model, OutputTransform, PixpromptError
+from ..core import Access, BudgetError, OutputTransform, PixpromptError
 from ..engine import Deployed, Reporter, deploy
 from ..engine.answers import batches, reproducible, to_images
 from ..engine.inputs.opening import is_remote
@@ -76,11 +76,11 @@ def _deployed(run: RunFiles, options: ReportOptions) -> Deployed | str:
 
 def _may_cost(run: RunFiles, options: ReportOptions) -> bool:
     """Whether even loading the model may query what is paid for: Python code that may only answer, a URL."""
-    if isinstance(options.model, Model):
-        return False  # it is here already; what it allows is checked before it is queried
-    if options.model is None:
+    model = options.model
+    if model is None:
         return run.may_cost
-    return is_remote(options.model) or options.model.startswith("python:")
+    # One that is here already: what it allows is checked before it is queried.
+    return isinstance(model, str) and (is_remote(model) or model.startswith("python:"))
 
 
 def _loading_queries(run: RunFiles, options: ReportOptions) -> int:

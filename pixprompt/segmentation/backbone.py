@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..backbones import ViT
-from ..core import AccessError, ConfigError, Model
-from ..models import TorchModel
+from ..core import ConfigError, Model
+from ..models import TorchModel, local_net
 
 __all__ = ["open_vit", "resized_position", "tunable_copy"]
 
@@ -23,12 +23,7 @@ def open_vit(model: Model) -> ViT:
         AccessError: The model cannot be reached into.
         ConfigError: It is no vision transformer.
     """
-    if not isinstance(model, TorchModel):
-        raise AccessError(
-            f"segmentation reads the tokens inside a model; {model.spec.name} only answers. "
-            "Use one of timm or open_clip."
-        )
-    return ViT(model)
+    return ViT(local_net(model, "segmentation, which reads the tokens inside a model,"))
 
 
 def tunable_copy(

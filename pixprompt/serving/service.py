@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ..core import AnswerKind, ConfigError, Model
-from ..ledger import OpenVocabulary
+from ..ledger import open_vocabulary
 from ..tensor_checks import check_images
 from .outputs import Output
 from .tensors import InputTensor, decode_images
@@ -115,7 +115,8 @@ class Service(V2Service):
 
 def _served_answer(model: Model, answer: AnswerKind | None) -> AnswerKind:
     spec = model.spec
-    if isinstance(model, OpenVocabulary) and model.open:
+    vocabulary = open_vocabulary(model)
+    if vocabulary and vocabulary.open:
         raise ConfigError(
             f"model {spec.name!r} finds its labels as it answers, so its outputs have no fixed number; "
             "give the callable an attribute `labels`."

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from ...canvas import Canvas
 from ...core import DataError, ModelError, RangeError, ShapeError
 from ...data import ImageSet, make_canvases
-from ...models import TorchModel, load_model
+from ...models import load_model, local_net
 from ...models.weights import load_weights, read_weights
 from ..bootstrap import centered_interval, resamples
 from .extract import weights_sha256
@@ -269,10 +269,10 @@ def _from_packages() -> dict[str, Tensor]:
     if not heads:
         raise ModelError(f"LPIPS needs weights; no file was named, and none is installed. {_REMEDY}")
     try:
-        alexnet = load_model("torchvision:alexnet/IMAGENET1K_V1")
+        alexnet = local_net(load_model("torchvision:alexnet/IMAGENET1K_V1"), "LPIPS")
     except ModelError as error:
         raise ModelError(f"LPIPS needs AlexNet's weights: {error} {_REMEDY}") from error
-    trunk = alexnet.net.state_dict() if isinstance(alexnet, TorchModel) else {}
+    trunk = alexnet.net.state_dict()
     return _renamed({**{name: value for name, value in trunk.items() if name.startswith("features.")},
                      **read_weights(heads[0])})  # fmt: skip
 

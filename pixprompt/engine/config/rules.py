@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...adapters import Learning
 from ...core import Access, AccessError, ConfigError, Model
-from ...ledger import max_labels
+from ...ledger import zero_shot
 from ...optimizers import OPTIMIZERS
 from ...settings import flag
 from .grids import grids
@@ -94,7 +94,7 @@ def _check_views(config: TrainConfig) -> None:
 
 
 def _check_vocabulary(config: TrainConfig, model: Model) -> None:
-    if config.search.vocabulary not in (None, "none") and not max_labels(model):
+    if config.search.vocabulary not in (None, "none") and not zero_shot(model):
         raise ConfigError(
             f"--vocabulary serves models that are asked about labels of the caller's choice, and {model.spec.name} has "
             "labels of its own; leave it out. (A chat endpoint needs the option logprobs=true for it.)"

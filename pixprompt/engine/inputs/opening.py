@@ -192,7 +192,8 @@ def _value(text: str) -> Any:
 
 def identity_of(model: Model) -> str:
     """Returns what, besides the image, the answers of a model behind a URL depend on; nothing of a local one."""
-    return model.identity if isinstance(model, remote.RemoteModel) else ""
+    endpoint = remote.endpoint_of(model)
+    return endpoint.identity if endpoint else ""
 
 
 def open_ledger(path: Path, model: Model) -> Ledger:
@@ -201,7 +202,7 @@ def open_ledger(path: Path, model: Model) -> Ledger:
     Raises:
         PixpromptError: The file is no such ledger.
     """
-    return ReplyLedger(path) if isinstance(model, remote.RemoteModel) else Ledger(path)
+    return ReplyLedger(path) if remote.endpoint_of(model) else Ledger(path)
 
 
 def journal_of(
@@ -228,10 +229,11 @@ def journal_of(
     """
     calls = calls or Calls()
     ledger.durability = calls.durability or EndpointSettings.durability
-    if isinstance(model, remote.RemoteModel) and isinstance(ledger, ReplyLedger):
+    endpoint = remote.endpoint_of(model)
+    if endpoint and isinstance(ledger, ReplyLedger):
         concurrency = calls.concurrency or EndpointSettings.concurrency
         return remote.RemoteJournal(
-            model,
+            endpoint,
             ledger,
             budget,
             concurrency=concurrency,
@@ -240,7 +242,7 @@ def journal_of(
             leave_refused=True,
         )
     # One image per request where that is what a callable takes: if it fails, no answer before it is lost.
-    single = isinstance(model, models.CallableModel) and model.takes == "image"
+    single = getattr(model, "takes", None) == "image"
     from ...ledger import LocalJournal
 
     return LocalJournal(model, ledger, budget, identity=identity, max_batch=1 if single else None)
@@ -253,7 +255,7 @@ def open_querier(model: Model, calls: Calls) -> Querier:
         DoubtError: See `journal_of`.
         PixpromptError: The ledger cannot be used.
     """
-    if not isinstance(model, remote.RemoteModel):
+    if remote.endpoint_of(model) is None:
         return models.DirectQuerier(model)
     ledger = ReplyLedger(calls.ledger or LEDGER)
     try:

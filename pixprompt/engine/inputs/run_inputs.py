@@ -8,9 +8,9 @@ from typing import Any
 
 from ...core import ConfigError, Model
 from ...data import Data, load_data
-from ...ledger import ZeroShot, max_labels
+from ...ledger import zero_shot
 from ...outputs import words_for
-from ...remote import RemoteModel
+from ...remote import endpoint_of
 from ...search.vocabulary import read_vocabulary, widened_labels
 from ..config.presets import learns_from_answers, resolve
 from ..config.rules import check_settings
@@ -65,7 +65,7 @@ def open_inputs(
     by_answers = learns_from_answers(config, model)
     config = resolve(config, model.spec, by_answers=by_answers)
     check_settings(config, model, by_answers)
-    if config.search.vocabulary is None and max_labels(model):
+    if config.search.vocabulary is None and zero_shot(model):
         config = config.with_values(vocabulary="auto")
     if data is None:
         data = load_data(config.data.name, seed=config.seed, **config.data.subset)
@@ -90,11 +90,12 @@ def outline(config: TrainConfig, model: Model, data: Data, num_queries: int) -> 
         "counts": {"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         "cost": cost(num_queries, config.search.price_per_1000),
     }
-    if isinstance(model, RemoteModel):
+    endpoint = endpoint_of(model)
+    if endpoint:
         facts["calls"] = {
             "first": "one image alone",
-            "max_batch": model.max_batch,
-            "requests": min(num_queries, 1) + -(-max(0, num_queries - 1) // model.max_batch),
+            "max_batch": endpoint.max_batch,
+            "requests": min(num_queries, 1) + -(-max(0, num_queries - 1) // endpoint.max_batch),
             "seconds": None if not config.endpoint.rate else round(num_queries / config.endpoint.rate, 1),
         }
     return facts
@@ -144,12 +145,13 @@ def _name_labels(
     Raises:
         ConfigError: The classes are more than it can be asked about, or the vocabulary cannot be read.
     """
-    if not isinstance(model, ZeroShot) or not model.max_labels:
+    any_labels = zero_shot(model)
+    if any_labels is None:
         return model, ()
     own = tuple(dict.fromkeys(model.spec.labels or words_for(data_name, classes)))
     words = () if vocabulary in (None, "none") else read_vocabulary(vocabulary)
-    labels = widened_labels(own, words, model.max_labels)
-    return model.with_labels(labels), labels[len(own) :]
+    labels = widened_labels(own, words, any_labels.max_labels)
+    return any_labels.with_labels(labels), labels[len(own) :]
 
 
 def describe_labels(model: Model, words: tuple[str, ...]) -> list[str]:

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from ...core import ConfigError
 from ...data import Data
-from ...ledger import Budget, Journal, OpenVocabulary, probe_queries
+from ...ledger import Budget, Journal, open_vocabulary, probe_queries
 from ...ledger.ledger import LABELS, PRICE
 from ...models import text_encoder
 from ...outputs import OUTPUTS, candidates
-from ...remote import RemoteModel
+from ...remote import endpoint_of
 from ..baseline import Baseline
 from ..budget.allocation import Allocation, reserve_of
 from ..config.train_config import FREE
@@ -88,7 +88,7 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             ConfigError: It is too small for the settings.
         """
         probed = probe_queries(self.parts.model)
-        reserve = reserve_of(budget) if isinstance(self.parts.model, RemoteModel) else 0
+        reserve = reserve_of(budget) if endpoint_of(self.parts.model) else 0
         student = self._student_queries(budget)
         plan = self.divide(max(0, budget - probed - reserve - student))
         return replace(plan, student=student, probe=probed, reserve=reserve)
@@ -131,8 +131,9 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             )
 
     def _check_output(self) -> None:
-        model, kind = self.parts.model, self.parts.config.output.kind or ""
-        closed = not (isinstance(model, OpenVocabulary) and model.open)
+        kind = self.parts.config.output.kind or ""
+        vocabulary = open_vocabulary(self.parts.model)
+        closed = vocabulary is None or not vocabulary.open
         if not closed and not self.allocation.head:
             raise ConfigError(
                 "the budget does not pay for one labelled answer, and without any the labels are not known."

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self, overload
 from ... import remote
 from ...adapters import ADAPTER_FILE
 from ...core import AnswerKind, ConfigError, Model, OutputTransform, PromptError
-from ...ledger.querier import Canvases, OpenVocabulary, Querier, Rows, ZeroShot
+from ...ledger.querier import Canvases, Querier, Rows, open_vocabulary, zero_shot
 from ...outputs.cascade import SavedCascade, SavedReader
 from ...outputs.saved import SavedOutput
 from ...prompt import Committee, load_committee
@@ -157,8 +157,8 @@ class Deployed:
             return self.model.query_pixels_each(canvases, self.device)
 
     def _reproducible(self) -> AbstractContextManager[None]:
-        """Returns a context in which a GPU repeats itself; a model behind a URL has none."""
-        if isinstance(self.model.model, remote.RemoteModel):
+        """Returns a context in which a GPU repeats itself; without one, torch is not needed."""
+        if self.device == "cpu":
             return nullcontext()
         from ..answers import reproducible
 
@@ -282,7 +282,7 @@ def _cascade_of(
 
 
 def _read(output: dict[str, Any], model: Model, device: str) -> SavedOutput | TensorReader:
-    if isinstance(model, remote.RemoteModel):
+    if remote.endpoint_of(model):
         return SavedOutput(output, model.spec)
     from ...outputs import output_from_json
 
@@ -301,7 +301,7 @@ def _device(name: str, model: str) -> str:
 
 
 def _device_of(model: Model, name: str) -> str:
-    if isinstance(model, remote.RemoteModel):
+    if remote.endpoint_of(model):
         return "cpu"
     from ..inputs.devices import device_of
 
@@ -315,24 +315,26 @@ def _name_labels(model: Model, output: dict[str, Any]) -> Model:
         PromptError: They are more than it can be asked about.
     """
     labels = [label for label in output.get("labels", ()) if label != OTHER]
-    if not labels or not isinstance(model, ZeroShot) or not model.max_labels:
+    any_labels = zero_shot(model)
+    if not labels or any_labels is None:
         return model
-    if model.max_labels < len(labels):
+    if any_labels.max_labels < len(labels):
         raise PromptError(
             f"the prompt was learned with answers about {len(labels)} labels; {model.spec.name} answers about "
-            f"{model.max_labels} at a time."
+            f"{any_labels.max_labels} at a time."
         )
-    return model.with_labels(labels)
+    return any_labels.with_labels(labels)
 
 
 def _assume(model: Model, output: dict[str, Any]) -> None:
     """Tells a model that does not know its outputs what they were when the prompt was learned."""
-    if not isinstance(model, OpenVocabulary):
+    vocabulary = open_vocabulary(model)
+    if vocabulary is None:
         return
     try:
-        model.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
+        vocabulary.assume(int(output["num_outputs"]), AnswerKind(output["answer"]))
         if output.get("labels"):
-            model.restore(output["labels"], closed=True)
+            vocabulary.restore(output["labels"], closed=True)
     except (KeyError, TypeError, ValueError) as error:
         raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
 

@@ -23,7 +23,7 @@ from ...core import ConfigError, ModelError
 from ...files import file_sha256, make_folder, read_json, write_bytes, write_json
 from ...tensor_checks import to_images
 from ..loading import full_name, load_model
-from ..torch_model import TorchModel
+from ..torch_model import TorchModel, local_net
 
 __all__ = ["check_bundle", "load", "write_bundle"]
 
@@ -52,9 +52,7 @@ def write_bundle(name: str, folder: Path, *, weights: Path | None = None, image:
     architecture, _, tag = full_name(name).partition("/")
     if not _ARCHITECTURE.fullmatch(architecture):
         raise ModelError(f"{name!r} cannot be bundled: only nets that timm or torchvision builds can.")
-    model = load_model(name, weights=weights)
-    if not isinstance(model, TorchModel):
-        raise ModelError(f"{name!r} cannot be bundled: it is no single net.")
+    model = local_net(load_model(name, weights=weights), "a bundle")
     picture = Image.fromarray(_pattern(*model.spec.image_size)) if image is None else decode(image)
     pixels = Canvas.for_model(model.spec).make(picture)
     make_folder(folder)
@@ -93,8 +91,8 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
     for file, digest in values["sha256"].items():
         if file not in _FILES or file_sha256(folder / file) != digest:
             raise ModelError(f"{folder}: {file} does not match its digest; it is damaged, or was changed.")
-    model = load_model(values["architecture"], weights=folder / _FILES[0])
-    if not isinstance(model, TorchModel) or _preprocessing(model) != values["preprocessing"]:
+    model = local_net(load_model(values["architecture"], weights=folder / _FILES[0]), "a bundle")
+    if _preprocessing(model) != values["preprocessing"]:
         raise ModelError(
             f"{folder} was made for images that are prepared in another way than this installation does it; "
             f"bundle {values['name']!r} again, or install the libraries that it was made with."

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ....core import AnswerKind, ModelSpec
-from ....ledger import Journal, OpenVocabulary
+from ....ledger import Journal, open_vocabulary
 from ....outputs import floor_of, stratified_folds
 from ....replies import OTHER
 from ....seeds import stream
@@ -81,7 +81,7 @@ def query_first(session: Session[Journal], count: int) -> FirstAnswers:
     order = stratified_order(labels, parts.config.seed, "train")
     folds = torch.empty(len(labels), dtype=torch.int64)
     folds[order] = stratified_folds(labels[order])
-    vocabulary = parts.model if isinstance(parts.model, OpenVocabulary) else None
+    vocabulary = open_vocabulary(parts.model)
     if vocabulary:
         vocabulary.expect(parts.data.classes)
     session.reporter.stage("no prompt", count)
