@@ -4,8 +4,8 @@ Prompts and what loads them need numpy and Pillow only; the other names import t
 
 By hand: `templates`, `outputs`, `models`, `adapters`, `optimizers`, `data` and `diagnostics` hold the parts; `fit` and
 `evaluate` take an adapter and images, and `train` a configuration; `study` repeats runs with one setting varied,
-`bench` those of a paper's table or figure, and `segmentation` learns to label pixels. experiments/by-hand shows each in
-under 40 lines.
+`bench` those of a paper's table or figure, and `segmentation` learns to label pixels. `core` has the protocols and the
+errors, `ledger` and `remote` what queries a model. experiments/by-hand shows how, each in under 40 lines.
 """
 
 from typing import TYPE_CHECKING
@@ -24,11 +24,23 @@ if TYPE_CHECKING:
     from . import (
         adapters as adapters,
         bench as bench,
+        bulk as bulk,
+        canvas as canvas,
+        cli as cli,
+        core as core,
         data as data,
         diagnostics as diagnostics,
+        engine as engine,
+        export as export,
+        intervals as intervals,
+        ledger as ledger,
         models as models,
         optimizers as optimizers,
         outputs as outputs,
+        plots as plots,
+        prompt as prompt,
+        remote as remote,
+        report as report,
         search as search,
         segmentation as segmentation,
         study as study,

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from pixprompt.adapters.sa2vp.attention import aligned_attention
+from pixprompt.adapters import aligned_attention
 
 SIDE = 3
 CASES = {  # heads, width of a head, side of the maps, prefix rows

@@ -31,13 +31,11 @@ from torch import nn
 import pixprompt
 from pixprompt import Canvas, Prompt
 from pixprompt.adapters import PixelPrompt, make_vpt
-from pixprompt.bulk.jobs import find_jobs
-from pixprompt.bulk.prompter import Prompter
-from pixprompt.canvas.encoding import encode_png
+from pixprompt.bulk import Prompter, find_jobs
+from pixprompt.canvas import encode_png
 from pixprompt.core import ModelSpec
 from pixprompt.data import each_image, load_data, load_images, make_canvases
-from pixprompt.ledger.ledger import Ledger
-from pixprompt.ledger.summary import read_ledger
+from pixprompt.ledger import Ledger, read_ledger
 from pixprompt.outputs import make_output
 from pixprompt.templates import Add, make_template
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 import pixprompt
 from pixprompt import Canvas, to_images
-from pixprompt.cli.allocator import keep_freed_memory
+from pixprompt.cli import keep_freed_memory
 from pixprompt.data import load_images, make_canvases
 
 

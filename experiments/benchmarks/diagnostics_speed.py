@@ -28,13 +28,21 @@ import numpy as np
 import torch
 
 from pixprompt.data import ImageSet, load_images
-from pixprompt.diagnostics.bootstrap import frechet_interval, mmd_interval
-from pixprompt.diagnostics.coverage import coverage
-from pixprompt.diagnostics.features.extract import inception
-from pixprompt.diagnostics.features.feature_store import extract
-from pixprompt.diagnostics.frechet import FEW, frechet_distance, frechet_from_features
-from pixprompt.diagnostics.kernels import KID, mmd, subsets_mmd
-from pixprompt.diagnostics.statistics import Statistics, statistics
+from pixprompt.diagnostics import (
+    FEW,
+    KID,
+    Statistics,
+    coverage,
+    extract,
+    frechet_distance,
+    frechet_from_features,
+    frechet_interval,
+    inception,
+    mmd,
+    mmd_interval,
+    statistics,
+    subsets_mmd,
+)
 
 LARGE = 100_000
 DIM = 2048

@@ -19,7 +19,7 @@ from torch import Tensor
 from vpt_step import saved_bytes
 
 import pixprompt
-from pixprompt.cli.allocator import keep_freed_memory
+from pixprompt.cli import keep_freed_memory
 
 Form = Callable[[], Tensor]
 

@@ -24,12 +24,8 @@ from sweep import write_csv
 from pixprompt import Canvas, TrainConfig, load_committee, train
 from pixprompt.core import Model
 from pixprompt.models import as_model, load_model
-from pixprompt.plots import Pixels, heat_overlay
-from pixprompt.plots.gallery import WHITE, Cell, Column, Mark, gallery_figure, heat_pixels
-from pixprompt.report.figures.adapter_gradcam import explain_adapter, explain_model
-from pixprompt.report.figures.alignment import prompt_similarity
-from pixprompt.report.figures.runs import open_adapter_runs
-from pixprompt.report.saliency.gradcam import gradcam
+from pixprompt.plots import WHITE, Cell, Column, Mark, Pixels, gallery_figure, heat_overlay, heat_pixels
+from pixprompt.report import explain_adapter, explain_model, gradcam, open_adapter_runs, prompt_similarity
 
 HERE = Path(__file__).parent
 MODEL = "efficientnet-lite0"

@@ -13,12 +13,10 @@ from __future__ import annotations
 import os
 
 from pixprompt import TrainConfig
-from pixprompt.bench import benchmark_names, read_benchmark
-from pixprompt.bench.run import runs_of
+from pixprompt.bench import benchmark_names, read_benchmark, runs_of
 from pixprompt.core import Access, AnswerKind, ModelSpec
 from pixprompt.data import DATASETS
-from pixprompt.engine.config.grids import grids
-from pixprompt.engine.config.presets import learns_from_answers, resolve
+from pixprompt.engine import grids, learns_from_answers, resolve
 
 GIGA_MACS = {
     "clip-vit-b32": 4.4, "open_clip:ViT-B-16-quickgelu/openai": 17.6, "vit-b16-in21k": 17.6, "vit-b16-mae": 17.6,

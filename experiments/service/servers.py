@@ -13,7 +13,7 @@ import uvicorn
 from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
-from pixprompt.remote.http.upstream import Upstream
+from pixprompt.remote import Upstream
 
 BODY = b'[{"label": "cat", "score": 0.75}, {"label": "dog", "score": 0.25}]'
 REPLY = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(BODY), BODY)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .pixel_prompts.clusters import ClusterPrompts as ClusterPrompts
     from .pixel_prompts.ensemble import PromptEnsemble as PromptEnsemble
     from .sa2vp import SA2VP as SA2VP, make_sa2vp as make_sa2vp
+    from .sa2vp.attention import aligned_attention as aligned_attention
     from .saving import (
         AdapterFile as AdapterFile,
         load_adapter as load_adapter,

@@ -2,6 +2,7 @@
 
 from .canvas import ASPECTS, FILTERS, FITS, MAX_CANVAS_PIXELS, MOST_ASPECT, Canvas, Pixels
 from .decoding import FORMATS, MAX_PIXELS, decode, from_array, open_image, to_rgb
+from .encoding import encode_png
 from .tone import Tone
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Pixels",
     "Tone",
     "decode",
+    "encode_png",
     "from_array",
     "open_image",
     "to_rgb",

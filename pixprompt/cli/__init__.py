@@ -19,9 +19,10 @@ from ..core import BudgetError, ConfigError, DoubtError, EndpointError, LimitErr
 from ..registry import suggest
 from ..requirements import missing_package
 from ..version import __version__
+from .allocator import keep_freed_memory
 from .terminal import echo, printable
 
-__all__ = ["commands", "main"]
+__all__ = ["commands", "keep_freed_memory", "main"]
 
 _COMMANDS = {
     "train": ("learning.train:train", "Learn a prompt, or another adapter, and write a run directory."),

@@ -25,7 +25,7 @@ from .frechet import (
     influences_from_features,
 )
 from .kernels import Kernel, mmd_of_choices, quadratic
-from .statistics import Statistics, statistics
+from .moments import Statistics, statistics
 
 __all__ = ["centered_interval", "frechet_floor", "frechet_interval", "halves", "mmd_floor", "mmd_interval", "resamples"]
 

@@ -15,7 +15,7 @@ from .features.feature_store import extract
 from .features.lpips import LPIPS, diversity, load_lpips
 from .frechet import FEW, frechet_distance, frechet_from_features
 from .kernels import CMMD, KID, mmd
-from .statistics import statistics
+from .moments import statistics
 
 __all__ = ["ImagesOrFeatures", "cmmd", "fid", "kid", "lpips_diversity"]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import DataError, ShapeError
-from .statistics import Statistics
+from .moments import Statistics
 
 __all__ = ["FEW", "frechet_distance", "frechet_from_features", "influences", "influences_from_features"]
 

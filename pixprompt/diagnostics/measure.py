@@ -15,13 +15,13 @@ import numpy.typing as npt
 from ..core import DataError
 from ..data import ImageSet
 from .bootstrap import frechet_floor, frechet_interval, mmd_floor, mmd_interval
-from .coverage import coverage
 from .features.extract import Extractor
 from .features.feature_store import FeatureSet, extract
 from .features.lpips import LPIPS, diversity
 from .frechet import FEW, frechet_distance, frechet_from_features
 from .kernels import CMMD, KID, Kernel, mmd, subsets_mmd
-from .statistics import Statistics, cached_statistics
+from .moments import Statistics, cached_statistics
+from .neighbors import coverage
 
 __all__ = ["BIASED_BELOW", "MeasureSettings", "measure"]
 

@@ -7,6 +7,8 @@ from ..lazy import lazy_names
 if TYPE_CHECKING:
     from .answers import to_images as to_images
     from .by_hand import evaluate as evaluate
+    from .config.grids import grids as grids
+    from .config.presets import learns_from_answers as learns_from_answers, resolve as resolve
     from .config.train_config import TrainConfig as TrainConfig
     from .inputs.opening import Calls as Calls
     from .progress import Progress as Progress, Reporter as Reporter, Silent as Silent

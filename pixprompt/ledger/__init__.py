@@ -18,5 +18,6 @@ if TYPE_CHECKING:
         zero_shot as zero_shot,
     )
     from .reply_ledger import ReplyLedger as ReplyLedger
+    from .summary import read_ledger as read_ledger
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

@@ -47,7 +47,7 @@ class DirectQuerier(Querier):
         Raises:
             AccessError: The model has no inside to reach.
         """
-        net = local_net(self.model, "--space unclamped")
+        net = local_net(self.model, "--space unclamped, which leaves [0, 1],")
         self.count(len(images))
         return net.unclamped(images)
 

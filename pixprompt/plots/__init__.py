@@ -1,6 +1,7 @@
 """Every figure that the tool draws, by what it shows."""
 
 from .curves import Track, curves_figure, queries_of, spending_figure
+from .gallery import WHITE, Cell, Column, Mark, gallery_figure, heat_pixels
 from .heat import heat_key, heat_overlay
 from .ladder import Rung, ladder_figure
 from .matrices import Labels, confusion, confusion_figure
@@ -11,7 +12,11 @@ from .student import student_figure
 from .style import Pixels, save_png, to_svg
 
 __all__ = [
+    "WHITE",
+    "Cell",
+    "Column",
     "Labels",
+    "Mark",
     "Pixels",
     "PointPanel",
     "Preview",
@@ -22,8 +27,10 @@ __all__ = [
     "confusion",
     "confusion_figure",
     "curves_figure",
+    "gallery_figure",
     "heat_key",
     "heat_overlay",
+    "heat_pixels",
     "ladder_figure",
     "on_checkers",
     "points_figure",

@@ -6,6 +6,7 @@ from ..lazy import lazy_names
 
 if TYPE_CHECKING:
     from .connection import connect as connect
+    from .http.upstream import Upstream as Upstream
     from .journal import POLICIES as POLICIES, RemoteJournal as RemoteJournal
     from .model import RemoteModel as RemoteModel, endpoint_of as endpoint_of
 

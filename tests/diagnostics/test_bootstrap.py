@@ -17,7 +17,7 @@ from pixprompt.diagnostics.bootstrap import (
 )
 from pixprompt.diagnostics.frechet import frechet_distance, frechet_from_features
 from pixprompt.diagnostics.kernels import CMMD, KID, Kernel, mmd
-from pixprompt.diagnostics.statistics import statistics
+from pixprompt.diagnostics.moments import statistics
 
 from .toy import DIM, gaussian
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-import pixprompt.diagnostics.coverage as module
+import pixprompt.diagnostics.neighbors as module
 from pixprompt.core import DataError, ShapeError
-from pixprompt.diagnostics.coverage import coverage, radii
+from pixprompt.diagnostics.neighbors import coverage, radii
 
 from .toy import gaussian
 

@@ -8,7 +8,7 @@ import torch
 
 from pixprompt.core import DataError, ShapeError
 from pixprompt.diagnostics.frechet import frechet_distance, frechet_from_features, influences, influences_from_features
-from pixprompt.diagnostics.statistics import Statistics, statistics
+from pixprompt.diagnostics.moments import Statistics, statistics
 
 from .toy import gaussian
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pixprompt.diagnostics.statistics as module
+import pixprompt.diagnostics.moments as module
 from pixprompt.core import DataError, ShapeError
 from pixprompt.diagnostics.features.feature_store import FeatureSet
-from pixprompt.diagnostics.statistics import (
+from pixprompt.diagnostics.moments import (
     Moments,
     Statistics,
     cached_statistics,
