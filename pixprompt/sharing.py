@@ -83,7 +83,6 @@ def push(folder: Path, repo: str, *, private: bool = False, license_id: str | No
     """Uploads the shared files of a finished run, and returns the address of the commit.
 
     Args:
-        folder: The run.
         repo: OWNER/NAME; made where it is missing.
         private: Whether a new repository is seen by its owner alone.
         license_id: An identifier that the hub knows, such as "apache-2.0", for the card.

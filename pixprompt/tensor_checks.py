@@ -53,10 +53,8 @@ def check_outputs(outputs: object, num_images: int, num_outputs: int | None, nam
     """Returns outputs as float32 after making sure that they are finite and (N, S).
 
     Args:
-        outputs: What the model returned.
         num_images: N.
         num_outputs: S, or None where any S >= 1 will do.
-        name: Of the model, for the message.
 
     Raises:
         ModelError: They are something else; the message says what came.

@@ -20,9 +20,6 @@ class BesideModel(nn.Module):
     The model follows `to`, `double` and `deepcopy`; neither `parameters()` nor `state_dict()` hold anything of it. A
     copy has a model of its own where that is a torch module; what cannot be copied, an endpoint or a function, both
     share.
-
-    Args:
-        model: The frozen model.
     """
 
     def __init__(self, model: Any) -> None:

@@ -129,7 +129,6 @@ class Coordinator:
         """Builds a new coordinator on an encoder.
 
         Args:
-            encoder: Any local model.
             image_size: (height, width) of the images to prompt.
             weights_sha256: Digest of the encoder's weights file; empty where there is none.
             sizes: min_trigger, width, epsilon of `CoordinatorSpec`.
@@ -225,9 +224,7 @@ def make_coordinator(
 
     Args:
         template: Its size is read; a coordinator prompts the whole image.
-        encoder: Name of a local model.
         encoder_weights: A file to take its weights from.
-        device: Where the encoder works.
     """
     model, digest = load_encoder(encoder, encoder_weights, device=device)
     return Coordinator.beside(model, template.geometry.size, weights_sha256=digest)

@@ -27,7 +27,6 @@ class ClassifierHead(nn.Module):
         num_features: D.
         num_classes: K.
         num_hidden: k.
-        generator: Draws the first weights.
 
     Raises:
         ConfigError: k is negative.

@@ -56,7 +56,6 @@ class Grid:
     """What `--search` tries.
 
     Attributes:
-        optimizer: Where none is named.
         rates: Learning rates of AdamW, whatever the batch size; None for the VPT paper's, scaled to the batch size.
     """
 
@@ -69,12 +68,10 @@ class Method:
     """A way to adapt a model.
 
     Attributes:
-        name: What users type.
         line: What it is, in one line.
         learning: What it learns from.
         make: "module:attribute" of what makes it, so that this value costs no import of torch; see `maker`.
         arguments: Arguments of `make` that tell this method from others made by the same.
-        settings: Its own settings.
         file: The file that holds what was learned; None where nothing is.
         per_image: Whether that is another prompt for each image.
         defaults: What learning by gradients has where the user says nothing, by the names of the options.

@@ -31,8 +31,6 @@ class AdapterFile:
     """The content of an adapter file, safetensors with a JSON object.
 
     Attributes:
-        path: Where it is.
-        tensors: What was learned.
         values: What the file says of it.
         kind: "adapter", or "segmentation".
     """
@@ -143,7 +141,6 @@ def load_adapter(path: str | Path, model: Model | nn.Module) -> PixelPrompt | Wh
     """Reads what `adapter.save` wrote, beside a model; runs no code of the file.
 
     Args:
-        path: The file.
         model: The model that the adapter was learned for; a pixel prompt takes any with as many outputs.
 
     Returns:

@@ -39,10 +39,6 @@ class WhiteBox(BesideModel, ABC):
 
     Every method takes `generator` besides, which draws its first parameters, and raises a ConfigError where the model
     is of another family than it needs.
-
-    Args:
-        model: The frozen model.
-        classes: K target class names.
     """
 
     view: ViT | Swin | ConvNet
@@ -167,7 +163,6 @@ def make_white_box(
         method: A name of METHODS, or a method.
         model: The backbone: a torch model of this package, or a plain timm net, which is read by timm's own data
             configuration.
-        classes: K target class names.
         generator: Draws the first parameters; by default one that is seeded with 0.
         options: The method's own settings; None stands for the default.
 

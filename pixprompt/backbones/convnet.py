@@ -45,7 +45,6 @@ class ConvNet:
         model: A ResNet or a ConvNeXt, timm's or torchvision's.
 
     Attributes:
-        model: As given.
         net: The network module.
         first: The first convolution, of what `TorchModel.prepare` makes of images.
         stages: From the bottom to the top.

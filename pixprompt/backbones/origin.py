@@ -23,7 +23,6 @@ def backbone_sha256(model: TorchModel, parameters: Iterable[nn.Parameter]) -> st
     That is parameters, the statistics of BatchNorm and other stored buffers, and the normalisation.
 
     Args:
-        model: The model.
         parameters: Those of its net that count: for most uses, all but its own classifier's.
     """
     counted = {id(parameter) for parameter in parameters}

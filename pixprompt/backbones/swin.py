@@ -152,7 +152,6 @@ class Swin:
         model: A timm Swin transformer.
 
     Attributes:
-        model: As given.
         net: The transformer module.
         stages: From the bottom to the top.
         width: Of the features, D of the last stage.

@@ -24,7 +24,6 @@ class ViT:
         model: A timm vision transformer, or an open_clip model with one as its image tower (its own or timm's).
 
     Attributes:
-        model: As given.
         net: The transformer module, without the text side where there is one.
         width: D.
         layers: From the bottom to the top.

@@ -71,7 +71,6 @@ class Cell:
 
     Attributes:
         place: Axis -> the entry's name.
-        seed: Of the run.
         task: What runs.
         settings: Of the run, as the file says them.
         score: What is read from its result.
@@ -96,9 +95,6 @@ class Benchmark:
     """A table or figure.
 
     Attributes:
-        name: What users type.
-        title: What it is.
-        source: The paper.
         claim: What the paper says that it shows.
         unlike: How this differs from the paper's.
         task: Of its cells, of TASKS.
@@ -106,15 +102,10 @@ class Benchmark:
         axis: What is varied, as the axis of a plot says it.
         mean_over: "data" where a group of data sets is one row.
         baseline: The method that others are compared with, on the same test images.
-        seeds: Seeds of each cell.
-        settings: Of all cells.
-        models: The models.
-        data: The data sets.
         methods: The columns.
         vary: Values of what is varied.
         groups: Name -> data sets, whose mean is a row.
         when: Settings for some cells only: {"data": [...], "methods": [...], "settings": {...}} or "skip".
-        published: Numbers of papers.
         x: Columns across a scatter plot, a panel each.
         y: The column that it shows against them.
         rows: Axes that a row stands for.

@@ -36,12 +36,8 @@ def draw(
     """Writes `table.md`, `figure.png` and `index.html`, and pictures of what was learned where those are the figure.
 
     Args:
-        benchmark: Which one.
         cells: Its cells, each with the key of its run.
         results: Key of a run -> its line.
-        summary: The table.
-        failures: Of runs without a result.
-        folder: Where to write.
         runs: Holds the folders of the runs.
     """
     text = f"{wide_table(summary)}\n\n{long_table(summary)}\n"

@@ -33,14 +33,10 @@ def write_page(
     """Writes `index.html`.
 
     Args:
-        benchmark: Which one.
-        summary: The table.
         figure: The figure; None where nothing was measured.
         pictures: Pictures of what was learned.
         results: Key of a run -> its line.
         cells: The cells, each with the key of its run.
-        failures: Of runs without a result.
-        folder: Where to write.
     """
     from ..plots import to_svg
 

@@ -30,7 +30,6 @@ class Pool(Protocol):
         """Performs runs.
 
         Args:
-            runs: What to perform.
             folder: Holds the folders of all runs.
             number: Which attempt it is, from 1 on.
             start: Is told of each run as it begins.

@@ -35,13 +35,7 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Update:
-    """How far a benchmark is.
-
-    Attributes:
-        summary: The table so far.
-        running: Names of the runs under way.
-        failures: The failures so far.
-    """
+    """How far a benchmark is."""
 
     summary: Summary
     running: tuple[str, ...]
@@ -55,7 +49,6 @@ class BenchResult:
     Attributes:
         benchmark: Which one, in its miniature where that ran.
         out: The folder with `results.jsonl`, `failures.jsonl`, `table.md`, `figure.png` and `index.html`.
-        summary: The table.
         failures: The last failure of each run that has no result.
     """
 

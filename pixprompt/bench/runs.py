@@ -31,7 +31,6 @@ class Run:
     """One call of `train`, `segment` or `diagnose`; plain values only, so that it can be sent to another process.
 
     Attributes:
-        name: For people.
         task: "train", "segment" or "diagnose".
         options: Of the task, by name.
         settings: What the results say of them: without places of this machine.
@@ -59,9 +58,7 @@ class Outcome:
     """How an attempt at a run has ended.
 
     Attributes:
-        run: Its key.
         line: What is added to the results, or to the failures.
-        failed: Whether it failed.
         final: Whether a second attempt would fail as well.
     """
 

@@ -23,7 +23,6 @@ class ResultStore:
     """`results.jsonl` and `failures.jsonl` of a folder.
 
     Args:
-        folder: Where they are.
         hidden: Places of this machine -> what the results say instead.
     """
 
@@ -78,10 +77,7 @@ def run_all(
 
     Args:
         runs: What to perform; the same run counts once.
-        store: Takes the outcomes.
-        pool: Performs them.
         folder: Holds the folders of all runs.
-        reporter: Is told how far it is.
         on_change: Is called with the runs under way whenever one begins or ends.
     """
     finished, total = store.results, {run.key: run for run in runs}

@@ -29,7 +29,6 @@ class Value:
 
     Attributes:
         mean: Over the seeds; shares lie in [0, 1].
-        seeds: The values of the seeds.
         interval: 95%: by the seeds where there are two or more, by the test images where there is one.
         kept: The mean of what the runs saved, where that is not what the method learned.
         published: What a paper says, in units of `mean`.
@@ -55,7 +54,6 @@ class Row:
     """A row of the table.
 
     Attributes:
-        label: Its name.
         parts: Axis -> name; of a mean over data sets, the name of their group.
         data: The data sets; several for a mean, none where the benchmark has none.
         is_mean: Whether it is a mean over data sets.
@@ -85,7 +83,6 @@ def summarize(benchmark: Benchmark, cells: Sequence[tuple[Cell, str]], results: 
     """Returns the table of a benchmark from the results that there are.
 
     Args:
-        benchmark: Which one.
         cells: Its cells, each with the key of its run.
         results: Key of a run -> its line.
     """

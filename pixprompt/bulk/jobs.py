@@ -38,12 +38,10 @@ class Jobs:
     """The images of some inputs, listed again each time that they are iterated over.
 
     Attributes:
-        inputs: Files and folders.
         out: The folder of the results; what lies below it is not taken for an input.
         suffix: Of the results, with its dot.
         views: How many results each image has; several go to folders of their own.
         failures: Folders that cannot be listed.
-        count: How many jobs there are.
         num_finished: Images besides, whose results an earlier call has written.
     """
 
@@ -104,7 +102,6 @@ def find_jobs(inputs: Sequence[Location], out: Location, suffix: str, *, keep: L
 
     Args:
         inputs: See `Jobs`, as for the following two.
-        out: The folder.
         suffix: Of the results.
         keep: A further file that must not be overwritten.
         views: How many results each image has.

@@ -44,7 +44,6 @@ class Prompter:
     """Puts a prompt on images.
 
     Args:
-        prompt: What is laid on every image.
         encode: Prompted canvas, (H, W, 3) uint8 -> the bytes of a file.
     """
 
@@ -83,7 +82,6 @@ class Prompter:
         """Works through jobs on several threads and yields them in order.
 
         Args:
-            jobs: What to read and where to write.
             workers: How many images are worked on at a time.
 
         Yields:

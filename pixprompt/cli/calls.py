@@ -70,7 +70,6 @@ def with_policy(work: Callable[[str | None], T], policy: str | None) -> T:
     """Does something; where answers are in doubt and a person is there, asks what to do about them.
 
     Args:
-        work: Takes the policy.
         policy: What was given on the command line.
 
     Raises:

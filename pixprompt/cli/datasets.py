@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from .console import Console
-from .options import json_option, print_json, print_names
-from .terminal import echo
+from .options import json_option, print_names, print_result
 
 if TYPE_CHECKING:
     from ..data.catalogue import DataSet
@@ -52,9 +52,10 @@ def show(name: str, as_json: bool) -> None:
     from ..data.catalogue import DATASETS
 
     facts = _facts(DATASETS[name])
-    if as_json:
-        print_json(facts)
-        return
+    print_result(facts, _fact_lines(facts), as_json)
+
+
+def _fact_lines(facts: dict[str, Any]) -> Iterator[str]:
     for key, value in facts.items():
         if isinstance(value, dict):
             value = ", ".join(
@@ -63,7 +64,7 @@ def show(name: str, as_json: bool) -> None:
         elif isinstance(value, list):
             value = " | ".join(value) if key.startswith("texts") else ", ".join(value)
         if value:
-            echo(f"{key.replace('_', ' '):12}{value}")
+            yield f"{key.replace('_', ' '):12}{value}"
 
 
 @datasets.command()
@@ -87,8 +88,7 @@ def prepare(
     from ..data.catalogue import DATASETS
     from ..data.prepare import prepare as prepare_set
 
-    console = Console()
-    try:
+    with Console() as console:
         summary = prepare_set(
             DATASETS[name],
             source,
@@ -98,19 +98,14 @@ def prepare(
             check_only=dry_run,
             workers=workers,
         )
-    finally:
-        console.close()
-    if as_json:
-        print_json(summary.to_json())
-        return
     counts = ", ".join(f"{part} {size:,}" for part, size in summary.sizes.items())
-    echo(f"{name}: {summary.num_classes} classes; {counts}; images in {summary.root}")
-    for part, digest in summary.digests.items():
-        echo(f"{part:10}{digest}")
+    lines = [f"{name}: {summary.num_classes} classes; {counts}; images in {summary.root}"]
+    lines += [f"{part:10}{digest}" for part, digest in summary.digests.items()]
     if summary.duplicates:
-        echo(f"{len(summary.duplicates)} images of one split are in another, too.")
+        lines.append(f"{len(summary.duplicates)} images of one split are in another, too.")
     if not dry_run:
-        echo(f"prepared in {summary.folder}: --data {name}")
+        lines.append(f"prepared in {summary.folder}: --data {name}")
+    print_result(summary.to_json(), lines, as_json)
 
 
 def _facts(data: DataSet) -> dict[str, Any]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
 from . import listings
-from .options import json_option, print_json
-from .terminal import echo
+from .options import json_option, print_result
 
 __all__ = ["models"]
 
@@ -32,7 +30,8 @@ def fetch(name: str, as_json: bool) -> None:
 
     spec = load_model(name).spec
     facts = {"name": spec.name, "image_size": list(spec.image_size), "num_outputs": spec.num_outputs}
-    _print(facts, f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}", as_json)
+    line = f"{name} is here: {spec.num_outputs} outputs for {spec.image_size[0]}x{spec.image_size[1]}"
+    print_result(facts, [line], as_json)
 
 
 @models.command
@@ -54,7 +53,8 @@ def bundle(name: str, out: Path, weights: Path | None, image: Path | None, as_js
     """
     from ..models import write_bundle
 
-    _print(write_bundle(name, out, weights=weights, image=image), f"bundled {name}: --model bundle:{out}", as_json)
+    values = write_bundle(name, out, weights=weights, image=image)
+    print_result(values, [f"bundled {name}: --model bundle:{out}"], as_json)
 
 
 @models.command
@@ -65,11 +65,5 @@ def check(folder: Path, as_json: bool) -> None:
     from ..models import check_bundle
 
     values = check_bundle(folder)
-    _print(values, f"{folder} is whole: {values['name']}, {values['architecture']}, as it was made", as_json)
-
-
-def _print(values: dict[str, Any], line: str, as_json: bool) -> None:
-    if as_json:
-        print_json(values)
-    else:
-        echo(line)
+    line = f"{folder} is whole: {values['name']}, {values['architecture']}, as it was made"
+    print_result(values, [line], as_json)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-__all__ = ["cascade_option", "device_option", "json_option", "print_json", "print_names", "ray_option"]
+from .terminal import echo
+
+__all__ = ["cascade_option", "device_option", "json_option", "print_json", "print_names", "print_result", "ray_option"]
 
 device_option = click.option(
     "--device",
@@ -33,11 +36,16 @@ def print_json(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
+def print_result(value: dict[str, Any], lines: Iterable[str], as_json: bool) -> None:
+    """Prints a result, as one JSON object or as its lines."""
+    if as_json:
+        print_json(value)
+        return
+    for line in lines:
+        echo(line)
+
+
 def print_names(lines: dict[str, str], as_json: bool) -> None:
     """Prints names and their lines, in two columns or as a JSON object."""
-    if as_json:
-        print_json(lines)
-        return
     width = max(map(len, lines), default=0)
-    for entry, line in lines.items():
-        click.echo(f"{entry:{width}}  {line}".rstrip())
+    print_result(lines, (f"{name:{width}}  {line}".rstrip() for name, line in lines.items()), as_json)

@@ -6,8 +6,7 @@ import click
 
 from ..core import ConfigError
 from ..remote.http.key_hosts import allow, allowed, forget
-from .options import json_option, print_json
-from .terminal import echo
+from .options import json_option, print_result
 
 __all__ = ["keys", "trust"]
 
@@ -31,11 +30,7 @@ def trust(model: str | None, forgotten: bool, as_json: bool) -> None:
     elif model is not None:
         words.trust(model)
     names = words.trusted()
-    if as_json:
-        print_json(names)
-        return
-    for name, files in names.items():
-        echo("  ".join(part for part in (name, ", ".join(files)) if part))
+    print_result(names, ("  ".join(filter(None, (name, ", ".join(files)))) for name, files in names.items()), as_json)
 
 
 @click.command()
@@ -57,8 +52,5 @@ def keys(variable: str | None, url: str | None, forgotten: bool, as_json: bool) 
     elif variable is not None and url is not None:
         allow(variable, url)
     hosts = allowed()
-    if as_json:
-        print_json(hosts)
-        return
-    for name, origins in hosts.items():
-        echo(f"{name}  may be sent to  {', '.join(origins)}")
+    lines = (f"{name}  may be sent to  {', '.join(origins)}" for name, origins in hosts.items())
+    print_result(hosts, lines, as_json)

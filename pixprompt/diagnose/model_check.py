@@ -116,9 +116,7 @@ def check_model(
         labelled: Images per class.
         budget: Queries that may be spent.
         seed: Decides which images, and the folds of the head.
-        device: Where the model is.
         workers: Threads that decode images.
-        reporter: Receives the progress.
 
     Raises:
         ConfigError: See `images_per_class`.

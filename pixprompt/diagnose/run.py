@@ -72,10 +72,8 @@ def diagnose(
         clip: Name of a CLIP model for CMMD.
         settings: How thorough the numbers are.
         limit: Images taken of each set, drawn by the seed.
-        device: Where the networks run.
         workers: Threads that decode.
         out: File for the diagnosis object.
-        reporter: Receives the progress.
         calls: How a remote model is called; what its ledger holds is not queried again.
 
     Returns:

@@ -49,11 +49,7 @@ class Advice:
 
 
 def advise(evidence: Evidence) -> Advice:
-    """Says go, try, no-go or unknown, with reasons.
-
-    Args:
-        evidence: What was measured.
-    """
+    """Says go, try, no-go or unknown, with reasons."""
     if evidence.gradients is False:
         return _advise_views(evidence)
     direct = gain = expected_gain(evidence)

@@ -71,7 +71,6 @@ def frechet_interval(
         value: The distance itself.
         moments: Statistics of both, for large sets; None takes the singular values of the features.
         repeats: B.
-        generator: Draws the resamples.
     """
     if moments is None:
         terms = influences_from_features(data, reference)
@@ -113,9 +112,7 @@ def mmd_interval(
     Args:
         data: Features (n, D).
         reference: Features (m, D).
-        kernel: Which one.
         repeats: B.
-        generator: Draws the resamples.
     """
     weights = [
         np.concatenate([np.ones((1, len(rows))), _paired_resamples(len(rows), repeats, generator)])

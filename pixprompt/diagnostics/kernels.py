@@ -81,7 +81,6 @@ def mmd(data: npt.NDArray[Any], reference: npt.NDArray[Any], kernel: Kernel, *, 
     Args:
         data: Features (n, D).
         reference: Features (m, D).
-        kernel: Which one.
         biased: Keeps the diagonal, as the published code of CMMD does.
 
     Raises:
@@ -109,7 +108,6 @@ def mmd_of_choices(
     Args:
         data: Features (n, D).
         reference: Features (m, D).
-        kernel: Which one.
         data_weights: (B, n), how often each image occurs.
         reference_weights: (B, m), the same of the reference.
         biased: Keeps the diagonal.
@@ -162,9 +160,7 @@ def subsets_mmd(
     Args:
         data: Features (n, D).
         reference: Features (m, D).
-        kernel: Which one.
         generator: Draws from `data`, then from `reference`, subset after subset.
-        subsets: How many.
         size: Images of each set in a subset.
 
     Raises:

@@ -133,7 +133,6 @@ def save_statistics(path: Path, values: Statistics, about: dict[str, str]) -> No
 
     Args:
         path: The file; its folder exists.
-        values: What to save.
         about: What they are of: name, digest, extractor, resize, dtype.
     """
     header = {"schema": _SCHEMA, "num": str(values.num), "about": json.dumps(about)}

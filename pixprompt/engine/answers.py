@@ -97,10 +97,7 @@ def query_canvases(
 
     Args:
         query: Images (n, 3, H, W) in [0, 1] -> outputs (n, S); NaN for an image without an answer.
-        canvases: The split.
         chosen: Positions in it, (M,); all by default.
-        device: Where the model is.
-        batch_size: Images per call.
         overlay: Applied to the canvases before they become images: `SavedPrompt.overlay`.
         partly: Whether the first ones are queried where the budget does not pay for all.
         reporter: Advanced by the number of images.

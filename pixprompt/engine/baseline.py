@@ -47,7 +47,6 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
     """Queries the model about train and val; a resumed run reads the answers instead.
 
     Args:
-        session: The run in progress.
         output: Of the first rung; fitted here, if it learns from answers.
         identity: Digest of what the answers depend on.
 

@@ -42,7 +42,6 @@ class Ladder:
         max_pixel_error: Largest difference in 8-bit steps between images prompted in memory and by the file; None
             where there is nothing to compare.
         changes: From the rungs without a prompt to what the run saves.
-        notes: What the user should know.
         saved: What the run saves, and the answers that it has read.
         right: Rung -> which test images it gets right, as `right_images` writes it; for paired comparisons.
         images: Digest of the names of the test images, in order.
@@ -313,8 +312,6 @@ def make_result(
     """Returns the result object.
 
     Args:
-        session: The run in progress.
-        learned: What it has learned.
         ladder: What that is worth.
         began: When this session began, on the clock of `time.perf_counter`.
         student: What a local model makes of it; see `learn_student`.

@@ -180,7 +180,6 @@ def model_output(
         model: Whose text side, if it has one, gives the scale of the similarities.
         data: Whose classes, and the texts and words written for them, are used.
         spec: Instead of the model's own.
-        seed: The run's.
         text: Template or file of texts, instead of those written for the data.
         mapping_file: Of the kinds "given", "attributes" and "reweighted".
         encode_text: T texts -> (T, D) embeddings.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 __all__ = ["Progress", "Reporter", "Silent"]
 
@@ -53,6 +53,12 @@ class Progress:
 
     def __init__(self) -> None:
         self._bar: Any = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def stage(self, name: str, total: int) -> None:
         """Closes the bar of the last stage and opens one."""

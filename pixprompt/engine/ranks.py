@@ -81,7 +81,6 @@ class Ranks:
             rows: Of this process, each (n, S); there may be none.
             positions: Where they belong, each (n,).
             total: How many rows there are in all.
-            device: Of the rows.
 
         Returns:
             (total, S) float32, the same in every process.

@@ -72,7 +72,6 @@ class Change:
         after: Rung.
         gained: Images that are right after and wrong before.
         lost: Images that are wrong after and right before.
-        images: All images.
         share: (gained - lost) / images, in [-1, 1].
         ci95: Its 95% paired interval; see `intervals.paired_difference`.
     """

@@ -13,7 +13,7 @@ from ..files import write_bytes, write_json
 from .answers import reproducible
 from .config.groups import DataSettings, ModelSettings
 from .config.train_config import TrainConfig, default_folder, run_config
-from .inputs.run_inputs import describe_labels, outline
+from .inputs.run_inputs import checked_model, describe_labels, outline
 from .inputs.trust import check_trusted, trust_named
 from .ladder import make_result, score_ladder
 from .learners.answers_learner import AnswersLearner
@@ -57,11 +57,9 @@ def train(
     Of several processes that torchrun has started, each learns from a share of every batch, and the first one writes.
 
     Args:
-        config: What to do.
         out: The run directory; new or empty, unless resuming. See `default_folder`.
         resume: Continue the run in `out` with the configuration saved there, to the results of a run never stopped.
         changes: Settings of FREE that are other ones now, when resuming.
-        reporter: Receives the progress.
         progress: Show it on stderr or in a notebook where there is no reporter.
         model: Used instead of `config.model.name`.
         data: Used instead of `config.data.name`.
@@ -74,9 +72,8 @@ def train(
     if out is None and resume:
         raise ConfigError("a run is resumed in its own directory: say which, out=...")
     if out is None:
-        out = default_folder(
-            config, model=model.spec.name if isinstance(model, Model) else None, data=data.name if data else None
-        )
+        name = config.model.name if model is None else checked_model(model).spec.name
+        out = default_folder(name, data.name if data else config.data.name, config.method.name, config.seed)
     reporter, began = reporter or (Progress() if progress else Silent()), time.perf_counter()
     with join_processes(), shared_folder(out, resume=resume) as path, reproducible():
         return _train(config, RunFolder.open(path, resume=resume), changes, reporter, began, model, data)

@@ -32,7 +32,6 @@ class RunFolder:
     """The folder of a run; within `with`, no other process works in it.
 
     Attributes:
-        path: Where it is.
         resumed: Whether an earlier session has begun it.
     """
 

@@ -34,8 +34,6 @@ class Session(Generic[Q]):
 
     Attributes:
         parts: Of the run; its test images are those that the budget pays for.
-        folder: Where the run is written.
-        reporter: Receives the progress.
         querier: Counts every query, stores the answers where there is a ledger, and keeps to the budget.
         repeats: How often each labelled image is queried; its answers are averaged.
     """
@@ -97,7 +95,6 @@ class Session(Generic[Q]):
 
         Args:
             split: train, val or test.
-            canvas: Of the images.
             chosen: Positions, (M,); all by default.
             prompt: Laid on the images (n, 3, H, W).
             overlay: Laid on the canvases (n, H, W, 3).

@@ -34,9 +34,7 @@ def learn_student(
     under the saved prompt, reads in unlabelled ones.
 
     Args:
-        session: The run in progress.
         baseline: The paid answers without a prompt.
-        learned: What the run has learned.
         ladder: What that is worth.
         num_queries: That are set aside for unlabelled images.
 

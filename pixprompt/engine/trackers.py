@@ -71,10 +71,7 @@ class Tracked:
     """A `Reporter` that passes everything on to another, and the history to trackers.
 
     Args:
-        reporter: The other.
         names: Of TRACKERS. They are opened with the first line of history: a run directory begins empty.
-        folder: The run directory.
-        settings: Of the run.
 
     Raises:
         ModuleNotFoundError: A tracker's package is not installed.

@@ -19,17 +19,7 @@ __all__ = ["Journal", "keys_of"]
 
 
 class Journal(Querier):
-    """A model whose every query is in a budget and in a ledger; what is queried again is answered from there.
-
-    Args:
-        model: The model to query.
-        ledger: Where queries are written.
-        budget: Of this run.
-
-    Attributes:
-        ledger: As given.
-        budget: As given.
-    """
+    """A model whose every query is in a budget and in a ledger; what is queried again is answered from there."""
 
     def __init__(self, model: Model, ledger: Ledger, budget: Budget) -> None:
         super().__init__(model)

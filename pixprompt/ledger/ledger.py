@@ -197,7 +197,6 @@ class Ledger:
 
         Args:
             request: What `intend` returned.
-            reason: For a person.
             kind: A word for it, for tables.
             billed: Whether its images may have to be paid for, and hence count as asked.
         """

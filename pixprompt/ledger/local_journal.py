@@ -31,7 +31,6 @@ class LocalJournal(Journal):
     those that the model was asked while it was built, in each session again.
 
     Args:
-        model: The model to ask.
         ledger: Where queries are written; None keeps them in memory.
         budget: Of this run; what the ledger holds is added to its `spent`.
         identity: What, besides its name, tells this model from others, such as a digest of its weights.

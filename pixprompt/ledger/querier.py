@@ -107,11 +107,7 @@ def probe_queries(model: Model) -> int:
 class Querier(ABC):
     """A model whose queries are counted, with or without a budget and a ledger.
 
-    Args:
-        model: The model to query.
-
     Attributes:
-        model: As given.
         chunk: Images per call that suit it best.
     """
 
@@ -201,8 +197,6 @@ class Querier(ABC):
         """Answers 8-bit images (N, H, W, 3) with outputs (N, S) float32, without gradients; see `query`.
 
         Args:
-            canvases: The images.
-            device: Where a local model takes them.
             replicate: Which asking of the same images this is.
         """
         import torch

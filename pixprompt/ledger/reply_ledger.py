@@ -121,7 +121,6 @@ class ReplyLedger(Ledger):
             request: One that was begun.
             replies: One per image, None where it failed.
             failures: Why, where it did.
-            incoming: As it came.
             bytes_sent: Length of the request.
 
         Raises:
@@ -157,7 +156,6 @@ class ReplyLedger(Ledger):
 
         Args:
             request: One that was begun.
-            reason: For a person.
             kind: How it failed.
             billed: Whether its images may have to be paid for, and hence count as asked.
             incoming: What came, if anything did.
@@ -202,7 +200,6 @@ class ReplyLedger(Ledger):
         Args:
             key: Of the image; it was asked about.
             replicate: Which query about it.
-            reason: Why.
         """
         with self._file.transaction():
             self._file.execute(

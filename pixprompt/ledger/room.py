@@ -27,7 +27,6 @@ def allocate(file: int, num_bytes: int, folder: Path) -> None:
     Args:
         file: A descriptor, open for writing.
         num_bytes: How much will be appended.
-        folder: Where it lies.
 
     Raises:
         OSError: The disk is too full.

@@ -55,9 +55,6 @@ class LedgerFile:
         path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
         read_only: Only looks, also while another process writes.
 
-    Attributes:
-        name: For messages.
-
     Raises:
         PixpromptError: The file is no ledger, of another schema, or cannot be opened; the message says which.
     """

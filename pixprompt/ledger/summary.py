@@ -49,7 +49,6 @@ def read_ledger(path: str | Path, *, price_per_1000: float | None = None, reques
     """Reads a ledger of any run.
 
     Args:
-        path: The file.
         price_per_1000: Of queries; None for the one that the run was given.
         requests: Whether to list each request.
 

@@ -49,7 +49,6 @@ def load_model(name: str, *, weights: str | Path | None = None, device: str = "c
         name: A name of MODELS, or one of the forms in PREFIXES; behind a convolutional net @SIDE, in pixels, for images
             of another size than its own.
         weights: A file to take the weights from, .safetensors or a torch file with tensors only.
-        device: Where the model should work, as torch names it.
         pretrained: Whether weights are looked for where no file is given; without them its answers mean nothing.
 
     Returns:

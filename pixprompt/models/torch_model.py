@@ -132,7 +132,6 @@ def local_net(model: Model, purpose: str) -> TorchModel:
 
     Args:
         model: Any.
-        purpose: What needs one, for the error.
 
     Raises:
         AccessError: It is none.

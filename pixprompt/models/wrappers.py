@@ -17,12 +17,8 @@ __all__ = ["DirectQuerier"]
 class DirectQuerier(Querier):
     """Counts the queries of a model; its answers, and their gradients, pass unchanged.
 
-    Args:
-        model: The model to query.
-
     Attributes:
         num_images: Images queried so far, those of failed requests included.
-        num_requests: Calls so far.
     """
 
     chunk = 16

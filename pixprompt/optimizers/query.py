@@ -225,7 +225,6 @@ def make_query_optimizer(name: str, start: Tensor, **options: Unpack[Options]) -
     Args:
         name: A name of QUERY_OPTIMIZERS.
         start: (D,) first center.
-        options: See `AskTell`.
 
     Raises:
         UnknownName: There is no such optimiser.

@@ -15,11 +15,7 @@ __all__ = ["Direct"]
 
 @dataclass(frozen=True)
 class Direct:
-    """Logits (N, K) -> the same logits; learns nothing, since the adapter's head does.
-
-    Args:
-        classes: K target class names.
-    """
+    """Logits (N, K) -> the same logits; learns nothing, since the adapter's head does."""
 
     classes: tuple[str, ...]
     kind = "head"

@@ -23,7 +23,6 @@ class Track:
     """How the accuracy of one run grew.
 
     Attributes:
-        name: Name of the run.
         queries: Images queried so far, ascending.
         accuracy: On the validation split, as many values, in [0, 1].
         price: Of 1000 queries, or None.

@@ -39,7 +39,6 @@ def color_key(prompt: Prompt, factor: float) -> tuple[float, str]:
     """Says what the darkest and the brightest colour of `amplified` stand for.
 
     Args:
-        prompt: The prompt.
         factor: Of its stretch.
 
     Returns:

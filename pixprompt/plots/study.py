@@ -43,7 +43,6 @@ def study_figure(points: Sequence[Point], *, kind: str, varied: str, subject: st
     """Draws accuracy with against without a prompt ("text"), accuracy by size ("sizes"), or both by name.
 
     Args:
-        points: One per run.
         kind: Of the study.
         varied: What the axis of the varied setting says.
         subject: Model and data, above the plot.

@@ -50,7 +50,6 @@ def connect(
         rate: Images per second; None for no limit until the endpoint complains.
         timeout: Seconds for one request.
         deadline: Seconds for a request with all its retries.
-        clock: The time.
 
     Raises:
         ConfigError: What is said makes no sense, or a key stands where it would be written down.
@@ -77,10 +76,8 @@ def getter(sender: Sender, url: str, *, timeout: float, clock: Clock | None = No
     """Returns what sends a GET, waiting a while for an endpoint that cannot be reached yet.
 
     Args:
-        sender: Sends once.
         url: Of the endpoint, for messages.
         timeout: Seconds for one request.
-        clock: The time.
     """
     clock, never = clock or Clock(), threading.Event()
 

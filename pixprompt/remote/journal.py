@@ -61,9 +61,7 @@ class RemoteJournal(Journal):
     begun.
 
     Args:
-        model: The model to ask.
         ledger: Where queries are written; None keeps them in memory.
-        budget: Of this run.
         concurrency: The most requests under way at the same time.
         in_doubt: One of POLICIES, for requests that an earlier session left.
         session_only: Whether to count, and spend of the budget, what this session queries alone; else what the ledger
@@ -199,7 +197,6 @@ class RemoteJournal(Journal):
         """Returns what was replied about images (N, H, W, 3), querying where that is not known yet; see `query`.
 
         Args:
-            canvases: The images.
             replicate: Which query about the same images this is.
             refused: Is told the keys of images that are refused for good, and why; None lets `leave_refused` decide.
         """

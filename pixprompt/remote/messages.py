@@ -95,7 +95,6 @@ class ItemFault:
     """One image of a request that was otherwise answered failed.
 
     Attributes:
-        reason: For a person.
         kind: As for a whole request.
     """
 

@@ -47,19 +47,16 @@ class RemoteModel:
     sees what form the answers have. Labels that are found as answers arrive make its rows wider at their end.
 
     Args:
-        name: What the user typed.
         protocol: Knows the form of requests and replies, and the endpoint.
         sender: A transport.
         declared: What the endpoint says about itself.
         rate_limit: How fast; None for no limit until there is a throttle.
         retry_policy: How long a batch is asked again.
-        clock: The time.
 
     Raises:
         ConfigError: An encoding of files is wanted, and numbers are sent.
 
     Attributes:
-        protocol: As given.
         sender: As given, and it knows how much was sent.
         max_batch: The most images per request.
     """

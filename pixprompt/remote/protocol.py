@@ -105,7 +105,6 @@ class Protocol(ABC):
         """Reads a reply of status 2xx: one answer per image, in the order in which they were sent.
 
         Args:
-            incoming: The reply.
             count: Number of images of the request.
 
         Raises:

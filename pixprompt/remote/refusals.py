@@ -18,7 +18,6 @@ class ImageRefused(EndpointError):
     """The endpoint refuses a request for what is in it; other images, or each of these alone, it may answer.
 
     Args:
-        reason: For a person.
         part: Positions of the images of the request, among those that were to be asked.
     """
 

@@ -28,7 +28,6 @@ def replies(returned: object, num_images: int, name: str) -> list[Reply]:
     Args:
         returned: An array or nested list (N, S); or a list of N answers; for one image (S,) will do.
         num_images: N.
-        name: Of the model, for messages.
 
     Raises:
         ModelError: It is something else; the message says what.

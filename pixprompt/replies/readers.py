@@ -75,7 +75,6 @@ def reader_for(
         answer: What the numbers are; None to look.
         labels: Of the outputs, if known.
         num_outputs: S, if scores should be checked for it.
-        name: Of the model, for messages.
 
     Raises:
         ConfigError: Labels or kind do not go with the answer.

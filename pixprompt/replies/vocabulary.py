@@ -29,10 +29,8 @@ class Vocabulary:
 
     Args:
         labels: The known ones, in order, OTHER last unless it is among them; None for an open vocabulary.
-        name: Of the model, for messages.
 
     Attributes:
-        labels: In the order of their indices.
         open: Whether new labels are added.
     """
 

@@ -27,7 +27,6 @@ class ReportOptions:
     Attributes:
         model: Instead of the run's own; a name or a model.
         weights: Weights file of a model given by name.
-        device: Where it runs.
         images: Most test images to query, each without and with the prompt.
         queries: Most queries to spend in all; None sets no limit to local models and forbids all others.
         use_model: False queries nothing.

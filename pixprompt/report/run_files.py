@@ -30,7 +30,6 @@ class RunFiles:
     """The files of one run; None and empty where a file is not there or cannot be read.
 
     Attributes:
-        folder: The run directory.
         name: Short, distinct among the runs of one report.
         missing: File -> why it is not there.
     """

@@ -54,7 +54,6 @@ def read_sample(run: RunFiles, limit: int, spec: ModelSpec | None, reporter: Rep
         run: With a prompt.
         limit: At least 1.
         spec: Of the model; without it, a canvas that the prompt shrinks cannot be made exactly as it was without.
-        reporter: Receives the progress.
 
     Raises:
         ConfigError: There is no configuration, or no prompt.

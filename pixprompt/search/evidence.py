@@ -24,7 +24,6 @@ class Comparison:
     Attributes:
         wins: Images that only the first reads right.
         losses: Images that only the second reads right.
-        num_images: All of them.
     """
 
     wins: int

@@ -24,7 +24,6 @@ class AnswerPool:
         labels: (N,) int64, of the images in that order.
         scores: Answers (n, S) -> what is read of them, see `outputs.to_scores`.
         budget: Queries that may be asked.
-        num_queries: Queries so far.
     """
 
     query: Query

@@ -41,8 +41,6 @@ def save_segmenter(path: Path, saved: SavedSegmenter, *, backbone: str, weights:
     """Writes what was learned and what it needs to work again; auxiliary heads served training only and stay out.
 
     Args:
-        path: The file.
-        saved: What to write.
         backbone: `backbone_sha256` of the model that it was learned on.
         weights: The file of that model's weights, if there was one.
     """
@@ -73,7 +71,6 @@ def load_segmenter(
         path: The file, or the run directory that holds it.
         model: Instead of the model that the file names.
         weights: Instead of the weights file that the file names.
-        device: Where to work.
         net: A model that is there already.
 
     Raises:

@@ -34,7 +34,6 @@ class LabeledImages:
     """Images with a label for every pixel; nothing is decoded until `read` is called.
 
     Attributes:
-        images: Image files.
         annotations: As many 8-bit PNG files.
         num_classes: K.
         reduce_zero_label: Label c of a file is class c - 1, and 0 is ignored; otherwise label c is class c.
@@ -83,7 +82,6 @@ class SegmentationData:
     """A data set with its three splits, which share no image.
 
     Attributes:
-        name: What the user typed.
         classes: K names.
         train: What is learned from.
         val: Taken out of the training images, for selection.

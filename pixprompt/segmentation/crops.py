@@ -43,7 +43,6 @@ class Crops:
         Args:
             image: RGB.
             labels: (H, W) of the image's size.
-            generator: For all draws.
 
         Returns:
             Pixels (height, width, 3) and labels (height, width), both uint8.

@@ -34,7 +34,6 @@ class Windows:
         segment: Images (n, 3, h, w) in [0, 1] of the window's size -> logits (n, K, h, w).
         size: Of the window, (height, width); the next one lies two thirds of it further.
         fill: RGB, 0..255, of places outside an image.
-        device: Where `segment` computes.
         scales: Of `base_size`; the probabilities of all are averaged.
         mirror: Segments each mirrored, too.
     """

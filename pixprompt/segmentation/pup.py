@@ -28,7 +28,6 @@ class UpHead(nn.Module):
         num_classes: K.
         stages: 4 in the head; 2 in an auxiliary one.
         factor: Of each upsampling; 2 in the head, 4 in an auxiliary one.
-        generator: For the first numbers.
 
     Reference:
         arXiv 2012.15840, section 3.3.

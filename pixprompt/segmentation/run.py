@@ -57,10 +57,8 @@ def train(
     The epoch that validates best counts; the test images are scored once, at the end.
 
     Args:
-        config: What to do.
         out: The run directory; new or empty, unless resuming.
         resume: Continue the run in `out` as it was configured, to the numbers of a run never stopped.
-        reporter: Receives the progress.
 
     Returns:
         The result object, as `result.json` holds it.
@@ -180,13 +178,10 @@ def evaluate(
     """Scores a saved segmenter on the validation images of a data set, which nothing was selected on.
 
     Args:
-        run: The run directory.
         data: Instead of the run's own, with as many classes.
         model: Instead of the run's own backbone, which must have the same weights.
         weights: Instead of the run's own weights file.
         multi_scale: With several scales and mirrored, too.
-        device: Where to work.
-        reporter: Receives the progress.
     """
     folder, device = Path(run), pick_device(device)
     config = run_config(folder)

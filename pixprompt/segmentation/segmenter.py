@@ -51,7 +51,6 @@ class Segmenter(nn.Module):
     Args:
         model: With a vision transformer.
         design: What is learned.
-        generator: For the first numbers.
 
     Raises:
         AccessError: The model cannot be reached into.

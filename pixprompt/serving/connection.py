@@ -21,9 +21,7 @@ class Connection(H11Protocol):
     """What uvicorn lacks: a limit for headers that drip, one for clients that do not read, and half-closed clients.
 
     Args:
-        config: Of uvicorn.
         state: Shared by all connections.
-        limits: On the client.
         ending: Whether the server takes nothing new.
         on_end: Called when the connection is gone.
     """

@@ -46,7 +46,6 @@ class HttpServer:
         make_app: Makes the application, in the event loop that serves it.
         host: An address of this machine; 127.0.0.1 is not reachable from others.
         port: 0 for any free one.
-        limits: On clients.
 
     Attributes:
         port: That it listens on, inside the block.

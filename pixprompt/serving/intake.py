@@ -23,7 +23,6 @@ class Intake:
     """Reads requests of one server; in its event loop.
 
     Args:
-        limits: On clients.
         max_bytes: Of a body.
         host: That the server listens on.
         chunked: Whether bodies may come without Content-Length.
@@ -124,7 +123,6 @@ async def send_response(
     """Sends a response.
 
     Args:
-        response: What to send.
         scope: Of the request, like `receive` and `send`.
         receive: Of the request.
         send: Of the request.

@@ -53,7 +53,6 @@ class RequestError(Exception):
 
     Args:
         status: The status code, 4xx or 5xx.
-        reason: For the person who sent it.
         headers: Sent along.
     """
 

@@ -44,10 +44,8 @@ class Server(HttpServer):
     Requests reach the model in the order in which they are complete.
 
     Args:
-        service: What to serve.
         host: An address of this machine; 127.0.0.1 is not reachable from others.
         port: 0 for any free one.
-        limits: On clients.
     """
 
     def __init__(

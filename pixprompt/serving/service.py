@@ -35,7 +35,6 @@ class Service(V2Service):
         model: Any model with a fixed number of outputs.
         name: Of the model in paths; see `served_name`.
         answer: LOGITS or PROBABILITIES; None for what the model answers.
-        device: Where the model is.
         max_bytes: Of a request; the images that it holds may not be larger when decoded.
         version: Of the program.
         delay: Seconds to wait before each answer, to play an endpoint far away.

@@ -60,8 +60,6 @@ class StudySettings:
     Attributes:
         config: All settings that are not varied.
         values: What is varied; empty for the study's own values.
-        folder: Where the study writes.
-        reporter: Receives the progress.
         model: Instead of the one that `config` names.
         data: Instead of the one that `config` names.
     """

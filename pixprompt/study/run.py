@@ -54,7 +54,6 @@ def study(
         out: Folder of the study; one that holds a part of it is continued.
         values: What is varied, as texts: text templates; "kept", "swapped" and "random"; names of templates; sizes in
             pixels. None of them takes the study's own.
-        reporter: Receives the progress.
         model: Used instead of `config.model.name`.
         data: Used instead of `config.data.name`.
 

@@ -44,10 +44,8 @@ class UiApp:
     """Answers the requests of one browser.
 
     Args:
-        runs: What is shown.
         access: Whom it is shown to.
         intake: Reads requests.
-        device: Where local models work.
     """
 
     def __init__(self, runs: RunsFolder, access: Access, intake: Intake, *, device: str) -> None:

@@ -24,7 +24,6 @@ async def events(folder: Path, start: int, wait: Callable[[], Awaitable[bool]]) 
     """Yields an event with the history so far, and one whenever files of the run have changed, until it is finished.
 
     Args:
-        folder: The run directory.
         start: Lines that the reader has already.
         wait: Returns when it may be worth another look; False where nobody looks any more.
     """

@@ -45,11 +45,7 @@ _CACHED = 16
 
 
 class Pages:
-    """Makes the pages, from files alone; those of runs in one thread.
-
-    Args:
-        runs: What is shown.
-    """
+    """Makes the pages, from files alone; those of runs in one thread."""
 
     def __init__(self, runs: RunsFolder) -> None:
         self._runs = runs

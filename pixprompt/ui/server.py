@@ -23,8 +23,6 @@ class UiServer(HttpServer):
     Args:
         folder: With run directories, or one of them.
         port: 0 for any free one.
-        device: Where local models work.
-        limits: On clients.
 
     Raises:
         ConfigError: There is no such folder.

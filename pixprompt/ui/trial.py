@@ -81,11 +81,7 @@ class _Prediction(Protocol):
 
 
 class Trials:
-    """Puts prompts on images and asks models of this machine; nothing is downloaded for it. For one thread.
-
-    Args:
-        device: Where models work.
-    """
+    """Puts prompts on images and asks models of this machine; nothing is downloaded for it. For one thread."""
 
     def __init__(self, device: str) -> None:
         self._device = device

@@ -54,8 +54,6 @@ class Watch:
     The answers of the beginning are asked for, twice, where the file does not hold them.
 
     Args:
-        deployed: The prompt with its model.
-        images: The canary images.
         baseline: The file with the answers of the beginning, and the number of rounds since then.
         alpha: The probability of ever giving an alarm about an unchanged model.
         tolerance: See `compare`.

@@ -50,7 +50,6 @@ class AdaptFormer(LayerWise):
     With n = norm2(h), the layer returns h + scale2(mlp(n)) + s up(relu(down(n))).
 
     Args:
-        bottleneck: Its width.
         scale: s.
 
     Raises:

@@ -64,7 +64,6 @@ class SideNet(nn.Module):
     Args:
         side_width: Channels of the first stage.
         width: D, of the features.
-        generator: Draws the first weights.
     """
 
     def __init__(self, side_width: int, width: int, *, generator: Generator) -> None:

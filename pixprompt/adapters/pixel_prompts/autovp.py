@@ -34,9 +34,6 @@ class AutoVP(PixelPrompt):
 
     Args:
         template: All pixels ("full"), blend "add".
-        model: See `PixelPrompt`.
-        output: See `PixelPrompt`.
-        scale: The first one.
         generator: Draws the first prompt where it is noise; by default one that is seeded with 0.
         space: "pixel".
 

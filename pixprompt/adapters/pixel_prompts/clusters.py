@@ -31,9 +31,6 @@ class ClusterPrompts(PixelPrompt):
     assigned and one to be read.
 
     Args:
-        template: Of every prompt.
-        model: See `PixelPrompt`.
-        output: See `PixelPrompt`.
         prompts: V.
         meta: A prompt PNG that was learned on other data, from which every prompt starts: the meta-prompt.
         features: Length of an answer; the model's own by default.

@@ -25,8 +25,6 @@ class PromptEnsemble(PixelPrompt):
     saved as a committee, one PNG with V pages.
 
     Args:
-        template: Of every prompt.
-        model: See `PixelPrompt`.
         output: Reads V answers about each image.
         prompts: V.
         generator: Draws the first prompts where they are noise; by default one that is seeded with 0.

@@ -24,11 +24,8 @@ class LowRankPrompt(PixelPrompt):
 
     Args:
         template: The pixels that the product is added to, the published ones are all of them ("full"); blend "add".
-        model: See `PixelPrompt`.
-        output: See `PixelPrompt`.
         rank: Of the product.
         generator: Draws the first A; by default one that is seeded with 0.
-        space: See `PixelPrompt`.
 
     Raises:
         ConfigError: The blend is not "add", it starts with noise, or the rank is larger than a side of the canvas.

@@ -60,8 +60,6 @@ class MaskedPrompt(PixelPrompt):
 
     Args:
         template: All pixels ("full"), blend "add".
-        model: See `PixelPrompt`.
-        output: See `PixelPrompt`.
         layers: Of the `MaskNet`: 5 with 26,499 parameters, the published one for ResNets; 6 with 102,339 for ViTs.
         patch: Side of the patches on which a mask is constant.
         generator: Draws the first weights; by default one that is seeded with 0.

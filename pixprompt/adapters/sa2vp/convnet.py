@@ -27,9 +27,6 @@ class ConvNetSA2VP(StagedSA2VP):
 
     BatchNorm works with the statistics that the model came with.
 
-    Args:
-        options: See `SA2VPOptions`.
-
     Raises:
         ConfigError: The model is something else, its largest stage has one block only, or its grids cannot be scaled
             so.

@@ -32,8 +32,6 @@ def make_sa2vp(
 
     Args:
         model: Never changed. A plain timm net is read by timm's own data configuration.
-        classes: K target class names.
-        deep: See `SA2VPOptions`.
         generator: Draws all first parameters; by default one that is seeded with 0.
         options: See `SA2VPOptions`; None stands for the default.
 

@@ -24,7 +24,6 @@ class PromptMap(nn.Module):
         num_tokens: T.
         width: D.
         rank: r; 0 for a map of full rank, without a linear layer.
-        generator: Draws the first parameters.
 
     Reference: arXiv 2312.10376, section 3 (spatial-structure-preserved prompt map).
     """
@@ -49,7 +48,6 @@ class Scaling(nn.Module):
 
     Args:
         width: D.
-        generator: Draws the first parameters.
 
     Reference: arXiv 2312.10376, equation 5.
     """
@@ -74,7 +72,6 @@ class PromptAdapter(nn.Module):
     Args:
         width: D.
         options: `bottleneck` (t), `activation` and `dropout` are read.
-        generator: Draws the first weights.
 
     Reference: arXiv 2312.10376, equation 3.
     """

@@ -39,9 +39,6 @@ class States:
 class SA2VP(WhiteBox):
     """An image pathway, which answers, and a prompt pathway beside it, both through the same frozen layers.
 
-    Args:
-        options: See `SA2VPOptions`.
-
     Reference: arXiv 2312.10376, section 3.
     """
 

@@ -33,9 +33,6 @@ class ViTSA2VP(SA2VP):
     keys, values and output projection that the layer computes for its own attention anyway. Patches query the patches
     around their own place; CLS queries everything.
 
-    Args:
-        options: See `SA2VPOptions`.
-
     Raises:
         ConfigError: The model is no vision transformer, or its grid cannot be scaled so.
 

@@ -24,8 +24,6 @@ class Location(nn.Module, ABC):
 
     Args:
         view: The frozen transformer.
-        options: See `VPTOptions`.
-        generator: Draws the first parameters.
     """
 
     def __init__(self, view: ViT, options: VPTOptions, *, generator: Generator) -> None:

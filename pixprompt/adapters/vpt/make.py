@@ -36,7 +36,6 @@ def make_vpt(
 
     Args:
         model: Never changed. A plain timm net is read by timm's own data configuration.
-        classes: K target class names.
         deep: Prompts at every layer, or at `depth` of them; False for the input alone.
         generator: Draws all first parameters; by default one that is seeded with 0.
         options: See `VPTOptions` for a ViT and `SwinVPT` for a Swin; None stands for the default. There are 10 tokens

@@ -32,7 +32,6 @@ class PromptSets(nn.Module):
         patch_size: (height, width) of a patch, for the bound.
         projection: Width of the stored vectors, from which one linear layer leads to D; None for D without one.
         dropout: Share of values that is dropped in training mode.
-        generator: Draws the first parameters.
     """
 
     def __init__(

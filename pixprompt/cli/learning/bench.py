@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import click
 from ...core import ConfigError
 from ..allocator import keep_freed_memory
 from ..live_table import LiveTable
-from ..options import json_option, print_json
+from ..options import json_option, print_result
 
 if TYPE_CHECKING:
     from ...bench.run import BenchResult
@@ -63,45 +64,39 @@ def bench(
         raise KeyboardInterrupt("interrupted; the same command continues it") from None
     finally:
         table.close()
-    if as_json:
-        print_json(_to_json(results))
-    else:
-        _print(results)
+    print_result(_to_json(results), _lines(results), as_json)
     if results.failures:
         raise click.exceptions.Exit(1)
 
 
-def _print(results: BenchResult) -> None:
+def _lines(results: BenchResult) -> Iterator[str]:
     from ...bench.text import wide_table
 
+    yield f"{wide_table(results.summary)}\n"
+    yield from (f"failed   {line['name']}: {line['error']}" for line in results.failures)
     files = (results.out / name for name in ("table.md", "figure.png", "index.html"))
-    lines = [f"failed   {line['name']}: {line['error']}" for line in results.failures]
-    lines += [f"written  {path}" for path in files if path.exists()]
-    click.echo("\n".join([wide_table(results.summary), "", *lines]))
+    yield from (f"written  {path}" for path in files if path.exists())
 
 
 def _print_list(as_json: bool) -> None:
     from ...bench import benchmark_names, read_benchmark
 
     benchmarks = {name: read_benchmark(name) for name in benchmark_names()}
-    if as_json:
-        print_json({name: {"title": each.title, "source": each.source, "miniature": "missing" not in each.reduced}
-                    for name, each in benchmarks.items()})  # fmt: skip
-        return
+    facts = {
+        name: {"title": each.title, "source": each.source, "miniature": "missing" not in each.reduced}
+        for name, each in benchmarks.items()
+    }
     width = max(map(len, benchmarks), default=0)
-    click.echo("\n".join(f"{name:{width}}  {each.title}" for name, each in benchmarks.items()))
+    print_result(facts, (f"{name:{width}}  {each.title}" for name, each in benchmarks.items()), as_json)
 
 
 def _print_plan(name: str, miniature: bool, only: tuple[str, ...], as_json: bool) -> None:
     from ...bench.run import plan
 
     planned = plan(name, miniature=miniature, only=only)
-    if as_json:
-        print_json(planned)
-        return
-    click.echo(f"cells    {planned['cells']}, which are {len(planned['runs'])} runs")
-    lines = [*(f"run      {run}" for run in planned["runs"]), *(f"missing  {what}" for what in planned["missing"])]
-    click.echo("\n".join(lines))
+    lines = [f"cells    {planned['cells']}, which are {len(planned['runs'])} runs"]
+    lines += [*(f"run      {run}" for run in planned["runs"]), *(f"missing  {what}" for what in planned["missing"])]
+    print_result(planned, lines, as_json)
 
 
 def _to_json(results: BenchResult) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -15,7 +16,7 @@ from ...core import ModelError
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, with_policy
 from ..console import Console
-from ..options import device_option, json_option, print_json
+from ..options import device_option, json_option, print_result
 
 __all__ = ["diagnose", "format_diagnosis"]
 
@@ -71,8 +72,8 @@ def diagnose(
     keep_freed_memory()
     if inception is None:
         _fetch_inception(fetch)
-    calls, console = calls_of(options, budget=budget, price_per_1000=price_per_1000), Console()
-    try:
+    calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
+    with Console() as console:
         diagnosis = with_policy(
             lambda policy: run(
                 data,
@@ -88,14 +89,8 @@ def diagnose(
             ),
             calls.in_doubt,
         )
-    finally:
-        console.close()
-    if as_json:
-        print_json(diagnosis)
-    else:
-        click.echo("\n".join(format_diagnosis(diagnosis)))
-        if out is not None:
-            click.echo(f"\ndiagnosis  {out}")
+    lines = [*format_diagnosis(diagnosis), *(() if out is None else ("", f"diagnosis  {out}"))]
+    print_result(diagnosis, lines, as_json)
 
 
 def _fetch_inception(consent: bool) -> None:
@@ -192,17 +187,6 @@ def _advice(advice: dict[str, Any]) -> Iterator[str]:
     )
     yield f"expected   {gain}" if advice["verdict"] != "unknown" else f"guess      {gain}; too wide to decide by"
     for reason in advice["reasons"]:
-        first, *rest = _wrapped(reason)
-        yield f"- {first}"
-        yield from (f"  {line}" for line in rest)
+        yield from textwrap.wrap(reason, _WIDTH, initial_indent="- ", subsequent_indent="  ")
     if advice["missing"]:
         yield f"Not measured: {', '.join(advice['missing'])}."
-
-
-def _wrapped(text: str) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        if len(lines[-1]) + len(word) >= _WIDTH:
-            lines.append("")
-        lines[-1] = f"{lines[-1]} {word}".strip()
-    return lines

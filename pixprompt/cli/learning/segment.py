@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import re
 import shlex
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,12 @@ from PIL import Image
 from ...bulk.jobs import find_jobs
 from ...core import ConfigError, ImageError
 from ...engine.config.settings_file import read_settings
+from ...engine.config.train_config import default_folder
 from ...segmentation import SegmentConfig
 from ...stores import open_at, write_at
 from ..allocator import keep_freed_memory
 from ..console import Console
-from ..options import json_option, print_json
+from ..options import json_option, print_json, print_result
 
 __all__ = ["segment"]
 
@@ -104,16 +103,15 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
     if config_file:
         check_trusted(dataclasses.asdict(config), config_file, except_for=chosen)
     keep_freed_memory()
-    folder, console = resume or out or _default_folder(config), _Progress()
+    folder = resume or out or default_folder(config.model, config.data, config.method, config.seed)
     try:
-        result = run(config, out=folder, resume=resume is not None, reporter=console)
+        with _Progress() as console:
+            result = run(config, out=folder, resume=resume is not None, reporter=console)
     except KeyboardInterrupt:
         if not (folder / "config.json").exists():
             raise
         again = f"pixprompt segment train --resume {shlex.quote(str(folder))}"
         raise KeyboardInterrupt(f"interrupted; continue with: {again}") from None
-    finally:
-        console.close()
     if as_json:
         print_json(result)
         return
@@ -124,12 +122,8 @@ def train(config_file: Path | None, out: Path | None, resume: Path | None, as_js
         f"tuned     {counts['inner']} inside and {counts['head']} in the head, {100 * counts['share']:.2f}% of the "
         f"backbone's {counts['backbone']}"
     )
-    click.echo(
-        "\n".join(
-            f"{name:9} {folder / file}"
-            for name, file in (("adapter", "adapter.safetensors"), ("result", "result.json"))
-        )
-    )
+    for name, file in (("adapter", "adapter.safetensors"), ("result", "result.json")):
+        click.echo(f"{name:9} {folder / file}")
 
 
 @segment.command()
@@ -142,15 +136,9 @@ def evaluate(run_folder: Path, as_json: bool, device: str | None, **options: Any
     """Score the adapter of RUN on the validation images of a data set."""
     from ...segmentation import evaluate as score
 
-    console = _Progress()
-    try:
+    with _Progress() as console:
         result = score(run_folder, device=device or "auto", reporter=console, **options)
-    finally:
-        console.close()
-    if as_json:
-        print_json(result)
-        return
-    click.echo(_table(result["test"]))
+    print_result(result, [_table(result["test"])], as_json)
 
 
 @segment.command()
@@ -221,12 +209,6 @@ def _encoded(picture: Image.Image) -> bytes:
 
 def _read(path: Path) -> SegmentConfig:
     return SegmentConfig.from_json(read_settings(path), source=path)
-
-
-def _default_folder(config: SegmentConfig) -> Path:
-    data = config.data.removeprefix("ade20k:").rstrip("/").split("/")[-1]
-    name = "-".join((config.model, data, config.method, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{config.seed}"))
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)
 
 
 def _table(test: dict[str, Any]) -> str:

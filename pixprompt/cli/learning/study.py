@@ -14,7 +14,7 @@ from ...engine.config.train_config import TrainConfig
 from ...study import KINDS
 from ..allocator import keep_freed_memory
 from ..console import Console
-from ..options import json_option, print_json
+from ..options import json_option, print_result
 from ..own_code import load_named
 from ..settings import RunCommand, config_options
 
@@ -44,18 +44,14 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
     config = TrainConfig().with_values(**{name: value for name, value in options.items() if value is not None})
     folder = out or Path("studies") / "-".join((kind, datetime.now().strftime("%Y%m%d-%H%M%S")))
     keep_freed_memory()
-    console = Console()
     try:
-        lines = run(kind, config, out=folder, values=_read_values(values), reporter=console)
+        with Console() as console:
+            lines = run(kind, config, out=folder, values=_read_values(values), reporter=console)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; continue with the same command and --out {folder}") from None
-    finally:
-        console.close()
-    if as_json:
-        print_json({"schema": 1, "study": kind, "out": str(folder), "runs": lines})
-        return
-    click.echo(table(lines))
-    click.echo(f"\nresults  {folder / 'results.jsonl'}\ntable    {folder / 'table.md'}\nplot     {folder / 'plot.png'}")
+    files = (("results", "results.jsonl"), ("table", "table.md"), ("plot", "plot.png"))
+    written = (f"{name:9}{folder / file}" for name, file in files)
+    print_result({"schema": 1, "study": kind, "out": str(folder), "runs": lines}, [table(lines), "", *written], as_json)
 
 
 def _read_values(text: str | None) -> tuple[str, ...]:

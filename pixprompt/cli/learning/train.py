@@ -86,7 +86,7 @@ def train(
         _print_plan(_plan(config), as_json)
         return
     keep_freed_memory()
-    folder = resume or out or default_folder(config)
+    folder = resume or out or default_folder(config.model.name, config.data.name, config.method.name, config.seed)
     first = is_first_process()
     console: Console | Silent = Console() if first else Silent()
     try:

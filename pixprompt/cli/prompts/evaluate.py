@@ -11,7 +11,7 @@ from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, with_policy
 from ..console import Console
 from ..learning.train import format_ladder
-from ..options import cascade_option, device_option, json_option, print_json
+from ..options import cascade_option, device_option, json_option, print_result
 
 __all__ = ["evaluate"]
 
@@ -35,15 +35,10 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
     from ...engine.saved.evaluate import evaluate as score_prompt
 
     keep_freed_memory()
-    calls, console = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"]), Console()
-    try:
+    calls = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"])
+    with Console() as console:
         result = with_policy(
             lambda policy: score_prompt(source, reporter=console, calls=replace(calls, in_doubt=policy), **options),
             calls.in_doubt,
         )
-    finally:
-        console.close()
-    if as_json:
-        print_json(result.to_json())
-    else:
-        click.echo(format_ladder(result))
+    print_result(result.to_json(), [format_ladder(result)], as_json)

@@ -9,8 +9,7 @@ import click
 from ...export import FORMS, export_prompt
 from ...prompt import load_committee
 from ...sharing import prompt_path
-from ..options import json_option, print_json
-from ..terminal import echo
+from ..options import json_option, print_result
 
 __all__ = ["export"]
 
@@ -41,8 +40,5 @@ def export(prompt_file: str, form: str, out: Path, as_json: bool) -> None:
     """
     prompt = load_committee(prompt_path(prompt_file))
     files = export_prompt(prompt, out, form)
-    if as_json:
-        print_json({"to": form, "views": len(prompt.pages), "files": [str(path) for path in files]})
-        return
-    for path in files:
-        echo(str(path))
+    names = [str(path) for path in files]
+    print_result({"to": form, "views": len(prompt.pages), "files": names}, names, as_json)

@@ -24,9 +24,6 @@ class Lines:
         inputs: The images that the lines are about.
         resume: Whether the lines that are there stay, and others follow; half a line is cut off.
 
-    Attributes:
-        count: How many lines there are.
-
     Raises:
         ConfigError: The file is there and is not to be continued, or its last line is about another image.
     """

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from ... import sharing
-from ..options import json_option, print_json
-from ..terminal import echo
+from ..options import json_option, print_result
 
 __all__ = ["pull", "push"]
 
@@ -25,10 +24,7 @@ def push(run: Path, repository: str, private: bool, license_id: str | None, as_j
     The configuration, the checkpoint and the ledger stay here. The key is that of the hub's own login, `hf auth login`.
     """
     url = sharing.push(run, repository, private=private, license_id=license_id)
-    if as_json:
-        print_json({"repository": repository, "commit": url})
-    else:
-        echo(f"pushed {run} to {url}")
+    print_result({"repository": repository, "commit": url}, [f"pushed {run} to {url}"], as_json)
 
 
 @click.command
@@ -42,9 +38,5 @@ def pull(repository: str, out: Path, revision: str | None, as_json: bool) -> Non
     The folder is no run of yours: the model that a prompt names there is not opened by its word where that is code, an
     address or a repository; say --model.
     """
-    files = sharing.pull(repository, out, revision=revision)
-    if as_json:
-        print_json({"repository": repository, "files": [str(path) for path in files]})
-        return
-    for path in files:
-        echo(str(path))
+    files = [str(path) for path in sharing.pull(repository, out, revision=revision)]
+    print_result({"repository": repository, "files": files}, files, as_json)

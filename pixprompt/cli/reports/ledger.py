@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from ...ledger.summary import read_ledger
-from ..options import json_option, print_json
+from ..options import json_option, print_result
 
 __all__ = ["format_ledger", "ledger"]
 
@@ -29,10 +29,7 @@ def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bo
     summary = read_ledger(
         file / "ledger.sqlite" if file.is_dir() else file, price_per_1000=price_per_1000, requests=requests
     )
-    if as_json:
-        print_json(summary)
-    else:
-        click.echo("\n".join(format_ledger(summary)))
+    print_result(summary, format_ledger(summary), as_json)
 
 
 def format_ledger(summary: dict[str, Any]) -> Iterator[str]:

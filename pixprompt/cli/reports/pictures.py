@@ -37,11 +37,8 @@ def pictures(runs: tuple[str, ...], out: str, as_json: bool, **options: Any) -> 
     from ...report.figures.draw import PictureOptions, draw_pictures
 
     keep_freed_memory()
-    console = Console()
-    try:
+    with Console() as console:
         drawn = draw_pictures(runs, out=out, options=PictureOptions(**options), reporter=console)
-    finally:
-        console.close()
     if as_json:
         print_json(drawn.to_json())
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -30,24 +31,17 @@ __all__ = ["report"]
 def report(
     runs: tuple[str, ...],
     out: str,
-    model: str | None,
-    weights: str | None,
-    device: str,
-    images: int,
-    queries: int | None,
     no_model: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Write one self-contained HTML page about one or several run directories."""
     from ...report import ReportOptions, write_report
 
     keep_freed_memory()
-    console = Console()
-    options = ReportOptions(model, weights, device, images, queries, use_model=not no_model)
-    try:
-        page = write_report(runs, out=out, options=options, reporter=console)
-    finally:
-        console.close()
+    with Console() as console:
+        chosen = ReportOptions(**options, use_model=not no_model)
+        page = write_report(runs, out=out, options=chosen, reporter=console)
     if as_json:
         print_json(
             {

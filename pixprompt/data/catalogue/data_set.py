@@ -34,12 +34,10 @@ class DataSet:
     """One data set in one official split.
 
     Attributes:
-        name: What users type.
         line: What it holds, in a line.
         layout: How its files lie.
         num_classes: K.
         sizes: Split -> official number of images; "train" alone where its makers have no splits.
-        source: Where it comes from.
         licence: As its makers say it.
         size: Of the download.
         place: Folder below the data folder.

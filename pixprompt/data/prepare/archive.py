@@ -31,11 +31,6 @@ def unpack(archive: Path, folder: Path, on_file: Callable[[], None]) -> None:
 
     A file counts as unpacked when it has the size that the archive says, for it gets its name only then.
 
-    Args:
-        archive: To read.
-        folder: Where to write.
-        on_file: Called after each file.
-
     Raises:
         DataError: The archive is damaged, or names files outside the folder.
     """

@@ -25,7 +25,6 @@ def content_digests(
         names: Of the images, as the progress file knows them.
         progress: Text file that holds digests already made, a line per image; added to.
         workers: Threads that read.
-        on_image: Called after each image.
 
     Raises:
         DataError: An image cannot be read.

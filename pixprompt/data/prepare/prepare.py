@@ -91,7 +91,6 @@ def prepare(
     Args:
         data: From DATASETS.
         source: Folder or archive; None for what lies in the data folder, or is downloaded.
-        progress: Receives the progress.
         download: Whether to download what has a link that works.
         manifests: Folder of manifests that say who is in which split, instead of the layout.
         check_only: Count, and write nothing; opens no image.

@@ -31,7 +31,6 @@ def read_csv(file: Path, others: tuple[str, ...] = ()) -> Collection:
     """Reads a comma-separated UTF-8 table; paths are relative to the table, other columns are ignored.
 
     Args:
-        file: The table.
         others: Names of splits besides the usual ones.
 
     Raises:

@@ -25,7 +25,6 @@ def read_folder(path: Path, others: Collection_[str] = ()) -> Collection:
     """Reads `PATH/train/<class>/*` with `test` and optional `val` beside it, or a flat `PATH/<class>/*`.
 
     Args:
-        path: The folder.
         others: Names of folders that are splits, too.
 
     Raises:

@@ -44,7 +44,6 @@ def split(
 
     Args:
         data: The collection as it was read.
-        name: What the user typed, for messages.
         seed: At least 0; decides which images are held out and which are the shots.
         shots: Images per class in train, and at most as many in val; None takes all. Test is never reduced.
         fraction: Share of the training images of each class, in (0, 1]; None takes all. Val and test are not reduced.
@@ -89,7 +88,6 @@ def choose(data: Collection, chosen: str | None, name: str) -> tuple[Collection,
     Args:
         data: As it was read.
         chosen: "KEY=PART,..."; a part that was called otherwise before is no longer what it was.
-        name: For messages.
 
     Raises:
         ConfigError: The text has another form.

@@ -106,7 +106,6 @@ def inception(file: str | Path | None = None, *, device: str = "cpu") -> Extract
 
     Args:
         file: Weights; None looks for them as `find_inception` does.
-        device: Where it works.
 
     Raises:
         ModelError: The weights cannot be had or are others.
@@ -132,7 +131,6 @@ def open_clip(name: str, *, weights: str | Path | None = None, device: str = "cp
     Args:
         name: What `load_model` takes.
         weights: A file to take the weights from.
-        device: Where it works.
 
     Reference: arXiv:2401.09603.
     """
@@ -144,7 +142,6 @@ def model_answers(model: Model, *, device: str = "cpu") -> Extractor:
 
     Args:
         model: Of family "clip" where it answers with embeddings.
-        device: Where it is.
     """
     spec = model.spec
     canvas = Canvas(spec.image_size, resample=spec.resample, crop_pct=spec.crop_pct, aspect=spec.aspect)

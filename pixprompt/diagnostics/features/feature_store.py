@@ -91,7 +91,6 @@ def extract(
 
     Args:
         images: N images; what cannot be read is left out and reported.
-        extractor: What gives the features.
         cache: The cache; None means the user's.
         workers: Threads that decode; 0 decodes in the caller's.
         on_image: Called for each image that is done, cached ones included.

@@ -104,7 +104,6 @@ def load_lpips(file: str | Path | None = None, *, device: str = "cpu") -> LPIPS:
     Args:
         file: With `features.*` and `lin0..lin4`; None looks at $PIXPROMPT_LPIPS, and then for torchvision's AlexNet
             and the linear layers of the package lpips, whose code is not run.
-        device: Where it works.
 
     Raises:
         ModelError: The weights cannot be had or do not fit; the message says how to get them.
@@ -157,10 +156,8 @@ def diversity(
     slightly too wide rather than too narrow.
 
     Args:
-        images: The data set.
         net: The distance, on the processor.
         generator: Draws the pairs and the interval.
-        pairs: How many to draw.
         size: Of the square canvas in pixels, 64..256.
         bootstrap: Resamples of the interval.
         cache: Folder of the canvas files; None means the user's.

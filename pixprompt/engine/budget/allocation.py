@@ -144,8 +144,6 @@ def allocate(
     Args:
         budget: Queries, at least 0; an unlimited budget needs no allocation.
         num_train: Labelled training images.
-        num_val: Validation images.
-        num_test: Test images.
         has_prompt: Whether a prompt may be learned at all.
         num_classes: Target classes, if known.
         num_starts: Starts that have to be queried.
@@ -236,9 +234,6 @@ def allocate_views(
 
     Args:
         budget: Queries, at least 0.
-        num_train: Labelled images.
-        num_test: Test images.
-        num_classes: Target classes.
         size: Views of the committee; None while it is open.
         test_images: Test images per rung; None leaves it to the rule above.
         opens: (queries, images) -> whether they are enough for a race.

@@ -18,7 +18,6 @@ def read_settings(path: Path, *, as_written: bool = False) -> Any:
     """Reads a file of settings by its suffix: .toml, .yaml or .yml, otherwise JSON.
 
     Args:
-        path: The file.
         as_written: Leaves the names as they are; they are not all those of settings.
 
     Returns:

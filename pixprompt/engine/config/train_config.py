@@ -84,7 +84,6 @@ class TrainConfig:
         options: With "_" for "-"; `method` is a name of METHODS or a `Method`.
 
     Attributes:
-        method: What is learned.
         preset: What decides where nothing is said.
         seed: Of splits, order and first parameters.
         adapter: The method's own settings.
@@ -235,14 +234,8 @@ def run_config(folder: Path) -> TrainConfig:
         raise ConfigError(f"{folder} is no run directory: {path.name} cannot be read ({error}).") from error
 
 
-def default_folder(config: TrainConfig, *, model: str | None = None, data: str | None = None) -> Path:
-    """Returns the run directory of a run that names none, runs/<model>-<data>-<method>-<time>-seed<seed>.
-
-    Args:
-        config: Of the run.
-        model: Name of a model that is used instead of the configuration's.
-        data: The same of the data.
-    """
-    images = (data or config.data.name).removeprefix("folder:").removeprefix("csv:").rstrip("/").split("/")[-1]
-    parts = (model or config.model.name, images, config.method.name, datetime.now().strftime("%Y%m%d-%H%M%S"))
-    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", "-".join((*parts, f"seed{config.seed}")))
+def default_folder(model: str, data: str, method: str, seed: int) -> Path:
+    """Returns the run directory of a run that names none, runs/<model>-<data>-<method>-<time>-seed<seed>."""
+    images = re.sub(r"^(folder|csv|ade20k):", "", data).rstrip("/").split("/")[-1]
+    name = "-".join((model, images, method, datetime.now().strftime("%Y%m%d-%H%M%S"), f"seed{seed}"))
+    return Path("runs") / re.sub(r"[^A-Za-z0-9._-]+", "-", name)

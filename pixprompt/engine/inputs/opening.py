@@ -119,9 +119,6 @@ def open_model(
     Args:
         name: As for `load_model`, or http(s)://..., or endpoint:DESCRIPTION for the URL of a description.
         weights: A file to take the weights from.
-        device: Where a local model should work.
-        calls: How a remote one is called.
-        pretrained: See `load_model`.
 
     Raises:
         ConfigError: The settings do not go together.
@@ -219,8 +216,6 @@ def journal_of(
     Args:
         model: Any.
         ledger: From `open_ledger`.
-        budget: Of the run, or of this call.
-        calls: How a remote model is called.
         identity: What, besides its name, distinguishes a local model from others.
         session_only: Whether a remote model counts, and spends of the budget, what this call queries alone.
 

@@ -18,7 +18,7 @@ from ..config.train_config import TrainConfig
 from ..result import cost
 from .opening import Calls, is_remote, open_model
 
-__all__ = ["RunInputs", "describe_labels", "open_inputs", "outline"]
+__all__ = ["RunInputs", "checked_model", "describe_labels", "open_inputs", "outline"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class RunInputs:
     """A configuration with every None filled in that the preset decides, and what it names.
 
     Attributes:
-        device: Where a local model works; None for a remote one.
         words: What a zero-shot model is asked about besides the classes.
         mode: How the run learns: "gradients", "answers" or "views" (within a budget), or by a "grid search".
     """
@@ -60,7 +59,9 @@ def open_inputs(
     if model is None:
         model, device = _open_named(config, pretrained)
     else:
-        device = _device_of(model, config)
+        from .devices import device_of
+
+        device = device_of(checked_model(model), config.model.device)
         config = config.with_values(model=model.spec.name, weights=None)
     by_answers = learns_from_answers(config, model)
     config = resolve(config, model.spec, by_answers=by_answers)
@@ -112,15 +113,18 @@ def _open_named(config: TrainConfig, pretrained: bool) -> tuple[Model, str | Non
     return model, device
 
 
-def _device_of(model: object, config: TrainConfig) -> str:
-    from .devices import device_of
+def checked_model(model: object) -> Model:
+    """Returns a model that a caller brought.
 
-    if not isinstance(model, Model):
-        raise ConfigError(
-            f"expected a model, got {type(model).__name__}: pixprompt.as_model(it, image_size=...) makes one of a "
-            "net or a function."
-        )
-    return device_of(model, config.model.device)
+    Raises:
+        ConfigError: It is none.
+    """
+    if isinstance(model, Model):
+        return model
+    raise ConfigError(
+        f"expected a model, got {type(model).__name__}: pixprompt.as_model(it, image_size=...) makes one of a "
+        "net or a function."
+    )
 
 
 def _mode(config: TrainConfig, by_answers: bool) -> str:

@@ -53,8 +53,6 @@ class AnswersBaseline(Baseline):
         first: To training images.
         noise: Images that were queried twice; None where too few were.
         choice: The output transform that serves best without a prompt, cross-fitted.
-        kind: Its name.
-        notes: What the user should know.
         began: When the run began to query, on the clock of `time.perf_counter`.
     """
 

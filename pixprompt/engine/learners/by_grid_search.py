@@ -197,7 +197,6 @@ class PairSearch:
     the seed and on the trials before alone, so that a search that is continued proposes what it would have.
 
     Args:
-        config: The settings of the run.
         finished: Trials of earlier sessions: `lr`, `weight_decay`, and `val_accuracy`, None for one that diverged.
 
     Raises:

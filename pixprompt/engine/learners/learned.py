@@ -69,11 +69,9 @@ class Learned:
 
     Attributes:
         solution: None where nothing was found.
-        num_params: Learned parameters.
         num_train: Training images that were learned from.
         num_val: Validation images that were answered.
         history: A line per epoch or validation.
-        notes: What the user should know.
         images_per_second: Of training.
         earlier_seconds: What earlier sessions of the run spent.
         facts: Further fields of the result object.
@@ -98,9 +96,6 @@ class Learned:
 
 class Learner(ABC, Generic[Q, B]):
     """A way of learning. Making it builds what a run needs and checks that, before the model is queried.
-
-    Args:
-        parts: The parts of the run.
 
     Raises:
         AccessError: A model gives less than the method needs.

@@ -44,7 +44,6 @@ def prompt_of(file: AdapterFile, num_params: int) -> Prompt:
 
     Args:
         file: Of a run.
-        num_params: Learned parameters.
 
     Raises:
         PromptError: The file was saved outside a run, so that it does not say how images become canvases.

@@ -37,7 +37,6 @@ class TensorReader:
 
     Args:
         output: On the device.
-        device: Where a local model works.
     """
 
     output: OutputTransform
@@ -75,7 +74,6 @@ class Deployed:
         prompt: Its pages are laid on every image, each for a query of its own.
         model: Queries the model; a remote one has a ledger, which `close` closes.
         reader: Turns answers (N, V * S) into logits (N, K).
-        device: Where a local model works.
         student: Answers first where it is sure; None for none.
     """
 
@@ -186,7 +184,6 @@ def deploy(
             hf:OWNER/NAME[@REVISION] on a hub.
         model: A name, or a model; the one that the prompt was learned for by default.
         weights: Weights file of a model given by name.
-        device: Where the model runs.
         calls: How a remote model is called; with a run directory, as the run did by default.
         cascade: Whether the further pages of a committee are only asked where the first one leaves doubt, if its file
             has a threshold for that.

@@ -51,15 +51,10 @@ def evaluate(
 
     Args:
         source: A prompt PNG or a run directory.
-        model: See `deploy`.
         weights: See `deploy`.
         data: A name or a data set; with a run directory, that of the run by default.
-        device: Where the model runs.
         workers: Threads that decode images.
-        price_per_1000: To report the cost.
-        reporter: Receives the progress.
         calls: See `deploy`; of a remote model, what the ledger holds is not queried again.
-        cascade: See `deploy`.
 
     Raises:
         BudgetError: A remote model would have to be queried more than the budget allows; its answers are in the ledger.

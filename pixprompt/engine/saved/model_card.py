@@ -26,8 +26,6 @@ def model_card(result: Result, config: TrainConfig, *, preview: bool = False) ->
     """Returns the card of a finished run: what, on what, how good, how to use it, and a licence field.
 
     Args:
-        result: Of the run.
-        config: Of the run.
         preview: Whether `preview.png` lies beside it.
     """
     return "\n".join([*_front_matter(result), "", *_body(result, config, preview), ""])

@@ -41,9 +41,7 @@ class PerImagePrompt:
 
     Args:
         prompted: Images (1, 3, H, W) -> prompted images of 8-bit values.
-        num_params: Learned parameters.
         values: What the file of a run says.
-        device: Where images are prompted.
         attach: Takes the model that chooses the prompts, before the first one is laid; None where none does.
     """
 
@@ -84,8 +82,6 @@ def load_per_image(folder: Path, *, device: str, alone: bool = False) -> PerImag
     """Reads the prompt of a run with another one for each image.
 
     Args:
-        folder: The run directory.
-        device: Where images are prompted.
         alone: Whether the model of the run is loaded, too, where that chooses the prompts; else `attach` takes it.
 
     Raises:

@@ -49,7 +49,6 @@ def draw_run(
     """Draws `curves.png`, and `preview.png` where there is something to show.
 
     Args:
-        folder: The run directory.
         classes: K names.
         history: A line per epoch or validation.
         metrics: Accuracies of the ladder.

@@ -83,7 +83,6 @@ def predict_each(
     Args:
         deployed: From `deploy`.
         openers: Each returns an upright RGB image, or raises an ImageError.
-        pool: Opens them.
         top: How many classes to list.
     """
     yield from _lines(deployed, list(_begin_canvases(deployed, openers, pool)), top)

@@ -67,8 +67,6 @@ class Source:
             weights_sha256: Digest of its weights file, as the file says; empty where there was none.
             name: What the user asked for; None for that one.
             weights: The weights file that the user gave.
-            device: Where it is to work.
-            calls: How a remote one is called.
 
         Raises:
             ConfigError: A file names what only the user may name, or the weights are other ones.

@@ -77,7 +77,6 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
 
     Args:
         target: Its folder.
-        name: What the user typed.
         weights: None: a bundle has its own.
 
     Raises:

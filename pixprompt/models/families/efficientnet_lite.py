@@ -41,7 +41,6 @@ def load(target: str, *, name: str, weights: Path | None = None, pretrained: boo
 
     Args:
         target: "0", "1" or "2".
-        name: What the user typed.
         weights: A file to take the weights from instead.
         pretrained: Whether the package is looked for where no file is given.
 

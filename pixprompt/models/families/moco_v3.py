@@ -22,7 +22,6 @@ def load(target: str, *, name: str, weights: Path | None = None, pretrained: boo
 
     Args:
         target: vit_base.
-        name: What the user typed.
         weights: vit-b-300ep.pth.tar, linear-vit-b-300ep.pth.tar, or the same tensors as .safetensors.
         pretrained: Whether there must be weights.
 

@@ -27,7 +27,6 @@ def load(target: str, *, name: str, weights: Path | None = None, pretrained: boo
 
     Args:
         target: NAME/PRETRAINED, local-dir:PATH or hf-hub:REPOSITORY.
-        name: What the user typed.
         weights: A file to take the weights from instead.
         pretrained: Whether weights are looked for where no file is given.
 

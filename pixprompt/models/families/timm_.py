@@ -25,7 +25,6 @@ def load(target: str, *, name: str, weights: Path | None = None, pretrained: boo
 
     Args:
         target: A name that timm knows, with or without a pretrained tag.
-        name: What the user typed.
         weights: A file to take the weights from; a head with another number of outputs is followed.
         pretrained: Whether weights are looked for where no file is given.
 
@@ -68,8 +67,6 @@ def wrap(
     """Makes a model of a timm net, with the data configuration that timm resolves for it.
 
     Args:
-        net: Made by timm.
-        name: For the spec.
         mean: Instead of timm's.
         std: Instead of timm's.
         owned: Whether the net is frozen for good; if not, during each call only.

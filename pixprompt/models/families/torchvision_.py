@@ -30,7 +30,6 @@ def load(target: str, *, name: str, weights: Path | None = None, pretrained: boo
 
     Args:
         target: A name that torchvision knows, `/` and a name of its weights if not the default ones.
-        name: What the user typed.
         weights: A file to take the weights from; a head with another number of outputs is followed.
         pretrained: Whether weights are looked for where no file is given.
 

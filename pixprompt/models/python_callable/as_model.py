@@ -28,7 +28,6 @@ def load(target: str, *, name: str, weights: Path | None = None) -> Model:
     Args:
         target: module:attribute, `@224` or `@224x160` (height x width) at its end if images are not 224x224 and the
             callable has no attribute `image_size`.
-        name: What the user typed.
         weights: Must be None; a callable brings its own.
 
     Raises:
@@ -100,7 +99,6 @@ def as_model(
         answer: What the numbers of its answers are; None to look.
         mean: Subtracted from tensors in [0, 1], per channel; the default leaves them in [0, 1].
         std: They are divided by it afterwards.
-        name: For messages and saved prompts.
         takes: See above; None to find out.
 
     Raises:

@@ -30,11 +30,7 @@ _OF_THE_ENDPOINT = (401, 402, 403, 404, 405, 407, 429, 503, 504)
 
 
 class MeteredSender:
-    """A sender that remembers how long the last request of each thread was.
-
-    Args:
-        sender: Sends.
-    """
+    """A sender that remembers how long the last request of each thread was."""
 
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
@@ -55,14 +51,12 @@ class LedgerAttempts:
     """Where the requests of one batch are written down.
 
     Args:
-        ledger: Where they are written.
         budget: Where they are reserved.
         keys: Of the images.
         digests: SHA-256 of the image files; none where numbers are sent.
         replicate: Which query about the same images this is.
         planned: The number under which the first request is planned in the ledger.
         meter: Knows how much was sent.
-        clock: The time.
 
     Attributes:
         about_images: Whether the last failure may be about what was sent, and not about who asks or the endpoint.

@@ -56,7 +56,6 @@ class Batch:
     """The state of one batch.
 
     Args:
-        num_images: How many.
         url: Of the endpoint, for messages.
 
     Attributes:

@@ -33,7 +33,6 @@ class RateLimit:
     Args:
         rate: Images per second; None for no limit until there is a throttle.
         burst: Images of one batch.
-        clock: The time.
         floor: The rate is never halved below this; None for one in 20 seconds, or the rate if that is less.
 
     Raises:
@@ -66,7 +65,6 @@ class RateLimit:
         """Waits until images may be sent.
 
         Args:
-            num_images: How many.
             stop: Ends the wait at once.
 
         Returns:

@@ -93,7 +93,6 @@ class Caller:
         rate_limit: How fast; shared by all threads. None for no limit until there is a throttle.
         retry_policy: How long.
         quota: Retries that all threads together may spend.
-        clock: The time.
     """
 
     def __init__(

@@ -112,7 +112,6 @@ def row_of_scores(values: object, incoming: Incoming, *, scale: float = 1.0) -> 
 
     Args:
         values: What should be a list of two or more numbers.
-        incoming: The reply, for the fault.
         scale: What is 1 on the endpoint's scale.
 
     Raises:
@@ -134,7 +133,6 @@ def named_scores(
 
     Args:
         pairs: Labels and scores.
-        incoming: The reply, for the fault.
         scale: What is 1 on the endpoint's scale.
         add_up: Whether the scores of a label that comes twice add up; else that is a fault.
 

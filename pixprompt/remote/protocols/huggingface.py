@@ -76,7 +76,6 @@ def read_labels(incoming: Incoming, *, add_up: bool = False) -> dict[str, float]
     """Reads [{"label", "score"}, ...] of one image, also where a list per image is around it.
 
     Args:
-        incoming: The reply.
         add_up: Whether the scores of a label that comes twice add up, as those of two classes of one name do.
 
     Raises:

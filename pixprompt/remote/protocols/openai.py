@@ -208,7 +208,6 @@ def token_scores(first: Mapping[str, Any], letters: Mapping[str, str], incoming:
     Args:
         first: The first token with its "top_logprobs"; it counts too where it is not among them.
         letters: Letter -> label.
-        incoming: The reply, for the fault.
 
     Raises:
         Fault: A token is no text, or its log-probability no number.

@@ -222,7 +222,6 @@ def find_signature(metadata: Mapping[str, Any], name: str, wanted: str | None, o
     """Reads the signature that is used from the answer of GET .../metadata.
 
     Args:
-        metadata: The answer.
         name: Of the signature.
         wanted: Option "input".
         output: Option "output".

@@ -132,7 +132,6 @@ def measure_alignment(adapter: SA2VP, pixels: Pixels, device: str) -> list[Align
     Args:
         adapter: In evaluation mode.
         pixels: (N, H, W, 3) canvases.
-        device: Where the model is.
     """
     sums: dict[int, Tensor] = {}
     for part in batches(len(pixels), _BATCH):

@@ -48,7 +48,6 @@ class PictureOptions:
     Attributes:
         model: Instead of the runs' own; a name or a model.
         weights: Weights file of a model given by name.
-        device: Where it runs.
         images: Rows of the pictures.
         points: Most test images in the plane.
         seed: Draws the rows, and arranges the points.
@@ -69,7 +68,6 @@ class Pictures:
     """What was drawn.
 
     Attributes:
-        out: The folder.
         files: Names of the pictures in it.
         runs: Titles, as in the pictures.
         images: Names of the images in the rows.
@@ -124,8 +122,6 @@ def draw_pictures(
     Args:
         folders: Run directories of methods that reach into the model; of one model and one data set.
         out: The folder of the pictures; new or empty.
-        options: See `PictureOptions`.
-        reporter: Receives the progress.
 
     Raises:
         ConfigError: `out` is not empty, or the runs cannot be drawn together; see `open_adapter_runs`.

@@ -28,7 +28,6 @@ class AdapterRuns:
     Attributes:
         adapters: Title of the run -> adapter in evaluation mode, in the order of the runs.
         model: The frozen model that all of them share.
-        device: Where it is.
         canvas: How an image becomes what the model sees.
         workers: Threads that decode images.
         test: Images that none of the runs has learned from.
@@ -53,7 +52,6 @@ def open_adapter_runs(
         folders: Of runs whose methods are fitted inside the model; at least one.
         model: Instead of the runs' own; a name or a model.
         weights: Weights file of a model given by name.
-        device: Where it runs.
 
     Raises:
         ConfigError: A folder is no such run, or the runs are of different models, data sets or test images.

@@ -30,9 +30,6 @@ class Report:
     """What was written.
 
     Attributes:
-        path: The page.
-        num_bytes: Its size.
-        runs: Names of the runs.
         queries: Images that models were queried about for it.
         skipped: Run -> what is missing -> why.
     """
@@ -54,10 +51,7 @@ def write_report(
     """Writes the page of one or several run directories; the same runs give the same page.
 
     Args:
-        runs: Run directories, at least one.
-        out: The HTML file.
         options: What may be queried; `queries` is the limit for all runs together.
-        reporter: Receives the progress.
 
     Raises:
         ConfigError: There is no run, or a folder is none.

@@ -78,13 +78,10 @@ def make_saliency_maps(
     """Makes maps for a few images.
 
     Args:
-        deployed: The prompt with its model.
         scores: Before and after: images -> target logits, as read then; they count and limit the queries.
-        sample: The images.
         probabilities: (n, K) of the sample, before and after.
         shown: Positions in the sample.
         plan: How many queries may be spent.
-        reporter: Receives the progress.
 
     Raises:
         PixpromptError: The queries do not suffice, or no map can be made.

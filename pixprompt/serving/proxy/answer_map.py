@@ -24,7 +24,6 @@ class AnswerMap:
         output: The output transform of the prompt file.
 
     Attributes:
-        classes: The user's.
         num_labels: S, of the model.
 
     Raises:

@@ -36,9 +36,6 @@ class ProxyApp:
         forms: Of requests, in the order in which a request is compared with them.
         route: Where requests go; closed with this.
         intake: Reads requests.
-
-    Attributes:
-        intake: As given.
     """
 
     def __init__(self, forms: Sequence[Form], route: Route, intake: Intake) -> None:

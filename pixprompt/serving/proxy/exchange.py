@@ -38,7 +38,6 @@ class Route:
 
     Attributes:
         upstream: The server behind.
-        record: The ledger.
         answer_map: Maps answers; None where they stay as they are.
         strict: Whether a reply that cannot be mapped is an error; else it passes unchanged.
     """

@@ -56,7 +56,6 @@ class Record:
     """A ledger that an event loop may wait for.
 
     Args:
-        path: The ledger.
         url: Where requests go.
         prompt: Digest of the prompt.
         at_once: The most requests under way at the same time.
@@ -106,7 +105,6 @@ class Record:
         Args:
             request: From `begin`.
             replies: What it says about each image, None where that cannot be read.
-            incoming: As it came.
             bytes_sent: Length of the request.
         """
         await self._change(lambda: self._ledger.store(request, replies, [None] * len(replies), incoming, bytes_sent))

@@ -38,7 +38,6 @@ class FirstAnswers:
         folds: Fold of each training image, (N,), for cross-fitting.
         answered: The outputs of the first M in that order.
         floor: What a probability of 0 stands for, where the answers show how they are rounded.
-        notes: What the user should know.
     """
 
     order: Tensor
@@ -120,7 +119,6 @@ def check_noise(
     """Queries a few images twice; None where too few were answered to tell.
 
     Args:
-        session: The run in progress.
         first: Its first answers.
         count: Images to query again.
         num_labeled: Images whose queries would be repeated.

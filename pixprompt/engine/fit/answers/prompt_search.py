@@ -36,11 +36,9 @@ class SearchTask:
     """What a search begins with.
 
     Attributes:
-        session: The run in progress.
         allocation: How its budget is divided.
         first: The answers to training images without a prompt.
         choice: The output transform that reads those best.
-        kind: Its name.
         none: No prompt, as validated.
         val_positions: Positions of the validation images, (V,).
     """
@@ -67,7 +65,6 @@ class SearchOutcome:
     Attributes:
         candidate: The prompt that validated best; None without a search, or where none beat its start.
         history: A line per validation.
-        notes: What the user should know.
     """
 
     candidate: Candidate | None
@@ -88,9 +85,6 @@ class _StartTrial:
 
 class PromptSearch:
     """The search of a run; making it builds what it needs and checks that.
-
-    Args:
-        parts: The parts of the run.
 
     Raises:
         AccessError: The surrogate gives no gradients.

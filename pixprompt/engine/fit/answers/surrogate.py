@@ -35,9 +35,6 @@ _PENALTIES = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 class Surrogate:
     """The local models of `--surrogate`: what helps several of them is likelier to help another one (TVP).
 
-    Args:
-        parts: The parts of the run.
-
     Raises:
         AccessError: One gives no gradients.
         ConfigError: There are not as many weights files as models.
@@ -69,7 +66,6 @@ class Surrogate:
         head that was fitted to the queried model's answers (`--mimic answers`, as AReS does).
 
         Args:
-            session: The run in progress.
             first: The queried model's answers without a prompt.
             plain: The output transform that reads them.
         """

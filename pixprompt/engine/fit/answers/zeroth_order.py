@@ -39,7 +39,6 @@ class Candidate:
         output: Fitted.
         val: Its answers to the validation images.
         prompter: Prompts images by x; None without a prompt.
-        canvas: Of its images.
         num_validated: How many candidates were validated of which this is the best.
     """
 
@@ -132,7 +131,6 @@ class QuerySearch:
     """One search by an optimiser that sees losses only; `run` is its entry point.
 
     Attributes:
-        session: The run in progress.
         canvas: Under the prompt.
         order: Positions of the training images, those with answers to no prompt first.
         val_positions: Positions of the validation images.

@@ -66,12 +66,9 @@ def fit_adapter(
     """Fits an adapter and leaves its best epoch in it.
 
     Args:
-        parts: The parts of the run.
         config: Of this fit: seed, learning rate and weight decay may be other ones than the run's.
-        adapter: What is fitted.
         train: What it learns from.
         val: What its best epoch is chosen on; None keeps the last one.
-        reporter: Receives the progress.
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: The run directory whose history is written; None for none.
         answers: See `GradientFit`.

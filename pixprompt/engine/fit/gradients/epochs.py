@@ -51,7 +51,6 @@ class Fit:
 
     Attributes:
         epoch: Epochs that are done.
-        best: The best of them.
         history: A line per epoch.
         train_seconds: Seconds of training, without validation.
         seconds: Seconds of both, over all sessions.

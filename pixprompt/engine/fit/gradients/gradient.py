@@ -37,18 +37,14 @@ class GradientFit:
     BatchNorm needs the whole batch, in a small head, every process takes all of it.
 
     Attributes:
-        module: The adapter.
         train: The images to learn from.
         val: The images on which the best epoch is chosen; None keeps the last one.
         optimizer: Over the adapter's parameters; its learning rates are those after the warm-up.
         epochs: Planned, for the decay of the learning rate.
-        batch_size: Images per step.
         loss: Of LOSSES.
         warmup: Steps of linear warm-up, at most half of all.
         seed: Of the order of images, the places of a random patch and dropout.
-        device: Where the adapter works.
         autocast: Type of training steps; None for float32.
-        reporter: Receives the progress.
         answers: The latest to the training images, of a linear head: each image is read by a head that is fitted to
             them without its fold. A head that has seen an image reads it right, and a prompt learns from its loss to
             flatter it. None where one transform reads all.

@@ -63,9 +63,6 @@ class Images:
     """Every image goes through the whole adapter each time.
 
     Args:
-        adapter: To be fitted.
-        canvases: Of the split.
-        device: Where it works.
         on_images: Receives the number of images that went through the backbone.
         augment: Changes the images of a training step; None leaves them as they are.
     """
@@ -123,10 +120,8 @@ class CachedFeatures:
     """The tuned part alone, on features of the frozen part, which has run once for each image.
 
     Args:
-        adapter: To be fitted.
         parts: Results of its frozen part for the N images, on the CPU.
         labels: (N,).
-        device: Where it works.
     """
 
     def __init__(
@@ -179,11 +174,7 @@ def inputs_of(
     Of several processes, each computes a share of the features, and all have all of them.
 
     Args:
-        adapter: To be fitted.
-        canvases: Of the split.
-        device: Where it works.
         on_images: See `Images`.
-        reporter: Receives the progress.
         augment: See `Images`; images that change cannot be cached.
     """
     reporter, count = reporter or Silent(), len(canvases.labels)

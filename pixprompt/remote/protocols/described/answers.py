@@ -24,7 +24,6 @@ class ErrorRule:
     Args:
         option: {"code": PATH, "ok": [values], "message": PATH, "throttled": [values], "refused": [values],
             "busy": [values]}: a code that is there and not ok is an error, "busy" unless told otherwise.
-        name: Of the option, for messages.
 
     Raises:
         ConfigError: The option is of another form.

@@ -21,7 +21,6 @@ class ImageInput:
     """The input that takes the image.
 
     Attributes:
-        name: Of the tensor.
         datatype: One of IMAGE_TYPES.
         layout: "NCHW" or "NHWC"; of no meaning for BYTES.
         leading: Whether the shape begins with the number of images.

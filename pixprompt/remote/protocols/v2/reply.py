@@ -21,7 +21,6 @@ def read_output(incoming: Incoming, name: str | None) -> tuple[str, npt.NDArray[
     """Reads one output of an answer.
 
     Args:
-        incoming: The answer.
         name: Of the output; an output that comes alone is taken whatever its name.
 
     Returns:
@@ -65,7 +64,6 @@ def classes(texts: Iterable[str], labels: Sequence[str], incoming: Incoming) -> 
     Args:
         texts: Of one image.
         labels: What the indices stand for where the server names no label; without these, the index is the label.
-        incoming: The answer, for the fault.
 
     Raises:
         Fault: GARBLED, an element is of another form, or an index comes twice.

@@ -57,7 +57,6 @@ def read_tensor(output: dict[str, Any], raw: bytes | None, incoming: Incoming) -
     Args:
         output: Its entry in the JSON part.
         raw: Its part of the binary data; None where the data are in the JSON.
-        incoming: The reply, for the fault.
 
     Returns:
         float64, or str (dtype object), of the shape that the entry says.

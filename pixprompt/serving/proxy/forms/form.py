@@ -139,7 +139,6 @@ class JsonText:
         body: The JSON of a request.
 
     Attributes:
-        prompter: As given.
         value: The object, in which replacements are put.
         digests: Of the images that were prompted; see `Prompted`.
 
@@ -172,7 +171,6 @@ class JsonText:
         """Returns what stands for the numbers of pixels (N, H, W, 3) in the object.
 
         Args:
-            pixels: The images.
             layout: "NHWC" or "NCHW".
             whole: As 0 to 255, and not by the range.
             nested: As lists in lists, and not as one list.
