@@ -111,7 +111,6 @@ class Settings:
         """Reads settings.
 
         Args:
-            values: What a JSON file holds.
             source: Named in errors.
 
         Raises:

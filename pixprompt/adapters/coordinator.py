@@ -32,7 +32,6 @@ class CoordinatorSpec:
     """What is needed to build a coordinator again, besides its parameters.
 
     Attributes:
-        encoder: Name of the frozen encoder.
         weights_sha256: Digest of the encoder's weights file; empty where there was none.
         num_features: F, the length of the encoder's answers.
         image_size: (height, width) of the prompted images.

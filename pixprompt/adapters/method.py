@@ -68,8 +68,6 @@ class Method:
     """A way to adapt a model.
 
     Attributes:
-        line: What it is, in one line.
-        learning: What it learns from.
         make: "module:attribute" of what makes it, so that this value costs no import of torch; see `maker`.
         arguments: Arguments of `make` that tell this method from others made by the same.
         file: The file that holds what was learned; None where nothing is.

@@ -31,7 +31,6 @@ class AdapterFile:
     """The content of an adapter file, safetensors with a JSON object.
 
     Attributes:
-        values: What the file says of it.
         kind: "adapter", or "segmentation".
     """
 

@@ -18,7 +18,6 @@ class Layer:
     above they give the same numbers within rounding.
 
     Args:
-        module: The library's own.
         heads: Attention heads.
         norm1: Before attention.
         scale1: After attention; the identity where there is no layer scale.

@@ -23,9 +23,6 @@ class SwinBlock:
     Called, it runs the library's own forward. The parts are for methods that reach into it; composed as in the line
     above they give the same numbers within rounding.
 
-    Args:
-        module: The library's own.
-
     Attributes:
         heads: Attention heads.
         norm1: Before attention.
@@ -98,11 +95,7 @@ class SwinBlock:
 
 
 class Merging:
-    """What leads into a stage: groups of 2 x 2 tokens become one, of twice the width.
-
-    Args:
-        module: The library's own.
-    """
+    """What leads into a stage: groups of 2 x 2 tokens become one, of twice the width."""
 
     def __init__(self, module: Any) -> None:
         self.module = module
@@ -118,9 +111,6 @@ class Merging:
 
 class SwinStage:
     """Blocks of one resolution.
-
-    Args:
-        module: The library's own.
 
     Attributes:
         merge: Leads into the stage; None for the first.

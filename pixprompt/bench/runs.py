@@ -32,7 +32,6 @@ class Run:
 
     Attributes:
         task: "train", "segment" or "diagnose".
-        options: Of the task, by name.
         settings: What the results say of them: without places of this machine.
         identity: What makes it this run and no other, in JSON.
         slug: Begins the name of its folder; its name by default.

@@ -57,7 +57,6 @@ class Canvas:
         box: (top, left, height, width) in pixels with "place"; what lies outside the canvas is cut off.
         flip: Whether left and right change places, before the rotation.
         rotation: Degrees counter-clockwise, -180 to 180. Quarter turns are exact; what is left turns inside the box.
-        tone: The tone curve of the image.
     """
 
     size: tuple[int, int]

@@ -49,8 +49,6 @@ class ModelCheck:
         names_by: How that was measured.
         gradients: Whether a prompt can be learned with gradients.
         answer: Kind of its answers, an `AnswerKind`.
-        num_outputs: Length of an answer.
-        train: Labelled images to learn from.
     """
 
     model: str
@@ -112,7 +110,6 @@ def check_model(
 
     Args:
         querier: Of any model; only its answers are used.
-        data: Labelled.
         labelled: Images per class.
         budget: Queries that may be spent.
         seed: Decides which images, and the folds of the head.

@@ -56,10 +56,8 @@ class Evidence:
         diversity: Of the images, on the scale of DAM-VP's table; see `published_diversity`.
         distance: (name, value, lower end of its interval, floor) of the distance to the reference set.
         known_names: Share of the class names that the model knows, in [0, 1].
-        train: Labelled images to learn from.
         gradients: Whether the model gives gradients; otherwise views are looked for.
         answer: What the model answers with.
-        num_outputs: Length of an answer.
         run: Queries of a run with gradients under the default recipe.
         budget: Queries that may still be spent.
     """

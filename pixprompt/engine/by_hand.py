@@ -63,7 +63,9 @@ def fit(
             parameters, with settings of its own.
         lr: Learning rate, which follows a cosine down to 0.
         momentum: Momentum, or the first beta of Adam.
+        weight_decay: Weight decay.
         warmup: Steps of linear warm-up, at most half of all.
+        batch_size: Images per step.
         loss: A name of LOSSES.
         seed: Of the order of images and of all that is drawn.
         checkpoint: File that is written after every epoch, and continued from where it exists.

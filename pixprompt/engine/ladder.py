@@ -312,7 +312,6 @@ def make_result(
     """Returns the result object.
 
     Args:
-        ladder: What that is worth.
         began: When this session began, on the clock of `time.perf_counter`.
         student: What a local model makes of it; see `learn_student`.
     """

@@ -35,7 +35,6 @@ def learn_student(
 
     Args:
         baseline: The paid answers without a prompt.
-        ladder: What that is worth.
         num_queries: That are set aside for unlabelled images.
 
     Raises:

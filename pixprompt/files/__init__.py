@@ -100,7 +100,6 @@ def write_bytes(path: Path, content: bytes, *, durable: bool = True) -> None:
 
     Args:
         path: The file; its folder exists.
-        content: All of it.
         durable: Waits until the disk has it, so that a power cut cannot lose it either; costs milliseconds.
 
     Raises:

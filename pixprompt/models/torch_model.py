@@ -22,7 +22,6 @@ class TorchModel(nn.Module):
 
     Args:
         net: Takes normalised images and returns (N, S).
-        spec: What a caller must know about it.
         mean: Of the net's own normalisation, per channel, in [0, 1] units.
         std: Of the same, per channel.
         access: What the net lets a caller do.

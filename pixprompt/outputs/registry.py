@@ -136,7 +136,6 @@ def candidates(
     """Returns the kinds that can serve without a prompt from labelled answers alone, those that learn least first.
 
     Args:
-        spec: Of the model.
         has_text: Whether the model has a text encoder; then "text" competes, although it learns nothing.
         num_classes: K; a one-to-one mapping needs as many sources.
         classes: K names, instead of their number: "names" competes if the model has labels of all these names.

@@ -28,7 +28,6 @@ def to_scores(outputs: Tensor, answer: AnswerKind, floor: float) -> Tensor:
 
     Args:
         outputs: (N, S), float32.
-        answer: What they are.
         floor: What a probability of 0 stands for.
     """
     if answer is AnswerKind.PROBABILITIES:

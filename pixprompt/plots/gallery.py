@@ -36,7 +36,6 @@ class Mark:
         row: Of the token that is marked.
         column: Of the token that is marked.
         grid: Tokens (down, across) that the picture is divided into.
-        color: Of the line.
         outset: Share of the token by which the box is larger on each side, so that several boxes can be seen.
     """
 
@@ -62,7 +61,6 @@ class Cell:
     Attributes:
         pixels: (H, W, 3); None where there is none.
         caption: Below the picture, line by line.
-        color: Of these lines.
         reason: Why there is no picture.
         marks: Boxes.
     """

@@ -17,7 +17,6 @@ class Rung:
     """One rung; None where it was not scored.
 
     Attributes:
-        title: What it is called.
         val: Validation accuracy, in [0, 1].
         test: Test accuracy, in [0, 1].
         ci95: Interval of the test accuracy.

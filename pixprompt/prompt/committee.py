@@ -55,7 +55,6 @@ class Committee:
             under it, and the least difference of its two largest probabilities; empty for never.
         model: Name of the model that they were learned for.
         weights_sha256: Digest of the weights file given with that name; empty where there was none.
-        metrics: Scores on the run's splits.
         version: Of the pixprompt that saved them.
     """
 

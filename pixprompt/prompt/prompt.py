@@ -34,7 +34,6 @@ class Prompt:
         model: Name of the model that the prompt was learned for.
         weights_sha256: Digest of the weights file given with that name; empty where there was none.
         output: How answers become labels: {"kind", "classes", ...}.
-        metrics: Scores on the run's splits.
         version: Of the pixprompt that saved it.
     """
 

@@ -77,7 +77,6 @@ def read_endpoint(
         description: A name of DESCRIPTIONS or a file; None for none.
         protocol: A name of PROTOCOLS; None for what the description says, else what the URL tells.
         encoding: "png" or "jpeg"; None for what the description says, else "png".
-        options: Of the protocol, or to fill the URL.
 
     Raises:
         ConfigError: Something is missing or makes no sense, or a key stands where it would be written down.

@@ -34,7 +34,6 @@ class Outgoing:
     """One HTTP request; its headers hold no credentials, those are added by the transport.
 
     Attributes:
-        url: Where to.
         body: Empty for a GET.
         headers: Content-Type and the like.
         method: "POST" or "GET".

@@ -51,7 +51,6 @@ class RemoteModel:
         sender: A transport.
         declared: What the endpoint says about itself.
         rate_limit: How fast; None for no limit until there is a throttle.
-        retry_policy: How long a batch is asked again.
 
     Raises:
         ConfigError: An encoding of files is wanted, and numbers are sent.

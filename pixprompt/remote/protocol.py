@@ -32,7 +32,6 @@ class Endpoint:
         labels: Of its outputs, in order, if known.
         answer: What its numbers are, if known.
         max_batch: The most images per request; None for what the protocol allows.
-        options: Of the protocol.
     """
 
     url: str
@@ -59,9 +58,6 @@ class Declared:
 
 class Protocol(ABC):
     """Speaks one protocol with one endpoint; knows no network, no retry, no ledger.
-
-    Args:
-        endpoint: Where and how.
 
     Attributes:
         max_batch: The most images per request that the protocol itself allows; None for any number.

@@ -13,7 +13,6 @@ class Incoming:
     """One HTTP reply that came whole.
 
     Attributes:
-        status: The status code.
         headers: With names in lower case.
         body: Decompressed.
         seconds: From the first byte sent to the last one received.

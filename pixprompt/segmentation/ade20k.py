@@ -83,7 +83,6 @@ class SegmentationData:
 
     Attributes:
         classes: K names.
-        train: What is learned from.
         val: Taken out of the training images, for selection.
         test: The validation images of the data set's makers, for the one score at the end.
     """

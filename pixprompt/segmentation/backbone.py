@@ -32,7 +32,6 @@ def tunable_copy(
     """Copies a transformer without its memory; the one that is given is not touched, now or later.
 
     Args:
-        view: Of the frozen transformer.
         grid: Patches (down, across) of the images to come; the copy's position embedding is made to fit.
         is_tuned: Says by its name whether a parameter becomes tuned.
 

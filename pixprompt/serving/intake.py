@@ -124,8 +124,6 @@ async def send_response(
 
     Args:
         scope: Of the request, like `receive` and `send`.
-        receive: Of the request.
-        send: Of the request.
         close: Whether the connection ends with it.
         linger: Seconds in which what the client still sends is dropped, so that it gets to see the response.
     """

@@ -21,10 +21,8 @@ class Request:
     """One HTTP request that came whole.
 
     Attributes:
-        method: In upper case.
         path: As it was sent, percent-encoded.
         headers: With names in lower case.
-        body: As it was sent.
     """
 
     method: str
@@ -38,7 +36,6 @@ class Response:
     """One HTTP response.
 
     Attributes:
-        status: The status code.
         body: What `headers` describe.
         headers: Content-Type and the like; Content-Length is left to the server.
     """

@@ -21,7 +21,6 @@ class Output:
     """One tensor of an answer.
 
     Attributes:
-        name: In requests and responses.
         values: Numbers (N, S), or N texts.
         labels: S names for the best classes, where there are any.
     """

@@ -65,7 +65,6 @@ class PromptService(V2Service):
         labeler: Reads labels off images.
         name: Of the model in paths; see `served_name`.
         max_bytes: Of a request.
-        version: Of the program.
 
     Raises:
         ConfigError: The name would need quoting in a path.

@@ -36,9 +36,7 @@ class Service(V2Service):
         name: Of the model in paths; see `served_name`.
         answer: LOGITS or PROBABILITIES; None for what the model answers.
         max_bytes: Of a request; the images that it holds may not be larger when decoded.
-        version: Of the program.
         delay: Seconds to wait before each answer, to play an endpoint far away.
-        sleep: Waits.
 
     Raises:
         ConfigError: The model's answers cannot be served, or not in that form.

@@ -91,7 +91,6 @@ def decode_images(tensor: InputTensor, image_size: tuple[int, int], max_images: 
     """Returns the images of a tensor, (N, 3, H, W): uint8, or float32 of any value.
 
     Args:
-        tensor: What was sent.
         image_size: (H, W) of the model.
         max_images: More are refused before anything is decoded.
 
@@ -121,7 +120,6 @@ def any_images(tensor: InputTensor, max_images: int) -> list[Pixels | bytes]:
     """Returns the images of a tensor of any size: (H, W, 3) uint8, or the bytes of image files.
 
     Args:
-        tensor: What was sent.
         max_images: More are refused before anything is decoded.
 
     Raises:

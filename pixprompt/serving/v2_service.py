@@ -43,7 +43,6 @@ class V2Service(ABC):
     Args:
         name: Of the model in paths; see `served_name`.
         max_bytes: Of a request; the images that it holds may not be larger when decoded.
-        version: Of the program.
 
     Attributes:
         output_names: Of what it answers with.

@@ -64,7 +64,6 @@ def make_basis(
 
     Args:
         name: A name of BASES.
-        template: Whose theta the basis moves.
         size: Frequencies per side (dct), blocks per side (blocks) or rank (low-rank); None takes its default.
         generator: Draws what is random about a basis: the first factor of low-rank, and nothing of the others. By
             default one that is seeded with 0.
@@ -90,7 +89,6 @@ class Pixels(_Linear):
     """Every number of the prompt on its own: D = P.
 
     Args:
-        template: Whose theta the basis moves.
         size: Must be None.
         generator: Not drawn from.
     """
@@ -113,7 +111,6 @@ class Dct(_Linear):
     ones is left out. D = channels * size^2 on a rectangle, 3 * 32 for a 30-pixel frame of 224x224 at size 6.
 
     Args:
-        template: Whose theta the basis moves.
         size: Frequencies per side, 6 by default.
         generator: Not drawn from.
     """
@@ -141,7 +138,6 @@ class Blocks(_Linear):
     D = channels * blocks: 3 * 24 for a 30-pixel frame of 224x224 at size 7, whose blocks are 32 pixels wide.
 
     Args:
-        template: Whose theta the basis moves.
         size: Blocks per side, 7 by default.
         generator: Not drawn from.
     """
@@ -171,7 +167,6 @@ class LowRank:
     directions a step from the start moves the pixels by an RMS of |dx| / sqrt(D).
 
     Args:
-        template: Whose theta the basis moves.
         size: The rank, 2 by default.
         generator: Draws A.
     """

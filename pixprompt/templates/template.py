@@ -54,7 +54,6 @@ class PixelTemplate:
     """The prompt as a function of its parameters theta, (P,).
 
     Args:
-        geometry: Where the prompt is.
         blend: How it meets the canvas.
     """
 

@@ -45,7 +45,6 @@ class UiApp:
 
     Args:
         access: Whom it is shown to.
-        intake: Reads requests.
     """
 
     def __init__(self, runs: RunsFolder, access: Access, intake: Intake, *, device: str) -> None:

@@ -67,7 +67,6 @@ class View:
         flip: Whether left and right change places, before the rotation.
         rotation: Degrees counter-clockwise, -180 to 180.
         resample: A resize filter (a name of `canvas.FILTERS`); None is the model's own.
-        tone: The tone curve of the image.
         frame: What fills the canvas around the image; None leaves it black.
         patch: What covers a part of the image.
     """

@@ -65,7 +65,6 @@ class StagedSA2VP(SA2VP):
     The map goes once for all images through the stages below; in training all images of a batch share its dropout.
 
     Args:
-        view: Of the model.
         stage_index: Of the stage of interaction, see `largest_stage`.
         layers: Its blocks.
         shapes: Of the map at the input, and of prompts where they meet the image.

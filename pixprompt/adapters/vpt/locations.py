@@ -20,11 +20,7 @@ __all__ = ["Location", "PrependedPrompts", "make_location"]
 
 
 class Location(nn.Module, ABC):
-    """Images -> final tokens, before the last norm; what is learned are its parameters.
-
-    Args:
-        view: The frozen transformer.
-    """
+    """Images -> final tokens, before the last norm; what is learned are its parameters."""
 
     def __init__(self, view: ViT, options: VPTOptions, *, generator: Generator) -> None:
         super().__init__()

@@ -34,12 +34,8 @@ class DataSet:
     """One data set in one official split.
 
     Attributes:
-        line: What it holds, in a line.
-        layout: How its files lie.
         num_classes: K.
         sizes: Split -> official number of images; "train" alone where its makers have no splits.
-        licence: As its makers say it.
-        size: Of the download.
         place: Folder below the data folder.
         other: Another layout in which its makers publish it.
         fetch: What downloads it where the layout does not.

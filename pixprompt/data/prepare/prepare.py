@@ -89,7 +89,6 @@ def prepare(
     the end: an interrupted call goes on where it stopped, and what is there is whole.
 
     Args:
-        data: From DATASETS.
         source: Folder or archive; None for what lies in the data folder, or is downloaded.
         download: Whether to download what has a link that works.
         manifests: Folder of manifests that say who is in which split, instead of the layout.

@@ -18,7 +18,6 @@ class FirstShare:
     """The first share of the training images, in the order of the file, trains; the others validate.
 
     Attributes:
-        layout: Of the data set.
         share: In (0, 1).
     """
 

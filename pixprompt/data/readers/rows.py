@@ -174,7 +174,7 @@ class CubTables:
 
     def __call__(self, root: Path) -> list[Row]:
         """See `Rows`."""
-        paths, labels, sides = (_pairs(root / name) for name in self.needs[1:4])
+        paths, labels, sides = (lines_of(root / name) for name in self.needs[1:4])
         missing = sorted(paths.keys() - (labels.keys() & sides.keys()))
         if missing:
             raise DataError(f"{root}: images.txt has images without a label or a split: {listed(missing)}.")
@@ -261,10 +261,6 @@ def lines_of(path: Path) -> dict[str, str]:
     Raises:
         DataError: The file cannot be read, or a line has no value.
     """
-    return _pairs(path)
-
-
-def _pairs(path: Path) -> dict[str, str]:
     lines = [line.split(maxsplit=1) for line in read_text(path).splitlines() if line.strip()]
     if any(len(line) < 2 for line in lines):
         raise DataError(f"{path}: expected lines of a key and a value.")

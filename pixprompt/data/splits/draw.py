@@ -43,7 +43,6 @@ def split(
     """Completes the splits of a collection: test and val are held out of train where they are missing.
 
     Args:
-        data: The collection as it was read.
         seed: At least 0; decides which images are held out and which are the shots.
         shots: Images per class in train, and at most as many in val; None takes all. Test is never reduced.
         fraction: Share of the training images of each class, in (0, 1]; None takes all. Val and test are not reduced.
@@ -86,7 +85,6 @@ def choose(data: Collection, chosen: str | None, name: str) -> tuple[Collection,
     """Returns a collection whose train, val and test are the chosen parts, and what there is to say about them.
 
     Args:
-        data: As it was read.
         chosen: "KEY=PART,..."; a part that was called otherwise before is no longer what it was.
 
     Raises:

@@ -67,7 +67,6 @@ def repeats(noise: Noise, *, images: int, num_left: int | None, most: int = 4) -
     labelled images are queried and queries are left: as many as bring the noise down to a tenth of the variance.
 
     Args:
-        noise: Of the answers.
         images: How many images would be queried again.
         num_left: Queries left for that; None for no limit.
         most: The answer is never larger.

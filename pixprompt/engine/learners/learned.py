@@ -36,7 +36,6 @@ class Solution:
 
     Attributes:
         canvas: Of the images that it takes.
-        output: Its output transform.
         val: Its outputs for the validation images, in memory; None where it has learned from those, too.
         test: Its outputs for the test images, where they are there already: a grid search scores every seed.
         prompted: Images (N, 3, H, W) -> prompted images of 8-bit values, to the bit those of its file; None where there

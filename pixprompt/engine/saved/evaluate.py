@@ -51,7 +51,6 @@ def evaluate(
 
     Args:
         source: A prompt PNG or a run directory.
-        weights: See `deploy`.
         data: A name or a data set; with a run directory, that of the run by default.
         workers: Threads that decode images.
         calls: See `deploy`; of a remote model, what the ledger holds is not queried again.

@@ -41,7 +41,6 @@ class PerImagePrompt:
 
     Args:
         prompted: Images (1, 3, H, W) -> prompted images of 8-bit values.
-        values: What the file of a run says.
         attach: Takes the model that chooses the prompts, before the first one is laid; None where none does.
     """
 

@@ -51,7 +51,6 @@ def draw_run(
     Args:
         classes: K names.
         history: A line per epoch or validation.
-        metrics: Accuracies of the ladder.
         prompt: Its pages are shown beside a few images; None for a method without one.
         names: Of before and after.
         states: The same test images before and after; None where none was answered.

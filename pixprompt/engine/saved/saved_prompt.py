@@ -72,7 +72,6 @@ def plain_canvas(prompt: SavedPrompt, spec: ModelSpec, config: TrainConfig | Non
 
     Args:
         prompt: The first page decides.
-        spec: Of the model.
         config: Of the run, where there is one.
     """
     own = prompt.pages[0].canvas

@@ -40,7 +40,6 @@ def write_bundle(name: str, folder: Path, *, weights: Path | None = None, image:
     Args:
         name: As for `load_model`.
         folder: New or empty.
-        weights: See `load_model`.
         image: The picture that it is asked about; a made one where it is None.
 
     Raises:

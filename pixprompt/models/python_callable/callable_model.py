@@ -28,7 +28,6 @@ class CallableModel:
         function: Asked with images in the form `takes`.
         spec: Its num_outputs, answer and labels are those of the reader.
         takes: One of INPUT_FORMS.
-        reader: Knows the form of the answers.
         prepare: Applied to the images that a taker of tensors gets.
         probe_queries: Images that it was asked to find all this out.
     """

@@ -51,7 +51,6 @@ class LedgerAttempts:
     """Where the requests of one batch are written down.
 
     Args:
-        budget: Where they are reserved.
         keys: Of the images.
         digests: SHA-256 of the image files; none where numbers are sent.
         replicate: Which query about the same images this is.

@@ -44,7 +44,6 @@ class Trouble:
     """Why a batch is not answered yet.
 
     Attributes:
-        fault: What went wrong last.
         final: Why another request cannot help, to follow the name of the endpoint; None where it may.
     """
 
@@ -61,7 +60,6 @@ class Batch:
     Attributes:
         effort: Failed requests, as far as they count against the number of attempts.
         paid: Tokens of the quota that retries have cost since the last answer.
-        faults: What went wrong so far.
     """
 
     def __init__(self, num_images: int, url: str) -> None:
@@ -122,7 +120,6 @@ class Batch:
 
         Args:
             what: Follows the name of the endpoint.
-            fault: The last one.
         """
         kinds = Counter(fault.kind.value for fault in self.faults)
         tally = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())

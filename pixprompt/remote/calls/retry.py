@@ -87,11 +87,9 @@ class Caller:
     """Asks one endpoint; for any number of threads.
 
     Args:
-        protocol: What the endpoint speaks.
         sender: How requests get there.
         generator: For the waits, which are random so that clients do not come back all at once.
         rate_limit: How fast; shared by all threads. None for no limit until there is a throttle.
-        retry_policy: How long.
         quota: Retries that all threads together may spend.
     """
 

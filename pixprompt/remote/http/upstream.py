@@ -83,7 +83,6 @@ class Upstream:
         """Sends a request once and waits for the headers of its reply.
 
         Args:
-            method: As the client said.
             path: With its query, percent-encoded; it begins with a slash.
             headers: Those about a connection, Host and Content-Length are left out.
             body: All of it.

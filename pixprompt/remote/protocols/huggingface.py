@@ -28,9 +28,6 @@ class HuggingFace(Protocol):
     Options: `top_k`, the number of classes in an answer, by default all; `function`, what is applied to the logits:
     "softmax", "sigmoid" or "none", by default what the endpoint prefers.
 
-    Args:
-        endpoint: Where and how.
-
     Raises:
         ConfigError: An option is unknown or of the wrong kind.
     """
@@ -95,9 +92,6 @@ class HuggingFaceZeroShot(Protocol):
 
     Options: `labels`, the candidates, by default those of the endpoint, or what a run names; `max_labels`, the most of
     them that the endpoint takes; `hypothesis_template`, a sentence in which {} stands for a label.
-
-    Args:
-        endpoint: Where and how.
 
     Raises:
         ConfigError: There are fewer than two labels, or an option is unknown or of the wrong kind.

@@ -60,8 +60,6 @@ class Section:
 
     Attributes:
         key: Its place in the page, for links.
-        title: Its heading.
-        body: What follows.
     """
 
     key: str

@@ -35,7 +35,6 @@ class ProxyApp:
     Args:
         forms: Of requests, in the order in which a request is compared with them.
         route: Where requests go; closed with this.
-        intake: Reads requests.
     """
 
     def __init__(self, forms: Sequence[Form], route: Route, intake: Intake) -> None:

@@ -37,7 +37,6 @@ class Route:
     """Where requests go, and what is done with replies.
 
     Attributes:
-        upstream: The server behind.
         answer_map: Maps answers; None where they stay as they are.
         strict: Whether a reply that cannot be mapped is an error; else it passes unchanged.
     """

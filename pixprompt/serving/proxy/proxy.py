@@ -56,7 +56,6 @@ class Proxy(HttpServer):
     Args:
         prompt: A single prompt.
         url: Of the server behind; the paths of requests are added to it.
-        options: How.
         host: An address of this machine; 127.0.0.1 is not reachable from others.
         port: 0 for any free one.
 

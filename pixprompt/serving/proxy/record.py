@@ -56,7 +56,6 @@ class Record:
     """A ledger that an event loop may wait for.
 
     Args:
-        url: Where requests go.
         prompt: Digest of the prompt.
         at_once: The most requests under way at the same time.
 

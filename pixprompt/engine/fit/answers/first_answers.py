@@ -119,7 +119,6 @@ def check_noise(
     """Queries a few images twice; None where too few were answered to tell.
 
     Args:
-        first: Its first answers.
         count: Images to query again.
         num_labeled: Images whose queries would be repeated.
         num_left: Queries left for that.

@@ -36,7 +36,6 @@ class SearchTask:
     """What a search begins with.
 
     Attributes:
-        allocation: How its budget is divided.
         first: The answers to training images without a prompt.
         choice: The output transform that reads those best.
         none: No prompt, as validated.

@@ -58,7 +58,6 @@ def fit_student(
         labels: (N,) int64.
         folds: (N,), for cross-validation.
         classes: K names.
-        spec: Of the features.
         answered: Features (M, D) of unlabelled images, and the classes (M,) that the paid model read; None for none.
     """
     best: tuple[tuple[float, float], StudentFit] | None = None

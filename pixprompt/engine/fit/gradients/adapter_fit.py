@@ -67,7 +67,6 @@ def fit_adapter(
 
     Args:
         config: Of this fit: seed, learning rate and weight decay may be other ones than the run's.
-        train: What it learns from.
         val: What its best epoch is chosen on; None keeps the last one.
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: The run directory whose history is written; None for none.

@@ -37,7 +37,6 @@ class GradientFit:
     BatchNorm needs the whole batch, in a small head, every process takes all of it.
 
     Attributes:
-        train: The images to learn from.
         val: The images on which the best epoch is chosen; None keeps the last one.
         optimizer: Over the adapter's parameters; its learning rates are those after the warm-up.
         epochs: Planned, for the decay of the learning rate.

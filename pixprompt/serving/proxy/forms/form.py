@@ -51,7 +51,6 @@ class Prompted:
     """A client's request with the prompt on its images.
 
     Attributes:
-        body: To be sent.
         digests: SHA-256 of each image as it is sent: of the file, or of the 8-bit pixels (H, W, 3).
         headers: That differ from the client's.
     """
@@ -65,11 +64,7 @@ class Form(ABC):
     """One form of request.
 
     Args:
-        prompter: Puts the prompt on images.
         options: What requests may leave open.
-
-    Attributes:
-        name: For metrics.
     """
 
     name: str
@@ -135,7 +130,6 @@ class JsonText:
     """JSON whose images are replaced: texts and numbers, written without holding the interpreter up.
 
     Args:
-        prompter: Puts the prompt on images.
         body: The JSON of a request.
 
     Attributes:
