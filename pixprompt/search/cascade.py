@@ -41,7 +41,7 @@ def cascade_curve(
 
     Args:
         first: (N, C) logits of the first stage, of images that it was not fitted on.
-        full: (N, C) logits of the last stage, likewise.
+        full: (N, C) logits of the last stage.
         labels: (N,).
         price: Queries of the first stage, and of the second one on top of it.
         shares: In [0, 1].

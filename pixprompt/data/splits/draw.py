@@ -240,7 +240,7 @@ def _check_train(data: Collection, name: str) -> None:
 def _check_split(data: Collection, part: str, name: str) -> None:
     counts = _count(data.parts[part], data.classes)
     if not counts.sum():
-        raise DataError(f"{name}: the {part} split has no images; add some, or remove it and let it be carved.")
+        raise DataError(f"{name}: the {part} split has no images; add some, or remove it and let it be held out.")
     missing = [label for label, count in zip(data.classes, counts, strict=True) if count == 0]
     if missing:
         logger.warning("%s: %s has no image of %s; its accuracy says nothing about them.", name, part, listed(missing))
@@ -249,7 +249,7 @@ def _check_split(data: Collection, part: str, name: str) -> None:
 def _check_held_out(images: ImageSet, part: str, classes: tuple[str, ...], name: str) -> None:
     if not len(images):
         raise DataError(
-            f"{name}: no class has the 2 images that it takes to carve a {part} split out of train; "
+            f"{name}: no class has the 2 images that it takes to hold a {part} split out of train; "
             f"add images, or give a {part} split."
         )
     counts = _count(images, classes)

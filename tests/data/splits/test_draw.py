@@ -106,7 +106,7 @@ def test_given_splits_are_left_alone() -> None:
     assert [s.names for s in splits_of(data)] == [images.parts[part].names for part in ("train", "val", "test")]
 
 
-def test_val_is_carved_out_of_train_when_only_test_is_given() -> None:
+def test_val_is_held_out_of_train_when_only_test_is_given() -> None:
     images = collection(train=[10, 20], test=[3, 3])
     data = split(images, name="x", seed=0)
     assert np.bincount(data.train.labels).tolist() == [8, 16]
@@ -114,7 +114,7 @@ def test_val_is_carved_out_of_train_when_only_test_is_given() -> None:
     assert data.test.names == images.parts["test"].names
 
 
-def test_test_is_carved_when_only_val_is_given() -> None:
+def test_test_is_held_out_when_only_val_is_given() -> None:
     data = split(collection(train=[10, 20], val=[3, 3]), name="x", seed=0)
     assert np.bincount(data.test.labels).tolist() == [2, 4]
     assert len(data.val) == 6
@@ -135,7 +135,7 @@ def test_a_single_image_stays_in_train_when_test_is_given(caplog: pytest.LogCapt
 
 
 def test_single_images_everywhere_leave_nothing_to_validate_on() -> None:
-    with pytest.raises(DataError, match="carve a val split"):
+    with pytest.raises(DataError, match="hold a val split out"):
         split(collection(train=[1, 1], test=[2, 2]), name="x", seed=0)
 
 
