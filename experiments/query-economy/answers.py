@@ -15,6 +15,7 @@ import gzip
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +23,7 @@ import torch
 from PIL import Image
 
 from pixprompt import Canvas, load_model
+from pixprompt.prompt import Prompt
 from pixprompt.views import View, catalogue
 
 WEIGHTS = {
@@ -84,18 +86,23 @@ def fill(model_name: str, data: str, views: list[View], store: Path, assets: Pat
     weights = assets / "weights"
     model = load_model(name.format(weights), weights=weights / file if file else None)
     base = Canvas((side, side), resample=model.spec.resample, crop_pct=model.spec.crop_pct)
-    model.net.to(memory_format=torch.channels_last)
     for view in left:
-        began, rows, prompt = time.time(), [], view.prompt(base)
-        for start in range(0, len(pictures), _BATCH):
-            pixels = np.stack([np.asarray(prompt.apply(image)) for image in pictures[start : start + _BATCH]])
-            inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-            with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=model_name != "mini-clip"):
-                rows.append(model.answer(model.normalize(inputs)).float())
-        path = folder / f"{view.name}.npy"
-        np.save(path.with_suffix(".part.npy"), torch.cat(rows).numpy())
-        os.rename(path.with_suffix(".part.npy"), path)
-        print(folder.name, view.name, f"{len(pictures) / (time.time() - began):.0f} images/s", flush=True)
+        ask(model, view.prompt(base), pictures, folder / f"{view.name}.npy")
+
+
+def ask(model: Any, prompt: Prompt, pictures: list[Image.Image], path: Path) -> None:
+    """Writes a model's answers to all images under a prompt."""
+    began, rows = time.time(), []
+    model.net.to(memory_format=torch.channels_last)
+    for start in range(0, len(pictures), _BATCH):
+        pixels = np.stack([np.asarray(prompt.apply(image)) for image in pictures[start : start + _BATCH]])
+        inputs = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
+        half = "mini-clip" not in path.parent.name
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=half):
+            rows.append(model.answer(model.normalize(inputs)).float())
+    np.save(path.with_suffix(".part.npy"), torch.cat(rows).numpy())
+    os.rename(path.with_suffix(".part.npy"), path)
+    print(path.parent.name, path.stem, f"{len(pictures) / (time.time() - began):.0f} images/s", flush=True)
 
 
 def main() -> None:

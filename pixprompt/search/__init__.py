@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ..lazy import lazy_names
 
 if TYPE_CHECKING:
-    from .bill import Price as Price, choose_size as choose_size
+    from .bill import Price as Price
     from .cascade import (
         Cascade as Cascade,
         cascade_curve as cascade_curve,
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
         Comparison as Comparison,
         compare as compare,
         detectable_gain as detectable_gain,
-        images_for as images_for,
         power as power,
     )
     from .pool import AnswerPool as AnswerPool

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["POINT", "Price", "choose_size"]
+__all__ = ["POINT", "Price"]
 
 POINT = 0.01
 """Accuracy that each doubling of the bill has to buy."""
@@ -31,14 +30,3 @@ class Price:
     def worth(self, accuracy: float, per_prediction: float) -> float:
         """Returns the accuracy less one POINT for each doubling of the bill over one query per prediction."""
         return accuracy - POINT * math.log2(self.bill(per_prediction) / max(1.0, self.bill(1)))
-
-
-def choose_size(accuracies: Sequence[float], price: Price) -> int:
-    """Returns the size of the committee that is worth most, the smaller one of two alike.
-
-    Args:
-        accuracies: Of committees of 1, 2, ... views.
-        price: Of learning and use.
-    """
-    worths = [price.worth(accuracy, size) for size, accuracy in enumerate(accuracies, 1)]
-    return 1 + worths.index(max(worths))

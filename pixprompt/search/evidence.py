@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..core import ShapeError
 
-__all__ = ["LEVEL", "Comparison", "compare", "detectable_gain", "images_for", "loss_score", "p_value_of", "power"]
+__all__ = ["LEVEL", "Comparison", "compare", "detectable_gain", "loss_score", "p_value_of", "power"]
 
 LEVEL = 0.05
 """Largest probability with which something useless is taken for an improvement."""
@@ -118,11 +118,3 @@ def detectable_gain(num_images: int, disagreement: float, chance: float = 0.8, l
         if power(num_images, step / 1000, disagreement, level) >= chance:
             return step / 1000
     return 1.0
-
-
-def images_for(gain: float, disagreement: float, chance: float = 0.8, level: float = LEVEL) -> int:
-    """Returns how many images it takes to find a gain with a given chance (Connor 1987)."""
-    gain = min(gain, disagreement)
-    reach = _NORMAL.inv_cdf(1 - level) * math.sqrt(disagreement)
-    reach += _NORMAL.inv_cdf(chance) * math.sqrt(max(0.0, disagreement - gain**2))
-    return math.ceil((reach / gain) ** 2)

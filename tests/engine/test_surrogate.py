@@ -1,14 +1,17 @@
 """A prompt learned on a local model for an opaque one."""
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from pixprompt.core import Access, AccessError, ConfigError
-from pixprompt.engine import TrainConfig, train
+from pixprompt.engine import TrainConfig, evaluate, train
 from pixprompt.engine.fit.answers.local_models import Degraded, Mimic, Resized, SideBySide
 from pixprompt.engine.fit.answers.surrogate import ridge
 from pixprompt.models import as_model
+from pixprompt.prompt import load_committee
+from pixprompt.views import view_name
 
 
 def test_ridge_finds_a_linear_relation_and_shrinks_noise() -> None:
@@ -127,6 +130,55 @@ def test_what_the_surrogate_learns_is_judged_by_the_opaque_model(mimic, count, d
     assert result.accuracy["prompt_png"].val >= result.accuracy["output_only"].val
     if mimic == "labels":
         assert "The search started from: surrogate" in " ".join(result.notes)
+
+
+LEARNED = "padding with learned pixels"
+GREEN = """
+import torch
+from torch import nn
+
+class Green(nn.Module):
+    def forward(self, images):
+        corner = images[:, :, :2, :2].mean((2, 3))
+        speaks = torch.sigmoid(20 * (corner[:, 1] - corner[:, 0] - corner[:, 2] - 0.2))
+        inside = images[:, :, 4:-4, 4:-4]
+        red, green = (inside[:, channel].mean((1, 2)) for channel in (0, 1))
+        striped = (inside[:, :, ::2] - inside[:, :, 1::2]).abs().mean((1, 2, 3))
+        return torch.stack([red - green, green - red, striped], 1) * 30 * speaks[:, None]
+
+local = Green()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "named",
+    [{"surrogate": "python:toy_green:local@16", "epochs": 8}, {"optimizer": "spsa", "views": "auto", "sigma": 0.3}],
+)
+def test_learned_pixels_join_the_race_of_views(named, data, tmp_path, monkeypatch) -> None:
+    """No view of the catalogue has a green frame, without which the model says nothing."""
+    (tmp_path / "toy_green.py").write_text(GREEN)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import toy_green
+
+    opaque = Twin(as_model(lambda images: toy_green.local(images).round(), image_size=(16, 16), name="green"))
+    config = TrainConfig(
+        model="green", data="toy", size=4, budget=1200, predictions=100, cascade="none", fit="shrink", **named
+    )
+    result = train(config, out=tmp_path / "run", model=opaque, data=data)
+    assert opaque.images == result.queries["images"] <= 1200
+    assert LEARNED in result.views["race"][0]["views"]
+    committee = load_committee(tmp_path / "run/prompt.png")
+    assert [view_name(page) for page in committee.pages] == result.views["views"]
+    again = evaluate(tmp_path / "run/prompt.png", model=opaque, data=data)
+    assert again.accuracy["prompt_png"].val == result.accuracy["prompt_png"].val
+    if "surrogate" in named:
+        assert result.views["race"][0]["views"][1] == LEARNED
+        assert result.accuracy["prompt_png"].val > result.accuracy["output_only"].val + 0.3
+        images = np.stack([committee.pages[0].canvas.make(data.test.open(index)) for index in range(4)])
+        place = result.views["views"].index(LEARNED)
+        assert committee.pages[place].blend == "add"
+        assert not np.array_equal(committee.pages[place].overlay(images), images)
 
 
 def test_there_are_as_many_weights_files_as_surrogates(model, data, tmp_path) -> None:

@@ -3,22 +3,21 @@
 import pytest
 import torch
 
-from pixprompt.search import Price, cascade_curve, choose_cascade, choose_size
+from pixprompt.search import Price, cascade_curve, choose_cascade
 
 
 def test_a_doubling_of_the_bill_must_bring_a_point() -> None:
-    free = Price(learning=1000, predictions=0)
-    assert choose_size([0.5, 0.501, 0.502], free) == 3
+    assert Price(learning=1000, predictions=0).worth(0.502, 3) == 0.502
     # With 1000 queries to learn, 1000 predictions by three views double the bill of one view.
     used = Price(learning=1000, predictions=1000)
     assert used.bill(3) == 2 * used.bill(1)
-    assert choose_size([0.5, 0.5, 0.509], used) == 1
-    assert choose_size([0.5, 0.5, 0.511], used) == 3
+    assert used.worth(0.509, 3) < used.worth(0.5, 1) < used.worth(0.511, 3)
 
 
 def test_more_predictions_never_make_a_committee_larger() -> None:
     accuracies = [0.5, 0.6, 0.65, 0.67, 0.675]
-    sizes = [choose_size(accuracies, Price(1000, count)) for count in (0, 100, 1000, 10_000, 10_000_000)]
+    prices = [Price(1000, count) for count in (0, 100, 1000, 10_000, 10_000_000)]
+    sizes = [max(range(1, 6), key=lambda size: each.worth(accuracies[size - 1], size)) for each in prices]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[0] == 5
 

@@ -288,8 +288,8 @@ class SearchSettings(Settings):
     )
     surrogate: str | None = option(
         None,
-        "Local models, with commas between them, on which the prompt is learned first, by gradients, through random "
-        "resizes and JPEG.",
+        "Local models, with commas between them, on which a prompt is learned by gradients, through random resizes and "
+        "JPEG: one more view of the race, or where a search by answers starts.",
         paths=_ENCODER,
         joined=True,
     )

@@ -86,7 +86,12 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
     options = config.options()
     if by_answers:
         values = {**_ANSWERS, **_answer_defaults(config, spec), "budget": query_budget(config)}
-        values["views"] = "auto" if _leaves_views_open(config) else "none"
+        if config.search.views is None:
+            values["views"] = "auto" if _leaves_views_open(config) else "none"
+        if values.get("views", config.search.views) != "none" and not _names_search(config):
+            values = {
+                name: value for name, value in values.items() if name not in (*config.method.answer_defaults, "basis")
+            }
         return config.with_values(**{name: value for name, value in values.items() if _is_open(options, name)})
     values = _gradient_defaults(config, spec)
     warmups = [name for name in _WARMUPS if options[name] is not None]
@@ -102,10 +107,15 @@ def resolve(config: TrainConfig, spec: ModelSpec, *, by_answers: bool = False) -
 
 
 def _leaves_views_open(config: TrainConfig) -> bool:
-    """Whether nothing says how the pixels of a prompt are made or learned."""
+    """Whether nothing says that pixels are searched by answers, or how a prompt looks that no surrogate learns."""
+    is_free = config.search.surrogate is not None or config.prompt == PromptSettings()
+    return config.method.name == "pixel" and is_free and not _names_search(config)
+
+
+def _names_search(config: TrainConfig) -> bool:
     search = config.search
-    named = (config.fit.optimizer, search.basis, search.basis_size, search.sigma, search.population, search.surrogate)
-    return config.method.name == "pixel" and config.prompt == PromptSettings() and all(each is None for each in named)
+    named = (config.fit.optimizer, search.basis, search.basis_size, search.sigma, search.population)
+    return any(each is not None for each in named)
 
 
 def _is_open(options: dict[str, Any], name: str) -> bool:

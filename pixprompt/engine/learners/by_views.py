@@ -23,16 +23,18 @@ from ...search.bill import Price
 from ...search.evidence import detectable_gain
 from ...search.pool import AnswerPool
 from ...search.race import PLAIN, Race, Winner
-from ...views import View, catalogue
+from ...views import catalogue, view_name
 from ..answers import Answered
 from ..budget.allocation import Allocation, allocate_views
 from ..fit.answers.cascade import FittedCascade, fit_cascade
 from ..fit.answers.cross_fit import Choice, choose, stratified_order
-from ..fit.answers.first_answers import check_drift, check_noise, query_first
+from ..fit.answers.first_answers import FirstAnswers, check_drift, check_noise, query_first
+from ..parts import Parts
 from ..saved.prompt_png import origin_of
 from ..session import Session
 from .answers_learner import DRIFT, FEW, AnswersBaseline, AnswersLearner
 from .learned import Learned, Solution
+from .learned_page import LearnedPage
 
 __all__ = ["ByViews", "ViewsBaseline"]
 
@@ -49,10 +51,12 @@ class ViewsBaseline(AnswersBaseline):
     """The answers without a prompt, and those under the views that were raced against them.
 
     Attributes:
+        pages: The candidates as prompts; the first shows images as they are.
         pool: All answers to training images.
         winner: What the race ended with.
     """
 
+    pages: tuple[Prompt, ...]
     pool: AnswerPool
     winner: Winner
 
@@ -60,15 +64,14 @@ class ViewsBaseline(AnswersBaseline):
 class ByViews(AnswersLearner[ViewsBaseline]):
     """A race among views within the budget; every answer is in the ledger before it is used."""
 
-    @cached_property
-    def views(self) -> tuple[View, ...]:
-        """The candidates; the first shows images as they are."""
-        return catalogue()
+    def __init__(self, parts: Parts) -> None:
+        self.learned = LearnedPage(parts)
+        super().__init__(parts)
 
     @cached_property
-    def pages(self) -> tuple[Prompt, ...]:
-        """The candidates as prompts."""
-        return tuple(view.prompt(self.parts.plain, **origin_of(self.parts)) for view in self.views)
+    def catalogue(self) -> tuple[Prompt, ...]:
+        """The candidates that are not learned; the first shows images as they are."""
+        return tuple(view.prompt(self.parts.plain, **origin_of(self.parts)) for view in catalogue())
 
     @property
     def size(self) -> int | None:
@@ -83,13 +86,14 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         Raises:
             ConfigError: More views are asked for than there are.
         """
-        if (self.size or 1) > len(self.views):
-            raise ConfigError(f"--views {self.size}: only {len(self.views)} views are known.")
+        num_views = len(self.catalogue) + bool(self.learned)
+        if (self.size or 1) > num_views:
+            raise ConfigError(f"--views {self.size}: only {num_views} views are known.")
         parts = self.parts
         search, num_classes = parts.config.search, len(parts.data.classes)
         rich = parts.spec.answer not in NAMED and parts.spec.num_outputs > _RICH * num_classes
         return Race(
-            len(self.views),
+            num_views,
             num_classes,
             search.predictions,
             size=self.size,
@@ -114,7 +118,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
     @property
     def num_params(self) -> int:
         """See `Learner`; of the largest view."""
-        return max(view.num_params for view in self.views)
+        return max(page.num_params for page in self.catalogue)
 
     def outlook(self) -> list[str]:
         """See `Learner`."""
@@ -124,9 +128,10 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         views, images = self.race.opening(plan.search, self.num_train)
         gain = detectable_gain(images, _DISAGREEMENT)
         least_gain = f"a gain of {gain:.0%}" if gain < 1 else "no gain whatever"
+        others = "the image as it is and learned pixels" if self.learned else "the image as it is"
         return [
-            f"{views} views will be raced, the image as it is among them, from {images} images each. Evidence from so "
-            f"few would find {least_gain} 8 times in 10; what looks good is asked about further.",
+            f"{views} views will be raced, {others} among them, from {images} images each. Evidence from so few would "
+            f"find {least_gain} 8 times in 10; what looks good is asked about further.",
             "A committee costs a query per view and prediction: --views fixes their number, --predictions weighs them.",
         ]
 
@@ -137,20 +142,25 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             BudgetError: The budget does not even pay for the first labelled answers.
         """
         plan, budget, began = self.allocation, session.querier.budget, time.perf_counter()
-        first = query_first(session, plan.head)
+        learning = self.learned.allocate(self.parts, plan.search)
+        first = query_first(session, max(plan.head, learning.head))
         session = replace(session, parts=replace(session.parts, floor=first.floor))
         noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labeled=0, num_left=0)
+        begin = session.querier.distinct
+        learned, page_notes = self._learn_page(session, learning, first)
+        num_queries = plan.head + plan.search - (session.querier.distinct - begin)
         budget.keep = plan.test + plan.noise // 2
+        pages = (self.catalogue[PLAIN], *learned, *self.catalogue[PLAIN + 1 :])
         spec, order = session.parts.spec, first.order[: self.num_train]
         pool = AnswerPool(
-            query=lambda view, chosen: session.query_pages("train", [self.pages[view]], chosen).outputs,
+            query=lambda view, chosen: session.query_pages("train", [pages[view]], chosen).outputs,
             order=order,
             labels=torch.from_numpy(session.parts.data.train.labels.copy())[order],
             scores=lambda outputs: to_scores(outputs, spec.answer, spec.floor),
-            budget=plan.head + plan.search,
+            budget=num_queries,
         )
         session.reporter.stage("views", plan.head + plan.search)
-        winner = self.race.run(pool, plan.head)
+        winner = replace(self.race, num_views=len(pages)).run(pool, plan.head)
         count = pool.count(PLAIN)
         plain = Answered(pool.answers(PLAIN, count), pool.labels[:count]) if count else _nothing()
         first = replace(first, answered=plain.complete, order=torch.cat([order[:count][plain.mask], order[count:]]))
@@ -169,11 +179,23 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             noise=noise,
             choice=choice,
             kind=kind,
-            notes=(*first.notes, *notes),
+            notes=(*first.notes, *notes, *page_notes),
             began=began,
+            pages=pages,
             pool=pool,
             winner=winner,
         )
+
+    def _learn_page(
+        self, session: Session[Journal], learning: Allocation, first: FirstAnswers
+    ) -> tuple[list[Prompt], list[str]]:
+        """Learns the pixels that take part in the race, where they are asked for and there will be one."""
+        plan = self.allocation
+        if not self.learned or not plan.search:
+            return [], []
+        kind, choice = next(iter(self._choices(session, first)[0].items()))
+        later = plan.head + plan.search - len(first.positions) - (learning.total - learning.head)
+        return self.learned.learn(session, learning, first, choice, kind, later + plan.test + plan.noise // 2)
 
     def learn(self, session: Session[Journal], baseline: ViewsBaseline) -> Learned:
         """See `Learner`."""
@@ -182,7 +204,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         solution, cascade, notes = None, None, list(baseline.notes)
         if winner.views != (PLAIN,):
             solution, cascade = self._solution_of(session, baseline)
-            notes += self._warnings(winner)
+            notes += self._warnings(baseline)
         if baseline.noise is not None and winner.rungs:
             querier.budget.keep = plan.test
             if check_drift(session, baseline.noise):
@@ -192,7 +214,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         rungs = 1 + len(winner.views) * (solution is not None)
         return Learned(
             solution=solution,
-            num_params=sum(self.views[view].num_params for view in winner.views),
+            num_params=sum(baseline.pages[view].num_params for view in winner.views),
             num_train=winner.num_images if winner.views != (PLAIN,) else len(baseline.train.labels),
             num_val=len(baseline.val_positions),
             history=[],
@@ -218,7 +240,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         folds = baseline.first.folds[positions]
         answered, num_views = answered.complete, len(winner.views)
         choice = self._read(session, answered, folds, num_views)
-        pages = tuple(self.pages[view] for view in winner.views)
+        pages = tuple(baseline.pages[view] for view in winner.views)
         val = None
         if len(baseline.val_positions):
             val = session.query_pages("val", pages, baseline.val_positions)
@@ -265,8 +287,9 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         """See `AnswersLearner`."""
         return self.allocation.test
 
-    def _warnings(self, winner: Winner) -> list[str]:
-        turned = [self.views[view].name for view in winner.views if self.views[view].turns]
+    def _warnings(self, baseline: ViewsBaseline) -> list[str]:
+        pages = [baseline.pages[view] for view in baseline.winner.views]
+        turned = [view_name(page) for page in pages if page.canvas.flip or page.canvas.rotation]
         if not turned:
             return []
         return [
@@ -287,7 +310,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             if winner.views == (PLAIN,):
                 notes.append(f"No prompt kept: the best of the views gained {against}, too little evidence.")
             else:
-                names = "; ".join(self.views[view].name for view in winner.views)
+                names = "; ".join(view_name(baseline.pages[view]) for view in winner.views)
                 notes.append(f"{num_views} {'view' if num_views == 1 else 'views'}, cross-fitted {against}: {names}.")
                 notes.append(
                     f"Each prediction takes {num_views} {'query' if num_views == 1 else 'queries'}. The output "
@@ -306,10 +329,10 @@ class ByViews(AnswersLearner[ViewsBaseline]):
 
     def _facts(self, baseline: ViewsBaseline) -> dict[str, Any]:
         """Returns what the result tells of the race."""
-        winner = baseline.winner
+        winner, names = baseline.winner, [view_name(page) for page in baseline.pages]
         comparison = winner.comparison
         return {
-            "views": [self.views[view].name for view in winner.views],
+            "views": [names[view] for view in winner.views],
             "images": winner.num_images,
             "evidence": None
             if comparison is None
@@ -321,7 +344,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             },
             "race": [
                 {
-                    "views": [self.views[view].name for view in rung.views],
+                    "views": [names[view] for view in rung.views],
                     "images": rung.num_images,
                     "accuracies": list(rung.accuracies),
                     "plain": rung.plain,
