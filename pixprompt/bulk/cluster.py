@@ -7,23 +7,27 @@ share, or a store.
 from __future__ import annotations
 
 import itertools
+import json
 import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from contextlib import suppress
+from typing import Any, TypeAlias
 
+from .. import core
 from ..core import ConfigError, PixpromptError
 from ..stores import locate, text_of
 from .jobs import Job
 from .prompter import Prompter
 
-__all__ = ["connect", "map_rows", "ray_data", "work_all"]
+__all__ = ["connect", "map_batches", "work_all"]
 
-_AT_A_TIME = 20_000
-"""Jobs that are handed to the cluster together, so that memory here does not grow with their number."""
+Work: TypeAlias = Callable[[], Callable[[Any], Any]]
+_AT_A_TIME = 512
+"""Batches that are handed to the cluster together, so that memory here does not grow with their number."""
 _BATCH = 64
-"""Images of a task."""
+"""Images of one."""
 _MISSING = "a Ray cluster needs Ray: pip install 'pixprompt[ray]'."
 
 
@@ -57,7 +61,7 @@ def connect(address: str, num_cpus: int | None = None) -> Any:
     return ray
 
 
-def ray_data(address: str) -> Any:
+def _ray_data(address: str) -> Any:
     """Connects to a cluster, see `connect`, and returns Ray Data, silent and with results in order."""
     connect(address)
     try:
@@ -71,52 +75,83 @@ def ray_data(address: str) -> Any:
     return ray.data
 
 
-def map_rows(
-    data: Any, rows: Iterable[dict[str, Any]], work: Callable[..., Any], batch_size: int = _BATCH, **options: Any
-) -> Iterator[dict[str, Any]]:
-    """Yields a result for each row, in order; memory here does not grow with their number.
+class _Worker:
+    """Works on batches in a process of the cluster; what fails there with an error of this package is told here."""
+
+    def __init__(self, made: Any, folder: str) -> None:
+        with suppress(OSError):  # paths mean what they mean where the command was given
+            os.chdir(folder)
+        self._made = made
+        self._work: Callable[[Any], Any] | None = None
+
+    def __call__(self, columns: dict[str, Any]) -> dict[str, Any]:
+        return {"outcome": [json.dumps(self._outcome(json.loads(batch))) for batch in columns["batch"]]}
+
+    def _outcome(self, batch: Any) -> dict[str, Any]:
+        import ray
+
+        try:
+            work = self._work = self._work or ray.get(self._made)()
+            return {"result": work(batch)}
+        except PixpromptError as error:
+            return {"error": type(error).__name__, "text": str(error)}
+
+
+def map_batches(address: str, batches: Iterable[Any], make: Work, *, gpu: bool = False) -> Iterator[Any]:
+    """Yields a result for each batch, in order; memory here does not grow with their number.
 
     Args:
-        data: From `ray_data`.
-        rows: What is worked on.
-        work: See `map_batches` of Ray Data: columns -> columns.
-        batch_size: Rows that `work` is given.
-        options: Further ones of `map_batches`.
+        address: Of the cluster, see `connect`.
+        batches: What is worked on, each of what JSON holds, as each result.
+        make: Called once in each process, returns what works on a batch.
+        gpu: Whether each process takes a GPU, where the cluster has any.
 
     Raises:
-        PixpromptError: A row has failed with one.
+        ConfigError: What `make` holds cannot be sent to a cluster.
+        PixpromptError: A batch has failed; of the same class where that is one of `core`.
     """
-    from ray.exceptions import RayError
+    data, waiting = _ray_data(address), iter(batches)
+    import ray
 
-    waiting = iter(rows)
-    while part := list(itertools.islice(waiting, _AT_A_TIME)):
-        blocks = -(-len(part) // batch_size)
-        results = data.from_items(part, override_num_blocks=blocks).map_batches(work, batch_size=batch_size, **options)
+    try:
+        made = ray.put(make)
+    except TypeError as error:
+        raise ConfigError("the images or the model cannot be sent to a cluster; leave out --ray.") from error
+    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    gpus, cpus = (int(resources.get(name, 0)) for name in ("GPU", "CPU"))
+    needs = {"num_gpus": 1, "concurrency": (1, gpus)} if gpu and gpus else {"concurrency": (1, max(1, cpus))}
+    arguments = {"fn_constructor_args": (made, os.getcwd()), "batch_size": 1, **needs}
+    while part := [{"batch": json.dumps(batch)} for batch in itertools.islice(waiting, _AT_A_TIME)]:
+        outcomes = data.from_items(part, override_num_blocks=len(part)).map_batches(_Worker, **arguments)
         try:
-            yield from results.iter_rows()
-        except RayError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, PixpromptError):
-                cause = getattr(cause, "cause", None) or cause.__cause__
-            raise (PixpromptError(str(error).strip().splitlines()[-1]) if cause is None else cause) from error
+            for row in outcomes.iter_rows():
+                outcome = json.loads(row["outcome"])
+                if "error" in outcome:
+                    raise getattr(core, outcome["error"], PixpromptError)(outcome["text"])
+                yield outcome["result"]
+        except ray.exceptions.RayError as error:
+            raise PixpromptError(f"the cluster has failed: {str(error).strip().splitlines()[-1]}") from error
 
 
 def work_all(prompter: Prompter, jobs: Iterable[Job], address: str) -> Iterator[tuple[Job, str | None]]:
     """Works through jobs on a cluster and yields them in order; see `Prompter.work_all`."""
     prompt, encode = prompter.prompt, prompter.encode
 
-    def work(columns: dict[str, Any]) -> dict[str, Any]:
+    def make() -> Callable[[Any], Any]:
         own = Prompter(prompt, encode)
-        places = zip(columns["source"], columns["targets"], strict=True)
-        jobs = [Job(locate(source), tuple(map(locate, targets))) for source, targets in places]
-        return {"reason": [own.work(job) or "" for job in jobs]}
+
+        def work(batch: list[tuple[str, list[str]]]) -> list[str | None]:
+            return [own.work(Job(locate(source), tuple(map(locate, targets)))) for source, targets in batch]
+
+        return work
 
     in_flight: deque[Job] = deque()
 
-    def rows() -> Iterator[dict[str, Any]]:
-        for job in jobs:
-            in_flight.append(job)
-            yield {"source": text_of(job.source), "targets": [text_of(target) for target in job.targets]}
+    def batches() -> Iterator[list[tuple[str, list[str]]]]:
+        waiting = iter(jobs)
+        while batch := list(itertools.islice(waiting, _BATCH)):
+            in_flight.extend(batch)
+            yield [(text_of(job.source), [text_of(target) for target in job.targets]) for job in batch]
 
-    for row in map_rows(ray_data(address), rows(), work):
-        yield in_flight.popleft(), row["reason"] or None
+    for reasons in map_batches(address, batches(), make):
+        yield from ((in_flight.popleft(), reason) for reason in reasons)

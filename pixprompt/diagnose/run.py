@@ -57,6 +57,7 @@ def diagnose(
     out: Path | None = None,
     reporter: Reporter | None = None,
     calls: Calls | None = None,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Measures a data set against a reference, asks a model about a few labelled images, and advises.
 
@@ -75,6 +76,7 @@ def diagnose(
         workers: Threads that decode.
         out: File for the diagnosis object.
         calls: How a remote model is called; what its ledger holds is not queried again.
+        ray: Address of a Ray cluster whose processes take the features; None for this one.
 
     Returns:
         The diagnosis object (schema 1).
@@ -102,6 +104,7 @@ def diagnose(
             missing=missing,
             workers=workers,
             on_image=reporter.advance,
+            ray=ray,
         )
     check, evidence = checked
     result["model"] = None if check is None else check.to_json()

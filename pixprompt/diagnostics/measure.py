@@ -101,6 +101,7 @@ def measure(
     cache: Path | None = None,
     workers: int = 0,
     on_image: Callable[[], None] | None = None,
+    ray: str | None = None,
 ) -> dict[str, Any]:
     """Measures a data set against a reference.
 
@@ -116,6 +117,7 @@ def measure(
         cache: Folder of cached canvases, features and statistics; None means the user's.
         workers: Threads that decode.
         on_image: Called for each image that an extractor has seen, and for each that LPIPS decodes.
+        ray: Address of a Ray cluster whose processes take the features; None for this one.
 
     Returns:
         The diagnosis object without the advice. A number that is null has its reason in "reasons".
@@ -141,7 +143,8 @@ def measure(
         **(missing or {}),
     }
     for number, extractor in enumerate(extractors):
-        sets = [extract(s, extractor, cache=cache, workers=workers, on_image=on_image) for s in (data, reference)]
+        options: dict[str, Any] = {"cache": cache, "workers": workers, "on_image": on_image, "ray": ray}
+        sets = [extract(images, extractor, **options) for images in (data, reference)]
         for side, features in zip(("data", "reference"), sets, strict=True):
             result[side] |= {"n": len(features), "skipped": len(features.skipped)}
         job = _Job(extractor, sets[0], sets[1], names, settings, cache)

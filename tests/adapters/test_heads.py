@@ -36,7 +36,7 @@ def test_hidden_layers_learn_statistics_and_drop_in_training_only() -> None:
     torch.testing.assert_close(head.norms[0].running_mean, 0.1 * hidden.mean(0))
     torch.testing.assert_close(head.norms[0].running_var, 0.9 + 0.1 * hidden.var(0))
     normed = (hidden - hidden.mean(0)) / (hidden.var(0, unbiased=False) + 1e-5).sqrt()
-    mask = (torch.rand(6, 8, generator=seeded(2)) >= 0.1) / 0.9
+    mask = drop(torch.ones(6, 8), 0.1, generator=seeded(2))
     torch.testing.assert_close(logits, head.last(normed * mask))
     assert not torch.allclose(logits, head.last(normed))  # negative control: without dropout
     assert torch.equal(head.eval()(features()), head(features(), generator=seeded(2)))

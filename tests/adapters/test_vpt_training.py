@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from pixprompt.adapters.heads import drop
 from pixprompt.adapters.vpt import ViTVPT, VPTOptions
 from pixprompt.models import TorchModel
 
@@ -119,8 +120,8 @@ def test_each_image_and_each_layer_has_a_mask_of_its_own() -> None:
     assert first.shape == (4, 3, WIDTH)
     again = seeded(5)
     for index, drawn in ((0, first), (1, second)):
-        mask = torch.rand(4, 3, WIDTH, generator=again) >= 0.5
-        torch.testing.assert_close(drawn, sets.tokens[index] * mask * 2)
+        mask = drop(torch.ones(4, 3, WIDTH), 0.5, generator=again)
+        torch.testing.assert_close(drawn, sets.tokens[index] * mask)
     assert sets.eval()(0, 4, generator=None).shape == (1, 3, WIDTH)
 
 

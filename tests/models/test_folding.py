@@ -7,11 +7,13 @@ from collections.abc import Callable
 import pytest
 import timm
 import torch
+from open_clip.transformer import VisionTransformer
 from torch import Tensor, nn
 from torchvision import models
 
 from pixprompt.core import ModelSpec
 from pixprompt.models import TorchModel
+from pixprompt.models.folding.first_token import FirstToken
 from pixprompt.models.folding.fold import fold
 from pixprompt.models.folding.layers import FrozenAttention, FrozenConv, FrozenPatches
 
@@ -166,6 +168,33 @@ def test_attention_that_gives_its_weights_stays() -> None:
     kinds = [type(module) for module in fold(net, run, SIZE).modules()]
     assert FrozenPatches in kinds
     assert FrozenAttention not in kinds
+
+
+VITS: dict[str, tuple[Callable[[], nn.Module], bool]] = {
+    "timm, its first token": (lambda: small("vit_tiny_patch16_224"), True),
+    "timm, with layer scale and registers": (lambda: small("vit_small_patch14_reg4_dinov2", patch_size=16), True),
+    "timm, its mean": (lambda: small("vit_tiny_patch16_224", global_pool="avg", class_token=False), False),
+    "timm, its first two tokens": (lambda: small("deit_tiny_distilled_patch16_224"), False),
+    "open_clip": (lambda: VisionTransformer(48, 16, 24, 2, 2, 4.0, output_dim=7), True),
+}
+"""A transformer -> whether its first token alone is read."""
+
+
+def small(name: str, **options: object) -> nn.Module:
+    return timm.create_model(name, img_size=48, depth=2, embed_dim=24, num_heads=2, num_classes=7, **options)
+
+
+@pytest.mark.parametrize("name", VITS)
+def test_a_last_layer_of_which_one_token_is_read_computes_no_other(name: str) -> None:
+    make_net, reads_first_alone = VITS[name]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        net = make_net().double().eval().requires_grad_(False)
+    folded = fold(net, run, SIZE)
+    assert [type(module) for module in folded.modules()].count(FirstToken) == reads_first_alone
+    images = torch.randn(2, 3, *SIZE, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    for actual, expected in zip(answer(folded, images), answer(net, images), strict=True):
+        torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-12)
 
 
 class Transformer(nn.Module):

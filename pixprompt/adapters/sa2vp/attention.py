@@ -142,11 +142,11 @@ class _First(NamedTuple):
 
 
 class _Tile(NamedTuple):
-    """Queries, all sources in the window of any of them, and the pairs (queries, sources) outside of it."""
+    """Queries, all sources in the window of any of them, and minus infinity for (queries, sources) outside of it."""
 
     queries: _Rectangle | _First
     sources: _Rectangle | _First
-    hidden: Tensor
+    bias: Tensor
 
 
 @lru_cache(maxsize=64)
@@ -158,14 +158,14 @@ def _tiles(
         _Tile(
             _Rectangle(num_prefix, query_grid, rows, columns),
             _Rectangle(num_prefix, source_grid, high, wide),
-            _far_patches(far_rows, far_columns).to(device),
+            _bias(_far_patches(far_rows, far_columns)).to(device),
         )
         for rows, high, far_rows in _spans(query_grid[0], source_grid[0], window)
         for columns, wide, far_columns in _spans(query_grid[1], source_grid[1], window)
     ]
     if num_prefix:
         everything = _First(num_prefix + source_grid[0] * source_grid[1])
-        tiles.append(_Tile(_First(num_prefix), everything, torch.zeros((), dtype=torch.bool, device=device)))
+        tiles.append(_Tile(_First(num_prefix), everything, torch.zeros((), device=device)))
     return tuple(tiles)
 
 
@@ -184,6 +184,11 @@ def _far(num_queries: int, num_sources: int, window: int) -> Tensor:
     """Along one side: which source is out of which query's window, (queries, sources) bool."""
     places = torch.tensor(aligned(num_queries, num_sources))
     return (torch.arange(num_sources) - places[:, None]).abs() > window // 2
+
+
+def _bias(far: Tensor) -> Tensor:
+    """What is added to scores: 0, or minus infinity where a source is far; filling a mask takes ten times as long."""
+    return torch.zeros(far.shape).masked_fill(far, -math.inf)
 
 
 def _far_patches(rows: Tensor, columns: Tensor) -> Tensor:
@@ -212,7 +217,7 @@ class _Tiled(torch.autograd.Function):
         shares = []
         for tile in tiles:
             scores = _rows(queries, tile.queries) @ _rows(keys, tile.sources).transpose(2, 3)
-            share = scores.mul_(width**-0.5).masked_fill_(tile.hidden, -math.inf).softmax(-1)
+            share = scores.mul_(width**-0.5).add_(tile.bias).softmax(-1)
             shares.append(share.to(values.dtype))  # on CUDA, autocast makes it float32
             _add(results, tile.queries, shares[-1] @ _rows(values, tile.sources))
         context.save_for_backward(queries, keys, values, *shares)
@@ -228,7 +233,8 @@ class _Tiled(torch.autograd.Function):
             gradient = _rows(gradients[0], tile.queries)
             _add(for_values, tile.sources, share.transpose(2, 3) @ gradient)
             slopes = gradient @ _rows(values, tile.sources).transpose(2, 3)
-            slopes = slopes.sub_((slopes * share).sum(-1, keepdim=True)).mul_(share).mul_(queries.shape[3] ** -0.5)
+            slopes = torch.ops.aten._softmax_backward_data(slopes, share, -1, share.dtype)
+            slopes.mul_(queries.shape[3] ** -0.5)
             _add(for_queries, tile.queries, slopes @ _rows(keys, tile.sources))
             _add(for_keys, tile.sources, slopes.transpose(2, 3) @ _rows(queries, tile.queries))
         return for_queries, for_keys, for_values, None

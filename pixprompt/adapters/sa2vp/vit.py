@@ -105,7 +105,7 @@ class ViTSA2VP(SA2VP):
             leaving[1] = leaving[1] + self.scalings[number - 1](new_map)
         side = 1 if index in self.prompt_layers else 0
         exchanged = self._exchange(index, inside[side], inside[1 - side], generator)
-        leaving[side] = leaving[side] + self.options.gamma * exchanged
+        leaving[side] = torch.add(leaving[side], exchanged, alpha=self.options.gamma)
         return leaving[0], leaving[1]
 
     def _run_last(self, images: Tensor, prompts: Tensor, both: bool, generator: Generator | None) -> _Pair:

@@ -16,7 +16,7 @@ from ...core import ModelError
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, with_policy
 from ..console import Console
-from ..options import device_option, json_option, print_result
+from ..options import device_option, json_option, print_result, ray_option
 
 __all__ = ["diagnose", "format_diagnosis"]
 
@@ -44,6 +44,7 @@ _WIDTH = 100
 @click.option(
     "--out", type=click.Path(path_type=Path), help="File for the diagnosis object, in a run directory or not."
 )
+@ray_option
 @partial(call_options, with_budget=False)
 @json_option
 def diagnose(
@@ -64,7 +65,8 @@ def diagnose(
     """Say whether a prompt is worth learning, before queries are spent.
 
     Measures how far --data is from --reference and how diverse it is. With --model it also asks about a few labelled
-    images, and says what a linear head on the same answers would give.
+    images, and says what a linear head on the same answers would give. With --ray, the features that the distances
+    are taken in come from the processes of a cluster; all else stays here.
     """
     from ...diagnose.run import diagnose as run
     from ...diagnostics.measure import MeasureSettings

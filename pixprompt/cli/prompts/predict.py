@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ from ...stores import StoreFile, text_of
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, with_policy
 from ..console import Console
-from ..options import cascade_option, device_option, json_option, print_json
+from ..options import cascade_option, device_option, json_option, print_json, ray_option
 from ..terminal import echo, json_line
 from .lines import Lines
 from .locations import LocationType
@@ -46,6 +46,7 @@ __all__ = ["predict"]
 )
 @click.option("--out", type=click.Path(dir_okay=False, path_type=Path), help="File for the lines, instead of stdout.")
 @click.option("--resume", is_flag=True, help="Go on after the lines that an earlier call has written to --out.")
+@ray_option
 @call_options
 @json_option
 def predict(
@@ -64,27 +65,30 @@ def predict(
     no_prompt: bool,
     out: Path | None,
     resume: bool,
+    ray: str | None,
     **options: Any,
 ) -> None:
     """Put a prompt on images, call the model, and print one JSON line per image, in order.
 
     Images may lie in a store that fsspec reaches: s3://, gs://, hf:// and others. What a model behind a URL has
     answered is kept in a ledger: after an interruption the same command goes on. With any model, --out FILE --resume
-    does.
+    does. With --ray each process of the cluster loads a local model; one behind a URL is asked from here alone.
 
     With - as the only input, an image comes on stdin, or JSON lines, each with a "path" or an "image" in base64;
     whatever else stands in a line comes back in that of its answer.
     """
     from ...engine.saved.deploy import deploy
-    from ...engine.saved.predict import predict as predict_images
 
     inputs = [text_of(image) if isinstance(image, StoreFile) else image for image in images]
     piped = reads_pipe(tuple(inputs))
+    if piped and ray is not None:
+        raise click.UsageError("--ray goes with files and folders, not with a pipe.")
     lines = _lines(out, inputs, piped=piped, resume=resume)
     keep_freed_memory()
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
-    deployed = with_policy(
-        lambda policy: deploy(
+
+    def load(policy: str | None = None) -> Deployed:
+        deployed = deploy(
             prompt,
             model=model,
             weights=weights,
@@ -92,20 +96,29 @@ def predict(
             calls=replace(calls, in_doubt=policy),
             cascade=cascade,
             student_first=student_first,
-        ),
-        calls.in_doubt,
-    )
-    if no_prompt:
-        deployed = deployed.without_prompt()
+        )
+        return deployed.without_prompt() if no_prompt else deployed
+
+    deployed = with_policy(load, calls.in_doubt)
     try:
         predictions = (
             _predictions_of_pipe(deployed, top, workers)
             if piped
-            else predict_images(deployed, inputs, top=top, workers=workers, start=lines.count, reporter=Console())
+            else _predictions(deployed, inputs, load, ray, top=top, workers=workers, start=lines.count)
         )
         _print(deployed, predictions, lines, as_json)
     finally:
         deployed.close()
+
+
+def _predictions(
+    deployed: Deployed, inputs: list[str], load: Callable[[], Deployed], ray: str | None, **options: int
+) -> Iterator[dict[str, Any]]:
+    from ...engine.saved.predict import predict, predict_on_cluster
+
+    if ray is not None:
+        return predict_on_cluster(ray, load, deployed, inputs, **options)
+    return predict(deployed, inputs, **options, reporter=Console())
 
 
 def _lines(out: Path | None, inputs: list[str], *, piped: bool, resume: bool) -> Lines:

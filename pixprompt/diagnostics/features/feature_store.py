@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL
 
+from ...bulk.cluster import map_batches
 from ...core import DataError, PixpromptError, ShapeError
 from ...data import ImageSet
 from ...data.canvases import cache_folder
@@ -86,6 +88,7 @@ def extract(
     cache: Path | None = None,
     workers: int = 0,
     on_image: Callable[[], None] | None = None,
+    ray: str | None = None,
 ) -> FeatureSet:
     """Computes the features of a set, or maps those that are cached; memory does not grow with the set.
 
@@ -94,6 +97,7 @@ def extract(
         cache: The cache; None means the user's.
         workers: Threads that decode; 0 decodes in the caller's.
         on_image: Called for each image that is done, cached ones included.
+        ray: Address of a Ray cluster whose processes take the features; None for this one.
 
     Raises:
         DataError: There is no image, or none can be read.
@@ -107,7 +111,9 @@ def extract(
     progress = _read(progress_file, rows_file, len(images), extractor)
     _report(on_image, progress.done)
     if progress.done < len(images):
-        _fill(images, extractor, rows_file, progress_file, progress, workers, on_image)
+        remaining = (images, extractor, progress.done)
+        blocks = _blocks(*remaining, workers) if ray is None else _blocks_of_cluster(*remaining, ray)
+        _fill(_reported(blocks, on_image), rows_file, progress_file, progress, extractor.dim)
     if not progress.rows:
         index, reason = progress.skipped[0]
         raise DataError(f"none of the {len(images)} images can be read; the first: {images.names[index]}: {reason}.")
@@ -147,21 +153,13 @@ def _read(progress_file: Path, rows_file: Path, total: int, extractor: Extractor
     return progress
 
 
-def _fill(
-    images: ImageSet,
-    extractor: Extractor,
-    rows_file: Path,
-    progress_file: Path,
-    progress: _Progress,
-    workers: int,
-    on_image: Callable[[], None] | None,
-) -> None:
+def _fill(blocks: Iterator[_Block], rows_file: Path, progress_file: Path, progress: _Progress, dim: int) -> None:
     """Appends what is missing; the JSON file follows about every five seconds, and when an interrupt comes."""
     try:
         rows_file.touch()
         with rows_file.open("r+b") as file:
             # Never cut: another run may be at work on the same file, and writes the same bytes at the same places.
-            file.seek(progress.rows * extractor.dim * 4)
+            file.seek(progress.rows * dim * 4)
 
             def save(blocks: list[_Block]) -> None:
                 for block in blocks:
@@ -173,7 +171,7 @@ def _fill(
                 os.fsync(file.fileno())
                 write_json(progress_file, asdict(progress))
 
-            save_regularly(_blocks(images, extractor, progress.done, workers, on_image), save, seconds=_SECONDS)
+            save_regularly(blocks, save, seconds=_SECONDS)
     except OSError as error:
         raise PixpromptError(
             f"cannot keep features in {rows_file.parent} ({error.strerror or error}); "
@@ -181,9 +179,7 @@ def _fill(
         ) from error
 
 
-def _blocks(
-    images: ImageSet, extractor: Extractor, start: int, workers: int, on_image: Callable[[], None] | None
-) -> Iterator[_Block]:
+def _blocks(images: ImageSet, extractor: Extractor, start: int, workers: int) -> Iterator[_Block]:
     with canvas_maker(images, extractor.canvas, workers) as make:
         for first in range(start, len(images), _BLOCK):
             indices = range(first, min(first + _BLOCK, len(images)))
@@ -196,7 +192,27 @@ def _blocks(
             if features.shape != (len(canvases), extractor.dim):
                 raise ShapeError(f"{extractor.name} gave features {features.shape}, expected {extractor.dim} numbers.")
             yield _Block(features, skipped, len(indices))
-            _report(on_image, len(indices))
+
+
+def _blocks_of_cluster(images: ImageSet, extractor: Extractor, start: int, address: str) -> Iterator[_Block]:
+    """Yields the same, each from some process of a Ray cluster."""
+
+    def make() -> Callable[[int], tuple[str, list[tuple[int, str]], int]]:
+        def work(first: int) -> tuple[str, list[tuple[int, str]], int]:
+            block = next(_blocks(images, extractor, first, 0))
+            return b64encode(block.features.tobytes()).decode(), block.skipped, block.num_images
+
+        return work
+
+    for content, skipped, num_images in map_batches(address, range(start, len(images), _BLOCK), make, gpu=True):
+        features = np.frombuffer(b64decode(content), np.float32).reshape(-1, extractor.dim)
+        yield _Block(features, [(index, reason) for index, reason in skipped], num_images)
+
+
+def _reported(blocks: Iterator[_Block], on_image: Callable[[], None] | None) -> Iterator[_Block]:
+    for block in blocks:
+        yield block
+        _report(on_image, block.num_images)
 
 
 def _report(on_image: Callable[[], None] | None, count: int) -> None:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
 
 from ...canvas import Pixels
-from ...core import ImageError
+from ...core import ConfigError, ImageError
 from ...data import each_image
+from ...data.readers.folders import image_places
 from ...prompt import Page
+from ...stores import StoreFile, locate, open_at
 from ..progress import Reporter, Silent
 from .deploy import Deployed
 from .prediction import probabilities
 
-__all__ = ["predict", "predict_each"]
+__all__ = ["predict", "predict_each", "predict_on_cluster"]
 
 T = TypeVar("T")
 _Canvases: TypeAlias = list[Pixels] | ImageError
+_ON_CLUSTER = 64
+"""Images that a process of a cluster gets at a time: a few whole calls of a model, the same as here."""
 
 
 def predict(
@@ -59,7 +64,62 @@ def predict(
 
     total = sum(1 for _ in images())
     deployed.model.announce(total * len(deployed.prompt.pages), (reporter or Silent()).note)
-    waiting, size = images(), batch_size or deployed.model.chunk
+    yield from _predict(deployed, images(), top=top, size=batch_size or deployed.model.chunk, workers=workers)
+
+
+def predict_on_cluster(
+    address: str,
+    load: Callable[[], Deployed],
+    deployed: Deployed,
+    inputs: list[str],
+    *,
+    top: int = 5,
+    workers: int = 2,
+    start: int = 0,
+) -> Iterator[dict[str, Any]]:
+    """Yields what `predict` does, from copies of a local model in the processes of a Ray cluster.
+
+    Args:
+        address: Of the cluster.
+        load: Returns such a copy, in each process.
+        deployed: The same model here, which counts their queries.
+        inputs: Image files and folders; for the others see `predict`.
+
+    Raises:
+        ConfigError: The model is behind a URL.
+    """
+    from ...bulk.cluster import map_batches
+    from ...models import DirectQuerier
+
+    if not isinstance(deployed.model, DirectQuerier):
+        raise ConfigError(
+            "a model behind a URL is asked from one process, which owns the ledger and the budget; leave out --ray. "
+            "Its own --concurrency and --rate say how fast it is asked."
+        )
+
+    def make() -> Callable[[Any], Any]:
+        own = load()
+
+        def work(texts: list[str]) -> tuple[list[dict[str, Any]], int]:
+            before, places = own.model.queries, map(locate, texts)
+            images = ((str(place), partial(open_at, place)) for place in places)
+            lines = list(_predict(own, images, top=top, size=own.model.chunk, workers=workers))
+            return lines, own.model.queries - before
+
+        return work
+
+    places = itertools.islice(itertools.chain.from_iterable(image_places(locate(name)) for name in inputs), start, None)
+    texts = (place.url if isinstance(place, StoreFile) else str(place) for place in places)
+    batches = iter(lambda: list(itertools.islice(texts, _ON_CLUSTER)), [])
+    for lines, queries in map_batches(address, batches, make, gpu=True):
+        deployed.model.count(queries)
+        yield from lines
+
+
+def _predict(
+    deployed: Deployed, images: Iterable[tuple[str, Callable[[], Image.Image]]], *, top: int, size: int, workers: int
+) -> Iterator[dict[str, Any]]:
+    waiting = iter(images)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         batches = iter(lambda: list(itertools.islice(waiting, size)), [])
         opened = ((batch, _begin_canvases(deployed, [opener for _, opener in batch], pool)) for batch in batches)
