@@ -35,14 +35,15 @@ class FirstToken(nn.Module):
     @staticmethod
     def is_layer(module: nn.Module) -> bool:
         """Whether a module is a layer of a known form."""
-        return all(hasattr(module, name) for name in ("attn", *_LAYERS.get(type(module).__name__, ("unknown",))))
+        names = _LAYERS.get(type(module).__name__)
+        return names is not None and {"attn", *names} <= {name for name, _ in module.named_children()}
 
     @staticmethod
     def fits(layer: nn.Module) -> bool:
         """Whether there is nothing in the attention of a layer besides queries, keys and values."""
         own: Any = layer.attn
         if isinstance(own, FrozenAttention):
-            return own.batch_first and not hasattr(layer, "ln_1_kv")
+            return own.batch_first and getattr(layer, "ln_1_kv", None) is None
         parts = [getattr(own, name, None) for name in ("q_norm", "k_norm", "norm")]
         return (
             type(own).__name__ == "Attention" and own.gate is None and all(type(each) is nn.Identity for each in parts)
