@@ -88,8 +88,7 @@ def diagnose(
     began, reporter, settings = time.perf_counter(), reporter or Silent(), settings or MeasureSettings()
     sets = [_subsample(images, limit, settings.seed) for images in (load_images(data), _load_reference(reference))]
     with reproducible():
-        place = pick_device(device)
-        missing: dict[str, str] = {}
+        place, missing = pick_device(device), dict[str, str]()
         # In this order: a weights file that cannot be used is reported before a query is spent, and what is wrong with
         # the model or its labels before the hours of measuring.
         extractors, lpips = _load_networks(inception_file, lpips_file, clip, place, missing)

@@ -81,9 +81,7 @@ def predict(
 
     inputs = [text_of(image) if isinstance(image, StoreFile) else image for image in images]
     piped = reads_pipe(tuple(inputs))
-    if piped and ray is not None:
-        raise click.UsageError("--ray goes with files and folders, not with a pipe.")
-    lines = _lines(out, inputs, piped=piped, resume=resume)
+    lines = _lines(out, inputs, piped=piped, resume=resume, ray=ray)
     keep_freed_memory()
     calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
 
@@ -121,9 +119,11 @@ def _predictions(
     return predict(deployed, inputs, **options, reporter=Console())
 
 
-def _lines(out: Path | None, inputs: list[str], *, piped: bool, resume: bool) -> Lines:
+def _lines(out: Path | None, inputs: list[str], *, piped: bool, resume: bool, ray: str | None) -> Lines:
     if (resume and out is None) or (piped and out is not None):
         raise click.UsageError("--resume goes with --out, and --out with files and folders.")
+    if piped and ray is not None:
+        raise click.UsageError("--ray goes with files and folders, not with a pipe.")
     return Lines(out, inputs, resume=resume)
 
 
