@@ -92,7 +92,9 @@ def diagnose(
         # In this order: a weights file that cannot be used is reported before a query is spent, and what is wrong with
         # the model or its labels before the hours of measuring.
         extractors, lpips = _load_networks(inception_file, lpips_file, clip, place, missing)
-        check, evidence = _check(data, model, weights, labelled, budget, settings.seed, device, workers, reporter, calls)
+        check, evidence = _check(
+            data, model, weights, labelled, budget, settings.seed, device, workers, reporter, calls
+        )
         reporter.stage("measure", len(extractors) * sum(map(len, sets)) + (len(sets[0]) if lpips else 0))
         result = measure(
             *sets,
