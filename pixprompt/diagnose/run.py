@@ -97,16 +97,9 @@ def diagnose(
         )
         reporter.stage("measure", len(extractors) * sum(map(len, sets)) + (len(sets[0]) if lpips else 0))
         result = measure(
-            *sets,
-            extractors=extractors,
-            lpips=lpips,
-            settings=settings,
-            names=(data, reference),
-            missing=missing,
-            workers=workers,
-            on_image=reporter.advance,
-            ray=ray,
-        )
+            *sets, extractors=extractors, lpips=lpips, settings=settings, names=(data, reference), missing=missing,
+            workers=workers, on_image=reporter.advance, ray=ray,
+        )  # fmt: skip
     result["model"] = None if check is None else check.to_json()
     if check is None:
         result["reasons"]["model"] = "no model was named"
