@@ -95,7 +95,7 @@ def measure(folder: Path, when: str) -> dict[str, object]:
         "PYTHONPATH": os.pathsep.join(filter(None, [str(work), os.environ.get("PYTHONPATH", "")])),
     }
     options = ["train", "--model", "python:tiny:net@32", "--data", f"folder:{folder / 'images'}", "--size", "4"]
-    options += ["--epochs", "1", "--batch-size", "256", "--out", str(work / "run"), "--json"]
+    options += ["--output", "frequency", "--epochs", "1", "--batch-size", "256", "--out", str(work / "run"), "--json"]
     process = subprocess.run(
         [sys.executable, "-c", RUN, when, *options], env=environment, capture_output=True, text=True
     )

@@ -29,7 +29,8 @@ from pixprompt.report import explain_adapter, explain_model, gradcam, open_adapt
 
 HERE = Path(__file__).parent
 MODEL = "efficientnet-lite0"
-FLOWERS: dict[str, Any] = {"model": MODEL, "data": "csv:{runs}/flowers.csv", "epochs": 3, "batch_size": 5}
+MAPPED = {"output": "frequency"}
+FLOWERS: dict[str, Any] = {"model": MODEL, "data": "csv:{runs}/flowers.csv", **MAPPED, "epochs": 3, "batch_size": 5}
 VIT: dict[str, Any] = {
     "model": "timm:vit_tiny_patch16_224",
     "weights": "{assets}/weights/vit_tiny_patch16_224.safetensors",
@@ -38,7 +39,7 @@ VIT: dict[str, Any] = {
     "batch_size": 5,
 }
 RUNS: dict[str, dict[str, Any]] = {
-    "frame": {"model": MODEL, "data": "digits", "epochs": 6, "batch_size": 32},
+    "frame": {"model": MODEL, "data": "digits", **MAPPED, "epochs": 6, "batch_size": 32},
     "shrunk": {**FLOWERS, "fit": "shrink", "blend": "over"},
     "patch": {**FLOWERS, "template": "patch", "size": 80, "blend": "over"},
     "full": {**FLOWERS, "template": "full"},

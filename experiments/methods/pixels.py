@@ -29,7 +29,7 @@ SIDE = 64
 FRAME = {"size": round(30 * SIDE / 224)}
 SHORT = {"epochs": 5, "batch_size": 16, "precision": "fp32", "workers": 1}
 METHODS = {
-    "pixel": FRAME,
+    "pixel": {"output": "frequency", **FRAME},
     "EVP": {"preset": "evp", **FRAME},
     "LoR-VP": {"method": "lor-vp"},
     "AutoVP": {"method": "autovp"},

@@ -73,7 +73,7 @@ class Method:
         file: The file that holds what was learned; None where nothing is.
         per_image: Whether that is another prompt for each image.
         defaults: What learning by gradients has where the user says nothing, by the names of the options.
-        head_defaults: The same where a linear head is learned along; empty for no difference.
+        head_defaults: The same where a linear head is learned along, as beside classifiers; empty for no difference.
         answer_defaults: The same of learning from answers alone.
         presets: Name of a preset -> its settings.
         idle: Options of a search by answers that do nothing with it.

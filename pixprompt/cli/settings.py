@@ -67,7 +67,7 @@ class _Setting(click.Option):
         """Adds the default that the option has with the method at hand."""
         record = super().get_help_record(ctx)
         method = next(iter(ctx.meta.get(_METHODS, ())), METHODS["pixel"])
-        default = method.defaults.get(self.name, self._standard)
+        default = {**method.defaults, **method.head_defaults}.get(self.name, self._standard)
         if record is None or default is None or self.is_flag:
             return record
         return record[0], f"{record[1]}.  [default: {default}]"

@@ -12,7 +12,7 @@ from ..core import OutputTransform
 from ..files.tensors import load_state, save_state
 from ..ledger import Querier
 from ..models import text_encoder
-from ..outputs import candidates
+from ..outputs import LinearForm, candidates
 from .answers import Answered, accuracy
 from .parts import Parts
 from .session import Session
@@ -27,7 +27,7 @@ class Baseline:
     Attributes:
         train: Outputs of training images, on the canvas of the model's own setting.
         val: Outputs of validation images, on the same canvas.
-        output: The output transform of the first rung.
+        output: The output transform of the first rung; where a head is learned, the one that learns least.
         best: The output transform that validates best, of the second rung.
         fallback: The output transform that is saved where no prompt is.
         val_positions: Positions of the validation images, (V,); None for all.
@@ -47,7 +47,7 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
     """Queries the model about train and val; a resumed run reads the answers instead.
 
     Args:
-        output: Of the first rung; fitted here, if it learns from answers.
+        output: Of the run; fitted here, if it learns from answers.
         identity: Digest of what the answers depend on.
 
     Raises:
@@ -71,15 +71,13 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
         for name, split in (("train", train), ("val", val))
     )
     own = (output.refit(answered.outputs, answered.labels) if output.fits else output).to("cpu")
-    best = _best_output(parts, own, answered, checked)
-    return Baseline(train=answered, val=checked, output=own, best=best, fallback=own)
-
-
-def _best_output(parts: Parts, own: OutputTransform, train: Answered, val: Answered) -> OutputTransform:
-    """Returns the transform that validates best without a prompt, from the same labelled answers; own wins ties."""
-    fitted = [own]
     has_text = text_encoder(parts.model) is not None
-    for kind in candidates(parts.spec, has_text, classes=parts.data.classes):
-        if kind != own.kind:
-            fitted.append(parts.output(kind).to("cpu").refit(train.outputs, train.labels))
-    return max(fitted, key=lambda output: accuracy(output(val.outputs), val.labels))
+    others = [
+        parts.output(kind).to("cpu").refit(answered.outputs, answered.labels)
+        for kind in candidates(parts.spec, has_text, classes=parts.data.classes)
+        if kind != own.kind
+    ]
+    # Own wins ties.
+    best = max([own, *others], key=lambda output: accuracy(output(checked.outputs), checked.labels))
+    plainest = others[0] if isinstance(own, LinearForm) else own
+    return Baseline(train=answered, val=checked, output=plainest, best=best, fallback=own)

@@ -260,8 +260,6 @@ def _notes(ladder: Ladder, solution: Solution | None, parts: Parts) -> list[str]
             f"Without any {what}, output '{only.output}' validates better ({only.val:.3f} against {last.val:.3f}). "
             "It needs all numbers of the model's answers."
         )
-        if (parts.mode, what) == ("gradients", "prompt") and last.output != "ridge":
-            notes.append("A prompt is learned beside a head with: --output ridge")
     return notes
 
 
@@ -279,7 +277,7 @@ def _draw(
     if bool(both.any()):
         places = both.nonzero().flatten().numpy()
         chosen = np.unique(np.linspace(0, len(places) - 1, NUM_IMAGES).astype(int))
-        states = PreviewState(plain.only(both), baseline.output), PreviewState(scored.test.only(both), scored.output)
+        states = PreviewState(plain.only(both), baseline.fallback), PreviewState(scored.test.only(both), scored.output)
         canvases = session.canvases("test", parts.plain)
         before = np.asarray(canvases.pixels[places[chosen]])
         pages = () if scored.prompt is None else scored.prompt.pages

@@ -87,7 +87,7 @@ def _mapping(study: StudySettings) -> list[Row]:
         if value not in _MAPPINGS:
             raise ConfigError(f"no mapping {value!r} in this study.{suggest(value, _MAPPINGS)} Known: kept, swapped, "
                               "random.")  # fmt: skip
-    parts = study.parts()
+    parts = study.parts(output=study.config.output.kind or "frequency")
     saved_mapping = _saved_mapping(parts, study)
     rows, draws = [], 0
     for value in study.values or _MAPPINGS:

@@ -17,15 +17,16 @@ from .toy import KillAfter, Killed, history, numbers
 
 @pytest.fixture
 def together(config: TrainConfig) -> TrainConfig:
-    return config.with_values(output="ridge", template="full", lr=0.02)
+    return config.with_values(output=None, lr=0.02)
 
 
 def test_a_prompt_that_does_not_move_leaves_the_head_alone(together, model, data, tmp_path) -> None:
     result = train(together.with_values(lr=0.0, epochs=1), out=tmp_path / "run", model=model, data=data)
     assert result.best == "none"
     for split in ("val", "test"):
-        alone, prompted = (getattr(result.accuracy[rung], split) for rung in ("no_prompt", "prompt_float"))
+        alone, prompted = (getattr(result.accuracy[rung], split) for rung in ("prompt_png", "prompt_float"))
         assert alone == prompted
+    assert [result.accuracy[rung].output for rung in ("no_prompt", "prompt_png")] == ["frequency", "ridge"]
 
 
 def test_a_prompt_is_learned_beside_the_head(together, model, data, wholes) -> None:

@@ -137,7 +137,8 @@ class OutputSettings(Settings):
 
     kind: str | None = option(
         None,
-        "How answers become labels ('pixprompt outputs' lists the ways); chosen by what the model answers.",
+        "How answers become labels ('pixprompt outputs' lists the ways); by default a pixel prompt is learned beside "
+        "ridge, and with text for CLIP.",
         name="output",
     )
     text: str = option(

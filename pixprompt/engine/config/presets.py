@@ -135,8 +135,8 @@ def _answer_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
 def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
     base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
-    head = config.output.kind in _HEADS and method.head_defaults
-    values = {**base, **(head or method.defaults)}
+    has_head = config.output.kind in _HEADS or (config.output.kind is None and not dual)
+    values = {**base, **(method.head_defaults if has_head and method.head_defaults else method.defaults)}
     if dual and values["output"] == "iterative":
         values["output"] = "text"
     if config.preset != "default":

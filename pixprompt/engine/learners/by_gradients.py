@@ -124,6 +124,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         state = fit_adapter(
             self.parts, self.parts.config, self.adapter, train, val, session.reporter,
             checkpoint=path, folder=session.folder, answers=answers,
+            start=baseline.val if answers is not None and self._starts_plain else None,
         )  # fmt: skip
         earlier = max(0.0, state.seconds - (time.perf_counter() - began))
         solution = self._solution(session, val, trained=state.best is not None)
@@ -152,7 +153,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
             generator = stream(self.parts.config.seed, "clusters")
             adapter.find_clusters(baseline.train.complete.outputs, generator=generator)
         if adapter.views == 1:
-            adapter.output = baseline.output
+            adapter.output = baseline.fallback
         if adapter.output.fits and not self._starts_plain and not checkpoint.exists():
             session.reporter.stage("first mapping", len(first.labels))
             first = session.query("train", self.parts.canvas, outputs=adapter.outputs)

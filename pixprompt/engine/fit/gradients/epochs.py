@@ -31,7 +31,7 @@ class Best:
     """The epoch that ranked highest so far.
 
     Attributes:
-        epoch: From 1.
+        epoch: From 1; 0 for the start.
         rank: Its rank; () where nothing is validated, and the last epoch counts.
         scores: What it validated, by the names in the history.
         state: The learned tensors.
@@ -123,6 +123,7 @@ def fit(
     identity: str = "",
     counted: DirectQuerier | None = None,
     on_epoch: Callable[[Fit], None] = lambda _: None,
+    start: Validated | None = None,
 ) -> Fit:
     """Trains until the last epoch, from the checkpoint where there is one.
 
@@ -133,13 +134,15 @@ def fit(
         identity: Digest of what the results depend on; a checkpoint of another one is refused.
         counted: The counting model of the adapter; its counts are saved and restored with the state.
         on_epoch: Called after every checkpoint.
+        start: What the module validates before the first step, if it may win as epoch 0.
 
     Raises:
         ConfigError: The checkpoint belongs to other images, classes or weights.
         ModelError: The loss is no longer finite.
     """
     try:
-        state = _restore(work, checkpoint, identity) or Fit()
+        first = None if start is None else _candidate(work.module, 0, *start)
+        state = _restore(work, checkpoint, identity) or Fit(best=first)
     except PixpromptError:
         raise
     except (RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -25,7 +25,7 @@ from .epochs import Fit, Validated, check_finite, fit
 from .inputs import Images, TrainInputs
 from .losses import loss_of
 
-__all__ = ["GradientFit", "fit_by_gradients"]
+__all__ = ["GradientFit", "fit_by_gradients", "validated"]
 
 
 @dataclass
@@ -239,10 +239,14 @@ class GradientFit:
         if self.val is None:
             return None
         self.module.eval()
-        answered = self.val.answered(self.reporter)
-        logits = self.module.output.to("cpu")(answered.outputs)
-        right, loss = accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels))
-        return (right, -loss), {"val_loss": loss, "val_accuracy": right}
+        return validated(self.module.output, self.val.answered(self.reporter))
+
+
+def validated(output: OutputTransform, answered: Answered) -> Validated:
+    """Ranks answers to validation images by accuracy, then by loss."""
+    logits = output.to("cpu")(answered.outputs)
+    right, loss = accuracy(logits, answered.labels), float(cross_entropy(logits, answered.labels))
+    return (right, -loss), {"val_loss": loss, "val_accuracy": right}
 
 
 def fit_by_gradients(work: GradientFit, *, checkpoint: Path | None = None, **options: Any) -> Fit:
