@@ -168,7 +168,7 @@ def _templates(study: StudySettings) -> list[Row]:
 
 def _sizes(study: StudySettings) -> list[Row]:
     config, values = study.config, study.values
-    template = study.parts().template
+    template = study.parts(size=config.prompt.size or 1).template
     sizes = []
     for value in _distinct(values or _SIZES):
         if not value.isdecimal():

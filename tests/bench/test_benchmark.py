@@ -29,7 +29,7 @@ TOY: dict[str, Any] = {
 
 
 def check(config: TrainConfig) -> None:
-    """Refuses settings that a run would refuse before it begins."""
+    """Refuses settings that a run would refuse before it begins, and heads that no paper has."""
     name = config.model.name
     answer = AnswerKind.EMBEDDINGS if "clip" in name else AnswerKind.LOGITS
 
@@ -40,7 +40,9 @@ def check(config: TrainConfig) -> None:
             return images
 
     by_answers = learns_from_answers(config, Stub())
-    check_settings(resolve(config, Stub.spec, by_answers=by_answers), Stub(), by_answers)
+    resolved = resolve(config, Stub.spec, by_answers=by_answers)
+    check_settings(resolved, Stub(), by_answers)
+    assert resolved.output.kind != "ridge" or config.output.kind == "ridge"
 
 
 def labels(benchmark: Benchmark) -> set[str]:

@@ -10,6 +10,7 @@ import pytest
 from pixprompt.core import Model
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, plan, train
+from pixprompt.engine.config.presets import resolve
 from pixprompt.engine.parts import build
 
 from .toy import KillAfter, Killed, history, numbers
@@ -59,13 +60,12 @@ def test_heads_read_images_that_they_have_not_seen(together, model: Model, data:
 
 
 def test_a_head_has_a_recipe_of_its_own(model: Model, data: Data) -> None:
-    alone, beside = (
-        build(TrainConfig(output=kind, size=4), model=model, data=data).config for kind in ("frequency", "ridge")
-    )
-    assert (beside.prompt.template, beside.fit.lr) == ("full", 0.01)
+    alone, beside = (resolve(TrainConfig(output=kind), model.spec) for kind in ("frequency", None))
+    assert (beside.output.kind, beside.prompt.template, beside.fit.lr) == ("ridge", "full", 0.01)
     assert (alone.prompt.template, alone.fit.lr) != ("full", 0.01)
-    parts = build(TrainConfig(output="ridge", template="padding", size=4, lr=0.03), model=model, data=data).config
-    assert (parts.prompt.template, parts.fit.lr) == ("padding", 0.03)
+    for frame in (TrainConfig(size=4, lr=0.03), TrainConfig(fit="shrink", lr=0.03)):
+        config = resolve(frame, model.spec)
+        assert (config.output.kind, config.prompt.template, config.fit.lr) == ("ridge", "padding", 0.03)
 
 
 def test_heads_follow_the_prompt_within_an_epoch(together, model: Model, data: Data, tmp_path) -> None:

@@ -115,7 +115,9 @@ class PromptSettings(Settings):
     """Where a pixel prompt is and how it meets the image."""
 
     template: str | None = option(
-        None, "Where the prompt is ('pixprompt templates' lists the places); padding by default."
+        None,
+        "Where the prompt is ('pixprompt templates' lists the places); by default full beside a head, padding elsewhere "
+        "and with a --size.",
     )
     size: int | None = option(None, "Width of the frame, or side of the patch, in pixels; 30 by default.")
     place: str | None = option(None, "Where a patch lies: top,left in pixels, or top-left, ..., center.")

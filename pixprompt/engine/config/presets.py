@@ -136,7 +136,10 @@ def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
     base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
     has_head = config.output.kind in _HEADS or (config.output.kind is None and not dual)
-    values = {**base, **(method.head_defaults if has_head and method.head_defaults else method.defaults)}
+    head = method.head_defaults if has_head else {}
+    values = {**base, **(head or method.defaults)}
+    if head and (config.prompt.size is not None or config.prompt.fit == "shrink"):
+        values["template"] = _PROMPT["template"]  # whoever names its width, or shrinks the image into it, has a frame
     if dual and values["output"] == "iterative":
         values["output"] = "text"
     if config.preset != "default":
