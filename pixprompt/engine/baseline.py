@@ -14,7 +14,6 @@ from ..ledger import Querier
 from ..models import text_encoder
 from ..outputs import LinearForm, candidates
 from .answers import Answered, accuracy
-from .parts import Parts
 from .session import Session
 
 __all__ = ["Baseline", "measure_baseline"]

@@ -6,12 +6,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from pixprompt.core import Model
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, plan, train
 from pixprompt.engine.config.presets import resolve
+from pixprompt.engine.fit.gradients.epochs import Validated, fit
 from pixprompt.engine.parts import build
+from pixprompt.engine.progress import Silent
 
 from .toy import KillAfter, Killed, history, numbers
 
@@ -28,6 +32,31 @@ def test_a_prompt_that_does_not_move_leaves_the_head_alone(together, model, data
         alone, prompted = (getattr(result.accuracy[rung], split) for rung in ("prompt_png", "prompt_float"))
         assert alone == prompted
     assert [result.accuracy[rung].output for rung in ("no_prompt", "prompt_png")] == ["frequency", "ridge"]
+
+
+class Worsening:
+    """A fit whose every epoch validates worse than the one before."""
+
+    answers, num_images, reporter = None, 1, Silent()
+
+    def __init__(self) -> None:
+        self.module = nn.Linear(1, 1, bias=False)
+        nn.init.zeros_(self.module.weight)
+        self.optimizer = torch.optim.SGD(self.module.parameters(), lr=1.0)
+
+    def run_epoch(self, epoch: int) -> dict[str, float]:
+        nn.init.constant_(self.module.weight, epoch + 1.0)
+        return {}
+
+    def validate(self) -> Validated:
+        return (-self.module.weight.item(),), {}
+
+
+@pytest.mark.parametrize(("start", "epoch"), [(((0.0,), {}), 0), (((-1.5,), {}), 1), (None, 1)])
+def test_the_start_is_an_epoch_to_choose_as_well(start: Validated | None, epoch: int) -> None:
+    best = fit(Worsening(), epochs=2, start=start).best
+    assert best is not None
+    assert (best.epoch, best.state["weight"].item()) == (epoch, epoch)
 
 
 def test_a_prompt_is_learned_beside_the_head(together, model, data, wholes) -> None:

@@ -116,8 +116,8 @@ class PromptSettings(Settings):
 
     template: str | None = option(
         None,
-        "Where the prompt is ('pixprompt templates' lists the places); by default full beside a head, padding elsewhere "
-        "and with a --size.",
+        "Where the prompt is ('pixprompt templates' lists the places); full by default beside a head, padding "
+        "elsewhere and with a --size.",
     )
     size: int | None = option(None, "Width of the frame, or side of the patch, in pixels; 30 by default.")
     place: str | None = option(None, "Where a patch lies: top,left in pixels, or top-left, ..., center.")

@@ -135,11 +135,7 @@ def _answer_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
 def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
     method, dual = config.method, spec.answer is AnswerKind.EMBEDDINGS
     base = {"output": "text" if dual else "frequency", "momentum": _MOMENTUM, **({} if method.white_box else _PROMPT)}
-    has_head = config.output.kind in _HEADS or (config.output.kind is None and not dual)
-    head = method.head_defaults if has_head else {}
-    values = {**base, **(head or method.defaults)}
-    if head and (config.prompt.size is not None or config.prompt.fit == "shrink"):
-        values["template"] = _PROMPT["template"]  # whoever names its width, or shrinks the image into it, has a frame
+    values = {**base, **(_head_defaults(config, dual) or method.defaults)}
     if dual and values["output"] == "iterative":
         values["output"] = "text"
     if config.preset != "default":
@@ -160,6 +156,16 @@ def _gradient_defaults(config: TrainConfig, spec: ModelSpec) -> dict[str, Any]:
         if config.preset == "default":
             values["optimizer"] = method.grid.optimizer
     return values
+
+
+def _head_defaults(config: TrainConfig, dual: bool) -> dict[str, Any]:
+    """Returns what a method has beside a linear head; nothing where none is learned along."""
+    head = dict(config.method.head_defaults)
+    if not head or not (config.output.kind in _HEADS or (config.output.kind is None and not dual)):
+        return {}
+    if config.prompt.size is not None or config.prompt.fit == "shrink":
+        head["template"] = _PROMPT["template"]  # whoever names its width, or shrinks the image into it, has a frame
+    return head
 
 
 def _methods(names: list[str]) -> str:
