@@ -42,7 +42,7 @@ class Light:
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
-    """The documented line: pixprompt alone, then requirements-light.txt."""
+    """The documented line: pixprompt alone, then requirements-light.txt, of each the oldest version that it allows."""
     folder = tmp_path_factory.mktemp("light")
     build = [sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), str(ROOT)]
     subprocess.run(build, check=True, capture_output=True)
@@ -52,8 +52,9 @@ def light(tmp_path_factory: pytest.TempPathFactory) -> Light:
     (wheel,) = folder.glob("*.whl")
     pip = [str(environment.python), "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "--no-deps", str(wheel)], check=True, env=clean)
-    expected = [*pip, "-r", str(ROOT / "requirements-light.txt")]
-    process = subprocess.run(expected, capture_output=True, text=True, env=clean)
+    oldest = folder / "oldest.txt"
+    oldest.write_text((ROOT / "requirements-light.txt").read_text("utf-8").replace(">=", "=="))
+    process = subprocess.run([*pip, "-r", str(oldest)], capture_output=True, text=True, env=clean)
     if process.returncode:
         pytest.skip(f"packages cannot be had here: {process.stderr.strip().splitlines()[-1]}")
     listed = subprocess.run([*pip[:3], "list"], check=True, capture_output=True, text=True, env=clean).stdout
