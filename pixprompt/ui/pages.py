@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import shlex
 import time
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +48,7 @@ class Pages:
 
     def __init__(self, runs: RunsFolder) -> None:
         self._runs = runs
-        self._sections: OrderedDict[tuple[str, Signature], list[Section]] = OrderedDict()
+        self._sections = lru_cache(_CACHED)(self._sections_of)
 
     def entrance(self) -> str:
         """Returns the page of a browser that is not let in yet."""
@@ -96,7 +95,7 @@ class Pages:
             overview=render("summary", lambda: summary(run)) if run.result else "",
             progress=progress(run, state),
             can_try=run.result is not None and (run.white_box or run.committee is not None),
-            sections=[(each, commands.get(each.key, report)) for each in self._sections_of(name, run)],
+            sections=[(each, commands.get(each.key, report)) for each in self._sections(name, signature(path))],
             pictures=[(file, text) for file, text in _PICTURES.items() if (path / file).is_file()],
             ledger=self._ledger(path),
             typed=typed,
@@ -177,16 +176,12 @@ class Pages:
         picture.save(buffer, "PNG")
         return buffer.getvalue()
 
-    def _sections_of(self, name: str, run: RunFiles) -> list[Section]:
-        key = name, signature(run.folder)
-        if key not in self._sections:
-            skipped = {*_OF_MODELS, *(() if run.diagnosis else ("diagnostics",))}
-            if not (run.folder / "result.json").exists():
-                skipped |= _OF_RESULTS
-            self._sections[key] = list(sections_of(run, _EVIDENCE, skipped))
-            while len(self._sections) > _CACHED:
-                self._sections.popitem(last=False)
-        return self._sections[key]
+    def _sections_of(self, name: str, current: Signature) -> list[Section]:
+        run = self._runs.run(name)
+        skipped = {*_OF_MODELS, *(() if run.diagnosis else ("diagnostics",))}
+        if not (run.folder / "result.json").exists():
+            skipped |= _OF_RESULTS
+        return list(sections_of(run, _EVIDENCE, skipped))
 
     def _ledger(self, path: Path) -> dict[str, Any] | str | None:
         """Returns what the ledger of a run says, or why it cannot be read; None where there is none."""

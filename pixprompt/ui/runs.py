@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -71,8 +71,8 @@ class RunsFolder:
         if not self.folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; name the one that holds your run directories.")
         self._root = self.folder.resolve()
-        self._read: OrderedDict[tuple[str, Signature], RunFiles] = OrderedDict()
-        self._lines: dict[str, tuple[Signature, RunLine]] = {}
+        self._read = lru_cache(_CACHED)(self._files_of)
+        self._line = lru_cache(_MAX_RUNS)(self._line_of)
 
     def typed(self, name: str, *parts: str) -> str:
         """Returns the path of a run, or of a file in it, as one types it in a shell."""
@@ -115,33 +115,22 @@ class RunsFolder:
             ConfigError: There is no run of that name.
         """
         path = self.path(name)
-        key = name, signature(path)
-        if key not in self._read:
-            (self._read[key],) = read_runs([path])
-            while len(self._read) > _CACHED:
-                self._read.popitem(last=False)
-        self._read.move_to_end(key)
-        return self._read[key]
+        return self._read(path, signature(path))
 
     def lines(self) -> list[RunLine]:
         """Reads all runs, what changed last first; a damaged one says why."""
-        names = list(self._names())
-        self._lines = {name: line for name, line in self._lines.items() if name in names}
-        return sorted(map(self._line, names), key=lambda line: (-line.changed, line.name))
+        lines = (self._line(name, signature(self._root / name)) for name in self._names())
+        return sorted(lines, key=lambda line: (-line.changed, line.name))
 
-    def _line(self, name: str) -> RunLine:
-        path = self._root / name
-        current = signature(path)
-        known, line = self._lines.get(name, ((), None))
-        if line is None or known != current:
-            changed = max((time for _, time, _ in current), default=0) / 1e9
-            line = RunLine(name, state_of(path), changed)
-            try:
-                line = RunLine(name, line.state, changed, **_facts(self.run(name)))
-            except (PixpromptError, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-                line = RunLine(name, line.state, changed, damage=str(error) or type(error).__name__)
-            self._lines[name] = current, line
-        return line
+    def _files_of(self, path: Path, current: Signature) -> RunFiles:
+        return read_runs([path])[0]
+
+    def _line_of(self, name: str, current: Signature) -> RunLine:
+        changed, state = max((time for _, time, _ in current), default=0) / 1e9, state_of(self._root / name)
+        try:
+            return RunLine(name, state, changed, **_facts(self.run(name)))
+        except (PixpromptError, TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            return RunLine(name, state, changed, damage=str(error) or type(error).__name__)
 
     def _names(self) -> Iterator[str]:
         count = 0
