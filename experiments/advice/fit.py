@@ -173,7 +173,7 @@ def views(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     that were played on fewer than three data sets are left out.
     """
     outcome: dict[tuple[str, int], list[Case]] = {}
-    for (answer, queries, *_), cell in sorted(_by_cell(runs).items(), key=lambda item: item[0]):
+    for (answer, queries, *_), cell in sorted(by_cell(runs).items(), key=lambda item: item[0]):
         outcome.setdefault((answer, queries), []).append(cell)
     rows: dict[str, Any] = {}
     for (answer, queries), cases in outcome.items():
@@ -190,7 +190,7 @@ def views(runs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return rows
 
 
-def _by_cell(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, int, str, str], Case]:
+def by_cell(runs: Sequence[dict[str, Any]]) -> dict[tuple[str, int, str, str], Case]:
     """Returns (answer, queries, model, data) -> the mean gain and price over the seeds that played both ways."""
     played = {(*(run[key] for key in ("answer", "budget", "model", "data", "method", "seed")),): run for run in runs}
     gains: dict[tuple[str, int, str, str], list[tuple[float, float]]] = {}

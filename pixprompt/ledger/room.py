@@ -45,7 +45,7 @@ def allocate(file: int, num_bytes: int, folder: Path) -> None:
 
 def _fallocate(file: int, num_bytes: int) -> int:
     """Allocates a file up to that length without making it longer; returns the system's number of the error, or 0."""
-    function = _library_function()
+    function = _library_function(sys.platform)
     if function is None:
         return errno.ENOSYS
     import ctypes
@@ -59,9 +59,9 @@ def _fallocate(file: int, num_bytes: int) -> int:
 
 
 @cache
-def _library_function() -> Any:
+def _library_function(platform: str) -> Any:
     """Returns fallocate(2), which Python does not offer; None where it is not there."""
-    if sys.platform != "linux" or sys.maxsize < 1 << 32:
+    if platform != "linux" or sys.maxsize < 1 << 32:
         return None
     import ctypes
 

@@ -8,6 +8,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from ..adapters.vpt.prompts import prompt_bound, uniform
+from ..backbones import ViT
 from ..core import ConfigError
 from ..models import TorchModel
 from .backbone import open_vit, tunable_copy
@@ -87,9 +88,14 @@ class Segmenter(nn.Module):
         self.to(model.mean.device)
 
     @property
+    def backbone(self) -> ViT:
+        """The frozen transformer, with the tuned tensors in it."""
+        return self._backbone[0]
+
+    @property
     def fill(self) -> tuple[int, int, int]:
         """RGB, 0..255, of places outside an image: the model's mean."""
-        red, green, blue = (round(255 * value) for value in self._backbone[0].model.mean.tolist())
+        red, green, blue = (round(255 * value) for value in self.backbone.model.mean.tolist())
         return red, green, blue
 
     @property
@@ -114,7 +120,7 @@ class Segmenter(nn.Module):
 
     def patch_tokens(self, images: Tensor) -> list[Tensor]:
         """Patch tokens (N, P, D) after each layer."""
-        backbone = self._backbone[0]
+        backbone = self.backbone
         prompts = self.inner.get("prompts")
         num_patches, states = self.grid[0] * self.grid[1], []
         tokens = backbone.embed(images)

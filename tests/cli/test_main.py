@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import pytest
 
-from pixprompt import __version__, cli
+from pixprompt import __version__
 from pixprompt.cli import commands, listings, main
 from pixprompt.core import ConfigError, DataError, UnknownName
 from pixprompt.registry import Registry
@@ -277,9 +277,13 @@ def test_a_warning_that_cannot_be_written_is_dropped(monkeypatch: pytest.MonkeyP
         def flush(self) -> None:
             raise OSError(28, "No space left on device")
 
-    logger = logging.getLogger("pixprompt.anything")
-    with cli._warnings_shown():
-        monkeypatch.setattr(sys, "stderr", Full())
-        logger.warning("the disk is full")
-        monkeypatch.undo()
-    assert not any(isinstance(handler, cli._Stderr) for handler in logging.getLogger("pixprompt").handlers)
+    def describe(registry: object) -> dict[str, str]:
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", Full())
+            logging.getLogger("pixprompt.anything").warning("the disk is full")
+        return {}
+
+    monkeypatch.setattr(Registry, "describe", describe)
+    before = list(logging.getLogger("pixprompt").handlers)
+    assert main(["methods"]) == 0
+    assert logging.getLogger("pixprompt").handlers == before

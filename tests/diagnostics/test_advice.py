@@ -284,7 +284,7 @@ def test_the_interval_of_views_holds_on_most_data_sets_that_were_left_out() -> N
     inside = []
     for data in {run["data"] for run in runs if run["model"] != "mini-clip"}:
         rows = fit.views([run for run in runs if run["data"] != data])
-        for (answer, queries, _, name), cell in fit._by_cell(runs).items():
+        for (answer, queries, _, name), cell in fit.by_cell(runs).items():
             row = next((row for row in rows.get(answer, ()) if row["queries"] == queries), None)
             if name == data and row is not None and queries >= 1000:
                 inside.append(abs(cell["gain"] - row["gain"]) <= row["half"] + 1e-9)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -113,10 +115,11 @@ def check(folder: Path, rounds: int) -> Totals:
     numbers = killed(folder, rounds)
     assert len(numbers) > 5 * rounds
     with Ledger(folder / "ledger") as ledger:
-        assert ledger._file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
         totals, budget = ledger.totals(), Budget(TOTAL)
         LocalJournal(Never(), ledger, budget)
-        (count,) = ledger._file.execute("SELECT count(outputs) FROM queries").fetchone()
+    with closing(sqlite3.connect(folder / "ledger")) as file:
+        assert file.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        (count,) = file.execute("SELECT count(outputs) FROM queries").fetchone()
     calls = (folder / "calls").stat().st_size
     assert totals.in_doubt <= rounds  # at most the one in flight
     assert count + totals.images_in_doubt == totals.images == budget.spent

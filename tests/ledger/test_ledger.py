@@ -11,6 +11,7 @@ import pytest
 
 from pixprompt.core import PixpromptError
 from pixprompt.ledger.ledger import Ledger, Totals
+from pixprompt.ledger.sqlite_file import LedgerFile
 
 KEYS = [bytes([i]) * 32 for i in range(6)]
 
@@ -44,10 +45,10 @@ def test_the_file_holds_little_endian_float32_and_the_promised_settings(tmp_path
     path = tmp_path / "ledger.sqlite"
     with Ledger(path) as ledger:
         ledger.answer(ledger.intend(KEYS[:1]), np.array([[1.0, -2.0]], dtype=np.float32))
-        execute = ledger._file.execute
-        assert execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL, and a flush of its own
-        assert execute("PRAGMA busy_timeout").fetchone()[0] >= 5000
+    with closing(LedgerFile(path)) as file:
+        assert file.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert file.execute("PRAGMA synchronous").fetchone() == (1,)  # NORMAL, and a flush of its own
+        assert file.execute("PRAGMA busy_timeout").fetchone()[0] >= 5000
     assert query(path, "SELECT outputs FROM queries") == [(b"\x00\x00\x80\x3f\x00\x00\x00\xc0",)]
 
 
@@ -86,17 +87,18 @@ def test_texts(tmp_path: Path) -> None:
         assert (ledger.read_meta("labels"), ledger.read_meta("other")) == ('["a"]', "é")
 
 
-def test_answers_and_their_texts_are_written_together_or_not_at_all() -> None:
-    with Ledger(None) as ledger:
+def test_answers_and_their_texts_are_written_together_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    with Ledger(path) as ledger:
         ledger.write_meta(labels="old")
         request = ledger.intend(KEYS[:2])
-        ledger._file.execute("CREATE TRIGGER full BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END")
+        query(path, "CREATE TRIGGER full BEFORE INSERT ON meta BEGIN SELECT RAISE(ABORT, 'disk full'); END")
         with pytest.raises(PixpromptError, match="disk full"):
             ledger.answer(request, rows(1, 2), labels="new")
         assert ledger.read_meta("labels") == "old"
         assert ledger.find(KEYS[:2]) == [None, None]
         assert ledger.totals().in_doubt == 1
-        ledger._file.execute("DROP TRIGGER full")
+        query(path, "DROP TRIGGER full")
         ledger.answer(request, rows(1, 2), labels="new")
         assert ledger.totals().in_doubt == 0
 

@@ -147,12 +147,12 @@ def test_imagenet_labels(name: str, assets: Path) -> None:
 
 
 def test_labels_of_imagenet_21k() -> None:
-    from pixprompt.models.families.timm_ import _labels
+    from pixprompt.models.families.timm_ import labels_of
 
-    labels = _labels(21843)
+    labels = labels_of(21843)
     assert labels is not None
     assert (len(labels), labels[1000]) == (21843, "snapping turtle")
-    assert _labels(37) is None
+    assert labels_of(37) is None
 
 
 @pytest.mark.assets

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pixprompt.core import AnswerKind
 from pixprompt.ledger import Budget
 from pixprompt.ledger.reply_ledger import ReplyLedger
 from pixprompt.remote import RemoteJournal, RemoteModel
@@ -116,11 +115,10 @@ def images(*numbers: int) -> Tensor:
     return pixels / 255
 
 
-def remote(
-    sender: ScriptedSender, *, answer: AnswerKind | None = None, labels: tuple[str, ...] | None = None
-) -> RemoteModel:
-    endpoint = Endpoint(URL, "pixels", image_size=(1, 1), max_batch=2, answer=answer, labels=labels)
-    return RemoteModel(URL, Pixels(endpoint), sender, Declared(), retry_policy=QUICK, clock=FakeClock())
+def remote(sender: ScriptedSender, *, files: bool = False, **facts: Any) -> RemoteModel:
+    protocol = Pixels(Endpoint(**{"url": URL, "protocol": "pixels", "image_size": (1, 1), "max_batch": 2, **facts}))
+    protocol.sends_files = files
+    return RemoteModel(URL, protocol, sender, Declared(), retry_policy=QUICK, clock=FakeClock())
 
 
 def journal(

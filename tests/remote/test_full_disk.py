@@ -14,7 +14,6 @@ import pytest
 import torch
 
 from pixprompt.core import PixpromptError
-from pixprompt.ledger import room
 from pixprompt.ledger.summary import read_ledger
 
 from .events import LONG
@@ -116,15 +115,11 @@ def test_without_allocation_a_disk_with_too_little_room_is_an_error(
     small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "platform", "another")
-    room._library_function.cache_clear()
-    try:
-        sender = ScriptedSender()
-        querier = journal(sender, small_disk / "l", concurrency=4)
-        querier(images(1, 2, 3))
-        fill(small_disk)
-        with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
-            querier(images(4, 5))
-        querier.close()
-        assert sorted(sender.image_numbers) == [1, 2, 3]
-    finally:
-        room._library_function.cache_clear()
+    sender = ScriptedSender()
+    querier = journal(sender, small_disk / "l", concurrency=4)
+    querier(images(1, 2, 3))
+    fill(small_disk)
+    with pytest.raises(PixpromptError, match=r"no room .* for the answers"):
+        querier(images(4, 5))
+    querier.close()
+    assert sorted(sender.image_numbers) == [1, 2, 3]

@@ -103,13 +103,8 @@ def test_replicates_ask_again() -> None:
 def test_another_encoding_or_endpoint_is_another_question(tmp_path: Path) -> None:
     querier = journal(ScriptedSender(), tmp_path / "l")
     querier(images(1))
-    other = remote(ScriptedSender())
-    other.protocol.endpoint = type(other.protocol.endpoint)(
-        "http://127.0.0.1:9/other", "pixels", image_size=(1, 1), max_batch=2
-    )
     sender = ScriptedSender()
-    other.sender._sender = sender
-    journal(sender, tmp_path / "l", model=other)(images(1))
+    journal(sender, tmp_path / "l", model=remote(sender, url="http://127.0.0.1:9/other"))(images(1))
     assert sender.image_numbers == [1]
 
 

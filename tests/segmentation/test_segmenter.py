@@ -87,7 +87,7 @@ def test_everything_that_is_tuned_learns_and_nothing_else_gets_a_gradient(method
         assert value.grad is not None, name
         assert value.grad.abs().sum() > 0 or name.endswith("k_proj/bias"), name
     tuned = {value.data_ptr() for value in segmenter.parameters()}
-    frozen = [value for value in segmenter._backbone[0].net.parameters() if value.data_ptr() not in tuned]
+    frozen = [value for value in segmenter.backbone.net.parameters() if value.data_ptr() not in tuned]
     assert all(value.grad is None for value in frozen)
 
 

@@ -15,7 +15,7 @@ from ..torch_model import TorchModel
 from ..weights import load_weights, num_rows, read_weights
 from .torchvision_ import imagenet_labels
 
-__all__ = ["load", "wrap"]
+__all__ = ["labels_of", "load", "wrap"]
 
 _ASPECTS = {"center": "crop", "squash": "squash", "border": "letterbox"}
 
@@ -86,7 +86,7 @@ def wrap(
         name=name,
         image_size=(height, width),
         num_outputs=num_outputs,
-        labels=_labels(num_outputs),
+        labels=labels_of(num_outputs),
         resample=data["interpolation"],
         crop_pct=data["crop_pct"],
         aspect=_ASPECTS[data["crop_mode"]],
@@ -94,7 +94,8 @@ def wrap(
     return TorchModel(net, spec, mean=mean or data["mean"], std=std or data["std"], owned=owned)
 
 
-def _labels(num_outputs: int) -> tuple[str, ...] | None:
+def labels_of(num_outputs: int) -> tuple[str, ...] | None:
+    """Returns the names of the outputs of a net with so many, of ImageNet or a set like it; None where nobody says."""
     from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
     if num_outputs == 1000:
