@@ -191,10 +191,7 @@ POINTS: dict[str, tuple[str, Callable[[int], Any], tuple[int, ...]]] = {
         f"fit of '{kind}'": ("classes", fit_against_classes(kind, num_outputs), numbers)
         for kind, num_outputs, numbers in (
             ("frequency", 1000, (10, 100, 1000)),
-            ("blm+", 64, (10, 100, 1000, 10_000)),
-            ("ridge", 64, (10, 100, 1000, 4000)),
-            ("lda", 64, (10, 100, 1000, 4000)),
-            ("linear", 64, (10, 100)),
+            *((kind, 64, (10, 100, 1000, 10_000)) for kind in ("blm+", "ridge", "lda", "linear")),
         )
     },
     "load_data of a folder": ("files", on_files(lambda folder: load_data(f"folder:{folder}")), NUMBERS),

@@ -14,7 +14,7 @@ from pixprompt.core import ModelSpec
 from pixprompt.outputs import make_output
 from pixprompt.outputs.linear.few_answers import Discriminant, Ridge as RidgeTransform, best_factor
 from pixprompt.outputs.linear.folds import stratified_folds
-from pixprompt.outputs.linear.form import principal_axes, row_blocks
+from pixprompt.outputs.linear.form import principal_axes, row_blocks, scored_rows
 
 NAMES = "abcd"
 
@@ -92,13 +92,23 @@ def test_logits_say_how_likely_they_are_right() -> None:
 def test_many_classes_are_read_in_blocks_with_the_result_of_one() -> None:
     blocks = list(row_blocks(500, 10_000))
     assert [row for rows in blocks for row in range(500)[rows]] == list(range(500))
-    assert 1 < len(blocks) < 10
+    assert max(len(range(500)[rows]) for rows in blocks) * 10_000 < 2**20
     outputs, labels = blobs(60)
     whole, parts = (
         [(outputs, labels)],
         [(outputs[:50], labels[:50]), (outputs[50:], labels[50:]), (outputs[:0], labels[:0])],
     )
     assert best_factor(parts) == pytest.approx(best_factor(whole))
+
+
+def test_where_classes_are_many_some_answers_choose_the_scale() -> None:
+    eligible = torch.arange(20_000) % 2 == 0
+    assert torch.equal(scored_rows(eligible, 1000, seed=0), eligible.nonzero().flatten())
+    rows = scored_rows(eligible, 10_000, seed=0)
+    assert len(set(rows.tolist())) == len(rows) == 3355
+    assert eligible[rows].all()
+    assert torch.equal(rows, scored_rows(eligible, 10_000, seed=0))
+    assert not torch.equal(rows, scored_rows(eligible, 10_000, seed=1))
 
 
 def test_the_only_example_of_a_class_is_always_fitted_on() -> None:

@@ -12,10 +12,10 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, one_hot
+from torch.nn.functional import one_hot
 
 from .folds import stratified_folds
-from .form import LinearForm, principal_axes, row_blocks
+from .form import LinearForm, principal_axes, row_blocks, scored_rows
 
 __all__ = ["FACTORS", "Discriminant", "Ridge", "best_factor", "class_sums"]
 
@@ -57,7 +57,8 @@ class Discriminant(LinearForm):
         """Yields logits and labels of each group, (N,) bool, read by what the others teach."""
         for group in groups:
             weight, bias = self.estimate(features[~group], labels[~group], num_classes, strength)
-            own, targets = features[group], labels[group]
+            scored = scored_rows(group, num_classes * len(groups), self.seed)
+            own, targets = features[scored], labels[scored]
             for rows in row_blocks(len(own), num_classes):
                 yield own[rows] @ weight + bias, targets[rows]
 
@@ -92,14 +93,15 @@ class Ridge(LinearForm):
             return self._solve_again(scores, labels, num_classes)
         features, axes, center = principal_axes(scores, self.views)  # centred and orthogonal: nothing is left to invert
         squares, share = features.square(), torch.bincount(labels, minlength=num_classes).double() / len(labels)
-        level = squares.sum(1).mean().clamp_min(1e-12)
+        level, scored = squares.sum(1).mean().clamp_min(1e-12), _scored(labels, num_classes, self.seed)
         moments = class_sums(features, labels, num_classes).T - features.sum(0).unsqueeze(1) * share
         scaled = []
         for strength in (self.strength,) if self.strength else self.strengths:
             shrinkage = 1 / (squares.sum(0) + strength * level)
-            others = 1 / (1 - squares @ shrinkage - 1 / len(labels)).clamp_min(1e-9)
+            others = 1 / (1 - squares[scored] @ shrinkage - 1 / len(labels)).clamp_min(1e-9)
             weight = shrinkage.unsqueeze(1) * moments
-            scaled.append((*best_factor(_without_itself(features, labels, weight, share, others)), strength))
+            answers = _without_itself(features[scored], labels[scored], weight, share, others)
+            scaled.append((*best_factor(answers), strength))
         _, factor, strength = min(scaled, key=lambda each: each[0])
         weight = axes @ (moments / (squares.sum(0) + strength * level).unsqueeze(1)) * factor
         return replace(self, strength=strength)._solved(weight, share * factor - center @ weight)
@@ -111,16 +113,22 @@ class Ridge(LinearForm):
         gram = centered @ centered.T
         penalty = self.strength * gram.diagonal().mean().clamp_min(1e-12)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram + penalty * torch.eye(len(gram)).double()))
-        weight, others = centered.T @ (inverse @ targets), penalty * inverse.diagonal() - 1 / len(labels)
-        factor = best_factor(_without_itself(centered, labels, weight, share, 1 / others.clamp_min(1e-9)))[1]
+        weight, scored = centered.T @ (inverse @ targets), _scored(labels, num_classes, self.seed)
+        others = 1 / (penalty * inverse.diagonal()[scored] - 1 / len(labels)).clamp_min(1e-9)
+        factor = best_factor(_without_itself(centered[scored], labels[scored], weight, share, others))[1]
         weight = weight * factor
         return self._solved(weight, share * factor - center @ weight)
+
+
+def _scored(labels: Tensor, num_classes: int, seed: int) -> Tensor:
+    """Returns the answers that are read without themselves; the only one of a class cannot be."""
+    return scored_rows(torch.bincount(labels)[labels] > 1, num_classes, seed)
 
 
 def _without_itself(
     features: Tensor, labels: Tensor, weight: Tensor, share: Tensor, others: Tensor
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yields logits and labels of answers, each read by what the others teach; the only one of a class is left out.
+    """Yields logits and labels of answers, each read by what the others teach.
 
     Args:
         features: (N, R).
@@ -129,12 +137,11 @@ def _without_itself(
         share: (P,), of the answers.
         others: (N,), 1 / (1 - leverage).
     """
-    has_peers = torch.bincount(labels)[labels] > 1
     for rows in row_blocks(len(labels), len(share)):
-        own, targets, factors = has_peers[rows], labels[rows], others[rows]
+        targets, factors = labels[rows], others[rows]
         logits = torch.addmm(share, features[rows], weight) * factors.unsqueeze(1)
         logits[torch.arange(len(targets)), targets] += 1 - factors  # 1 - (1 - fitted) * factor, where the label is
-        yield logits[own], targets[own]
+        yield logits, targets
 
 
 def class_sums(values: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -148,8 +155,16 @@ def best_factor(answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]
     Args:
         answers: Blocks of logits (n, K) and labels (n,).
     """
-    count, losses = 0, torch.zeros(len(FACTORS), dtype=torch.float64)
+    factors = torch.tensor(FACTORS, dtype=torch.float64)
+    count, losses = 0, torch.zeros_like(factors)
     for logits, labels in answers:
-        count, logits = count + len(labels), logits.float()  # exponentials take a fourth of the time
-        losses += torch.stack([cross_entropy(factor * logits, labels, reduction="sum") for factor in FACTORS])
+        logits = (logits - logits.amax(1, keepdim=True)).float()  # exponentials take a fourth of the time
+        sums = logits.new_empty(len(FACTORS), len(logits))
+        for first in (0, 1):
+            shares = (FACTORS[first] * logits).exp_()
+            for place in range(first, len(FACTORS), 2):  # the next factor but one is twice as large: a square, and no exp
+                torch.sum(shares, 1, out=sums[place])
+                shares.square_()
+        own = logits.gather(1, labels.unsqueeze(1)).double().sum()
+        count, losses = count + len(labels), losses + sums.double().log().sum(1) - factors * own
     return min(zip((losses / count).tolist(), FACTORS, strict=True)) if count else (float("inf"), 1.0)

@@ -148,9 +148,11 @@ def choose_strength(
                 mask=mask,
             )
             starts[place] = torch.cat([weight, bias.unsqueeze(0)])
-            logits = features[fold] @ weight + bias
-            logits = logits if offset is None else logits + offset[fold]
-            loss += float(cross_entropy(logits, labels[fold], reduction="sum"))
+            held_out = fold.nonzero().flatten()
+            for rows in (held_out[block] for block in row_blocks(len(held_out), num_classes)):
+                logits = features[rows] @ weight + bias
+                logits = logits if offset is None else logits + offset[rows]
+                loss += float(cross_entropy(logits, labels[rows], reduction="sum"))
         if loss >= least:
             break
         best, least = strength, loss
