@@ -162,7 +162,9 @@ def best_factor(answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]
         sums = logits.new_empty(len(FACTORS), len(logits))
         for first in (0, 1):
             shares = (FACTORS[first] * logits).exp_()
-            for place in range(first, len(FACTORS), 2):  # the next factor but one is twice as large: a square, and no exp
+            for place in range(
+                first, len(FACTORS), 2
+            ):  # the next factor but one is twice as large: a square, and no exp
                 torch.sum(shares, 1, out=sums[place])
                 shares.square_()
         own = logits.gather(1, labels.unsqueeze(1)).double().sum()
