@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from ..core import PixpromptError
+from .ledger import IN_DOUBT
 from .sqlite_file import SCHEMA, LedgerFile
 
 __all__ = ["read_ledger"]
 
-_DOUBT = "(answered IS NULL AND failure IS NULL)"
 _TOTALS = f"""
 SELECT coalesce(sum(images * billed), 0) AS queries, count(*) AS requests,
     coalesce(sum(answered IS NOT NULL AND failure IS NULL), 0) AS answered, count(failure) AS failed,
-    count(retry_of) AS retried, coalesce(sum({_DOUBT}), 0) AS in_doubt,
-    coalesce(sum(images * {_DOUBT}), 0) AS images_in_doubt, coalesce(sum(images * (resolved IS 'skip')), 0) AS skipped,
+    count(retry_of) AS retried, coalesce(sum({IN_DOUBT}), 0) AS in_doubt,
+    coalesce(sum(images * {IN_DOUBT}), 0) AS images_in_doubt, coalesce(sum(images * (resolved IS 'skip')), 0) AS skipped,
     coalesce(sum(images * (billed = 0)), 0) AS not_billed, coalesce(sum(bytes_sent), 0) AS bytes_sent,
     coalesce(sum(bytes_received), 0) AS bytes_received, min(asked) AS first, max(coalesce(answered, asked)) AS last,
     sum(max(coalesce(seconds, answered - asked), 0)) AS waiting FROM requests
@@ -30,17 +30,17 @@ ORDER BY took
 """
 _HOURS = f"""
 SELECT strftime('%Y-%m-%dT%H:00Z', asked, 'unixepoch') AS hour, count(*) AS requests,
-    coalesce(sum(images * billed), 0) AS queries, count(failure) AS failed, sum({_DOUBT}) AS in_doubt
+    coalesce(sum(images * billed), 0) AS queries, count(failure) AS failed, sum({IN_DOUBT}) AS in_doubt
 FROM requests GROUP BY hour ORDER BY hour
 """
 _STATUSES = f"""
-SELECT CASE WHEN failure IS NOT NULL THEN coalesce(kind, 'failed') WHEN {_DOUBT} THEN 'in doubt' ELSE 'answered' END
+SELECT CASE WHEN failure IS NOT NULL THEN coalesce(kind, 'failed') WHEN {IN_DOUBT} THEN 'in doubt' ELSE 'answered' END
     AS outcome, status, count(*) AS requests, sum(images) AS images FROM requests
 GROUP BY outcome, status ORDER BY outcome, status
 """
 _REQUESTS = f"""
 SELECT id AS request, retry_of, images, asked, CASE WHEN failure IS NOT NULL THEN coalesce(kind, 'failed')
-    WHEN {_DOUBT} THEN 'in doubt' ELSE 'answered' END AS outcome, status,
+    WHEN {IN_DOUBT} THEN 'in doubt' ELSE 'answered' END AS outcome, status,
     coalesce(seconds, answered - asked) AS seconds, bytes_sent, bytes_received, billed, resolved, failure FROM requests
 """
 
@@ -80,7 +80,7 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
     if price_per_1000 is None:
         price_per_1000 = known.price_per_1000
     times = [row["took"] for row in _rows(file, _SECONDS)]
-    doubts = [row for row in _rows(file, f"{_REQUESTS} WHERE {_DOUBT} ORDER BY id")]
+    doubts = [row for row in _rows(file, f"{_REQUESTS} WHERE {IN_DOUBT} ORDER BY id")]
     return {
         "schema": 1,
         "path": str(path),
