@@ -18,7 +18,8 @@ _TOTALS = f"""
 SELECT coalesce(sum(images * billed), 0) AS queries, count(*) AS requests,
     coalesce(sum(answered IS NOT NULL AND failure IS NULL), 0) AS answered, count(failure) AS failed,
     count(retry_of) AS retried, coalesce(sum({IN_DOUBT}), 0) AS in_doubt,
-    coalesce(sum(images * {IN_DOUBT}), 0) AS images_in_doubt, coalesce(sum(images * (resolved IS 'skip')), 0) AS skipped,
+    coalesce(sum(images * {IN_DOUBT}), 0) AS images_in_doubt,
+    coalesce(sum(images * (resolved IS 'skip')), 0) AS skipped,
     coalesce(sum(images * (billed = 0)), 0) AS not_billed, coalesce(sum(bytes_sent), 0) AS bytes_sent,
     coalesce(sum(bytes_received), 0) AS bytes_received, min(asked) AS first, max(coalesce(answered, asked)) AS last,
     sum(max(coalesce(seconds, answered - asked), 0)) AS waiting FROM requests
