@@ -1,9 +1,10 @@
 """A training step of SA²VP against its floor: twice the frozen ViT's own forward and input-side backward.
 
-    python experiments/benchmarks/sa2vp_step.py [--model vit_tiny_patch16_224] [--batch 16] [--repeats 5]
+    python experiments/benchmarks/sa2vp_step.py [--model vit_tiny_patch16_224] [--batch 8] [--rounds 10]
 
-Prints one JSON line: seconds and kept memory of the floor, and the ratios to it of deep and shallow maps, of global
-attention, and of a map of half the height and width.
+The floor is the library's own net, forward and backward, with the tokens of the image and those of the prompts as one
+batch; "two passes" is the same, one after the other. Prints one JSON line, see `paired.py`: CPU seconds and held memory
+of the floor, and the ratios to it of deep and shallow maps, of global attention, of half the height and width.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from typing import Any
 
 import timm
 import torch
+from paired import steps
 from torch import Tensor
-from vpt_step import measured
 
 import pixprompt
 from pixprompt.adapters import WhiteBox, make_sa2vp
+from pixprompt.cli.allocator import keep_freed_memory
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "deep": {},
@@ -43,12 +45,19 @@ def forms(name: str, batch: int, device: str) -> tuple[dict[str, Callable[[], Te
     with torch.no_grad():
         tokens = adapters["deep"].frozen(torch.rand(batch, 3, 224, 224, generator=generator).to(device))[0]
     twice = torch.cat([tokens, tokens]).requires_grad_()
+    each = [tokens.clone().requires_grad_() for _ in range(2)]
 
     def step(adapter: WhiteBox) -> Tensor:
         outputs = adapter.supervised((tokens,), generator=generator)
         return torch.cat([logits for _, logits in outputs])
 
-    variants: dict[str, Callable[[], Tensor]] = {"floor": lambda: net.norm(net.blocks(twice))[:, 0]}
+    def own(entering: Tensor) -> Tensor:
+        return net.norm(net.blocks(entering))[:, 0]
+
+    variants: dict[str, Callable[[], Tensor]] = {
+        "floor": lambda: own(twice),
+        "two passes": lambda: torch.cat(list(map(own, each))),
+    }
     variants |= {variant: lambda one=one: step(one) for variant, one in adapters.items()}
     return variants, {value.untyped_storage().data_ptr() for value in net.parameters()}
 
@@ -57,9 +66,10 @@ def main() -> None:
     """Measures all forms."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="vit_tiny_patch16_224")
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=10)
     chosen = parser.parse_args()
+    keep_freed_memory()
     variants, weights = forms(chosen.model, chosen.batch, "cuda" if torch.cuda.is_available() else "cpu")
     settings = {
         "benchmark": "sa2vp_step",
@@ -67,7 +77,7 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "batch": chosen.batch,
     }
-    print(json.dumps(settings | measured(variants, weights, chosen.repeats)))
+    print(json.dumps(settings | steps(variants, weights, chosen.rounds)))
 
 
 if __name__ == "__main__":

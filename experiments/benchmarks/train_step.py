@@ -1,27 +1,27 @@
 """A step through a frozen model against its eager floor: the library's own net, forward and backward to the pixels.
 
-    python experiments/benchmarks/train_step.py [--model efficientnet-lite0] [--batch 32] [--repeats 5] >> results.jsonl
+    python experiments/benchmarks/train_step.py [--model efficientnet-lite0] [--batch 32] [--rounds 8] >> steps.jsonl
 
-Prints one JSON line: CPU seconds of the floor and the ratios to it of the model's own step, in float32 and under bf16
-autocast, and of answers alone; and the memory that autograd holds in each, as ratios, too. All forms run in turn, the
-fastest of each counts. Weights are random but for models that come with their own: time does not depend on them.
+Prints one JSON line, see `paired.py`: CPU seconds of the floor and the ratios to it of the model's own step, in float32
+and under bf16 autocast, and of answers alone; the memory that autograd holds in each; and "products_seconds", what
+square products would take for the step's multiplications. Weights are random but for
+models that come with their own: time does not depend on them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Callable
+from functools import partial
 
 import torch
+from paired import Form, ratios, saved_bytes, seconds
 from torch import Tensor
-from vpt_step import saved_bytes
+from torch.utils.flop_counter import FlopCounterMode
 
 import pixprompt
 from pixprompt.cli import keep_freed_memory
-
-Form = Callable[[], Tensor]
 
 
 def forms(name: str, batch: int) -> tuple[dict[str, Form], set[int]]:
@@ -49,11 +49,17 @@ def forms(name: str, batch: int) -> tuple[dict[str, Form], set[int]]:
     return variants, {value.untyped_storage().data_ptr() for value in model.parameters()}
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Returns the CPU seconds of a run."""
-    began = time.process_time()
-    run()
-    return time.process_time() - began
+def product_seconds(count: int, side: int = 2048) -> float:
+    """Returns the CPU seconds of so many multiplications in products of square matrices, the fastest of a few."""
+    left, right = torch.rand(2, side, side)
+    return min(seconds(lambda: left @ right) for _ in range(5)) * count / side**3
+
+
+def multiplications(run: Callable[[], object]) -> int:
+    """Returns how many numbers are multiplied in products and convolutions."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() // 2
 
 
 def main() -> None:
@@ -61,28 +67,27 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--model", default="efficientnet-lite0")
     parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=8)
     chosen = parser.parse_args()
     keep_freed_memory()
     variants, weights = forms(chosen.model, chosen.batch)
+
+    def step(forward: Form) -> None:
+        forward().logsumexp(1).sum().backward()
 
     def answer(forward: Form) -> None:
         with torch.no_grad():
             forward()
 
-    times: dict[str, list[float]] = {}
-    for _ in range(chosen.repeats + 1):
-        for name, forward in variants.items():
-            times.setdefault(name, []).append(seconds(lambda one=forward: one().logsumexp(1).sum().backward()))
-            times.setdefault(f"answers: {name}", []).append(seconds(lambda one=forward: answer(one)))
-    best = {name: min(values[1:]) for name, values in times.items()}
+    runs = {name: partial(step, forward) for name, forward in variants.items()}
+    runs |= {f"answers: {name}": partial(answer, forward) for name, forward in variants.items()}
     memory = {name: saved_bytes(forward, weights) for name, forward in variants.items()}
     line = {
         "benchmark": "train_step",
         **vars(chosen),
         "threads": torch.get_num_threads(),
-        "floor_seconds": round(best["floor"], 3),
-        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
+        **ratios(runs, chosen.rounds),
+        "products_seconds": round(product_seconds(multiplications(runs["floor"])), 3),
         "floor_held_mb": round(memory["floor"] / 2**20),
         "held": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
     }

@@ -1,64 +1,24 @@
 """A training step of VPT against its floor: the frozen ViT's own forward and input-side backward at that length.
 
-    python experiments/benchmarks/vpt_step.py [--tokens 50] [--batch 16] [--repeats 5]
+    python experiments/benchmarks/vpt_step.py [--tokens 50] [--batch 8] [--rounds 10]
 
-Prints one JSON line: seconds of the floor, and the ratio of time and of memory kept for the backward pass of deep
-and shallow prompts, and of deep prompts written as whole sequences that are joined before each layer.
+Prints one JSON line, see `paired.py`: CPU seconds of the floor, and the ratios of time and of memory held for the
+backward pass of deep and shallow prompts, and of deep prompts written as whole sequences that are joined before each
+layer.
 """
 
 import argparse
 import json
-import time
 from collections.abc import Callable
-from typing import Any
 
 import timm
 import torch
+from paired import steps
 from torch import Tensor
 
 import pixprompt
 from pixprompt.adapters import make_vpt
-
-
-def saved_bytes(forward: Callable[[], Tensor], weights: set[int]) -> int:
-    """Bytes that autograd keeps between forward and backward, without the backbone's weights."""
-    results: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in weights:
-            results[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        result = forward()
-    del result
-    return sum(results.values())
-
-
-def step(forward: Callable[[], Tensor]) -> float:
-    """Returns the seconds of one forward and backward."""
-    began = time.perf_counter()
-    forward().square().sum().backward()
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter() - began
-
-
-def measured(variants: dict[str, Callable[[], Tensor]], weights: set[int], repeats: int) -> dict[str, Any]:
-    """Measures all forms side by side, in turn, takes the fastest of each, and sets them against "floor"."""
-    seconds: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(repeats + 1):
-        for name, forward in variants.items():
-            seconds[name].append(step(forward))
-    best = {name: min(values[1:]) for name, values in seconds.items()}
-    memory = {name: saved_bytes(forward, weights) for name, forward in variants.items()}
-    return {
-        "floor_seconds": round(best["floor"], 3),
-        "floor_kept_mb": round(memory["floor"] / 2**20, 1),
-        "time": {name: round(value / best["floor"], 3) for name, value in best.items() if name != "floor"},
-        "kept": {name: round(value / memory["floor"], 3) for name, value in memory.items() if name != "floor"},
-    }
+from pixprompt.cli.allocator import keep_freed_memory
 
 
 def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:
@@ -96,16 +56,18 @@ def main() -> None:
     """Measures all forms."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--tokens", type=int, default=50)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=10)
     chosen = parser.parse_args()
+    keep_freed_memory()
     settings = {
         "benchmark": "vpt_step",
+        "model": "vit_tiny_patch16_224",
         "threads": torch.get_num_threads(),
         "tokens": chosen.tokens,
         "batch": chosen.batch,
     }
-    print(json.dumps(settings | measured(*forms(chosen.batch, chosen.tokens), chosen.repeats)))
+    print(json.dumps(settings | steps(*forms(chosen.batch, chosen.tokens), chosen.rounds)))
 
 
 if __name__ == "__main__":

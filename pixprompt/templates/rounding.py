@@ -26,12 +26,11 @@ def clamp_through(values: Tensor, low: float, high: float) -> Tensor:
 class _Clamp(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor, low: float, high: float) -> Tensor:
-        context.save_for_backward(values)
-        context.low, context.high = low, high
-        return values.clamp(low, high)
+        clamped = values.clamp(low, high)
+        context.save_for_backward(values - clamped)
+        return clamped
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        (values,), gradient = context.saved_tensors, gradients[0]
-        stuck = ((values < context.low) & (gradient > 0)) | ((values > context.high) & (gradient < 0))
-        return gradient.masked_fill(stuck, 0), None, None
+        (excess,), gradient = context.saved_tensors, gradients[0]
+        return gradient.masked_fill(excess * gradient < 0, 0), None, None

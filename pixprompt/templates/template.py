@@ -88,6 +88,12 @@ class PixelTemplate:
             (N, 3, H, W), values in [0, 1], equal to `images` outside the template.
         """
         plane, mask = self._plane(images, theta, generator)
+        if images.is_contiguous(
+            memory_format=torch.channels_last
+        ):  # or each pass would go through memory in two orders
+            plane, mask = (
+                part.permute(1, 2, 0).contiguous().permute(2, 0, 1) for part in (plane, mask.expand(3, -1, -1))
+            )
         return torch.where(mask, self.blend.composite(images, plane, quantize=quantize), images)
 
     def unclamped(self, images: Tensor, theta: Tensor, /, *, generator: Generator | None = None) -> Tensor:

@@ -241,7 +241,7 @@ class _Tiled(torch.autograd.Function):
 
 
 def _rows(rows: Tensor, place: _Rectangle | _First) -> Tensor:
-    return place.of(rows).flatten(2, -2)
+    return place.of(rows).flatten(2, -2).contiguous()  # a product with the transpose would copy them more slowly
 
 
 def _add(rows: Tensor, place: _Rectangle | _First, values: Tensor) -> None:
