@@ -14,6 +14,7 @@ from ..adapters import ADAPTER_FILE
 from ..core import Access, OutputTransform
 from ..ledger import Querier
 from ..outputs import CascadeOutput
+from ..outputs.linear.few_answers import best_factor
 from ..prompt import Committee, Prompt, load, load_committee
 from ..search.evidence import LEVEL, loss_score, p_value_of
 from ..search.readout import squared_errors
@@ -195,12 +196,16 @@ def _is_better(solution: Solution, val: Answered | None, baseline: Baseline) -> 
 
 
 def is_clearly_better(output: OutputTransform, val: Answered, other: OutputTransform, plain: Answered) -> bool:
-    """Whether a prompt validates better than none, and by its losses on the same images better than by chance."""
+    """Whether a prompt validates better than none, and by its losses on the same images better than by chance.
+
+    Both are read as surely as suits them: how sure a head is was chosen on images that its prompt has learned from.
+    """
     both = val.mask & plain.mask
     labels, losses, right = plain.labels[both], [], []
     for read, answered in ((output, val), (other, plain)):
         logits = read.to("cpu")(answered.outputs[both])
-        losses.append(squared_errors(logits.softmax(1).double(), labels))
+        factor = best_factor([(logits, labels)])[1]
+        losses.append(squared_errors((factor * logits).softmax(1).double(), labels))
         right.append(accuracy(logits, labels))
     return right[0] > right[1] and p_value_of(loss_score(*losses)) <= LEVEL
 
