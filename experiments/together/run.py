@@ -1,7 +1,7 @@
 """A pixel prompt learned together with a linear head, against a head alone: the same test images, three seeds.
 
-The head alone is the output transform that validates best without a prompt, fitted to the same training images. The
-test images of the three seeds have none in common. ImageNet classifiers take small images here, to be many times as fast.
+The head alone is the output transform that validates best without a prompt, fitted to the same images. The test images
+of the three seeds have none in common. ImageNet classifiers take small images here, to be many times as fast.
 
 python experiments/together/run.py ../shared RESULTS.jsonl --model mobilenet-v2 --data digits [epochs=8 lr=0.005]
 """
