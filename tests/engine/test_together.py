@@ -64,7 +64,7 @@ def test_a_prompt_is_learned_beside_the_head(together, model, data, wholes) -> N
     lines = history(folder)
     assert lines[-1]["train_loss"] < lines[0]["train_loss"]
     planned = plan(build(together, model=model, data=data))["queries"]
-    assert planned["head"] == together.fit.epochs * len(data.train)
+    assert planned["refits"] == together.fit.epochs * len(data.train)
     unsaved = len(data.test) * (result.best == "none")  # whose file answers no test image
     assert result.queries["images"] == planned["total"] - unsaved
 

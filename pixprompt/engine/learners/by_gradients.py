@@ -63,7 +63,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
                 "no_prompt": train + val + test,
                 "first_prompt": price * train if self.output.fits and not self._starts_plain else 0,
                 "training": price * epochs * train,
-                "head": price * epochs * train if isinstance(self.output, LinearForm) else 0,
+                "refits": price * epochs * train if isinstance(self.output, LinearForm) else 0,
                 "selection": price * epochs * val,
                 "prompt_float": price * (val + test),
                 "prompt_png": price * reread,
