@@ -79,4 +79,5 @@ def measure_baseline(session: Session[Querier], output: OutputTransform, identit
     # Own wins ties.
     best = max([own, *others], key=lambda output: accuracy(output(checked.outputs), checked.labels))
     plainest = others[0] if isinstance(own, LinearForm) else own
-    return Baseline(train=answered, val=checked, output=plainest, best=best, fallback=own)
+    fallback = best if parts.config.output.kind == "auto" else own
+    return Baseline(train=answered, val=checked, output=plainest, best=best, fallback=fallback)

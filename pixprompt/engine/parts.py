@@ -87,6 +87,7 @@ class Parts:
         """Builds an output transform of answers under so many views, not yet fitted; by default the configured one."""
         config = self.config
         kind = kind or config.output.kind or ""
+        kind = "ridge" if kind == "auto" else kind  # beside which a prompt is learned by gradients
         is_own = kind == config.output.kind or config.output.kind == "auto"  # the others compete as they are
         return model_output(
             kind,

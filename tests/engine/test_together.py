@@ -26,12 +26,20 @@ def together(config: TrainConfig) -> TrainConfig:
 
 
 def test_a_prompt_that_does_not_move_leaves_the_head_alone(together, model, data, tmp_path) -> None:
-    result = train(together.with_values(lr=0.0, epochs=1), out=tmp_path / "run", model=model, data=data)
+    config = together.with_values(output="ridge", lr=0.0, epochs=1)
+    result = train(config, out=tmp_path / "run", model=model, data=data)
     assert result.best == "none"
     for split in ("val", "test"):
         alone, prompted = (getattr(result.accuracy[rung], split) for rung in ("prompt_png", "prompt_float"))
         assert alone == prompted
     assert [result.accuracy[rung].output for rung in ("no_prompt", "prompt_png")] == ["frequency", "ridge"]
+
+
+def test_without_a_prompt_the_head_that_validates_best_is_saved(together, model, data, tmp_path) -> None:
+    result = train(together.with_values(lr=0.0, epochs=1), out=tmp_path / "run", model=model, data=data)
+    assert result.best == "none"
+    assert result.accuracy["prompt_png"] == result.accuracy["output_only"]
+    assert {change.after for change in result.changes} == {"output_only"}
 
 
 class Worsening:
@@ -90,11 +98,11 @@ def test_heads_read_images_that_they_have_not_seen(together, model: Model, data:
 
 def test_a_head_has_a_recipe_of_its_own(model: Model, data: Data) -> None:
     alone, beside = (resolve(TrainConfig(output=kind), model.spec) for kind in ("frequency", None))
-    assert (beside.output.kind, beside.prompt.template, beside.fit.lr) == ("ridge", "full", 0.01)
+    assert (beside.output.kind, beside.prompt.template, beside.fit.lr) == ("auto", "full", 0.01)
     assert (alone.prompt.template, alone.fit.lr) != ("full", 0.01)
     for frame in (TrainConfig(size=4, lr=0.03), TrainConfig(fit="shrink", lr=0.03)):
         config = resolve(frame, model.spec)
-        assert (config.output.kind, config.prompt.template, config.fit.lr) == ("ridge", "padding", 0.03)
+        assert (config.output.kind, config.prompt.template, config.fit.lr) == ("auto", "padding", 0.03)
 
 
 def test_heads_follow_the_prompt_within_an_epoch(together, model: Model, data: Data, tmp_path) -> None:

@@ -25,7 +25,7 @@ DEFAULTS: dict[str, Any] = {
 }
 _WITH_HEAD: dict[str, Any] = {
     **DEFAULTS,
-    "output": "ridge",
+    "output": "auto",
     "template": "full",
     "lr": 0.01,
     "warmup": 0,

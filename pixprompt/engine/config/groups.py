@@ -139,8 +139,8 @@ class OutputSettings(Settings):
 
     kind: str | None = option(
         None,
-        "How answers become labels ('pixprompt outputs' lists the ways); by default a pixel prompt is learned beside "
-        "ridge, and with text for CLIP.",
+        "How answers become labels ('pixprompt outputs' lists the ways); by default (auto) a classifier's "
+        "prompt is learned beside ridge, that of CLIP with text.",
         name="output",
     )
     text: str = option(

@@ -30,7 +30,7 @@ _QUERIES = 2000
 """The budget of a search that was given none."""
 _WHITE_BOX_RATE = 0.003
 """Of an optimizer that the user names."""
-_HEADS = ("lda", "linear", "residual", "ridge")
+_HEADS = ("auto", "lda", "linear", "residual", "ridge")
 _WARMUPS = ("warmup", "warmup_epochs")
 _VP_SMALL_BATCH = ("instagram-resnext101", MODELS["instagram-resnext101"])
 """The one model that the VP paper gives 32 images per step; CLIP has 256, the others 128."""

@@ -48,7 +48,7 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         ConfigError: They do not, or some would do nothing.
     """
     config.adapter.check()
-    _check_output(config)
+    _check_output(config, by_answers)
     if config.method.white_box:
         _check_white_box(config, model)
         _check_idle(config, by_answers)
@@ -77,9 +77,10 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
         )
 
 
-def _check_output(config: TrainConfig) -> None:
+def _check_output(config: TrainConfig, by_answers: bool) -> None:
     for name, kinds in _OUTPUT_CONSTANTS.items():
-        if getattr(config.output, name) is not None and config.output.kind not in (*kinds, "auto"):
+        is_used = config.output.kind in kinds or (config.output.kind == "auto" and by_answers)
+        if getattr(config.output, name) is not None and not is_used:
             raise ConfigError(f"{flag(name)} goes with --output {' or '.join(kinds)}; leave it out.")
 
 

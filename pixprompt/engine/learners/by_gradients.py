@@ -153,7 +153,8 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
             generator = stream(self.parts.config.seed, "clusters")
             adapter.find_clusters(baseline.train.complete.outputs, generator=generator)
         if adapter.views == 1:
-            adapter.output = baseline.fallback
+            known = baseline.fallback.kind == self.output.kind
+            adapter.output = baseline.fallback if known else self.output.refit(first.outputs, first.labels)
         if adapter.output.fits and not self._starts_plain and not checkpoint.exists():
             session.reporter.stage("first mapping", len(first.labels))
             first = session.query("train", self.parts.canvas, outputs=adapter.outputs)
