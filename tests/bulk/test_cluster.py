@@ -6,14 +6,19 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pixprompt.cli import main
+from pixprompt.core import ConfigError, ModelSpec
+from pixprompt.engine.saved.predict import predict_on_cluster
 from pixprompt.files import read_json
+from pixprompt.outputs import make_output
 
 from ..cli.toy import write_pictures, write_toy
 from ..images import files, make_prompt, write_broken, write_readable
@@ -51,8 +56,8 @@ def test_a_cluster_gives_what_this_machine_gives(tmp_path: Path, monkeypatch: py
     toy = write_toy(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    prompt = make_prompt((16, 16), padding=2)
-    prompt.save("p.png")
+    output = make_output("first-k", classes=("one", "two", "three"), spec=ModelSpec("toy", (16, 16), 6))
+    replace(make_prompt((16, 16), padding=2), output=output.to_json()).save("p.png")
     write_pictures(Path("in/many"), 70, seed=5)
     write_readable(Path("in"))
     write_broken(Path("in/broken"))
@@ -74,11 +79,19 @@ def test_a_cluster_gives_what_this_machine_gives(tmp_path: Path, monkeypatch: py
     codes = [main(command) for command in commands("here")]
     assert codes == on_cluster(commands("there"), tmp_path) == [1, 1, 0]
     assert files(Path("here")) == files(Path("there"))
+    lines = [json.loads(line) for line in Path("here/lines").read_text("utf-8").splitlines()]
+    assert (len(lines), sum("label" in line for line in lines)) == (91 + 70, 87 + 70 - len(names))
     for name in files(Path("here")):
         if name != "diagnosis.json":
             assert Path("there", name).read_bytes() == Path("here", name).read_bytes(), name
     here, there = (without_seconds(read_json(Path(out, "diagnosis.json"))) for out in ("here", "there"))
     assert here == there
+
+
+def test_a_model_behind_a_url_is_asked_from_one_process(tmp_path: Path) -> None:
+    deployed: Any = SimpleNamespace(model=SimpleNamespace(model="behind a URL"))
+    with pytest.raises(ConfigError, match="owns the ledger and the budget; leave out --ray"):
+        predict_on_cluster("local", lambda: deployed, deployed, [str(tmp_path)])
 
 
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")

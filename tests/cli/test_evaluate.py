@@ -165,8 +165,8 @@ def test_predict_keeps_the_order_and_reports_what_cannot_be_read(
     broken = write_broken(Path("broken"))
     single = Path("photo.odd")
     picture(70, 50).save(single, "PNG")
-    inputs = [single, broken[0], toy.folder / "images/test/red", *broken[1:]]
-    arguments = ["predict", "run/prompt.png", *map(str, inputs), "--model", toy.model(), "--top", "2"]
+    inputs = map(str, [single, broken[0], f"file://{toy.folder}/images/test/red", *broken[1:]])
+    arguments = ["predict", "run/prompt.png", *inputs, "--model", toy.model(), "--top", "2"]
     assert main(arguments) == 1
     captured = capsys.readouterr()
     lines = [json.loads(line) for line in captured.out.splitlines()]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...stores import StoreFile, text_of
+from ...stores import Location, StoreFile
 from ..allocator import keep_freed_memory
 from ..calls import call_options, calls_of, with_policy
 from ..console import Console
@@ -51,7 +51,7 @@ __all__ = ["predict"]
 @json_option
 def predict(
     prompt: str,
-    images: tuple[str | StoreFile, ...],
+    images: tuple[str | Location, ...],
     model: str | None,
     weights: str | None,
     device: str,
@@ -79,7 +79,7 @@ def predict(
     """
     from ...engine.saved.deploy import deploy
 
-    inputs = [text_of(image) if isinstance(image, StoreFile) else image for image in images]
+    inputs = [image.url if isinstance(image, StoreFile) else str(image) for image in images]
     piped = reads_pipe(tuple(inputs))
     lines = _lines(out, inputs, piped=piped, resume=resume, ray=ray)
     keep_freed_memory()

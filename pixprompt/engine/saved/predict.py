@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,9 @@ from ...stores import StoreFile, locate, open_at
 from ..progress import Reporter, Silent
 from .deploy import Deployed
 from .prediction import probabilities
+
+if TYPE_CHECKING:
+    from ...models import DirectQuerier
 
 __all__ = ["predict", "predict_each", "predict_on_cluster"]
 
@@ -77,7 +80,7 @@ def predict_on_cluster(
     workers: int = 2,
     start: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Yields what `predict` does, from copies of a local model in the processes of a Ray cluster.
+    """Returns what `predict` yields, from copies of a local model in the processes of a Ray cluster.
 
     Args:
         address: Of the cluster.
@@ -111,8 +114,12 @@ def predict_on_cluster(
     places = itertools.islice(itertools.chain.from_iterable(image_places(locate(name)) for name in inputs), start, None)
     texts = (place.url if isinstance(place, StoreFile) else str(place) for place in places)
     batches = iter(lambda: list(itertools.islice(texts, _ON_CLUSTER)), [])
-    for lines, queries in map_batches(address, batches, make, gpu=True):
-        deployed.model.count(queries)
+    return _counted(map_batches(address, batches, make, gpu=True), deployed.model)
+
+
+def _counted(results: Iterator[tuple[list[dict[str, Any]], int]], model: DirectQuerier) -> Iterator[dict[str, Any]]:
+    for lines, queries in results:
+        model.count(queries)
         yield from lines
 
 
