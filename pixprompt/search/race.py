@@ -31,7 +31,11 @@ then from the third."""
 _LEAST_IMAGES, _MOST_VIEWS = 40, 16
 _LEAST_SPENT = 60
 """Queries of a first rung: with 200 in all, of which 50 are its share, a race costs half a point on average."""
-_FEW = 3
+_FEW, _FEW_VIEWS = 3, 4
+_PAIR_IMAGES = 150
+"""Where a first rung would have _FEW_VIEWS views or fewer from so many images each, fewer images would not tell which to
+drop, and the images of one that is dropped are missed: it has one view beside the plain one, and further ones join one
+by one, each where those before it paid."""
 _MOST_IMAGES, _MOST_COMPARED = 250, 500
 """By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
 _FIRST_SHARE, _PILOT_SHARE = 0.25, 0.25
@@ -46,9 +50,9 @@ _PRIOR = 0.08
 answers of real classifiers it did about nearly all data. The comparison at the end is made without it."""
 _NOT_ALIKE = 0.999
 """Times the plain view's squared error: below it the other views said something more on the images at hand."""
-_HOPELESS, _PROMISING, _SURE, _GREAT = 0.5, 0.5, 1.2, 4.0
+_HOPELESS, _PROMISING, _SURE, _GOOD, _GREAT = 0.5, 0.5, 1.2, 2.0, 4.0
 """Standard errors by which a committee must be expected to win in the end: for a second look, for half of what is left
-of the budget, for the rest of it, and for further views to be tried."""
+of the budget, for the rest of it, for one further view to be tried, and for as many as there are."""
 
 
 @dataclass(frozen=True)
@@ -164,12 +168,20 @@ class Race:
             if self.size is None and not self.anyway and spent < _LEAST_SPENT:
                 return 0, 0
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
+            pair = min(num_images, max(_PAIR_IMAGES, usual))
+            if self._joins_singly and 1 + spent // pair <= _FEW_VIEWS:
+                views, spent = 2, min(spent, pair)
             images = min(num_images, spent // rungs // max(1, views - 1))
         if self.anyway and images < least:
             views, images = min(_MOST_VIEWS, budget // (2 * fewest)), fewest
             least = fewest if views > size else num_images + 1
         views = min(views, self.num_views)
         return (views, images) if views > 1 and images >= least else (0, 0)
+
+    @property
+    def _joins_singly(self) -> bool:
+        """Whether a race with few views adds them one by one: where an answer says neither much nor too little."""
+        return self.size is None and not self.rich and not self.labels_only and not self.anyway
 
     def run(self, pool: AnswerPool, first: int) -> Winner:
         """Spends the budget of the pool.
@@ -200,12 +212,14 @@ class Race:
             active, images = following
 
     def _with_more_views(self, pool: AnswerPool, standing: _Standing) -> _Start | None:
-        """Twice the views and half the images, where all views that take part are of great use."""
+        """Twice the views and half the images, or one view more, where all views that take part are of great use."""
         views, images = standing.rung.views, standing.rung.num_images
-        if self.size is not None or not standing.promises or standing.score < _GREAT or len(standing.best) < len(views):
+        singly = self._joins_singly and len(views) <= _FEW_VIEWS
+        score = _GOOD if singly else _GREAT
+        if self.size is not None or not standing.promises or standing.score < score or len(standing.best) < len(views):
             return None
-        images = max(images // 2, min(images, _LEAST_PER_CLASS * self.num_classes))
-        further = range(len(views), min(self.num_views, 2 * len(views)))
+        images = images if singly else max(images // 2, min(images, _LEAST_PER_CLASS * self.num_classes))
+        further = range(len(views), min(self.num_views, len(views) + (1 if singly else len(views))))
         return ((*views, *further), images) if further and len(further) * images <= pool.remaining // 2 else None
 
     def _with_more_images(self, pool: AnswerPool, standing: _Standing, cap: int) -> _Start | None:
