@@ -26,7 +26,7 @@ from pixprompt.engine.progress import Silent
 from pixprompt.engine.session import Session
 from pixprompt.prompt import Prompt
 
-FITS = ("resize", "shrink")
+FITS, SIZE = ("resize", "shrink"), 15
 
 
 def learn(config: TrainConfig, model: Any, pixels: Any, labels: torch.Tensor, train: torch.Tensor) -> Prompt:
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--data", default="digits,cifar10")
     parser.add_argument("--seeds", type=lambda text: [int(each) for each in text.split(",")], default=[0, 1, 2])
     parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--size", type=int, default=15)
+    parser.add_argument("--fits", default=",".join(FITS))
     options = parser.parse_args()
     torch.set_num_threads(1)
     weights = options.assets / "weights"
@@ -57,7 +57,7 @@ def main() -> None:
         pictures, truth = images(data, options.assets, Path("/usr/share/datasets/fashion-mnist"))
         pixels, labels = np.stack([np.asarray(picture) for picture in pictures]), torch.from_numpy(truth)
         for seed in options.seeds:
-            for fit in FITS:
+            for fit in options.fits.split(","):
                 path = options.store / f"mobilenet-v2-112-{data}" / f"surrogate {fit} {seed}.npy"
                 if path.exists():
                     continue
@@ -66,7 +66,7 @@ def main() -> None:
                     surrogate="torchvision:resnet18@112",
                     surrogate_weights=str(weights / "resnet18.safetensors"),
                     epochs=options.epochs,
-                    size=options.size,
+                    size=SIZE,
                     fit=fit,
                     seed=seed,
                 )

@@ -33,9 +33,9 @@ _LEAST_SPENT = 60
 """Queries of a first rung: with 200 in all, of which 50 are its share, a race costs half a point on average."""
 _FEW, _FEW_VIEWS = 3, 4
 _PAIR_IMAGES = 150
-"""Where a first rung would have _FEW_VIEWS views or fewer from so many images each, fewer images would not tell which to
-drop, and the images of one that is dropped are missed: it has one view beside the plain one, and further ones join one
-by one, each where those before it paid."""
+"""Where a first rung would have _FEW_VIEWS views or fewer from so many images each, and there are more labelled ones,
+it has one view beside the plain one, and further ones join one by one where those before paid: fewer images do not tell
+what to drop, and the queries of what is dropped are missed."""
 _MOST_IMAGES, _MOST_COMPARED = 250, 500
 """By which views are ranked, and by which the best are judged; more make it slow and hardly better."""
 _FIRST_SHARE, _PILOT_SHARE = 0.25, 0.25
@@ -168,8 +168,8 @@ class Race:
             if self.size is None and not self.anyway and spent < _LEAST_SPENT:
                 return 0, 0
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
-            pair = min(num_images, max(_PAIR_IMAGES, usual))
-            if self._joins_singly and 1 + spent // pair <= _FEW_VIEWS:
+            pair = max(_PAIR_IMAGES, usual)
+            if self._joins_singly and num_images > pair and 1 + spent // pair <= _FEW_VIEWS:
                 views, spent = 2, min(spent, pair)
             images = min(num_images, spent // rungs // max(1, views - 1))
         if self.anyway and images < least:
@@ -214,7 +214,7 @@ class Race:
     def _with_more_views(self, pool: AnswerPool, standing: _Standing) -> _Start | None:
         """Twice the views and half the images, or one view more, where all views that take part are of great use."""
         views, images = standing.rung.views, standing.rung.num_images
-        singly = self._joins_singly and len(views) <= _FEW_VIEWS
+        singly = self._joins_singly and len(views) <= _FEW_VIEWS and images >= _PAIR_IMAGES
         score = _GOOD if singly else _GREAT
         if self.size is not None or not standing.promises or standing.score < score or len(standing.best) < len(views):
             return None

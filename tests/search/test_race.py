@@ -34,10 +34,12 @@ def run(
     return winner
 
 
-def test_bare_labels_try_a_third_further_view() -> None:
+def test_a_race_with_few_queries_begins_with_one_further_view_and_with_three_for_bare_labels() -> None:
     richer, bare = (Race(12, 10, predictions=1000, labels_only=each).opening(970, 1000) for each in (False, True))
-    assert richer == (3, 121)
+    assert richer == (2, 150)
     assert bare == (4, 129)
+    assert Race(12, 10, predictions=1000).opening(970, 140) == (3, 121)  # labelled images are not what is missing
+    assert Race(12, 10, predictions=1000).opening(4970, 1000) == (12, 112)
 
 
 @pytest.mark.parametrize("size", [None, 1, 3])
