@@ -39,22 +39,19 @@ def recipe(settings: dict[str, Any]) -> str:
 
 def row(settings: dict[str, Any], runs: list[dict[str, Any]]) -> str:
     """Returns one line: means over the seeds, and the change."""
-    head, together, best = (
-        sum(values) / len(runs)
-        for values in zip(*((run["head"], run["together"], run["best_head"][1]) for run in runs), strict=True)
-    )
+    head, together = (sum(run[name] for run in runs) / len(runs) for name in ("head", "together"))
     mean, low, high = change(runs)
     gained, lost, test = (sum(run[name] for run in runs) for name in ("gained", "lost", "test"))
     return (
         f"| {settings['data']} | {settings['model']}, {settings['side']} | {recipe(settings)} | {len(runs)} | "
-        f"{head:.3f} | {best:.3f} | {together:.3f} | {mean:+.1f} ({low:+.1f} to {high:+.1f}) | "
+        f"{head:.3f} | {together:.3f} | {mean:+.1f} ({low:+.1f} to {high:+.1f}) | "
         f"+{gained} -{lost} of {test} | {sum(run['kept'] for run in runs)} |"
     )
 
 
 def main() -> None:
     """Draws the table from the results."""
-    first = ("data", "model, side", "recipe", "seeds", "head alone", "best head", "together")
+    first = ("data", "model, side", "recipe", "seeds", "head alone", "together")
     columns = (*first, "change, 95% paired", "images", "kept")
     lines = [
         f"| {' | '.join(columns)} |",

@@ -38,7 +38,7 @@ def test_a_prompt_that_does_not_move_leaves_the_head_alone(together, model, data
 def test_without_a_prompt_the_head_that_validates_best_is_saved(together, model, data, tmp_path) -> None:
     result = train(together.with_values(lr=0.0, epochs=1), out=tmp_path / "run", model=model, data=data)
     assert result.best == "none"
-    assert result.accuracy["prompt_png"] == result.accuracy["output_only"]
+    assert result.accuracy["prompt_png"] == result.accuracy["output_only"] == result.accuracy["prompt_float"]
     assert {change.after for change in result.changes} == {"output_only"}
 
 

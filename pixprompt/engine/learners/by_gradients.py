@@ -21,6 +21,7 @@ from ..config.presets import query_budget
 from ..fit.gradients.adapter_fit import fit_adapter, new_adapter, new_prompt
 from ..fit.gradients.augmentation import augmentation
 from ..fit.gradients.epochs import Fit
+from ..fit.gradients.gradient import validated
 from ..fit.gradients.inputs import Images, TrainInputs, inputs_of
 from ..parts import Parts
 from ..progress import Reporter
@@ -124,8 +125,10 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         state = fit_adapter(
             self.parts, self.parts.config, self.adapter, train, val, session.reporter,
             checkpoint=path, folder=session.folder, answers=answers,
-            start=baseline.val if answers is not None and self._starts_plain else None,
+            start=validated(baseline.fallback, baseline.val) if answers is not None and self._starts_plain else None,
         )  # fmt: skip
+        if isinstance(self.adapter, PixelPrompt) and state.best is not None and state.best.epoch == 0:
+            self.adapter.output = baseline.fallback.to(self.parts.device)
         earlier = max(0.0, state.seconds - (time.perf_counter() - began))
         solution = self._solution(session, val, trained=state.best is not None)
         return self.learned(state, solution, len(train.labels), len(val.labels), earlier)

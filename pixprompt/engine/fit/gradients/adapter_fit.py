@@ -16,8 +16,8 @@ from ...inputs.devices import pick_autocast
 from ...parts import Parts
 from ...progress import Reporter
 from ...run_folder import RunFolder
-from .epochs import Fit
-from .gradient import GradientFit, fit_by_gradients, validated
+from .epochs import Fit, Validated
+from .gradient import GradientFit, fit_by_gradients
 from .inputs import TrainInputs
 
 __all__ = ["fit_adapter", "new_adapter", "new_prompt"]
@@ -62,7 +62,7 @@ def fit_adapter(
     checkpoint: Path | None = None,
     folder: RunFolder | None = None,
     answers: Answered | None = None,
-    start: Answered | None = None,
+    start: Validated | None = None,
 ) -> Fit:
     """Fits an adapter and leaves its best epoch in it.
 
@@ -72,7 +72,7 @@ def fit_adapter(
         checkpoint: File to continue from, written after each epoch; None for none.
         folder: The run directory whose history is written; None for none.
         answers: See `GradientFit`.
-        start: To the validation images before the first step, if that may win as epoch 0.
+        start: See `fit`.
     """
     autocast = pick_autocast(config.fit.precision, parts.device)
     work = GradientFit.of(
@@ -84,8 +84,7 @@ def fit_adapter(
             folder.write_history(state.history)
             reporter.epoch(state.history[-1])
 
-    first = None if start is None else validated(adapter.output, start)
-    state = fit_by_gradients(work, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch, start=first)
+    state = fit_by_gradients(work, checkpoint=checkpoint, counted=parts.counted, on_epoch=on_epoch, start=start)
     if folder is not None:
         folder.write_history(state.history)  # once more: a kill between a checkpoint and its line must not lose it
     return state
