@@ -24,6 +24,7 @@ COLORS = {
     "one view": "#2a9d4a",
     "first 3 views": "#e08214",
     "first 8 views": "#b2182b",
+    "default, surrogate": "#7b3fa0",
 }
 Key = tuple[str, str, str, str]
 """Model, data, answers, method."""
