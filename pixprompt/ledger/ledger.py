@@ -24,7 +24,7 @@ import numpy.typing as npt
 from ..core import PixpromptError
 from .sqlite_file import LedgerFile
 
-__all__ = ["DURABILITIES", "IN_DOUBT", "LABELS", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
+__all__ = ["DURABILITIES", "IN_DOUBT", "LABELS", "PER_PREDICTION", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
 
 Answers = npt.NDArray[np.float32]
 
@@ -32,9 +32,8 @@ DURABILITIES = ("full", "os")
 """What is waited for before a request is sent and an answer is used: the disk, or the operating system alone."""
 IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
-PRICE = "price_per_1000"
-LABELS = "labels_per_query"
-"""The name of the text that holds the price of 1000 queries."""
+LABELS, PER_PREDICTION, PRICE = "labels_per_query", "queries_per_prediction", "price_per_1000"
+"""Names of texts of a run."""
 _ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
 """Bytes on the disk that an answer takes at most, besides twice the longest one so far."""
 _YEAR_10000 = 253402300800.0

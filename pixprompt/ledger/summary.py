@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import PixpromptError
-from .ledger import IN_DOUBT
+from .ledger import IN_DOUBT, LABELS, PER_PREDICTION, PRICE
 from .sqlite_file import SCHEMA, LedgerFile
 
 __all__ = ["read_ledger"]
@@ -99,6 +99,7 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
         },
         "bytes": {"sent": totals["bytes_sent"], "received": totals["bytes_received"]},
         "labels_per_query": known.labels_per_query,
+        "queries_per_prediction": known.queries_per_prediction,
         "price_per_1000": price_per_1000,
         "cost": None if price_per_1000 is None else round(totals["queries"] * price_per_1000 / 1000, 4),
         "time": _times(totals, times),
@@ -116,14 +117,15 @@ class _Known:
     endpoints: list[dict[str, Any]]
     cached: int
     labels_per_query: int | None
+    queries_per_prediction: float | None
 
 
 def _known(file: LedgerFile) -> _Known:
     meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
-    price = float(meta["price_per_1000"]) if "price_per_1000" in meta else None
+    price, each = (float(meta[name]) if name in meta else None for name in (PRICE, PER_PREDICTION))
     endpoints = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
-    labels = int(meta["labels_per_query"]) if "labels_per_query" in meta else None
-    return _Known(price, endpoints, int(meta.get("cached_images", 0)), labels)
+    labels = int(meta[LABELS]) if LABELS in meta else None
+    return _Known(price, endpoints, int(meta.get("cached_images", 0)), labels, each)
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:

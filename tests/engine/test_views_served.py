@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 import pixprompt
+from pixprompt.cli.reports.ledger import format_ledger
 from pixprompt.data import Data
 from pixprompt.engine import TrainConfig, train
 from pixprompt.ledger import ReplyLedger
+from pixprompt.ledger.summary import read_ledger
 from pixprompt.models import as_model
 from pixprompt.serving import Server, Service
 
@@ -37,6 +39,8 @@ def test_a_committee_is_learned_and_used_over_http(url: str, data: Data, tmp_pat
     assert result.queries["per_prediction"] == 2
     learned = queries_in(tmp_path / "run/ledger.sqlite")
     assert learned == result.queries["images"] <= 500
+    report = list(format_ledger(read_ledger(tmp_path / "run/ledger.sqlite")))
+    assert "predicting  2 queries for each image" in report
     (tmp_path / "new").mkdir()
     for index in range(6):
         data.test.open(index).save(tmp_path / f"new/{index}.png")

@@ -40,6 +40,8 @@ def format_ledger(summary: dict[str, Any]) -> Iterator[str]:
     yield f"queries     {summary['queries']} billed, or perhaps billed; {summary['answers']} answers are kept"
     if summary["labels_per_query"] is not None:
         yield f"labels      {summary['labels_per_query']} in each query"
+    if summary["queries_per_prediction"] is not None:
+        yield f"predicting  {summary['queries_per_prediction']:.3g} queries for each image"
     yield f"cached      {summary['cached']} answered from here instead"
     yield f"requests    {summary['requests']}: {summary['answered']} answered, {summary['failed']} failed"
     yield f"retried     {summary['retried']} of these requests repeat one that failed"

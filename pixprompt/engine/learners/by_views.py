@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ...core import AnswerKind, ConfigError
 from ...ledger import Journal
+from ...ledger.ledger import PER_PREDICTION
 from ...outputs import OUTPUTS, to_scores
 from ...outputs.scores import NAMED
 from ...prompt import Committee, Prompt
@@ -211,6 +212,7 @@ class ByViews(AnswersLearner[ViewsBaseline]):
                 notes.append(DRIFT)
         querier.budget.keep = 0
         per_prediction = len(winner.views) if cascade is None else cascade.chosen.per_prediction
+        querier.ledger.write_meta(**{PER_PREDICTION: str(round(per_prediction, 3))})
         rungs = 1 + len(winner.views) * (solution is not None)
         return Learned(
             solution=solution,
@@ -268,8 +270,9 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         """Returns the output transform that reads the answers side by side best, by cross-validation."""
         parts = session.parts
         kinds = self._kinds(parts, few=len(answered.labels) <= FEW)
-        if num_views > 1:
-            kinds = tuple(kind for kind in kinds if OUTPUTS[kind].joint or len(kinds) == 1)
+        if num_views > 1 and len(kinds) > 1:  # view by view, a table of bare labels reads about as well
+            tables = ("blm",) if parts.spec.answer is AnswerKind.LABEL else ()
+            kinds = tuple(kind for kind in kinds if OUTPUTS[kind].joint or kind in tables)
         choices = choose(lambda kind: parts.output(kind, views=num_views), kinds, answered, folds)
         return next(iter(choices.values()))
 
