@@ -117,6 +117,16 @@ def test_a_budget_is_never_exceeded(budget, config, framed, data, tmp_path) -> N
     assert result.queries["plan"]["total"] <= budget
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("budget", [300, 901])
+def test_nor_where_pixels_are_searched_before_the_race(budget, config, framed, data, tmp_path) -> None:
+    config = config.with_values(budget=budget, optimizer="spsa", size=4)
+    result = train(config, out=tmp_path / "run", model=framed, data=data)
+    assert framed.images == result.queries["images"] <= budget
+    assert any("pays for a race of views alone" in note for note in result.notes) == (budget == 300)
+    assert result.views["race"]
+
+
 def test_small_budgets_look_for_none_and_say_what_would_be_enough(config, framed, data, tmp_path) -> None:
     result = train(config.with_values(budget=20), out=tmp_path / "run", model=framed, data=data)
     assert result.best == "none"

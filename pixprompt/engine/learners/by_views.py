@@ -144,6 +144,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
         """
         plan, budget, began = self.allocation, session.querier.budget, time.perf_counter()
         learning = self.learned.allocate(self.parts, plan.search)
+        if not self.race.opening(plan.search - learning.total, self.num_train)[0]:
+            learning = Allocation()
         first = query_first(session, max(plan.head, learning.head))
         session = replace(session, parts=replace(session.parts, floor=first.floor))
         noise = check_noise(session, first, count=min(plan.noise, plan.noise // 2 or 1), num_labeled=0, num_left=0)
@@ -160,7 +162,8 @@ class ByViews(AnswersLearner[ViewsBaseline]):
             scores=lambda outputs: to_scores(outputs, spec.answer, spec.floor),
             budget=num_queries,
         )
-        session.reporter.stage("views", plan.head + plan.search)
+        session.reporter.stage("views", num_queries)
+        pool.extend(PLAIN, learning.head)  # asked for the search already
         winner = replace(self.race, num_views=len(pages)).run(pool, plan.head)
         count = pool.count(PLAIN)
         plain = Answered(pool.answers(PLAIN, count), pool.labels[:count]) if count else _nothing()

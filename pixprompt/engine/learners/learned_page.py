@@ -48,7 +48,7 @@ class LearnedPage:
         """Divides a share of the queries of a race; a surrogate takes none."""
         if self.search is None:
             return Allocation()
-        return allocate(
+        plan = allocate(
             int(_SEARCH_SHARE * num_queries),
             num_train=len(parts.data.train),
             num_val=len(parts.data.val),
@@ -58,6 +58,7 @@ class LearnedPage:
             num_starts=num_starts(parts),
             search_anyway=True,
         )
+        return plan if plan.prompt else Allocation()
 
     def learn(
         self, session: Session[Journal], plan: Allocation, first: FirstAnswers, choice: Choice, kind: str, reserved: int
@@ -77,7 +78,7 @@ class LearnedPage:
             start = self.surrogate.starts(session, first, choice)[0]
             return [parts.template.to_prompt(start.theta, parts.fitted(start.shrink), **origin_of(parts))], []
         if self.search is None or not plan.prompt:
-            return [], []
+            return [], ["No pixels were searched by answers: the budget pays for a race of views alone."]
         labels = torch.from_numpy(parts.data.val.labels.copy())
         positions = stratified_order(labels, parts.config.seed, "val")[: plan.val]
         val = session.query("val", parts.plain, positions)
