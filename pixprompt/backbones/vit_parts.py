@@ -57,7 +57,10 @@ def timm_parts(net: nn.Module) -> ViTParts | None:
     vit: Any = net
     blocks: list[Any] = list(vit.blocks)
     is_standard = (
-        all(type(block) is Block and type(block.attn) is Attention and block.attn.gate is None for block in blocks)
+        all(
+            type(block) is Block and type(block.attn) is Attention and getattr(block.attn, "gate", None) is None
+            for block in blocks
+        )
         and type(vit.patch_embed) is PatchEmbed
         and isinstance(vit.patch_embed.norm, nn.Identity)
         and not (vit.dynamic_img_size or vit.patch_embed.dynamic_img_pad)

@@ -46,7 +46,9 @@ class FirstToken(nn.Module):
             return own.batch_first and getattr(layer, "ln_1_kv", None) is None
         parts = [getattr(own, name, None) for name in ("q_norm", "k_norm", "norm")]
         return (
-            type(own).__name__ == "Attention" and own.gate is None and all(type(each) is nn.Identity for each in parts)
+            type(own).__name__ == "Attention"
+            and getattr(own, "gate", None) is None
+            and all(type(each) is nn.Identity for each in parts)
         )
 
     def forward(self, tokens: Tensor, **_: object) -> Tensor:
