@@ -125,7 +125,8 @@ def test_names_lead_to_what_builds_them(name: str) -> None:
 
 def test_a_dry_run_needs_no_weights(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pixprompt.models.families.torchvision_.reachable", lambda url: False)
-    assert main(["train", "--model", "mobilenet-v2", "--data", "digits", "--shots", "5", "--dry-run", "--json"]) == 0
+    options = ["--data", "digits", "--shots", "5", "--size", "30", "--dry-run", "--json"]
+    assert main(["train", "--model", "mobilenet-v2", *options]) == 0
     assert json.loads(capsys.readouterr().out)["parameters"] == 69840
     assert main(["models", "fetch", "mobilenet-v2"]) == 1
     assert "cannot be reached" in capsys.readouterr().err
