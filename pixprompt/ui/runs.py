@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..core import ConfigError, PixpromptError
+from ..engine.result import Score
 from ..engine.run_folder import RunFolder
+from ..report.page.numbers import summary
 from ..report.run_files import RunFiles, read_runs
 
 __all__ = ["RUN_FILES", "RunLine", "RunsFolder", "Signature", "signature", "state_of"]
@@ -37,6 +39,7 @@ class RunLine:
         changed: When a file of it last changed, in seconds since 1970.
         run: What its files hold; None for a damaged one.
         before: Test accuracy without a prompt.
+        alone: Score without a prompt by the best output transform; None where that is the one of `before`.
         after: Test accuracy with what was kept.
         none_kept: Says so where no prompt was kept.
         damage: Why it cannot be read, or not wholly.
@@ -48,6 +51,7 @@ class RunLine:
     title: str = ""
     method: str = ""
     before: float | None = None
+    alone: Score | None = None
     after: float | None = None
     none_kept: str | None = None
     has_prompt: bool = False
@@ -186,11 +190,11 @@ def _facts(run: RunFiles) -> dict[str, Any]:
         "damage": run.damage or None,
     }
     if result is not None:
-        before = result.accuracy.get("no_prompt")
-        after = result.accuracy.get("prompt_png") or result.accuracy.get("prompt_float")
+        numbers = summary(run)
         facts |= {
-            "before": _share(before and before.test),
-            "after": _share(after and after.test),
+            "before": _share(numbers["before"]),
+            "alone": numbers["alone"],
+            "after": _share(numbers["after"] and numbers["after"].test),
             "none_kept": result.none_kept,
             "queries": int(result.queries.get("images") or 0),
             "cost": _share(result.queries.get("cost")),

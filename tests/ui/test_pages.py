@@ -39,9 +39,9 @@ def test_runs_are_listed_and_described_with_command_lines_that_exist_and_nothing
 ) -> None:
     before = files_of(runs)
     listed = words(browser, "/")
-    result = json.loads((runs / "done/result.json").read_text())
-    remaining = result["accuracy"]["prompt_png"]["test"]
-    assert f"→ {remaining:.1%}" in listed
+    accuracy = json.loads((runs / "done/result.json").read_text())["accuracy"]
+    alone, remaining = (accuracy[rung] for rung in ("output_only", "prompt_png"))
+    assert f"→ {remaining['test']:.1%} {alone['output']} without a prompt: {alone['test']:.1%}" in listed
     assert "not finished" in listed
     finished, running = page(browser, "/run?name=done"), page(browser, "/run?name=begun")
     assert {"ladder", "prompt", "pictures", "curves", "settings", "try"} <= {
