@@ -20,6 +20,8 @@ from .scores import to_scores
 __all__ = ["CLASSIFIER", "Setup", "Transform", "tensor_from_json", "tensor_to_json"]
 
 CLASSIFIER = frozenset({AnswerKind.LOGITS, AnswerKind.PROBABILITIES, AnswerKind.TOP_K, AnswerKind.LABEL})
+_OPTIONAL = ("labels", "views", "smoothing", "top", "chosen", "sources")
+"""Fields that a prompt file holds only where they differ from their default."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Transform(ABC):
                                  f"{int(targets.max())}; leave out unlabelled images.")  # fmt: skip
             scores = self._scores(outputs.detach().to("cpu", torch.float32, copy=True))
             targets = targets.repeat_interleave(len(scores) // len(targets))
-            return self._fit(scores, targets).to(outputs.device)
+            return self.to("cpu")._fit(scores, targets).to(outputs.device)
 
     def to(self, device: torch.device | str) -> Self:
         """Returns the same transform with its tensors on a device."""
@@ -150,9 +152,9 @@ class Transform(ABC):
             ConfigError: The transform learns from answers and has seen none.
         """
         self._check_fitted()
-        values = {part.name: _encoded(getattr(self, part.name)) for part in fields(self)}
-        omitted = {"labels": [], "views": 1, "smoothing": 1.0, "top": 0, "chosen": 0, "sources": 1}
-        return {"kind": self.kind, **{name: value for name, value in values.items() if value != omitted.get(name, ...)}}
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        omitted = {part.name for part in fields(self) if part.name in _OPTIONAL and values[part.name] == part.default}
+        return {"kind": self.kind, **{name: _encoded(values[name]) for name in values if name not in omitted}}
 
     @abstractmethod
     def _logits(self, scores: Tensor) -> Tensor: ...

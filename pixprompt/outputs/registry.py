@@ -18,7 +18,7 @@ from .sources import SourceNames
 
 __all__ = ["candidates", "make_output", "output_from_json"]
 
-_READ_FILES = ("attributes", "given", "reweighted")
+_READ_FILES = ("given", "attributes", "reweighted")
 
 
 def make_output(
@@ -64,7 +64,8 @@ def make_output(
     if not classes or len(set(classes)) != len(classes):
         raise ConfigError(f"expected one or more distinct class names, got {', '.join(classes) or 'none'}.")
     if mapping_file is not None and kind not in _READ_FILES:
-        raise ConfigError(f"a mapping file goes with the output transform 'given' or 'attributes', not with {kind!r}.")
+        known = " or ".join(map(repr, _READ_FILES))
+        raise ConfigError(f"a mapping file goes with the output transform {known}, not with {kind!r}.")
     chosen = {"smoothing": smoothing, "top": top, "nearest": nearest, "sources": sources}
     constants = {name: value for name, value in chosen.items() if value is not None}
     for name in constants:

@@ -168,6 +168,13 @@ def test_to_moves_every_tensor(fitted: Transform) -> None:
     assert fitted(answers(2)[0]).device.type == "cpu"
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_learns_beside_a_model_on_a_gpu(fresh: Transform, fitted: Transform) -> None:
+    outputs, labels = answers()
+    learned = fresh.to("cuda").refit(outputs.cuda(), labels.cuda())
+    torch.testing.assert_close(learned(outputs.cuda()).cpu(), fitted(outputs))
+
+
 def test_wrong_shapes_and_labels_are_refused(fresh: Transform, fitted: Transform) -> None:
     with pytest.raises(ShapeError, match=rf"\(N, {SIZE}\), got \(2, {SIZE + 1}\)"):
         fitted(torch.zeros(2, SIZE + 1))

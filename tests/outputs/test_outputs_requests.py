@@ -31,7 +31,7 @@ def test_bad_requests_say_what_to_do(tmp_path: Path) -> None:
         make_output("linear", classes=("a", "a"), spec=spec)
     with pytest.raises(ConfigError, match="distinct"):
         make_output("linear", classes=(), spec=spec)
-    with pytest.raises(ConfigError, match="goes with the output transform 'given'"):
+    with pytest.raises(ConfigError, match="goes with the output transform 'given' or 'attributes' or 'reweighted'"):
         make_output("frequency", classes=CLASSES, spec=spec, mapping_file=tmp_path / "m.json")
     for kind in ("first-k", "random", "frequency", "iterative", "semantic"):
         with pytest.raises(ConfigError, match="has only 7"):

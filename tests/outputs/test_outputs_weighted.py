@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
 
 from pixprompt.core import ModelSpec, RangeError
-from pixprompt.outputs import Transform, make_output
+from pixprompt.outputs import Transform, make_output, output_from_json
 from pixprompt.outputs.base import tensor_from_json
 from pixprompt.outputs.bayesian import posterior_matrix, top_sums
 from pixprompt.outputs.linear.head import STRENGTHS
+from pixprompt.outputs.linear.weighted import WeightedSources
 
 SPEC, CLASSES = ModelSpec("toy", (8, 8), 30), ("a", "b", "c")
 
@@ -55,6 +58,16 @@ def test_its_weights_are_the_optimum_of_the_penalized_regression(sources: int) -
     assert slopes[0][free].abs().max() < 1e-4
     assert slopes[1].abs().max() < 1e-4
     assert sources == 30 or slopes[0][~free].abs().max() > 1e-3  # others would help, and are left out
+
+
+def test_another_fit_keeps_the_strength_and_a_file_the_number_of_sources() -> None:
+    head = fitted(1)
+    assert isinstance(head, WeightedSources)
+    assert replace(head, strength=10.0).refit_alike(*answers()).strength == 10.0
+    assert replace(head, strength=10.0).refit(*answers()).strength == head.strength < 10.0
+    outputs, labels = answers()
+    restored = output_from_json(head.to_json(), spec=SPEC)
+    assert torch.equal(restored.refit(outputs, labels)(outputs), head(outputs))
 
 
 def test_a_class_reads_at_least_one() -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import logging
 import socket
+import sqlite3
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -230,6 +231,22 @@ def test_no_server_behind_is_502_and_not_billed(tmp_path: Path) -> None:
         assert json.loads(call(proxy.port, "GET", "/health").body)["live"]
     summary = read_ledger(tmp_path / "l")
     assert (summary["failed"], summary["not_billed"], summary["queries"]) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("status", [200, 429])
+def test_what_came_is_passed_on_although_the_ledger_breaks(status: int, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    def answer(request: Request) -> Response:
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("DROP TABLE requests")
+        return as_json({"status": status}, status)
+
+    with upstream(answer) as behind, proxied(PROMPT, behind, ledger=path) as proxy:
+        reply = post(proxy.port, "/", FILE)
+        assert (reply.status, json.loads(reply.body)) == (status, {"status": status})
+        assert post(proxy.port, "/", FILE).status == 503
+    assert len(behind.requests) == 1
 
 
 def test_a_ledger_in_use_and_a_committee_are_refused(tmp_path: Path, behind: Upstream) -> None:

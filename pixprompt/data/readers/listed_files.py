@@ -74,7 +74,7 @@ def read_text(path: Path) -> str:
 def plain_label(value: object) -> str:
     """Returns a label as text; of numbers without leading zeros, so that "001" and 1 are the same."""
     text = str(value).strip()
-    return str(int(text)) if text.isdigit() else text
+    return str(int(text)) if text.isdecimal() else text
 
 
 def _labels(root: Path, rows: Sequence[Row]) -> dict[str, str]:

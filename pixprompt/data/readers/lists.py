@@ -20,7 +20,7 @@ class _Lines:
 
     def __call__(self, root: Path, labels: frozenset[str]) -> dict[str, str]:
         if not (root / "classes.txt").is_file():
-            return {label: f"class {label}" if label.isdigit() else label for label in sort_labels(labels)}
+            return {label: f"class {label}" if label.isdecimal() else label for label in sort_labels(labels)}
         lines = [line.strip() for line in read_text(root / "classes.txt").splitlines() if line.strip()]
         return {str(number): name for number, name in enumerate(lines)}
 

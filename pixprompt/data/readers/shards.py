@@ -1,7 +1,8 @@
 """`webdataset:PATH`: tar archives of images and labels side by side, `train-000000.tar` and so on; nothing is unpacked.
 
-Each archive holds KEY.jpg (or another image) and KEY.cls, a number or a name. `classes.txt` beside the archives names
-the numbers. The members are found once; images are read from their places in the archives, in any order.
+Each archive holds KEY.jpg (or another image) and KEY.cls, a number or a name; a key ends at the first dot of a file
+name. `classes.txt` beside the archives names the numbers. The members are listed once; images are read from their
+places in the archives, in any order.
 """
 
 from __future__ import annotations
@@ -64,8 +65,10 @@ def _members(archive: Path) -> list[_Member]:
     try:
         with tarfile.open(archive, "r:") as tar:
             for member in tar:
-                key, _, kind = member.name.partition(".")
-                if not member.isfile():
+                folder, slash, name = member.name.removeprefix("./").rpartition("/")
+                stem, _, kind = name.partition(".")
+                key = f"{folder}{slash}{stem}"
+                if not member.isfile() or not stem:
                     continue
                 if kind.lower() == "cls":
                     content = tar.extractfile(member)
@@ -83,9 +86,9 @@ def _members(archive: Path) -> list[_Member]:
 def _names(folder: Path, labels: frozenset[str]) -> dict[str, str]:
     ordered = sort_labels(labels)
     if not (folder / "classes.txt").is_file():
-        return {label: f"class {label}" if label.isdigit() else label for label in ordered}
+        return {label: f"class {label}" if label.isdecimal() else label for label in ordered}
     lines = [line.strip() for line in read_text(folder / "classes.txt").splitlines() if line.strip()]
-    unknown = [label for label in ordered if not label.isdigit() or int(label) >= len(lines)]
+    unknown = [label for label in ordered if not label.isdecimal() or int(label) >= len(lines)]
     if unknown:
         raise DataError(f"{folder / 'classes.txt'}: {len(lines)} names, but there are labels {listed(unknown)}.")
     return {str(number): name for number, name in enumerate(lines)}

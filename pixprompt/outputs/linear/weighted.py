@@ -28,14 +28,12 @@ class WeightedSources(LinearForm):
     several classes. Their weights are those of a logistic regression with an L2 penalty, chosen as that of "linear".
 
     Attributes:
-        strength: Of the penalty that was chosen; 0 before.
-        sources: Of each class.
+        sources: Number of sources that each class reads.
 
     Reference: several sources per class, averaged, are arXiv 2007.08714 (BAR, multi-label mapping) and 2310.08381
     (AutoVP).
     """
 
-    strength: float = field(default=0.0, kw_only=True)
     sources: int = field(default=20, kw_only=True)
 
     kind: ClassVar[str] = "weighted"
@@ -59,7 +57,7 @@ class WeightedSources(LinearForm):
         center = scores.mean(dim=0)
         scale = (scores - center)[:, used].std(unbiased=False).clamp_min(1e-12)
         features, mask = (scores - center)[:, used] / scale, mask[used]
-        strength = choose_strength(features, labels, num_classes, self.seed, mask=mask)
+        strength = self.strength or choose_strength(features, labels, num_classes, self.seed, mask=mask)
         narrow, bias = logistic_regression(features, labels, num_classes, strength=strength, mask=mask)
         weight = torch.zeros_like(posterior)
         weight[used] = narrow / scale

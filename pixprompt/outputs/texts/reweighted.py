@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -80,5 +79,5 @@ def grouped(embeddings: Tensor, count: int, seed: int) -> tuple[int, ...]:
         return (0,) * len(embeddings)
     from sklearn.cluster import KMeans  # slow to import, and for this alone
 
-    groups: Sequence[int] = KMeans(count, n_init=10, random_state=seed % 2**32).fit_predict(embeddings.numpy()).tolist()
-    return tuple(groups)
+    clusters = KMeans(count, n_init=10, random_state=seed % 2**32)
+    return tuple(clusters.fit_predict(embeddings.cpu().numpy()).tolist())

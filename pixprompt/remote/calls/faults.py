@@ -12,7 +12,7 @@ from http import HTTPStatus
 
 from ..messages import Fault, FaultKind, Incoming
 
-__all__ = ["excerpt", "fault_of", "retry_after"]
+__all__ = ["excerpt", "fault_of", "kind_of", "retry_after"]
 
 _BUSY = (408, 425)
 _LONGEST_WAIT = 120.0
@@ -34,7 +34,7 @@ def fault_of(incoming: Incoming, now: float) -> Fault | None:
     Returns:
         None for 2xx, whatever the body says: that is for the protocol to read.
     """
-    kind = _kind(incoming.status)
+    kind = kind_of(incoming.status)
     if kind is None:
         return None
     text = excerpt(incoming)
@@ -77,7 +77,8 @@ def excerpt(incoming: Incoming) -> str:
     return line if len(line) <= _EXCERPT else line[: _EXCERPT - 3] + "..."
 
 
-def _kind(status: int) -> FaultKind | None:
+def kind_of(status: int) -> FaultKind | None:
+    """Returns how a request with a reply of this status failed; None for 2xx."""
     if 200 <= status < 300:
         return None
     if status == 429:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from starlette.types import Message, Receive, Send
 
 from ...core import PixpromptError
+from ...remote.calls.faults import kind_of
 from ...remote.http.upstream import Headers as Pairs, StreamedReply, Upstream
 from ...remote.messages import Fault, FaultKind, Incoming
 from ...replies.parse import Reply
@@ -175,23 +176,31 @@ class Exchange:
         await send({"type": "http.response.body", "body": b""})
 
     async def _store(self, reply: StreamedReply, body: bytes, answers: Sequence[Reply | None]) -> None:
-        """Writes a reply down; where that fails, the client gets what was paid for, and nothing more is sent."""
-        if reply.status >= 300:
-            return await self._fail(Fault(_kind_of(reply.status), f"HTTP {reply.status}"), reply, body)
-        if self._number is not None:
-            number, self._number = self._number, None
-            message = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
-            try:
-                await self._route.record.store(number, answers, message, len(self._prompted.body))
-            except PixpromptError as error:
-                _log.warning("the answer to request %d was passed on and could not be written: %s", number, error)
+        kind = kind_of(reply.status)
+        if kind is None:
+            await self._write(self._route.record.store, answers, reply, body)
+        else:
+            await self._fail(Fault(kind, f"HTTP {reply.status}"), reply, body)
 
     async def _fail(self, fault: Fault, reply: StreamedReply | None = None, body: bytes = b"") -> None:
-        if self._number is not None:
-            number, self._number, message = self._number, None, None
-            if reply is not None:
-                message = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
-            await self._route.record.fail(number, fault, message, len(self._prompted.body))
+        await self._write(self._route.record.fail, fault, reply, body)
+
+    async def _write(
+        self, write: Callable[..., Awaitable[None]], outcome: object, reply: StreamedReply | None, body: bytes
+    ) -> None:
+        """Writes down how the request ended, once.
+
+        Where that fails, the client still gets what was paid for, and the ledger lets no further request out.
+        """
+        if self._number is None:
+            return
+        number, self._number, message = self._number, None, None
+        if reply is not None:
+            message = redacted(reply.status, reply.headers, body, reply.seconds, redactor_for(self._request))
+        try:
+            await write(number, outcome, message, len(self._prompted.body))
+        except PixpromptError as error:
+            _log.warning("the outcome of request %d could not be written: %s", number, error)
 
 
 async def _disconnect(receive: Receive) -> None:
@@ -210,8 +219,3 @@ def _without_body(headers: Pairs) -> Pairs:
     about = {"content-type", "content-encoding", HEADER_LENGTH.lower(), "etag", "content-md5", "digest"}
     return [pair for pair in headers if pair[0].lower() not in about]
 
-
-def _kind_of(status: int) -> FaultKind:
-    if status == 429:
-        return FaultKind.THROTTLED
-    return FaultKind.BUSY if status >= 500 or status == 408 else FaultKind.REFUSED

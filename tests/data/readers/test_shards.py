@@ -62,11 +62,13 @@ def test_one_archive_is_the_training_set(folder: Path) -> None:
     assert [*read_shards(folder / "test-000000.tar").parts] == ["train"]
 
 
-def test_labels_may_be_names(tmp_path: Path) -> None:
-    shard(tmp_path / "train.tar", ("a.jpg", image(1)), ("a.cls", b"owl"), ("b.JPG", image(2)), ("b.cls", b"ant\n"))
+@pytest.mark.parametrize("folder", ["", "./", "v1.0/"])
+def test_labels_may_be_names_and_members_lie_in_folders(folder: str, tmp_path: Path) -> None:
+    contents = {"a.jpg": image(1), "a.cls": b"owl", "b.JPG": image(2), "b.cls": b"\xc2\xb2\n", "._a.jpg": b"junk"}
+    shard(tmp_path / "train.tar", *((folder + name, content) for name, content in contents.items()))
     dataset = read_shards(tmp_path)
-    assert dataset.classes == ("ant", "owl")
-    assert dataset.parts["train"].labels.tolist() == [1, 0]
+    assert dataset.classes == ("owl", "\u00b2")
+    assert dataset.parts["train"].labels.tolist() == [0, 1]
 
 
 def test_what_is_wrong_is_named(folder: Path, tmp_path: Path) -> None:

@@ -143,4 +143,4 @@ def _own_names(root: Path, labels: frozenset[str]) -> dict[str, str]:
 
 def sort_labels(labels: frozenset[str]) -> list[str]:
     """Returns labels in the order of their classes: numbers by size, names by the alphabet."""
-    return sorted(labels, key=int) if all(label.isdigit() for label in labels) else sorted(labels)
+    return sorted(labels, key=int) if all(label.isdecimal() for label in labels) else sorted(labels)
