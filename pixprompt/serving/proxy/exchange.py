@@ -218,4 +218,3 @@ def _without_body(headers: Pairs) -> Pairs:
     """Returns headers of a reply but for those that are about its old body."""
     about = {"content-type", "content-encoding", HEADER_LENGTH.lower(), "etag", "content-md5", "digest"}
     return [pair for pair in headers if pair[0].lower() not in about]
-
