@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Self
 
@@ -34,7 +34,7 @@ class PixelPrompt(BesideModel):
         generator: Draws the first theta; by default one that is seeded with 0.
         start: The first theta instead, (P,), or a saved prompt of the same template and blend.
         space: "pixel" keeps every prompted image a possible 8-bit image file. "unclamped" is the VP paper's own
-            form, added after normalisation and never clamped, for comparison; it needs the model's inside.
+            form, added after normalisation and never clamped, for comparison; it needs a torch model.
 
     Reference: arXiv 2203.17274.
     """
@@ -44,7 +44,7 @@ class PixelPrompt(BesideModel):
     queries_per_image = 1
     """Queries that an answer takes."""
     blank_start = True
-    """Whether the first prompt changes no image where the template's does not, and its answers are read alike."""
+    """Whether the first prompt, if the template's changes no image, gives the baseline outputs."""
 
     def __init__(
         self,
@@ -115,12 +115,14 @@ class PixelPrompt(BesideModel):
             canvas: How images become canvases; by default the model's own evaluation setting.
             origin: model, weights_sha256, seed, metrics and version of `Prompt`.
         """
-        spec = self.model.spec
-        origin = {"model": spec.name, "version": __version__, **origin}
-        prompt = self.template.to_prompt(
-            self.theta, canvas or Canvas.for_model(spec), output=self.output.to_json(), **origin
-        )
+        canvas, origin = self.saved_with(canvas, origin)
+        prompt = self.template.to_prompt(self.theta, canvas, output=self.output.to_json(), **origin)
         return replace(prompt, template={**prompt.template, "num_params": self.num_params})
+
+    def saved_with(self, canvas: Canvas | None, origin: Mapping[str, Any]) -> tuple[Canvas, dict[str, Any]]:
+        """Returns the arguments of `to_prompt`, with the model's own where they are missing."""
+        spec = self.model.spec
+        return canvas or Canvas.for_model(spec), {"model": spec.name, "version": __version__, **origin}
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         super()._apply(fn, recurse)
@@ -129,7 +131,7 @@ class PixelPrompt(BesideModel):
 
     @torch.no_grad()
     def constrain(self) -> None:
-        """After an optimiser step: brings theta back to what a PNG can hold (nothing to do in normalised space)."""
+        """After an optimiser step: brings theta back to what a PNG can hold; an unclamped one may have any value."""
         if self.space == "pixel":
             self.theta.copy_(self.template.project(self.theta))
 

@@ -30,7 +30,6 @@ class ViT:
         grid: Patches (down, across); P is their product.
         num_prefix: Tokens before the patches; CLS is the first.
         project: The patch convolution, (N, 3, H, W) normalised -> (N, D, down, across).
-        position: (1, num_prefix + P, D), or (1, P, D) where the prefix has no position.
         norm_pre: Before the first layer; the identity in most.
         norm: The final norm.
 
@@ -43,7 +42,7 @@ class ViT:
         self.model, self.net = model, parts.net
         self.layers: Sequence[Layer] = parts.layers
         self.width, self.grid, self.num_prefix = parts.width, parts.grid, parts.num_prefix
-        self.project, self.position = parts.project, parts.position
+        self.project, self._position = parts.project, parts.position
         self.norm_pre, self.norm = parts.norm_pre, parts.norm
         self._place, self._embeddings = parts.place, parts.embeddings
 
@@ -51,6 +50,11 @@ class ViT:
     def depth(self) -> int:
         """L, the number of layers."""
         return len(self.layers)
+
+    @property
+    def position(self) -> Tensor:
+        """The position embedding, (1, num_prefix + P, D), or (1, P, D) where the prefix has none."""
+        return self._position.view(1, -1, self.width)
 
     @property
     def patch_size(self) -> tuple[int, int]:

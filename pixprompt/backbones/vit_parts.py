@@ -26,7 +26,7 @@ class ViTParts:
         grid: Patches (down, across).
         num_prefix: Tokens before the patches; CLS is the first.
         project: The patch convolution.
-        position: (1, T, D); T counts the prefix, or only the patches where the prefix has no position.
+        position: (1, T, D) or (T, D); T counts the prefix, or only the patches where the prefix has no position.
         embeddings: The parameters of prefix and position.
         norm_pre: Before the first layer.
         norm: After the last.
@@ -39,7 +39,7 @@ class ViTParts:
     grid: tuple[int, int]
     num_prefix: int
     project: nn.Module
-    position: Tensor
+    position: nn.Parameter
     embeddings: tuple[nn.Parameter, ...]
     norm_pre: nn.Module
     norm: nn.Module
@@ -112,7 +112,7 @@ def open_clip_parts(net: nn.Module) -> ViTParts | None:
         grid=(down, across),
         num_prefix=1,
         project=vit.conv1,
-        position=vit.positional_embedding[None],
+        position=vit.positional_embedding,
         embeddings=(vit.class_embedding, vit.positional_embedding),
         norm_pre=vit.ln_pre,
         norm=vit.ln_post,

@@ -88,12 +88,10 @@ class PixelTemplate:
             (N, 3, H, W), values in [0, 1], equal to `images` outside the template.
         """
         plane, mask = self._plane(images, theta, generator)
-        if images.is_contiguous(
-            memory_format=torch.channels_last
-        ):  # or each pass would go through memory in two orders
-            plane, mask = (
-                part.permute(1, 2, 0).contiguous().permute(2, 0, 1) for part in (plane, mask.expand(3, -1, -1))
-            )
+        if images.is_contiguous(memory_format=torch.channels_last):
+            # In the order of the images: otherwise each pass would go through memory in two orders.
+            parts = (plane, mask.expand(3, -1, -1))
+            plane, mask = (part.permute(1, 2, 0).contiguous().permute(2, 0, 1) for part in parts)
         return torch.where(mask, self.blend.composite(images, plane, quantize=quantize), images)
 
     def unclamped(self, images: Tensor, theta: Tensor, /, *, generator: Generator | None = None) -> Tensor:
@@ -132,7 +130,7 @@ class PixelTemplate:
         """Returns the theta (P,) that shows a saved prompt: where to start from it.
 
         Raises:
-            PromptError: It has another blend or size; or an opacity that this blend does not have.
+            PromptError: It has another blend, size, geometry or opacity.
         """
         size = prompt.rgba.shape[:2]
         if (prompt.blend, size) != (self.blend.name, self.geometry.size):
@@ -142,8 +140,7 @@ class PixelTemplate:
             )
         rgba = torch.from_numpy(prompt.rgba.copy()).permute(2, 0, 1)
         theta = self.from_plane(self.blend.parameters(rgba, prompt.delta_scale))
-        places = self.geometry.pixels(None)
-        if not torch.equal(self.blend.pixels(self.to_plane(theta))[3].flatten()[places], rgba[3].flatten()[places]):
+        if not np.array_equal(self.export(theta)[..., 3], prompt.rgba[..., 3]):
             raise PromptError("the prompt has another opacity, or another geometry, than the template.")
         return theta
 

@@ -45,6 +45,12 @@ def test_lora_is_the_net_with_merged_weights(targets: tuple[str, ...]) -> None:
     assert not torch.allclose(adapter.head(features(model, pictures())), expected, atol=1e-2)
 
 
+def test_lora_runs_in_the_precision_of_its_model_and_reads_its_targets_once() -> None:
+    adapter = LoRA(model_of("timm-vit"), CLASSES, targets=iter(("q", "v")), generator=seeded()).bfloat16()
+    assert adapter(pictures()).dtype == torch.bfloat16
+    assert all(set(part.pairs) == {"q", "v"} for part in adapter.parts)
+
+
 def test_lora_refuses_targets_that_do_not_exist() -> None:
     for targets in (("q", "w"), ()):
         with pytest.raises(ConfigError, match="targets must be some of q, k, v, out"):

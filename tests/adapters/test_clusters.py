@@ -66,6 +66,7 @@ def test_every_cluster_is_a_png_and_a_meta_prompt_is_where_all_start(tmp_path) -
         images = torch.from_numpy(pixels).permute(2, 0, 1).unsqueeze(0) / 255
         shown = (first.template(images, theta)[0].detach() * 255).round().permute(1, 2, 0).numpy()
         assert np.array_equal(prompt.overlay(pixels), shown)
+    assert first.to_prompts()[1].model == first.model.spec.name
     first.to_prompts()[1].save(tmp_path / "meta.png")
     second = adapter(3, meta=str(tmp_path / "meta.png"))
     assert torch.equal(second.thetas[0], second.thetas[2])

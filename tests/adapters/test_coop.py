@@ -64,6 +64,8 @@ def test_what_does_not_fit_is_refused() -> None:
         make_white_box("coop", vit(), CLASSES)
     with pytest.raises(ConfigError, match="too long; take fewer"):
         make_white_box("coop", toy_clip(), CLASSES, context=20)
+    with pytest.raises(ConfigError, match="1 or more vectors"):
+        make_white_box("coop", toy_clip(), CLASSES, context_text="")
     with pytest.raises(ConfigError, match="another way than CLIP's"):
         make_white_box("coop", vit("clip"), CLASSES)
 

@@ -47,6 +47,15 @@ def test_a_norm_that_is_left_out_would_be_seen() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_position_follows_its_net(kind: str) -> None:
+    view = ViT(vit(kind))
+    before = view.position
+    view.model.double()
+    assert view.position.dtype == torch.float64
+    assert torch.equal(view.position, before.double())
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_parameters_are_all_but_the_classifier_and_the_text_side(kind: str) -> None:
     model = vit(kind)
     view = ViT(model)

@@ -246,7 +246,7 @@ def test_a_start_from_a_saved_prompt_shows_the_same_pixels(template: PixelTempla
     assert np.array_equal(template.export(again), prompt.rgba)
 
 
-def test_a_prompt_of_another_blend_size_or_opacity_is_no_start() -> None:
+def test_a_prompt_of_another_blend_size_geometry_or_opacity_is_no_start() -> None:
     prompt = make_template("full", canvas_size=SIZE).to_prompt(torch.zeros(3 * SIZE[0] * SIZE[1]), Canvas(SIZE))
     for other in (
         make_template("full", canvas_size=SIZE, blend=Over()),
@@ -258,6 +258,9 @@ def test_a_prompt_of_another_blend_size_or_opacity_is_no_start() -> None:
     saved = over.to_prompt(over.init(), Canvas(SIZE))
     with pytest.raises(PromptError, match="another opacity"):
         make_template("padding", canvas_size=SIZE, size=3, blend=Over()).from_prompt(saved)
+    for size in (2, 4):
+        with pytest.raises(PromptError, match="another geometry"):
+            make_template("padding", canvas_size=SIZE, size=size, blend=Over(opacity=0.5)).from_prompt(saved)
 
 
 def test_full_needs_no_size_and_the_others_say_so() -> None:

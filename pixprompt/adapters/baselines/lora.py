@@ -29,7 +29,7 @@ class LoRA(LayerWise):
     Args:
         rank: r.
         alpha: With the default rank the scale is 1.
-        targets: Which of `TARGETS`.
+        targets: Some of `TARGETS`.
 
     Raises:
         ConfigError: The model is no vision transformer, the rank exceeds D, or a target is unknown.
@@ -47,9 +47,10 @@ class LoRA(LayerWise):
         targets: Iterable[str] = ("q", "v"),
         generator: Generator,
     ) -> None:
-        chosen = [name for name in TARGETS if name in set(targets)]
-        if not chosen or len(chosen) != len(set(targets)):
-            raise ConfigError(f"targets must be some of {', '.join(TARGETS)}, got {', '.join(targets) or 'none'}.")
+        wanted = dict.fromkeys(targets)
+        chosen = [name for name in TARGETS if name in wanted]
+        if not chosen or len(chosen) != len(wanted):
+            raise ConfigError(f"targets must be some of {', '.join(TARGETS)}, got {', '.join(wanted) or 'none'}.")
 
         def part(width: int) -> LayerPart:
             if not 1 <= rank <= width:
@@ -85,7 +86,7 @@ class _InAttention(LayerPart):
         pairs = {name: cast(_LowRank, self.pairs[name]) for name in names if name in self.pairs}
         if not pairs:
             return outputs
-        empty = torch.zeros(inputs.shape[-1], 0, device=inputs.device)
+        empty = next(iter(pairs.values())).up[:, :0]
         ups = [pairs[name].up if name in pairs else empty for name in names]
         # One narrow product down and one block-diagonal product up, whatever the number of targets.
         narrow = F.linear(inputs, torch.cat([pair.down for pair in pairs.values()]) * self.scale)

@@ -57,15 +57,16 @@ class CoOp(OnEmbeddings):
         texts = self.texts()
         if texts is None:
             raise ConfigError(f"{model.spec.name} has no text side; CoOp learns words for that of a CLIP-like model.")
+        words = None if context_text is None else self._ids([context_text])[0]
+        context = context if words is None else len(words)
         if class_place not in PLACES or context < 1:
             raise ConfigError(
                 f"expected 1 or more vectors and a place of {', '.join(PLACES)}, got {context}, {class_place!r}."
             )
-        width = self._embedding.embedding_dim
-        start = _DEVIATION * torch.randn(len(classes) if context_per_class else 1, context, width, generator=generator)
-        if context_text is not None:
-            words = self._embedding.weight.detach()[self._ids([context_text])[0]]
-            start = words.repeat(len(start), 1, 1)
+        shape = (len(classes) if context_per_class else 1, context, self._embedding.embedding_dim)
+        start = _DEVIATION * torch.randn(shape, generator=generator)
+        if words is not None:
+            start = self._embedding.weight.detach()[words].repeat(len(start), 1, 1)
         self.context, self.place = nn.Parameter(start), class_place
         self.register_buffer("scale", torch.tensor(texts.logit_scale))
         self.read(texts)

@@ -14,7 +14,6 @@ from ...core import ConfigError, Model, OutputTransform
 from ...prompt import Prompt
 from ...templates import PixelTemplate, make_template, round_through
 from ...tensor_checks import check_images
-from ...version import __version__
 from ..pixel import PixelPrompt
 
 __all__ = ["AutoVP"]
@@ -101,12 +100,12 @@ class AutoVP(PixelPrompt):
 
     def to_prompt(self, canvas: Canvas | None = None, **origin: Any) -> Prompt:
         """Returns the prompt as it would be saved: a frame around the image shrunk into it; see `PixelPrompt`."""
-        spec, size, frame = self.model.spec, self.template.geometry.size, self.frame
-        canvas = replace(canvas or Canvas.for_model(spec), fit="shrink", frame=frame)
+        size, frame = self.template.geometry.size, self.frame
+        canvas, origin = self.saved_with(canvas, origin)
+        canvas = replace(canvas, fit="shrink", frame=frame)
         template = make_template("padding", canvas_size=size, size=frame, blend=self.template.blend)
         theta = template.from_plane(self.template.to_plane(self.theta))
-        origin = {"model": spec.name, "version": __version__, "output": self.output.to_json(), **origin}
-        prompt = template.to_prompt(theta, canvas, **origin)
+        prompt = template.to_prompt(theta, canvas, output=self.output.to_json(), **origin)
         return replace(prompt, template={**prompt.template, "num_params": self.num_params})
 
     @torch.no_grad()

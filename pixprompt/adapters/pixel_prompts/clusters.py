@@ -120,12 +120,12 @@ class ClusterPrompts(PixelPrompt):
 
     def to_prompts(self, canvas: Canvas | None = None, **origin: Any) -> list[Prompt]:
         """Returns the prompt of each cluster as it would be saved; see `PixelPrompt.to_prompt`."""
-        canvas = canvas or Canvas.for_model(self.model.spec)
+        canvas, origin = self.saved_with(canvas, origin)
         output = self.output.to_json()
         return [self.template.to_prompt(each, canvas, output=output, **origin) for each in self.thetas]
 
     def set_model(self, model: Model) -> None:
-        """Takes another model of as many outputs, which chooses the prompts from now on."""
+        """Takes another model with as many outputs, which chooses the prompts from now on."""
         self._model = (DirectQuerier(model),)
 
     @torch.no_grad()

@@ -12,7 +12,6 @@ from ...core import ConfigError, Model, OutputTransform, PromptError
 from ...prompt import Committee, Prompt
 from ...templates import PixelTemplate
 from ...tensor_checks import check_images
-from ...version import __version__
 from ..pixel import PixelPrompt
 
 __all__ = ["PromptEnsemble"]
@@ -75,8 +74,7 @@ class PromptEnsemble(PixelPrompt):
 
     def to_committee(self, canvas: Canvas | None = None, **origin: Any) -> Committee:
         """Returns the prompts as they would be saved; see `PixelPrompt.to_prompt`."""
-        spec = self.model.spec
-        canvas, origin = canvas or Canvas.for_model(spec), {"model": spec.name, "version": __version__, **origin}
+        canvas, origin = self.saved_with(canvas, origin)
         pages = tuple(self.template.to_prompt(each, canvas, **origin) for each in self.thetas)
         return Committee(pages, output=self.output.to_json(), **origin)
 

@@ -14,6 +14,7 @@ from ...models import TorchModel
 from .layers import step
 from .locations import PrependedPrompts
 from .options import VPTOptions
+from .prompts import uniform
 from .vit import ViTVPT
 
 __all__ = ["E2VPT"]
@@ -67,7 +68,10 @@ class E2VPT(ViTVPT):
             raise RangeError(f"a share to prune lies in [0, 1), got {prune_tokens} and {prune_segments}.")
         options = VPTOptions(tokens=tokens, depth=ViT(model).depth, dropout=dropout)
         if min(tokens, key_values) < 1 or not 1 <= segments <= ViT(model).width:
-            raise RangeError(f"expected 1 or more of everything, got {tokens}, {key_values}, {segments}.")
+            raise RangeError(
+                f"expected 1 or more tokens, key-value prompts and segments, and no more segments than channels; got "
+                f"{tokens}, {key_values}, {segments}."
+            )
         self.shares = (prune_tokens, prune_segments)
         super().__init__(model, classes, options, generator=generator)
         self.prompts.add(key_values, separate, segments, generator=generator)
@@ -113,8 +117,7 @@ class _KeyValuePrompts(PrependedPrompts):
         view, heads = self.view, self.view.layers[0].heads
         width = view.width // heads
         shape = (view.depth, 2 if separate else 1, heads, count, width)
-        bound = math.sqrt(6 / (count * width))
-        self.pairs = nn.Parameter((2 * torch.rand(shape, generator=generator) - 1) * bound)
+        self.pairs = uniform(*shape, bound=math.sqrt(6 / (count * width)), generator=generator)
         self.register_buffer("mask", torch.ones(self.num_tokens, segments))
         # The segment of each channel; neighbours where the width is no multiple, too.
         self.register_buffer("segment", torch.arange(view.width) * segments // view.width, persistent=False)
