@@ -146,7 +146,7 @@ def load_adapter(path: str | Path, model: Model | nn.Module) -> PixelPrompt | Wh
         The adapter in evaluation mode, on the device of the model.
 
     Raises:
-        AccessError: The adapter reaches into the model, which only answers.
+        AccessError: The adapter is a white-box one, and the model only answers.
         PromptError: The file is missing, damaged or foreign, or was learned beside another backbone.
     """
     return AdapterFile.read(path).adapter(model)

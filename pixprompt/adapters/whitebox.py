@@ -42,7 +42,7 @@ class WhiteBox(BesideModel, ABC):
     """
 
     view: ViT | Swin | ConvNet
-    """The backbone, seen from inside."""
+    """The backbone in parts."""
     caches_frozen: bool = False
     """Whether `frozen` runs so much of the backbone that its results are worth caching between epochs."""
     pruned: nn.Parameter | None = None
@@ -189,11 +189,11 @@ def make_white_box(
 
 
 def local_model(model: object) -> TorchModel:
-    """Returns a model that an adapter can reach into; a plain net of timm is read by timm's own data configuration.
+    """Returns a model that a white-box adapter can use; a plain net of timm gets timm's own data configuration.
 
     Raises:
         AccessError: The model only answers.
-        ConfigError: It is a plain net of another library, whose image size and normalisation nobody said.
+        ConfigError: It is a plain net of another library, whose image size and normalisation are not known.
     """
     if isinstance(model, TorchModel) and model.access >= Access.INTERNALS:
         return model

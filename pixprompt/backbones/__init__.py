@@ -1,4 +1,4 @@
-"""Frozen backbones, seen from inside: what token prompts, adapters and probes reach into, without changing it."""
+"""Frozen backbones in parts, for token prompts, adapters and probes; nothing of them is changed."""
 
 from .vit import Layer, ViT
 

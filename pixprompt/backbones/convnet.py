@@ -1,4 +1,4 @@
-"""A frozen ConvNet, seen from inside: the first convolution, the rest of the stem, stages of blocks, the pool."""
+"""A frozen ConvNet in parts: the first convolution, the rest of the stem, stages of blocks, the pool."""
 
 from __future__ import annotations
 

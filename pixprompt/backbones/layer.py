@@ -1,4 +1,4 @@
-"""One layer of a frozen vision transformer: whole, and in the parts that methods reach into."""
+"""One layer of a frozen vision transformer: whole, and in parts."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ __all__ = ["Layer"]
 class Layer:
     """One pre-norm layer: x + scale1(attention(norm1(x))), then x + scale2(mlp(norm2(x))).
 
-    Called, it runs the library's own forward. The parts are for methods that reach into it; composed as in the line
-    above they give the same numbers within rounding.
+    Called, it runs the library's own forward; its parts, composed as above, give the same results within rounding.
 
     Args:
         heads: Attention heads.

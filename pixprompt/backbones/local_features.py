@@ -1,4 +1,4 @@
-"""A local model as a source of features: canvases in, rows of numbers out."""
+"""A local model as a source of features: canvases in, rows of features out."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ def comes_from(net: nn.Module, library: str) -> bool:
 
 
 def backbone_sha256(model: TorchModel, parameters: Iterable[nn.Parameter]) -> str:
-    """Returns a digest of all that the results of a backbone rest on, whatever precision it is held in.
+    """Returns a digest of all that a backbone's results depend on, the same in every precision.
 
     That is parameters, the statistics of BatchNorm and other stored buffers, and the normalisation.
 

@@ -1,4 +1,4 @@
-"""A frozen Swin transformer, seen from inside: embedding, stages of windowed blocks, merging, final norm."""
+"""A frozen Swin transformer in parts: embedding, stages of windowed blocks, merging, final norm."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ __all__ = ["Merging", "Swin", "SwinBlock", "SwinStage"]
 class SwinBlock:
     """One pre-norm block: x + join(mix(qkv(split(norm1(x))))), then x + mlp(norm2(x)).
 
-    Called, it runs the library's own forward. The parts are for methods that reach into it; composed as in the line
-    above they give the same numbers within rounding.
+    Called, it runs the library's own forward; its parts, composed as above, give the same results within rounding.
 
     Attributes:
         heads: Attention heads.

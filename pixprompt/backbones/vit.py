@@ -1,4 +1,4 @@
-"""A frozen vision transformer, seen from inside: embedding, layers, final norm, without a change to any of them."""
+"""A frozen vision transformer in parts: embedding, layers, final norm."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Using somebody's net without leaving a trace on it."""
+"""Using a caller's net without changing it."""
 
 from __future__ import annotations
 

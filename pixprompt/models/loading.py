@@ -39,7 +39,7 @@ _FILES = {
     "moco_v3": "families.moco_v3",
 }
 _ANY_SIDE = ("timm", "torchvision", "efficientnet_lite")
-"""Prefixes of nets that may be asked about smaller or larger images, NAME@SIDE."""
+"""Prefixes of nets that may take smaller or larger images, NAME@SIDE."""
 
 
 def load_model(name: str, *, weights: str | Path | None = None, device: str = "cpu", pretrained: bool = True) -> Model:

@@ -51,7 +51,7 @@ class DirectQuerier(Querier):
         """Does nothing: a model that is queried directly costs nothing."""
 
     def announce(self, num_queries: int, tell: Callable[[str], None], *, rate: float | None = None) -> None:
-        """Does nothing: nobody has to be told about it."""
+        """Does nothing: such queries need no announcement."""
 
     def close(self) -> None:
         """Does nothing: there is no ledger."""

@@ -1,6 +1,6 @@
-"""Optimisers and schedules: numbers in, numbers out; nothing here knows models or adapters.
+"""Optimisers and schedules; nothing here knows models or adapters.
 
-`OPTIMIZERS` need gradients; `QUERY_OPTIMIZERS` ask and tell, and need answers only.
+`OPTIMIZERS` need gradients; `QUERY_OPTIMIZERS`, with `ask` and `tell`, need answers only.
 """
 
 from typing import TYPE_CHECKING

@@ -41,12 +41,12 @@ QUERY_OPTIMIZERS: Registry[type[AskTell]] = Registry(
         ),
         "cma": (
             f"{_HERE}.cma:Cma",
-            "CMA-ES, learns the shape of the loss; at most 1000 numbers; needs answers only",
+            "CMA-ES, learns the shape of the loss; at most 1,000 parameters; needs answers only",
         ),
         "nes": (f"{_HERE}.nes:Nes", "antithetic natural evolution strategy with Adam; needs answers only"),
         "sep-cma": (
             f"{_HERE}.cma:SepCma",
-            "separable CMA-ES: a variance per number, no rotation; needs answers only",
+            "separable CMA-ES: a variance per parameter, no rotation; needs answers only",
         ),
         "spsa": (f"{_HERE}.spsa:Spsa", "SPSA with random signs, two-sided, Spall's gains; needs answers only"),
         "spsa-gc": (

@@ -15,11 +15,11 @@ from .query import AskTell, Defaults, Options
 __all__ = ["MAX_FULL", "Cma", "SepCma"]
 
 MAX_FULL = 1000
-"""The most numbers that full CMA-ES takes: a generation costs 1 s and 0.5 GB there, and ten times that at twice it."""
+"""The most parameters of full CMA-ES: a generation of 1,000 costs 1 s and 0.5 GB, one of 2,000 ten times that."""
 
 
 class _Library(AskTell):
-    """What both have in common: candidates and losses go to the library, its mean comes back.
+    """Candidates come from the library and losses go to it; its mean is the center.
 
     A return of the guard puts the mean back, halves the standard deviation and forgets both evolution paths; what was
     learned about the shape stays. The standard deviation never exceeds the guard's radius.
@@ -61,7 +61,7 @@ class Cma(_Library):
 
         if self._center.numel() > MAX_FULL:
             raise ConfigError(
-                f"cma holds a square matrix and takes at most {MAX_FULL} numbers, got {self._center.numel()}; "
+                f"cma holds a square matrix and takes at most {MAX_FULL} parameters, got {self._center.numel()}; "
                 "use sep-cma, or a smaller basis."
             )
         mean = self._center.numpy().copy()
@@ -69,7 +69,7 @@ class Cma(_Library):
 
 
 class SepCma(_Library):
-    """CMA-ES with a diagonal covariance: linear in D, blind to valleys that lie askew."""
+    """CMA-ES with a diagonal covariance: linear in D; it learns no correlation between parameters."""
 
     DEFAULTS: ClassVar[Defaults] = Defaults(lr=None, sigma=0.1, population=None, least=4)
 
@@ -77,6 +77,6 @@ class SepCma(_Library):
         from cmaes import SepCMA
 
         if self._center.numel() < 2:
-            raise ConfigError("sep-cma needs 2 numbers or more, got 1; use cma.")
+            raise ConfigError("sep-cma needs 2 parameters or more, got 1; use cma.")
         mean = self._center.numpy().copy()
         return SepCMA(mean=mean, sigma=self._sigma, seed=seed, population_size=self.num_candidates)

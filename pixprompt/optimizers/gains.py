@@ -1,4 +1,4 @@
-"""How long a step is: clip, calibration and decay; pure numbers, shared by the zeroth-order optimisers."""
+"""The length of a step: clip, calibration and decay, shared by the zeroth-order optimisers."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def clip_to_norm(gradient: Tensor, limit: float) -> Tensor:
 class Calibration:
     """Brings gradient estimates to the norm sqrt(D), so that a step of gain `lr` moves pixels by an RMS of `lr`.
 
-    Spall's guideline (1998, section III.B): choose the gain so that the first steps have the size one wants. The scale
-    is the median RMS of the first 10 estimates that are not 0, so one lucky estimate near 0 does not set it; ZIP's clip
+    Spall's guideline (1998, section III.B): choose the gain by the size that the first steps should have. The scale
+    is the median RMS of the first 10 estimates that are not 0, so that a single one near 0 does not set it; ZIP's clip
     at sqrt(D) then bounds every step. The first estimate becomes exactly sqrt(D) long. Factors on the loss drop out.
     """
 

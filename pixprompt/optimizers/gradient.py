@@ -1,4 +1,4 @@
-"""Optimisers that follow gradients, with one set of arguments for all."""
+"""Optimisers by gradients, all with the same arguments."""
 
 from __future__ import annotations
 

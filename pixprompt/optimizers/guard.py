@@ -27,12 +27,12 @@ class Verdict(Enum):
     """What an optimiser does with a generation."""
 
     LEARN = "learn"
-    LOOK_AGAIN = "look again"
+    REPEAT = "repeat"
     GO_BACK = "go back"
 
 
 class Guard:
-    """Decides after each generation whether to learn from it, to look again, or to go back.
+    """Decides after each generation whether to learn from it, to repeat it, or to go back.
 
     The level of a generation is the median of its losses. It blows up when it is not finite, or, once there are 5
     levels, when it is above both of these: the median of the last 20 levels plus 10 robust standard deviations (1.4826
@@ -40,9 +40,9 @@ class Guard:
     median of the first 5 levels. The second lets hard mini-batches pass where most losses have become tiny.
 
     A first such level may still be the mini-batch: nothing is learned and the same center is tried again. A
-    second in a row is the step's fault: back to the center of the last good generation, at half the step. A third,
-    there, shows that the losses have changed and not the step (another head, a drifting model): the step is given back
-    and the levels start anew.
+    second in a row is due to the step: back to the center of the last good generation, at half the step. A third,
+    there, shows that the losses have changed and not the step (another head, a drifting model): the step is doubled
+    again and the levels start anew.
 
     A center that leaves the radius goes back to the last good one at half the step, too.
 
@@ -72,7 +72,7 @@ class Guard:
         if self.alarms == 2:
             return self._go_back()
         if self.alarms:
-            return Verdict.LOOK_AGAIN
+            return Verdict.REPEAT
         self.levels = [*self.levels, level][-_WINDOW:]
         if self.first is None and len(self.levels) == _FIRST:
             self.first = median(self.levels)

@@ -72,4 +72,4 @@ class Nes(AskTell):
         self._center = self._center - self._lr * self._guard.damping * decay * direction
 
     def _retreat(self) -> None:
-        self._first = torch.zeros_like(self._first)  # the way is forgotten, the size of the gradients is not
+        self._first = torch.zeros_like(self._first)  # the scale of the gradients, `_second`, stays

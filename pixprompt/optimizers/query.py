@@ -1,4 +1,4 @@
-"""Zeroth-order optimisers: what they share, their names, and how one is made. Numbers in, numbers out.
+"""Zeroth-order optimisers: what they share, and how one is made by name.
 
 Every size is a pixel RMS: a step dx of (D,) moves the prompt's pixels by |dx| / sqrt(D), in [0, 1] pixel units.
 
@@ -17,8 +17,9 @@ generations), the held-out loss (1.44 at the start) with half the size, the defa
     sep-cma       -     0.1    4 + 3 ln D   0.55  0.65  0.96    0.43  0.41  0.48    0.36  0.32  0.43
 
 ("Size" is lr, or sigma where there is no lr.) At equal queries, five pairs of spsa beat one pair in 8 of 9 settings;
-for spsa-gc it made no clear difference. A small network on 8-bit digits under a smooth basis of 108 liked one to three
-times these sizes. Elsewhere sigma between half and twice changes little, but for bar, whose bias grows with it.
+for spsa-gc it made no clear difference. A small network on 8-bit digits under a smooth basis of 108 learned best at one
+to three times these sizes. Elsewhere sigma between half and twice changes little, but for bar, whose bias grows with
+it.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ class AskTell(ABC):
     Args:
         start: (D,) first center; D >= 1, finite.
         generator: Where every random number comes from; it is advanced. By default one that is seeded with 0.
-        generations: How many generations are planned, >= 1: the decay of the step hangs on it.
+        generations: How many generations are planned, >= 1: the decay of the step depends on it.
         lr: Pixel RMS of the first step, > 0; the optimiser's default when None.
         sigma: Pixel RMS of a perturbation, > 0; the optimiser's default when None.
         population: M, candidates per generation; the optimiser's default when None.
@@ -187,7 +188,7 @@ class AskTell(ABC):
         """Moves `_center`, from finite losses (M,)."""
 
     def _retreat(self) -> None:  # noqa: B027
-        """Forgets what led away from `_center`, which has been put back; nothing, where only the center remembers."""
+        """Resets what led away from `_center`, the last good one again; by default there is nothing."""
 
     def _merged(self, constants: Mapping[str, float | None]) -> dict[str, float]:
         """Returns the constants: the caller's, over those of the paper."""
@@ -220,17 +221,13 @@ class AskTell(ABC):
 
 
 def make_query_optimizer(name: str, start: Tensor, **options: Unpack[Options]) -> AskTell:
-    """Builds a zeroth-order optimiser by name; the arguments are those of `AskTell`.
+    """Builds a zeroth-order optimiser by name; other arguments and errors are those of `AskTell`.
 
     Args:
         name: A name of QUERY_OPTIMIZERS.
-        start: (D,) first center.
 
     Raises:
         UnknownName: There is no such optimiser.
-        ConfigError: An option makes no sense, alone or for this optimiser.
-        ShapeError: `start` is not (D,).
-        RangeError: `start` is not finite.
     """
     return QUERY_OPTIMIZERS[name](start, **options)
 

@@ -1,4 +1,4 @@
-"""From the answers of a callable to the rows of numbers that everything else works with."""
+"""From the answers of a callable to rows of scores."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def reader_for(
 
     Args:
         first: The answer to one image.
-        answer: What the numbers are; None to look.
+        answer: What the numbers are; None to infer it from `first`.
         labels: Of the outputs, if known.
         num_outputs: S, if scores should be checked for it.
 
@@ -256,4 +256,4 @@ def _filled(entries: Sequence[dict[int, float]], num_outputs: int) -> Rows:
 
 def _other_form(name: str, reply: Reply, expected: str) -> ModelError:
     came = "a text" if isinstance(reply, str) else "named scores" if isinstance(reply, dict) else "an array of scores"
-    return ModelError(f"model {name!r} returned {came}, but {expected} when it was first asked; keep to one form.")
+    return ModelError(f"model {name!r} returned {came}, but {expected} at its first query; keep to one form.")

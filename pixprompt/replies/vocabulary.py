@@ -1,4 +1,4 @@
-"""The labels of a model that answers in words: known from the start, or found as answers arrive."""
+"""The labels of a model that answers in words: known from the start, or collected as answers arrive."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Vocabulary:
     commas are its synonyms. Negation is not understood: "not a cat" mentions a cat.
 
     While the vocabulary is open, an answer of at most four words becomes a label of its own, unless it is one or
-    mentions a label that was expected. So "tiger shark" stays apart from "tiger" when both are found.
+    mentions a label that was expected. So "tiger shark" becomes a label beside "tiger".
 
     Args:
         labels: The known ones, in order, OTHER last unless it is among them; None for an open vocabulary.
@@ -36,7 +36,7 @@ class Vocabulary:
 
     def __init__(self, labels: Sequence[str] | None, *, name: str) -> None:
         self.name = name
-        self.given = labels is not None
+        self._is_fixed = labels is not None
         self.open = labels is None
         self._expected = _Phrases()
         self._set((OTHER,) if labels is None else dict.fromkeys((*labels, OTHER)))
@@ -54,9 +54,9 @@ class Vocabulary:
         """Takes over the labels of an earlier vocabulary, in their order.
 
         Raises:
-            ModelError: The labels were given when the model was made, and they are others; or OTHER is missing.
+            ModelError: The labels were known from the start, and they are others; or OTHER is missing.
         """
-        if self.given and tuple(labels) != self.labels:
+        if self._is_fixed and tuple(labels) != self.labels:
             raise ModelError(
                 f"model {self.name!r} has {len(self.labels)} labels, and not the {len(labels)} that were recorded for "
                 "it; give the labels of that time, in the same order."
@@ -118,7 +118,7 @@ class Vocabulary:
 
 
 class _Phrases:
-    """What labels look like inside sentences. Whole labels go before synonyms, earlier labels before later ones."""
+    """Labels and synonyms as word sequences. Whole labels go before synonyms, earlier labels before later ones."""
 
     def __init__(self) -> None:
         self._exact: dict[tuple[str, ...], tuple[int, int]] = {}
@@ -149,8 +149,8 @@ class _Phrases:
     def _note(self, words: tuple[str, ...], entry: tuple[int, int]) -> None:
         if words:
             self._exact[words] = min(entry, self._exact.get(words, entry))
-            alone = _singular(words)
-            self._singular[alone] = min(entry, self._singular.get(alone, entry))
+            singular = _singular(words)
+            self._singular[singular] = min(entry, self._singular.get(singular, entry))
             self._longest = max(self._longest, len(words))
 
 

@@ -1,7 +1,7 @@
-"""Bases: from few numbers to the numbers of a template, which is what makes a search without gradients affordable.
+"""Bases: from few parameters to those of a template, which makes a search without gradients affordable.
 
-Units: the numbers x of a basis are scaled so that a step dx moves the prompt's pixels by an RMS of |dx| / sqrt(D), in
-[0, 1] pixel units. For the linear bases this holds for every dx, because their columns are orthogonal on the
+Units: the parameters x of a basis are scaled so that a step dx moves the prompt's pixels by an RMS of |dx| / sqrt(D),
+in [0, 1] pixel units. For the linear bases this holds for every dx, because their columns are orthogonal on the
 template and each has a pixel RMS of 1 / sqrt(D); a step that is isotropic in x is isotropic in pixels.
 """
 
@@ -50,7 +50,7 @@ class Basis(Protocol):
 
 
 class BasisMaker(Protocol):
-    """What builds a basis: the class itself."""
+    """How every class of BASES is called."""
 
     def __call__(self, template: PixelTemplate, size: int | None, generator: Generator, /) -> Basis:
         """Builds it for a template; see `make_basis`."""
@@ -86,11 +86,10 @@ class _Linear:
 
 
 class Pixels(_Linear):
-    """Every number of the prompt on its own: D = P.
+    """Every parameter of the prompt on its own: D = P.
 
     Args:
         size: Must be None.
-        generator: Not drawn from.
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
@@ -112,7 +111,6 @@ class Dct(_Linear):
 
     Args:
         size: Frequencies per side, 6 by default.
-        generator: Not drawn from.
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
@@ -139,7 +137,6 @@ class Blocks(_Linear):
 
     Args:
         size: Blocks per side, 7 by default.
-        generator: Not drawn from.
     """
 
     def __init__(self, template: PixelTemplate, size: int | None, generator: Generator) -> None:
@@ -161,8 +158,8 @@ class Blocks(_Linear):
 class LowRank:
     """A product B A of two factors per channel, over the template's rectangle: bilinear in x = (B, A).
 
-    LoR-VP's plane (H, rank)(rank, W) (arXiv 2502.00896), with each factor given at 9 knots per side and linear
-    between them, because its own factors are thousands of numbers. D = channels * rank * (9 + 9). As there, B starts
+    LoR-VP's plane (H, rank)(rank, W) (arXiv 2502.00896), with each factor at 9 knots per side and linear between
+    them, because its own factors are thousands of parameters. D = channels * rank * (9 + 9). As there, B starts
     at zero and A at random: the contribution is 0, and B can move at once, A as soon as B has. In the mean over all
     directions a step from the start moves the pixels by an RMS of |dx| / sqrt(D).
 
@@ -225,6 +222,7 @@ def template_places(template: PixelTemplate) -> tuple[Tensor, Tensor, tuple[int,
 
 
 def cosines(side: int, count: int) -> Tensor:
+    """Returns cos(pi (i + 1/2) a / side) for i < side and a < count, (side, count) float64."""
     middles = torch.arange(side, dtype=torch.float64) + 0.5
     return (math.pi / side * middles.unsqueeze(1) * torch.arange(count)).cos()
 
@@ -239,7 +237,7 @@ def _hats(side: int) -> Tensor:
 
 
 def _orthonormal(columns: Tensor) -> Tensor:
-    """Gram-Schmidt in the given order, without the columns of which little is new; (n, at most k)."""
+    """Gram-Schmidt in the given order, without the columns of which little is new: (n, k) -> (n, at most k)."""
     axes = columns[:, :0]
     for column in columns.T:
         rest = column - axes @ (axes.T @ column)

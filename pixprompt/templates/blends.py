@@ -29,7 +29,7 @@ class Blend(Protocol):
 
     @property
     def channels(self) -> int:
-        """Learned numbers per prompt pixel."""
+        """Learned parameters per prompt pixel."""
         ...
 
     @property

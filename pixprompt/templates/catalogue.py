@@ -20,10 +20,10 @@ STARTS = ("flat", "normal")
 TEMPLATES: Registry[type[Geometry]] = Registry(
     "template",
     {
-        "full": (f"{_HERE}.full:Full", "Every pixel of the canvas, 3 H W numbers."),
+        "full": (f"{_HERE}.full:Full", "Every pixel of the canvas, 3 H W parameters."),
         "padding": (
             f"{_HERE}.padding:Padding",
-            "A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 numbers at p=30 on 224x224.",
+            "A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 parameters at p=30 on 224x224.",
         ),
         "patch": (f"{_HERE}.patch:Patch", "A square of `p`x`p` pixels at a chosen place."),
         "random-patch": (
@@ -46,6 +46,6 @@ BASES: Registry[BasisMaker] = Registry(
             f"{_HERE}.bases:LowRank",
             "A product B A of two factors per channel, over the template's rectangle: bilinear in x = (B, A).",
         ),
-        "pixels": (f"{_HERE}.bases:Pixels", "Every number of the prompt on its own: D = P."),
+        "pixels": (f"{_HERE}.bases:Pixels", "Every parameter of the prompt on its own: D = P."),
     },
 )

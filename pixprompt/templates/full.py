@@ -13,7 +13,7 @@ __all__ = ["Full"]
 
 
 class Full:
-    """Every pixel of the canvas, 3 H W numbers.
+    """Every pixel of the canvas, 3 H W parameters.
 
     Args:
         size: (height, width) of the canvas.
@@ -26,13 +26,13 @@ class Full:
 
     @classmethod
     def from_options(cls, canvas_size: tuple[int, int], size: int | None, place: str | None) -> Full:
-        """All of the canvas; the size says nothing."""
+        """All of the canvas; the size is not read."""
         no_place(place, "full")
         return cls(canvas_size)
 
     @property
     def params(self) -> dict[str, Any]:
-        """Nothing to say."""
+        """{}: there is nothing to choose."""
         return {}
 
     @property
@@ -41,5 +41,5 @@ class Full:
         return self.size[0] * self.size[1]
 
     def pixels(self, generator: Generator | None) -> Tensor:
-        """All of them."""
+        """All positions."""
         return torch.arange(self.num_pixels)

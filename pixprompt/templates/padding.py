@@ -13,7 +13,7 @@ __all__ = ["Padding"]
 
 
 class Padding:
-    """A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 numbers at p=30 on 224x224.
+    """A frame of `p` pixels along the border: 2 p (H + W - 2 p) pixels, 69,840 parameters at p=30 on 224x224.
 
     Args:
         size: (height, width) of the canvas.

@@ -1,4 +1,4 @@
-"""Rounding and clamping that a gradient can pass: the prompt learns about 8 bits and about [0, 1]."""
+"""Rounding and clamping that let gradients through, so that a prompt learns what 8 bits in [0, 1] can hold."""
 
 from __future__ import annotations
 

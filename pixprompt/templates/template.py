@@ -62,7 +62,7 @@ class PixelTemplate:
 
     @property
     def num_params(self) -> int:
-        """P, the number of learned numbers."""
+        """P, the number of learned parameters."""
         return self.blend.channels * self.geometry.num_pixels
 
     def init(self, *, generator: Generator | None = None) -> Tensor:
@@ -145,11 +145,11 @@ class PixelTemplate:
         return theta
 
     def to_plane(self, theta: Tensor) -> Tensor:
-        """Theta (P,) -> its numbers where they are on the canvas, (C, H, W); 0 outside the template."""
+        """Theta (P,) -> its values at their places on the canvas, (C, H, W); 0 outside the template."""
         return self._plane(theta, theta, None)[0]
 
     def from_plane(self, plane: Tensor) -> Tensor:
-        """Numbers on the canvas (C, H, W) -> theta (P,): those inside the template."""
+        """Values on the canvas (C, H, W) -> theta (P,): those inside the template."""
         expected = (self.blend.channels, *self.geometry.size)
         if plane.shape != expected:
             raise ShapeError(f"expected a plane {expected}, got {tuple(plane.shape)}.")

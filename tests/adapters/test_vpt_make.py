@@ -93,7 +93,7 @@ def test_the_layout_of_a_swin_is_a_choice() -> None:
         ("vit", {"tokens": 17}, "toy-timm has 4 patches; expected at most 16 tokens, got 17"),
         ("vit", {"deep": True, "depth": 4}, "toy-timm has 3 layers, got depth 4"),
         ("vit", {"deep": True, "depth": 0}, "depth must be 1 layer or more, got 0"),
-        ("vit", {"depth": 2}, "vpt-shallow has no option 'depth'; it takes tokens, location"),
+        ("vit", {"depth": 2}, "vpt-shallow has no option 'depth'; it takes tokens, dropout, location"),
         ("vit", {"location": "append"}, "location must be one of prepend, add, .* got 'append'"),
         ("vit", {"pool": "mean"}, "pool must be one of cls, image"),
         ("vit", {"deep": True, "depth_from": "side"}, "depth_from must be one of bottom, top"),

@@ -127,7 +127,7 @@ def test_answers_that_cannot_be_read(reply: object, message: str) -> None:
 @pytest.mark.parametrize(
     ("first", "later", "message"),
     [
-        ([0.1, 0.9], {"a": 0.5}, "returned named scores, but scores in an array when it was first asked"),
+        ([0.1, 0.9], {"a": 0.5}, "returned named scores, but scores in an array at its first query"),
         ([0.1, 0.9], "cat", "returned a text, but scores in an array"),
         ([0.1, 0.9], [0.1, 0.2, 0.7], "returned 3 scores, earlier 2"),
         ([0.1, 0.9], [1.0, 2.0], "expected probabilities"),

@@ -154,7 +154,7 @@ def test_generations_without_any_finite_loss_are_survived(name: str) -> None:
         ("nes", {"population": 5}, "even number of 2 or more"),
         ("bar", {"population": 1}, "2 or more"),
         ("cma", {"population": 3}, "4 or more"),
-        ("sep-cma", {"size": 1}, "sep-cma needs 2 numbers"),
+        ("sep-cma", {"size": 1}, "sep-cma needs 2 parameters"),
     ],
 )
 def test_options_that_make_no_sense(name: str, options: dict[str, Any], message: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from pixprompt.optimizers import QUERY_OPTIMIZERS, AskTell, make_query_optimizer
 from pixprompt.optimizers.guard import RADIUS, Guard, Verdict, replace_nonfinite
 
-LEARN, AGAIN, BACK = Verdict.LEARN, Verdict.LOOK_AGAIN, Verdict.GO_BACK
+LEARN, AGAIN, BACK = Verdict.LEARN, Verdict.REPEAT, Verdict.GO_BACK
 
 
 def decide(watch: Guard, *levels: float) -> list[Verdict]:

@@ -45,7 +45,7 @@ class Partial(Baseline):
                 "transformer, or of timm's or torchvision's ResNet, timm's ResNetV2, ConvNeXt or Swin."
             )
         if at_least_one("layers", layers) > len(blocks):
-            raise ConfigError(f"{model.spec.name} has {len(blocks)} layers, expected layers of at most that: {layers}.")
+            raise ConfigError(f"{model.spec.name} has {len(blocks)} layers, got {layers}; choose 1..{len(blocks)}.")
         self.num_before = len(blocks) - layers
         self.copies = nn.ModuleList(self._copies(blocks[self.num_before :]))
         self.head = ClassifierHead(self.net.width(), len(classes), generator=generator)

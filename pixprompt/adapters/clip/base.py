@@ -28,7 +28,7 @@ class OnEmbeddings(WhiteBox):
 
     @abstractmethod
     def read(self, texts: TextPrompts) -> None:
-        """Takes what a dual encoder is told about the classes."""
+        """Takes the texts that stand for the classes."""
 
     def texts(self) -> TextPrompts | None:
         """Returns what a dual encoder's text side makes of the class names alone; None of another model."""

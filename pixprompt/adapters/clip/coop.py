@@ -29,7 +29,7 @@ class CoOp(OnEmbeddings):
     Args:
         context: M, the number of vectors.
         context_text: Words whose token embeddings the vectors start as, instead of N(0, 0.02^2); M is their number.
-        context_per_class: Vectors of its own for each class.
+        context_per_class: Separate vectors for each class.
         class_place: Of PLACES.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The baselines of the VPT and SA²VP papers: other ways to adapt a model whose inside can be reached."""
+"""The baselines of the VPT and SA²VP papers: other white-box methods."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ class CoOpSettings(MethodSettings):
     family = "coop"
     context: int | None = option(None, "Vectors that are learned as words.", low=1)
     context_text: str | None = option(None, "Words that the vectors start as, one a token.")
-    context_per_class: bool = option(False, "Learn vectors of its own for each class.")
+    context_per_class: bool = option(False, "Learn separate vectors for each class.")
     class_place: str | None = option(None, "Where the class stands among the vectors.", ("end", "middle", "front"))
 
 

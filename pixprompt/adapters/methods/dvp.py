@@ -16,7 +16,7 @@ class EnsembleSettings(MethodSettings):
     """See `PromptEnsemble`."""
 
     family = "dvp"
-    prompts: int | None = option(None, "Prompts, each asked about every image; 3 by default.", low=1)
+    prompts: int | None = option(None, "Prompts, and queries per image; 3 by default.", low=1)
 
 
 register(

@@ -15,11 +15,18 @@ __all__ = ["E2VPTSettings", "EXPRESSettings", "VPTDeepSettings", "VPTSettings"]
 
 
 @dataclass(frozen=True)
-class VPTSettings(MethodSettings):
+class _TokenSettings(MethodSettings):
+    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
+    dropout: float | None = option(
+        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
+    )
+
+
+@dataclass(frozen=True)
+class VPTSettings(_TokenSettings):
     """See `VPTOptions`."""
 
     family = "vpt"
-    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
     location: str | None = option(
         None,
         "Where the prompts go.",
@@ -27,9 +34,6 @@ class VPTSettings(MethodSettings):
     )
     pool: str | None = option(
         None, "Which final tokens the head reads.", ("cls", "image", "image-and-prompt", "prompt")
-    )
-    dropout: float | None = option(
-        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
     )
     projection: int | None = option(None, "Width of the prompts before a learned projection.", low=1)
     layout: str | None = option(
@@ -47,16 +51,12 @@ class VPTDeepSettings(VPTSettings):
 
 
 @dataclass(frozen=True)
-class E2VPTSettings(MethodSettings):
+class E2VPTSettings(_TokenSettings):
     """See `E2VPT`."""
 
     family = "e2vpt"
-    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
     key_values: int | None = option(None, "Prompts among the keys and values of each layer.", low=1)
     separate: bool = option(False, "Learn prompts of their own for keys and for values.")
-    dropout: float | None = option(
-        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
-    )
     prune_tokens: float | None = option(
         None, "Share of the tokens that a second training does without.", low=0, below=1
     )
@@ -67,14 +67,10 @@ class E2VPTSettings(MethodSettings):
 
 
 @dataclass(frozen=True)
-class EXPRESSettings(MethodSettings):
+class EXPRESSettings(_TokenSettings):
     """See `EXPRES`."""
 
     family = "expres"
-    tokens: int | None = option(None, "Prompt tokens per layer; on a ConvNet, pixels on each side.", low=1)
-    dropout: float | None = option(
-        None, "Share of values of prompts and their adapters that is dropped in training.", low=0, below=1
-    )
 
 
 register(

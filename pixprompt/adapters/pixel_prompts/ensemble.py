@@ -18,7 +18,7 @@ __all__ = ["PromptEnsemble"]
 
 
 class PromptEnsemble(PixelPrompt):
-    """V prompts of one template; the model is asked about each image under each, and its answers stand side by side.
+    """V prompts of one template; the model answers each image under each, and its answers are concatenated.
 
     With output "reweighted" this is DVP: each prompt is read by texts of its own, and so learns something else. It is
     saved as a committee, one PNG with V pages.

@@ -23,8 +23,8 @@ class EXPRES(WhiteBox):
 
     In every layer a residual prompt of each token is added to its norm before attention, to its query, key and value,
     and to the projection of what attention gives to it: 5 D learned values for each token and layer. The residuals
-    start at 0, as VPT-shallow with its prompts pooled. (How the public text starts them, and whether the norm before
-    the MLP counts, is not known here.)
+    start at 0, so that training starts as VPT-shallow with its prompts pooled. (How the public text starts them, and
+    whether the norm before the MLP counts, is not known here.)
 
     Args:
         tokens: p.

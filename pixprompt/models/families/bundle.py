@@ -40,7 +40,7 @@ def write_bundle(name: str, folder: Path, *, weights: Path | None = None, image:
     Args:
         name: As for `load_model`.
         folder: New or empty.
-        image: The picture that it is asked about; a made one where it is None.
+        image: The picture that it answers; a generated one where it is None.
 
     Raises:
         ConfigError: The folder is not empty.
@@ -100,7 +100,7 @@ def load(target: str, *, name: str, weights: Path | None = None) -> TorchModel:
 
 
 def check_bundle(folder: Path) -> dict[str, Any]:
-    """Loads a bundle, asks it about its picture, and returns its description.
+    """Loads a bundle, compares its answer to its picture, and returns its description.
 
     Raises:
         ModelError: It cannot be loaded, or answers something else than it did when it was made.
@@ -141,7 +141,7 @@ def _preprocessing(model: TorchModel) -> dict[str, Any]:
 
 
 def _revision(model: TorchModel, tag: str) -> str | None:
-    """Returns the name of the published weights, as the library tells it."""
+    """Returns the name of the published weights in their library; None where it has none."""
     config: Any = getattr(model.net, "pretrained_cfg", None)
     return tag or (config and (config.get("hf_hub_id") or config.get("tag"))) or None
 

@@ -71,11 +71,11 @@ def as_model(
     - "tensor": images (N, 3, H, W), float32. Gradients are used where they flow back.
     - "image": one PIL image. "images": a list of N. "array": a uint8 numpy array (N, H, W, 3).
 
-    Where nothing is said, it is asked about one grey image in one form after the other until it answers; each of
-    these images may be a paid one, and `probe_queries` of the model counts them. One is always asked, to see what
-    comes. Attributes `takes`, `labels`, `answer` and `image_size` of a plain callable serve where the arguments are
-    left out. A net (`nn.Module`) takes tensors, and is not changed: it is held in evaluation mode, without parameter
-    gradients, only while it answers.
+    Where nothing is said, it gets one grey image in one form after the other until it answers; each of these queries
+    may be a paid one, and `probe_queries` of the model counts them. One is always sent, to see the answer's form.
+    Attributes `takes`, `labels`, `answer` and `image_size` of a plain callable serve where the arguments are left out.
+    A net (`nn.Module`) takes tensors, and is not changed: it is held in evaluation mode, without parameter gradients,
+    only while it answers.
 
     It returns one answer per image, all in the same form. For one image these are possible:
 
@@ -86,7 +86,7 @@ def as_model(
       them all, as for an array; otherwise TOP_K, probabilities of the labels that are named.
     - A text: LABEL. It is a label, or a sentence that mentions one; see `Vocabulary`.
 
-    For TOP_K and LABEL without `labels`, these are found as the answers arrive.
+    For TOP_K and LABEL without `labels`, these are collected as the answers arrive.
 
     A callable with a second parameter `labels` answers about labels that the caller names, one score for each: a
     zero-shot classifier. A run names its classes and more; an attribute `max_labels` limits their number.
@@ -96,10 +96,10 @@ def as_model(
         image_size: (height, width) of the images that it expects, or one number for both; 224 by default.
         num_outputs: S of an array, if it should be checked.
         labels: S names of its classes.
-        answer: What the numbers of its answers are; None to look.
+        answer: What the numbers of its answers are; None to infer it.
         mean: Subtracted from tensors in [0, 1], per channel; the default leaves them in [0, 1].
         std: They are divided by it afterwards.
-        takes: See above; None to find out.
+        takes: See above; None to infer it.
 
     Raises:
         ConfigError: The labels are not S, or the settings do not go together.

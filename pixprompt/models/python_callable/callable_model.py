@@ -21,15 +21,15 @@ __all__ = ["CallableModel", "query_callable", "widened"]
 class CallableModel:
     """A callable of any form as a model: images (N, 3, H, W) in [0, 1] -> rows (N, S), float32; scores only.
 
-    What the numbers of a row are is said by `spec.answer`. Labels that are found as answers arrive make the rows
+    What the numbers of a row are is said by `spec.answer`. Labels that are collected as answers arrive make the rows
     wider, at their end, until `close_vocabulary` is called; see `Vocabulary`.
 
     Args:
-        function: Asked with images in the form `takes`.
+        function: Gets images in the form `takes`.
         spec: Its num_outputs, answer and labels are those of the reader.
         takes: One of INPUT_FORMS.
         prepare: Applied to the images that a taker of tensors gets.
-        probe_queries: Images that it was asked to find all this out.
+        probe_queries: Images that were sent to infer all this.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class CallableModel:
 
 
 def query_callable(function: Callable[..., object], images: Tensor, takes: str, name: str) -> list[Reply]:
-    """Asks a callable about images (N, 3, H, W) in the form that it takes, and reads its answers.
+    """Queries a callable with images (N, 3, H, W) in the form that it takes, and reads its answers.
 
     Raises:
         ModelError: What it returned cannot be read.

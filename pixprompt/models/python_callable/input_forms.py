@@ -1,4 +1,4 @@
-"""What a callable takes: which form of images, found out without asking it, and how they are handed over."""
+"""What a callable takes: which form of images, as far as that shows without a query, and how they are handed over."""
 
 from __future__ import annotations
 

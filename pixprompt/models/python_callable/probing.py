@@ -1,4 +1,4 @@
-"""Finding out what a callable takes and returns, by asking it about one grey image; every asking is counted."""
+"""What a callable takes and returns, inferred from one grey image; every query is counted."""
 
 from __future__ import annotations
 
@@ -54,16 +54,16 @@ def probe(
 ) -> Model:
     """Makes a model of a callable after one grey image, or after several where it is not said what it takes.
 
-    A callable that leaves torch when it gets a tensor is asked with a PIL image before it gets a tensor again, one
-    without gradients: whatever takes PIL images may take tensors for arrays.
+    A callable that leaves torch when it gets a tensor gets a PIL image before it gets a tensor again, one without
+    gradients: whatever takes PIL images may take tensors for arrays.
 
     Args:
         function: A net or a plain callable.
         spec: With num_outputs 0 where any will do.
-        form: One of INPUT_FORMS; None to find out.
+        form: One of INPUT_FORMS; None to infer it.
         mean: Of the normalisation of tensors.
         std: Of the same, per channel.
-        answer: What the numbers are; None to look.
+        answer: What the numbers are; None to infer it.
 
     Raises:
         ConfigError: Labels or kind of answer do not go with what is returned.
@@ -93,7 +93,7 @@ def _steps(function: Callable[..., object], form: str | None) -> list[str]:
 
 
 class _Prober:
-    """Asks, counts, and remembers what went wrong."""
+    """Queries a callable, counts the queries, and collects the errors."""
 
     def __init__(
         self,
@@ -109,20 +109,20 @@ class _Prober:
         self.model = TorchModel(self.net, spec, mean=mean, std=std).to(_device(self.net))
         self.spec = spec
         self.answer = answer
-        self.asked = 0
+        self.queries = 0
         self.left_torch = False
         self.raised: dict[str, Exception] = {}
         self.unread: list[ConfigError | ModelError] = []
 
     def attempt(self, step: str) -> Model | None:
-        """Asks once; returns None where it fails in a way that another form may mend."""
+        """Sends one query; returns None where it fails in a way that another form may mend."""
         if step == "detached" and not self.left_torch:
             return None
         try:
             if step in ("tensor", "detached"):
                 return self._with_tensor(step == "tensor")
             grey = torch.full((1, 3, *self.spec.image_size), _GREY)
-            self.asked += 1
+            self.queries += 1
             return self._opaque(query_callable(self.function, grey, step, self.spec.name)[0], step)
         except _Final as error:
             raise error.reason from error.reason.__cause__
@@ -154,7 +154,7 @@ class _Prober:
     def _with_tensor(self, wants_grad: bool) -> Model:
         grey = torch.full((1, 3, *self.spec.image_size), _GREY, device=self.model.mean.device)
         grey = self.model.normalize(grey).requires_grad_(wants_grad)
-        self.asked += 1
+        self.queries += 1
         with frozen(self.net), torch.set_grad_enabled(wants_grad):
             returned = self.function(grey)
         if self.is_net or isinstance(returned, Tensor):
@@ -177,7 +177,7 @@ class _Prober:
             kind = AnswerKind.PROBABILITIES
         self.model.access = Access.SCORES if not flows else Access.INTERNALS if self.is_net else Access.GRADIENTS
         self.model.spec = replace(spec, num_outputs=outputs.shape[1], answer=kind)
-        self.model.probe_queries = 0 if self.is_net else self.asked
+        self.model.probe_queries = 0 if self.is_net else self.queries
         return self.model
 
     def _opaque(self, first: Reply, takes: str) -> Model:
@@ -186,7 +186,7 @@ class _Prober:
             first, answer=self.answer, labels=spec.labels, num_outputs=spec.num_outputs or None, name=spec.name
         )
         return CallableModel(
-            self.function, spec, takes=takes, reader=reader, prepare=self.model.normalize, probe_queries=self.asked
+            self.function, spec, takes=takes, reader=reader, prepare=self.model.normalize, probe_queries=self.queries
         )
 
 

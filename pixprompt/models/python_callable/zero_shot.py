@@ -26,11 +26,11 @@ def takes_labels(function: Callable[..., object]) -> bool:
 
 
 class ZeroShotCallable:
-    """A callable that is not asked about anything before labels are named.
+    """A callable that is not queried before labels are named.
 
     Args:
         function: Takes images and labels.
-        spec: Its labels are those that it is asked about if nobody names others; None for none.
+        spec: Its labels are those of a query where the caller names none; None for none.
         make: Labels -> the model that answers about them.
     """
 
@@ -43,11 +43,11 @@ class ZeroShotCallable:
 
     @property
     def max_labels(self) -> int:
-        """Labels that it can be asked about at a time."""
+        """Most labels of one query."""
         return int(getattr(self.function, "max_labels", _MOST))
 
     def with_labels(self, labels: Sequence[str]) -> Model:
-        """Returns the model that answers about these labels, one output for each; it asks about one grey image."""
+        """Returns the model of these labels, one output for each; it costs a query with a grey image."""
         return self._make(tuple(labels))
 
     def __call__(self, images: Tensor, /) -> Tensor:
