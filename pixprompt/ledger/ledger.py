@@ -24,7 +24,7 @@ import numpy.typing as npt
 from ..core import PixpromptError
 from .sqlite_file import LedgerFile
 
-__all__ = ["DURABILITIES", "IN_DOUBT", "LABELS", "PER_PREDICTION", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
+__all__ = ["HITS", "IN_DOUBT", "LABELS", "PER_PREDICTION", "PRICE", "Answers", "Doubt", "Ledger", "Totals"]
 
 Answers = npt.NDArray[np.float32]
 
@@ -32,13 +32,13 @@ DURABILITIES = ("full", "os")
 """What is waited for before a request is sent and an answer is used: the disk, or the operating system alone."""
 IN_DOUBT = "(answered IS NULL AND failure IS NULL)"
 """The condition for a row of `requests`."""
+HITS = "cached_images"
 LABELS, PER_PREDICTION, PRICE = "labels_per_query", "queries_per_prediction", "price_per_1000"
-"""Names of texts of a run."""
+"""Names in the table `meta`; the last three are those of a run."""
 _ROOM_OF_REQUEST, _ROOM_OF_IMAGE = 1 << 16, 1 << 14
 """Bytes on the disk that an answer takes at most, besides twice the longest one so far."""
 _YEAR_10000 = 253402300800.0
 _KEYS_AT_ONCE = 500
-_HITS = "cached_images"
 _FORM = "answers"
 
 
@@ -251,7 +251,7 @@ class Ledger:
                 f" coalesce(sum(images * {IN_DOUBT}), 0), count(retry_of),"
                 " coalesce(sum(images * (resolved IS 'skip')), 0) FROM requests"
             ).fetchone()
-        cached = int(self.read_meta(_HITS) or 0) + self._hits
+        cached = int(self.read_meta(HITS) or 0) + self._hits
         return Totals(images, requests, failed, doubtful, images_in_doubt, cached, retried, skipped)
 
     def in_doubt(self) -> list[Doubt]:
@@ -350,6 +350,6 @@ class Ledger:
 
     def _write_meta(self, meta: dict[str, str]) -> None:
         if self._hits:
-            meta = {**meta, _HITS: str(int(self.read_meta(_HITS) or 0) + self._hits)}
+            meta = {**meta, HITS: str(int(self.read_meta(HITS) or 0) + self._hits)}
         self._file.executemany("INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)", meta.items())
         self._hits = 0

@@ -84,8 +84,8 @@ class LedgerFile:
         """Runs one statement for many values."""
         self._connection.executemany(statement, values)
 
-    def close(self) -> bool:
-        """Closes the file; returns whether it was open."""
+    def close(self) -> None:
+        """Closes the file; a second time does nothing."""
         with self._lock, suppress(sqlite3.ProgrammingError):
             self._connection.execute("SELECT 1")
             self._connection.close()
@@ -94,8 +94,6 @@ class LedgerFile:
                 os.close(log)
             if self._file_lock is not None:
                 self._file_lock.release()
-            return True
-        return False
 
     @contextmanager
     def reported(self) -> Iterator[None]:
@@ -193,9 +191,8 @@ def _connect(path: Path | None, read_only: bool) -> sqlite3.Connection:
     place = ":memory:" if path is None else str(path)
     if read_only and path is not None:
         in_use = any(path.with_name(f"{path.name}-{end}").exists() for end in ("wal", "lock"))
-        place = f"{path.absolute().as_uri()}?mode=ro" + (
-            "" if in_use else "&immutable=1"
-        )  # else files are left beside it
+        # Immutable where nobody has it open: otherwise SQLite would leave files beside it.
+        place = f"{path.absolute().as_uri()}?mode=ro" + ("" if in_use else "&immutable=1")
     # Autocommit, so that BEGIN and COMMIT stand where they are written.
     return sqlite3.connect(
         place, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, uri=place.startswith("file:")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import PixpromptError
-from .ledger import IN_DOUBT, LABELS, PER_PREDICTION, PRICE
+from .ledger import HITS, IN_DOUBT, LABELS, PER_PREDICTION, PRICE
 from .sqlite_file import SCHEMA, LedgerFile
 
 __all__ = ["read_ledger"]
@@ -77,19 +77,19 @@ def read_ledger(path: str | Path, *, price_per_1000: float | None = None, reques
 
 def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests: bool) -> dict[str, Any]:
     (totals,) = _rows(file, _TOTALS)
-    known = _known(file)
+    meta = _read_meta(file)
     if price_per_1000 is None:
-        price_per_1000 = known.price_per_1000
+        price_per_1000 = meta.price_per_1000
     times = [row["took"] for row in _rows(file, _SECONDS)]
-    doubts = [row for row in _rows(file, f"{_REQUESTS} WHERE {IN_DOUBT} ORDER BY id")]
+    doubts = _rows(file, f"{_REQUESTS} WHERE {IN_DOUBT} ORDER BY id")
     return {
         "schema": 1,
         "path": str(path),
         "ledger_schema": SCHEMA,
-        "endpoints": known.endpoints,
+        "endpoints": meta.endpoints,
         **{name: totals[name] for name in ("queries", "requests", "answered", "failed", "retried")},
         "answers": file.execute(_ANSWERS).fetchone()[0],
-        "cached": known.cached,
+        "cached": meta.cached,
         "not_billed": totals["not_billed"],
         "skipped": totals["skipped"],
         "in_doubt": {
@@ -98,8 +98,8 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
             "named": [_doubt(row) for row in doubts],
         },
         "bytes": {"sent": totals["bytes_sent"], "received": totals["bytes_received"]},
-        "labels_per_query": known.labels_per_query,
-        "queries_per_prediction": known.queries_per_prediction,
+        "labels_per_query": meta.labels_per_query,
+        "queries_per_prediction": meta.queries_per_prediction,
         "price_per_1000": price_per_1000,
         "cost": None if price_per_1000 is None else round(totals["queries"] * price_per_1000 / 1000, 4),
         "time": _times(totals, times),
@@ -110,8 +110,8 @@ def _report(file: LedgerFile, path: Path, price_per_1000: float | None, requests
 
 
 @dataclass(frozen=True)
-class _Known:
-    """What the texts of a ledger say."""
+class _Meta:
+    """What the table `meta` says."""
 
     price_per_1000: float | None
     endpoints: list[dict[str, Any]]
@@ -120,12 +120,12 @@ class _Known:
     queries_per_prediction: float | None
 
 
-def _known(file: LedgerFile) -> _Known:
+def _read_meta(file: LedgerFile) -> _Meta:
     meta = {row["name"]: row["value"] for row in _rows(file, "SELECT name, value FROM meta")}
     price, each = (float(meta[name]) if name in meta else None for name in (PRICE, PER_PREDICTION))
     endpoints = [dict(json.loads(text)) for name, text in sorted(meta.items()) if name.startswith("endpoint_")]
     labels = int(meta[LABELS]) if LABELS in meta else None
-    return _Known(price, endpoints, int(meta.get("cached_images", 0)), labels, each)
+    return _Meta(price, endpoints, int(meta.get(HITS, 0)), labels, each)
 
 
 def _rows(file: LedgerFile, query: str) -> list[dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -181,7 +180,7 @@ def array_from_json(values: dict[str, Any]) -> npt.NDArray[np.float32]:
             raise PromptError(f"expected a float32 tensor, got {values['dtype']!r}.")
         content = base64.b64decode(values["base64"], validate=True)
         array = np.frombuffer(content, "<f4").reshape(tuple(values["shape"])).astype(np.float32)
-    except (KeyError, TypeError, ValueError, binascii.Error) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise PromptError(f"a tensor of the prompt file cannot be read: {error}") from error
     if not np.isfinite(array).all():
         raise PromptError("a tensor of the prompt file holds values that are not finite.")

@@ -14,7 +14,7 @@ from .calls.retry import RetryPolicy, Sender
 from .endpoint_file import read_endpoint
 from .http.transport import Transport
 from .messages import Fault, FaultKind, Incoming, Outgoing
-from .model import RemoteModel
+from .model import RemoteModel, largest_batch
 from .protocols import PROTOCOLS
 
 __all__ = ["connect", "getter"]
@@ -55,18 +55,16 @@ def connect(
         ConfigError: What is said makes no sense, or a key stands where it would be written down.
         EndpointError: There is no such model, or nobody answers.
     """
-    described = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding, options=options)
-    spoken = PROTOCOLS[described.protocol](described)
-    transport = Transport(described.headers, concurrency=concurrency)
-    declared = spoken.discover(getter(transport, described.url, timeout=timeout, clock=clock))
-    limits = (described.max_batch, declared.max_batch, spoken.max_batch)
-    burst = min((limit for limit in limits if limit is not None), default=1)
+    target = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding, options=options)
+    speaker = PROTOCOLS[target.protocol](target)
+    transport = Transport(target.headers, concurrency=concurrency)
+    declared = speaker.discover(getter(transport, target.url, timeout=timeout, clock=clock))
     return RemoteModel(
-        name or url or described.url,
-        spoken,
+        name or url or target.url,
+        speaker,
         transport,
         declared,
-        rate_limit=RateLimit(rate, burst, clock=clock),
+        rate_limit=RateLimit(rate, largest_batch(speaker, declared), clock=clock),
         retry_policy=RetryPolicy(timeout=timeout, deadline=deadline),
         clock=clock,
     )
@@ -82,16 +80,17 @@ def getter(sender: Sender, url: str, *, timeout: float, clock: Clock | None = No
     clock, never = clock or Clock(), threading.Event()
 
     def get(outgoing: Outgoing) -> Incoming:
-        for pause in (*_PAUSES, None):
+        pauses = iter(_PAUSES)
+        while True:
             try:
                 return sender.send(outgoing, timeout=timeout)
             except Fault as fault:
+                pause = next(pauses, None)
                 if pause is None or fault.kind not in (FaultKind.UNSENT, FaultKind.LOST):
                     raise EndpointError(
                         f"{plain_url(url)} cannot be asked about its model: {fault.reason.rstrip('.')}. "
                         "Check the address, and whether the endpoint is up."
                     ) from None
-            clock.wait(pause or 0.0, never)
-        raise EndpointError(f"{plain_url(url)} does not answer.")
+            clock.wait(pause, never)
 
     return get

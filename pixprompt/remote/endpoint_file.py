@@ -17,15 +17,14 @@ from .http.key_hosts import check_allowed
 from .http.secrets import Secrets, check_filling, check_url, variables_of
 from .protocol import Endpoint
 from .protocols import PROTOCOLS
+from .protocols.labels import are_labels
 from .protocols.options import check_keys, choice_option, text_option, whole_option
 from .protocols.v2.url import V2Url
 
 __all__ = ["DESCRIPTIONS", "load_description", "read_endpoint"]
 
 _FOLDER = Path(__file__).parent / "descriptions"
-_KEYS = (
-    *("about", "url", "protocol", "encoding", "headers", "image_size", "labels", "answer", "max_batch", "options"),
-)
+_KEYS = ("about", "url", "protocol", "encoding", "headers", "image_size", "labels", "answer", "max_batch", "options")
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _TF_SERVING = re.compile(r".*/v1/models/[^/:]+(/(versions|labels)/[^/:]+)?:(predict|classify)/?")
 
@@ -123,7 +122,7 @@ def _check(description: Mapping[str, Any], what: str) -> None:
     if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
         raise ConfigError(f'expected \'headers\' of {what} as {{"Name": "value with ${{VARIABLE}}"}}.')
     Secrets(headers)
-    if "labels" in description and not _are_labels(description["labels"]):
+    if "labels" in description and not are_labels(description["labels"]):
         raise ConfigError(
             f"expected 'labels' of {what} as two or more different texts, got {description['labels']!r:.80}."
         )
@@ -132,11 +131,6 @@ def _check(description: Mapping[str, Any], what: str) -> None:
             f"expected 'image_size' of {what} as a whole number or [height, width], got "
             f"{description['image_size']!r:.80}."
         )
-
-
-def _are_labels(value: object) -> bool:
-    is_list = isinstance(value, list) and all(isinstance(label, str) and label for label in value)
-    return isinstance(value, list) and is_list and len(value) == len(set(value)) > 1
 
 
 def _is_size(value: object) -> bool:

@@ -31,7 +31,7 @@ from .protocol import Declared, Protocol
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["AnswerForm", "RemoteModel", "endpoint_of"]
+__all__ = ["AnswerForm", "RemoteModel", "endpoint_of", "largest_batch"]
 
 _SIDE = 224
 _LOSSLESS = "png"
@@ -83,8 +83,7 @@ class RemoteModel:
                 f"images go to {name} as numbers and not as files: leave out the encoding {endpoint.encoding!r}, or "
                 "choose an input that takes files."
             )
-        limits = (endpoint.max_batch, declared.max_batch, protocol.max_batch)
-        self.max_batch = min((limit for limit in limits if limit is not None), default=_BATCH)
+        self.max_batch = largest_batch(protocol, declared)
         labels = endpoint.labels if endpoint.labels is not None else declared.labels
         self._declared = declared
         self._answer = endpoint.answer or declared.answer
@@ -298,6 +297,12 @@ class RemoteModel:
 def endpoint_of(model: Model) -> RemoteModel | None:
     """Returns a model behind a URL; None for one in this process."""
     return model if isinstance(model, RemoteModel) else None
+
+
+def largest_batch(protocol: Protocol, declared: Declared) -> int:
+    """Returns the most images per request: the least of what the description, the endpoint and the protocol allow."""
+    limits = (protocol.endpoint.max_batch, declared.max_batch, protocol.max_batch)
+    return min((limit for limit in limits if limit is not None), default=_BATCH)
 
 
 class AnswerForm:

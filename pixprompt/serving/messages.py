@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-__all__ = ["HEADER_LENGTH", "MAX_VALUES", "Request", "RequestError", "Response", "json_response", "read_json"]
+__all__ = ["MAX_VALUES", "Request", "RequestError", "Response", "json_response", "read_json"]
 
-HEADER_LENGTH = "Inference-Header-Content-Length"
-"""Where tensors follow the JSON as bytes, the header that says how many bytes of the body are JSON."""
 MAX_VALUES = 1_500_000
 """In the JSON of a request: nine images of 224 x 224."""
 _LARGE = 100_000

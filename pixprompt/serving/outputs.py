@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .messages import HEADER_LENGTH, RequestError, Response, json_response
+from ..remote.protocols.v2.reply import LENGTH_HEADER
+from ..remote.protocols.v2.tensors import pack_bytes
+from .messages import RequestError, Response, json_response
 from .tensors import brief
 
 __all__ = ["Output", "OutputOptions", "outputs_response", "read_output_options"]
@@ -87,7 +88,7 @@ def outputs_response(fields: dict[str, Any], outputs: Sequence[Output], options:
     head = json_response({**fields, "outputs": entries})
     if not any(wanted.binary for wanted in options.values()):
         return head
-    headers = {"Content-Type": "application/octet-stream", HEADER_LENGTH: str(len(head.body))}
+    headers = {"Content-Type": "application/octet-stream", LENGTH_HEADER: str(len(head.body))}
     return Response(200, head.body + b"".join(parts), headers)
 
 
@@ -104,7 +105,7 @@ def _entry(output: Output, options: OutputOptions) -> tuple[dict[str, Any], byte
         raw = values.astype("<f4").tobytes()
         return _with_data(entry, raw, None if options.binary else values.ravel().tolist())
     entry = {"name": output.name, "shape": shape, "datatype": "BYTES"}
-    return _with_data(entry, _packed(texts), None if options.binary else texts)
+    return _with_data(entry, pack_bytes(text.encode() for text in texts), None if options.binary else texts)
 
 
 def _with_data(entry: dict[str, Any], raw: bytes, data: list[Any] | None) -> tuple[dict[str, Any], bytes]:
@@ -118,11 +119,6 @@ def _best(row: npt.NDArray[np.float32], count: int, labels: Sequence[str] | None
     order = np.argsort(-row, kind="stable")[:count].tolist()
     # Nine digits give back the same float32.
     return [f"{row[index]:.9g}:{index}" + (f":{labels[index]}" if labels else "") for index in order]
-
-
-def _packed(texts: Sequence[str]) -> bytes:
-    items = [text.encode() for text in texts]
-    return b"".join(struct.pack("<I", len(item)) + item for item in items)
 
 
 def _parameters(fields: dict[str, Any]) -> dict[str, Any]:

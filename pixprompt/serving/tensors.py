@@ -9,7 +9,6 @@ The one input "images" is understood in several forms, by the datatype and the s
 
 from __future__ import annotations
 
-import binascii
 import io
 import math
 import reprlib
@@ -219,14 +218,12 @@ def _files(tensor: InputTensor) -> list[Any]:
 
 
 def _from_base64(item: object) -> bytes:
+    if not isinstance(item, str):
+        raise RequestError(400, f"BYTES data are image files in base64, got {brief(item)}.")
     try:
-        return b64decode(item, validate=True) if isinstance(item, str) else _refuse_item(item)
-    except (binascii.Error, ValueError) as error:
+        return b64decode(item, validate=True)
+    except ValueError as error:
         raise RequestError(400, f"BYTES data are image files in base64: {error}.") from error
-
-
-def _refuse_item(item: object) -> bytes:
-    raise RequestError(400, f"BYTES data are image files in base64, got {brief(item)}.")
 
 
 def split_elements(raw: memoryview) -> list[bytes]:

@@ -18,7 +18,8 @@ from ..core import (
     PixpromptError,
     RangeError,
 )
-from .messages import HEADER_LENGTH, Request, RequestError, Response, json_response, read_json
+from ..remote.protocols.v2.reply import LENGTH_HEADER
+from .messages import Request, RequestError, Response, json_response, read_json
 from .outputs import Output, outputs_response, read_output_options
 from .tensors import InputTensor, read_input
 
@@ -159,9 +160,9 @@ def json_length(request: Request) -> int:
     Raises:
         RequestError: The header that says so is wrong.
     """
-    text = request.headers.get(HEADER_LENGTH.lower())
+    text = request.headers.get(LENGTH_HEADER.lower())
     if text is None:
         return len(request.body)
     if not re.fullmatch(r"[0-9]{1,12}", text) or int(text) > len(request.body):
-        raise RequestError(400, f"{HEADER_LENGTH} is a number of bytes within the body, got {text[:60]!r}.")
+        raise RequestError(400, f"{LENGTH_HEADER} is a number of bytes within the body, got {text[:60]!r}.")
     return int(text)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
-from .listed_files import plain_label, read_text
+from .listed_files import plain_label, read_matlab, read_text
 from .official.layout import sort_labels, words
 from .rows import lines_of
 
-__all__ = ["CarNames", "NamesFile", "Table", "Trimmed"]
+__all__ = ["CarNames", "NamesFile", "Table", "Trimmed", "names_by_line"]
 
 logger = logging.getLogger(__name__)
 
@@ -92,13 +92,20 @@ class CarNames:
 
     def __call__(self, root: Path, labels: frozenset[str]) -> dict[str, str]:
         """See `ClassNames`."""
-        from scipy.io import loadmat
-
-        try:
-            names = [str(name) for name in loadmat(root / self.file, squeeze_me=True)["class_names"]]
-        except Exception as error:  # the reader fails in whatever way it likes
-            raise DataError(f"{root / self.file}: no MATLAB file with 'class_names' ({error}).") from error
+        names = read_matlab(root / self.file, "class_names")
         return {str(number): words(name) for number, name in enumerate(names, 1)}
+
+
+def names_by_line(root: Path, labels: frozenset[str]) -> dict[str, str]:
+    """Reads a class name in each line of `classes.txt`, counted from 0; without it numbers are called "class 0", ...
+
+    See `ClassNames`.
+    """
+    path = root / "classes.txt"
+    if not path.is_file():
+        return {label: f"class {label}" if label.isdecimal() else label for label in sort_labels(labels)}
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    return {str(number): name for number, name in enumerate(lines)}
 
 
 def _first(name: str) -> str:

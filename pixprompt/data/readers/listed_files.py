@@ -13,7 +13,7 @@ from ...core import DataError
 from ..image_set import ImageSet, from_files
 from ..splits import listed
 
-__all__ = ["Row", "plain_label", "read_text", "resolve"]
+__all__ = ["Row", "plain_label", "read_matlab", "read_text", "resolve"]
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,20 @@ def read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise DataError(f"{path}: cannot be read as text ({reason}).") from error
+
+
+def read_matlab(path: Path, variable: str) -> list[str]:
+    """Reads a cell array of texts out of a MATLAB file.
+
+    Raises:
+        DataError: There is no such file, or no such variable in it.
+    """
+    from scipy.io import loadmat
+
+    try:
+        return [str(text) for text in loadmat(path, squeeze_me=True)[variable]]
+    except Exception as error:  # damaged files make the reader raise errors of any type
+        raise DataError(f"{path}: no MATLAB file with {variable!r} ({error}).") from error
 
 
 def plain_label(value: object) -> str:

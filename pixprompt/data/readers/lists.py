@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from ...core import DataError
 from ..image_set import Collection
-from .listed_files import read_text
-from .official.layout import Files, sort_labels
+from .class_names import names_by_line
+from .official.layout import Files
 from .rows import TextList
 
 __all__ = ["read_lists"]
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """A class name in each line of `classes.txt`, counted from 0; without it numbers are called "class 0", ..."""
-
-    def __call__(self, root: Path, labels: frozenset[str]) -> dict[str, str]:
-        if not (root / "classes.txt").is_file():
-            return {label: f"class {label}" if label.isdecimal() else label for label in sort_labels(labels)}
-        lines = [line.strip() for line in read_text(root / "classes.txt").splitlines() if line.strip()]
-        return {str(number): name for number, name in enumerate(lines)}
 
 
 def read_lists(path: Path) -> Collection:
@@ -38,4 +26,6 @@ def read_lists(path: Path) -> Collection:
         raise DataError(f"{path}: expected train.txt with lines of a path and a label, and found none.")
     rows = TextList("train.txt")(path)
     inside = bool(rows) and not (path / rows[0][0]).exists() and (path / "images").is_dir()
-    return Files({part: TextList(f"{part}.txt", "images" if inside else "") for part in parts}, _Lines()).read(path)
+    return Files({part: TextList(f"{part}.txt", "images" if inside else "") for part in parts}, names_by_line).read(
+        path
+    )

@@ -13,7 +13,7 @@ from ...core import DataError
 from ...files import read_json
 from ..splits import listed
 from .folders import list_folder
-from .listed_files import Row, plain_label, read_text
+from .listed_files import Row, plain_label, read_matlab, read_text
 
 __all__ = ["ClassFolders", "CoOpSplit", "CubTables", "MatList", "PathLabels", "Table", "TextList", "lines_of"]
 
@@ -246,12 +246,7 @@ class MatList(_Listed):
 
     def __call__(self, root: Path) -> list[Row]:
         """See `Rows`."""
-        from scipy.io import loadmat
-
-        try:
-            paths = [str(path) for path in loadmat(root / self.file, squeeze_me=True)[self.variable]]
-        except Exception as error:  # the reader fails in whatever way it likes
-            raise DataError(f"{root / self.file}: no MATLAB file with {self.variable!r} ({error}).") from error
+        paths = read_matlab(root / self.file, self.variable)
         return [(_join(self.images, path), path.split("/")[0]) for path in paths]
 
 

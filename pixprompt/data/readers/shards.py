@@ -21,8 +21,9 @@ from ...core import DataError, ImageError
 from ...files.images import is_image_name
 from ..image_set import Collection, ImageSet
 from ..splits import listed
+from .class_names import names_by_line
 from .folders import SPLIT_NAMES
-from .listed_files import plain_label, read_text
+from .listed_files import plain_label
 from .official.layout import sort_labels
 
 __all__ = ["read_shards"]
@@ -51,9 +52,12 @@ def read_shards(path: Path) -> Collection:
         word = re.split(r"[-_.\d]", archive.name.lower())[0]
         part = SPLIT_NAMES.get(word, word) if path.is_dir() and len(archives) > 1 else "train"
         members.setdefault(part, []).extend(_members(archive))
-    names = _names(
-        path if path.is_dir() else path.parent, frozenset(each.label for some in members.values() for each in some)
-    )
+    labels = frozenset(each.label for some in members.values() for each in some)
+    folder = path if path.is_dir() else path.parent
+    names = names_by_line(folder, labels)
+    unknown = sort_labels(labels - names.keys())
+    if unknown:
+        raise DataError(f"{folder / 'classes.txt'}: {len(names)} names, but there are labels {listed(unknown)}.")
     numbers = {label: number for number, label in enumerate(names)}
     parts = {part: _images(some, numbers) for part, some in members.items()}
     return Collection(tuple(names.values()), parts, source=str(path))
@@ -81,17 +85,6 @@ def _members(archive: Path) -> list[_Member]:
     if lacking:
         raise DataError(f"{archive}: {len(lacking)} images have no label (.cls): {listed(lacking)}.")
     return [_Member(archive, *place, key, labels[key]) for key, place in images.items()]
-
-
-def _names(folder: Path, labels: frozenset[str]) -> dict[str, str]:
-    ordered = sort_labels(labels)
-    if not (folder / "classes.txt").is_file():
-        return {label: f"class {label}" if label.isdecimal() else label for label in ordered}
-    lines = [line.strip() for line in read_text(folder / "classes.txt").splitlines() if line.strip()]
-    unknown = [label for label in ordered if not label.isdecimal() or int(label) >= len(lines)]
-    if unknown:
-        raise DataError(f"{folder / 'classes.txt'}: {len(lines)} names, but there are labels {listed(unknown)}.")
-    return {str(number): name for number, name in enumerate(lines)}
 
 
 def _images(members: list[_Member], numbers: dict[str, int]) -> ImageSet:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from ...core import PixpromptError
@@ -16,7 +16,7 @@ from ..messages import Fault, FaultKind, Incoming, ItemFault, Outgoing
 from .clock import Clock
 from .retry import Sender
 
-__all__ = ["LedgerAttempts", "MeteredSender", "UnloggedAttempts"]
+__all__ = ["LedgerAttempts", "MeteredSender", "UnloggedAttempts", "stored_headers"]
 
 _LOG = logging.getLogger(__name__)
 _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
@@ -150,11 +150,11 @@ class UnloggedAttempts:
         """Forgets."""
 
 
+def stored_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Returns the headers of a reply that are worth a place in the ledger, with names in lower case."""
+    pairs = ((name.lower(), value) for name, value in headers)
+    return {name: value for name, value in pairs if name in _HEADERS or any(part in name for part in _HEADER_PARTS)}
+
+
 def _stored(incoming: Incoming) -> Incoming:
-    """Returns a reply with the headers that are worth a place in the ledger."""
-    headers = {
-        name: value
-        for name, value in incoming.headers.items()
-        if name in _HEADERS or any(part in name for part in _HEADER_PARTS)
-    }
-    return replace(incoming, headers=headers)
+    return replace(incoming, headers=stored_headers(incoming.headers.items()))

@@ -13,7 +13,7 @@ from ...replies.parse import Reply
 from ...urls import plain_url
 from ..messages import Fault, FaultKind, ItemFault
 
-__all__ = ["Batch", "Trouble"]
+__all__ = ["HOPELESS", "Batch", "Trouble"]
 
 _TRANSIENT = (503, 504)
 """Statuses that say themselves that a retry may help; but some servers say 503 to an image that they cannot read."""
@@ -22,7 +22,9 @@ _REPEATS, _TRANSIENT_REPEATS = 2, 3
 _WORD = re.compile(rb"[\w-]+")
 _DIGIT = re.compile(rb"[0-9]")
 _THROTTLE_EFFORT = 0.25
-_SAME_FAILURE = "fails in the same way each time"
+_REFUSES, _SAME_FAILURE = "refuses", "fails in the same way each time"
+HOPELESS = (_REFUSES, _SAME_FAILURE)
+"""Of the reasons to give up, those for which the same images will not be answered later either."""
 _STATUS_ADVICE = {
     401: "Check the credentials.",
     403: "Check the credentials, and what they are allowed to do.",
@@ -84,7 +86,7 @@ class Batch:
         return [self._replies[position] for position in range(self._num_images)]
 
     @property
-    def begun(self) -> float:
+    def start(self) -> float:
         """When the first request was begun."""
         return 0.0 if self._start is None else self._start
 
@@ -136,7 +138,7 @@ class Batch:
         self._seen.update(known)
         again = any(self._seen[mark] >= mark.repeats for mark in known)
         if FaultKind.REFUSED in kinds:
-            return "refuses"
+            return _REFUSES
         if again:
             return _SAME_FAILURE
         garbled = sum(fault.kind is FaultKind.GARBLED for fault in self.faults)

@@ -17,7 +17,7 @@ from ...core import ConfigError, EndpointError
 from ...replies.parse import Reply
 from ..messages import Fault, FaultKind, Incoming, ItemFault, Outgoing, Picture
 from ..protocol import Protocol
-from .batch import Batch, Trouble
+from .batch import HOPELESS, Batch, Trouble
 from .clock import Clock, Stopped
 from .faults import fault_of
 from .rate_limit import RateLimit
@@ -25,8 +25,6 @@ from .rate_limit import RateLimit
 __all__ = ["Attempts", "Caller", "Final", "Quota", "RetryPolicy", "Sender"]
 
 _LOG = logging.getLogger(__name__)
-_HOPELESS = ("refuses", "fails in the same way each time")
-"""Of the reasons to give up, those that a `Batch` gives where the same images will not be answered later either."""
 _COST = 14
 _COST_OF_THROTTLE = 5
 _REFUND = 1
@@ -206,12 +204,12 @@ class Caller:
             self._rate_limit.throttled(since, fault.retry_after)
         if trouble.final is not None:
             error = batch.error(trouble.final, fault)
-            raise Final(str(error)) if trouble.final in _HOPELESS else error
+            raise Final(str(error)) if trouble.final in HOPELESS else error
         if batch.effort >= self._retry_policy.attempts:
             raise batch.error("does not answer", fault)
         longest = min(self._retry_policy.first_wait * 2.0 ** (len(batch.faults) - 1), self._retry_policy.longest_wait)
         delay = (fault.retry_after or 0.0) + float(self._generator.uniform(0.0, longest))
-        if self._clock.now() + delay > batch.begun + self._retry_policy.deadline:
+        if self._clock.now() + delay > batch.start + self._retry_policy.deadline:
             raise batch.error(f"does not answer within {self._retry_policy.deadline:g} s", fault)
         cost = _COST_OF_THROTTLE if throttled else _COST
         if not self._quota.take(cost):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ...core import ConfigError
 from ..protocol import Endpoint
 
-__all__ = ["MAX_LABELS", "check_named", "labels_option"]
+__all__ = ["MAX_LABELS", "are_labels", "check_named", "labels_option"]
 
 MAX_LABELS = 1000
 """Labels in one request where the endpoint names no limit of its own."""
@@ -20,14 +20,19 @@ def labels_option(endpoint: Endpoint) -> tuple[str, ...]:
     value = endpoint.options.get("labels", endpoint.labels)
     if value is None:
         return ()
-    labels = tuple(value) if isinstance(value, list | tuple) else ()
-    named = all(isinstance(label, str) and label for label in labels)
-    if len(labels) < 2 or not named or len(set(labels)) < len(labels):
+    if not are_labels(value):
         raise ConfigError(
             f'protocol {endpoint.protocol} chooses among labels: give two or more different ones as "labels", '
             f"got {value!r}."
         )
-    return labels
+    return tuple(value)
+
+
+def are_labels(value: object) -> bool:
+    """Whether a value is a list of two or more different texts, none of them empty."""
+    if not isinstance(value, list | tuple) or not all(isinstance(label, str) and label for label in value):
+        return False
+    return len(value) == len(set(value)) > 1
 
 
 def check_named(labels: tuple[str, ...], endpoint: Endpoint) -> None:

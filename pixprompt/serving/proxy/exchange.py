@@ -13,8 +13,9 @@ from ...core import PixpromptError
 from ...remote.calls.faults import kind_of
 from ...remote.http.upstream import Headers as Pairs, StreamedReply, Upstream
 from ...remote.messages import Fault, FaultKind, Incoming
+from ...remote.protocols.v2.reply import LENGTH_HEADER
 from ...replies.parse import Reply
-from ..messages import HEADER_LENGTH, Request, RequestError, Response
+from ..messages import Request, RequestError, Response
 from .answer_map import AnswerMap
 from .forms import Form, Prompted
 from .prompter import UnknownForm
@@ -104,7 +105,7 @@ class Exchange:
     def _headers(self) -> list[tuple[str, str]]:
         names = {name.lower() for name in self._prompted.headers}
         if self._count:
-            names |= {"accept-encoding", HEADER_LENGTH.lower()}
+            names |= {"accept-encoding", LENGTH_HEADER.lower()}
         headers = [(name, value) for name, value in self._client_headers if name.lower() not in names]
         # An answer about images must be readable, for the ledger and to be mapped.
         return [*headers, *self._prompted.headers.items(), *([("Accept-Encoding", "identity")] if self._count else [])]
@@ -216,5 +217,5 @@ def _start(status: int, headers: Pairs) -> Message:
 
 def _without_body(headers: Pairs) -> Pairs:
     """Returns headers of a reply but for those that are about its old body."""
-    about = {"content-type", "content-encoding", HEADER_LENGTH.lower(), "etag", "content-md5", "digest"}
+    about = {"content-type", "content-encoding", LENGTH_HEADER.lower(), "etag", "content-md5", "digest"}
     return [pair for pair in headers if pair[0].lower() not in about]

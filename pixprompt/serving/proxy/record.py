@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 from uuid import uuid4
 
 from ...ledger.reply_ledger import ReplyLedger
+from ...remote.calls.attempts import stored_headers
 from ...remote.http.redaction import Redactor
 from ...remote.http.secrets import is_key_name
 from ...remote.messages import Fault, Incoming
@@ -30,8 +31,6 @@ from ..messages import Request
 
 __all__ = ["Record", "redacted", "redactor_for"]
 
-_HEADERS = ("content-type", "date", "retry-after", "server", "inference-header-content-length")
-_HEADER_PARTS = ("request-id", "ratelimit", "rate-limit")
 _MAX_BODY = 1 << 20
 """Of a reply that is written down."""
 
@@ -167,12 +166,11 @@ def redacted(
     status: int, headers: Iterable[tuple[str, str]], body: bytes, seconds: float, redactor: Redactor
 ) -> Incoming:
     """Returns a reply as it is written down: without credentials, and of a long one the beginning."""
-    chosen = {
-        name.lower(): redactor.clean(value.encode()).decode("utf-8", "replace")
-        for name, value in headers
-        if name.lower() in _HEADERS or any(part in name.lower() for part in _HEADER_PARTS)
+    clean_headers = {
+        name: redactor.clean(value.encode()).decode("utf-8", "replace")
+        for name, value in stored_headers(headers).items()
     }
-    return Incoming(status, chosen, redactor.clean(body[:_MAX_BODY], is_answer=True), seconds)
+    return Incoming(status, clean_headers, redactor.clean(body[:_MAX_BODY], is_answer=True), seconds)
 
 
 def redactor_for(request: Request) -> Redactor:

@@ -69,12 +69,12 @@ class JsonPath:
         return self.all(value)[0]
 
 
-def _step(found: re.Match[str]) -> object:
-    if found["every"]:
+def _step(match: re.Match[str]) -> object:
+    if match["every"]:
         return _EVERY
-    if found["place"]:
-        return int(found["place"])
-    return json.loads(found["quoted"]) if found["quoted"] else found["key"]
+    if match["place"]:
+        return int(match["place"])
+    return json.loads(match["quoted"]) if match["quoted"] else match["key"]
 
 
 def _follow(value: Any, step: object) -> Any:

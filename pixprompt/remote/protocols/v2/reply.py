@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from ...messages import Incoming
 from ..answers import finite, garbled, parse_json, raise_error, short
-from .tensors import read_tensor
+from .tensors import read_tensor, split_parts
 
 __all__ = ["LENGTH_HEADER", "classes", "image_rows", "read_output"]
 
@@ -40,7 +40,10 @@ def read_output(incoming: Incoming, name: str | None) -> tuple[str, npt.NDArray[
         expectation = f"output {name!r}" if name else "one output (choose with option 'output')"
         raise garbled(f"expected {expectation}, got {short(names)}", incoming)
     place = 0 if len(outputs) == 1 else names.index(name)
-    raw = _binary_parts(outputs, incoming.body[length:], incoming)[place]
+    try:
+        raw = split_parts(outputs, incoming.body[length:])[place]
+    except ValueError as error:
+        raise garbled(str(error), incoming) from error
     return str(outputs[place].get("datatype")), read_tensor(outputs[place], raw, incoming)
 
 
@@ -99,19 +102,3 @@ def _head_length(incoming: Incoming) -> int:
             f"expected {short(declared)} bytes of JSON, as the header says, got {len(incoming.body)}", incoming
         )
     return int(declared)
-
-
-def _binary_parts(outputs: Sequence[dict[str, Any]], tail: bytes, incoming: Incoming) -> list[bytes | None]:
-    """Cuts the binary data into the parts of the outputs, None for those in the JSON."""
-    parts: list[bytes | None] = []
-    place = 0
-    for item in outputs:
-        parameters = item.get("parameters")
-        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-        if size is not None and (type(size) is not int or not 0 <= size <= len(tail)):
-            raise garbled(f"expected a size of binary data up to {len(tail)}, got {short(size)}", incoming)
-        parts.append(None if size is None else tail[place : place + size])
-        place += size or 0
-    if place != len(tail):
-        raise garbled(f"expected {place} bytes of binary data, got {len(tail)}", incoming)
-    return parts

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ...messages import Incoming
 from ..answers import garbled, short
 
-__all__ = ["IMAGE_TYPES", "NUMBERS", "pack_bytes", "read_tensor", "unpack_bytes"]
+__all__ = ["IMAGE_TYPES", "NUMBERS", "pack_bytes", "read_tensor", "split_parts", "unpack_bytes"]
 
 NUMBERS = {
     **{"BOOL": "?", "UINT8": "u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8", "INT8": "i1", "INT16": "<i2"},
@@ -49,6 +49,29 @@ def unpack_bytes(raw: bytes | memoryview) -> list[bytes]:
             raise ValueError("BYTES elements are each sent behind their length, 4 bytes little-endian; one is cut")
         elements.append(bytes(raw[begin:place]))
     return elements
+
+
+def split_parts(tensors: Sequence[Mapping[str, Any]], content: bytes) -> list[bytes | None]:
+    """Cuts the binary data behind the JSON into the parts of its tensors, None for those whose data the JSON holds.
+
+    Args:
+        tensors: The "inputs" of a request or the "outputs" of an answer.
+
+    Raises:
+        ValueError: The sizes that they say do not add up to the data.
+    """
+    parts: list[bytes | None] = []
+    place = 0
+    for tensor in tensors:
+        parameters = tensor.get("parameters")
+        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+        if size is not None and (type(size) is not int or not 0 <= size <= len(content) - place):
+            raise ValueError(f"expected a size of binary data up to {len(content) - place}, got {short(size)}")
+        parts.append(None if size is None else content[place : place + size])
+        place += size or 0
+    if place != len(content):
+        raise ValueError(f"expected {place} bytes of binary data, got {len(content)}")
+    return parts
 
 
 def read_tensor(output: dict[str, Any], raw: bytes | None, incoming: Incoming) -> npt.NDArray[Any]:

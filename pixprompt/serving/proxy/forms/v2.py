@@ -11,7 +11,7 @@ import numpy as np
 
 from ....remote.messages import Incoming
 from ....remote.protocols.v2.reply import LENGTH_HEADER, image_rows, read_output
-from ....remote.protocols.v2.tensors import IMAGE_TYPES, NUMBERS, pack_bytes
+from ....remote.protocols.v2.tensors import IMAGE_TYPES, NUMBERS, pack_bytes, split_parts
 from ....replies.parse import Reply
 from ...messages import Request, Response
 from ...outputs import Output, OutputOptions, outputs_response
@@ -39,7 +39,10 @@ class V2Form(Form):
         length = json_length(request)
         message = JsonText(self.prompter, request.body[:length])
         entries = _entries(message.value)
-        parts = _binary_parts(entries, request.body[length:])
+        try:
+            parts = split_parts(entries, request.body[length:])
+        except ValueError as error:
+            raise UnknownForm(str(error)) from error
         place = self._place(entries)
         entry, raw = entries[place], parts[place]
         if entry["datatype"] == "BYTES":
@@ -88,22 +91,6 @@ def _entries(message: dict[str, Any]) -> list[dict[str, Any]]:
     if not isinstance(inputs, list) or not all(isinstance(entry, dict) for entry in inputs):
         raise UnknownForm("inputs is a list of objects")
     return inputs
-
-
-def _binary_parts(entries: Sequence[dict[str, Any]], tail: bytes) -> list[bytes | None]:
-    """Cuts what follows the JSON into the parts of the inputs, None for those in the JSON."""
-    parts: list[bytes | None] = []
-    place = 0
-    for entry in entries:
-        parameters = entry.get("parameters")
-        size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-        if size is not None and (type(size) is not int or not 0 <= size <= len(tail) - place):
-            raise UnknownForm("binary_data_size says more bytes than there are")
-        parts.append(None if size is None else tail[place : place + size])
-        place += size or 0
-    if place != len(tail):
-        raise UnknownForm(f"the inputs have {place} bytes behind the JSON, got {len(tail)}")
-    return parts
 
 
 def _holds_images(entry: dict[str, Any]) -> bool:
