@@ -95,8 +95,10 @@ def test_the_model_follows_to_another_precision(adapter: Adapter) -> None:
     before = adapter(images)
     assert adapter.double() is adapter
     assert {value.dtype for value in [*adapter.parameters(), *adapter.model.net.parameters()]} == {torch.float64}
-    torch.testing.assert_close(adapter(images.double()).float(), before, rtol=1e-3, atol=1e-4)
+    for values in (images.double(), images):
+        torch.testing.assert_close(adapter(values).float(), before, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(adapter.float()(images), before, rtol=1e-5, atol=1e-6)
+    assert adapter.bfloat16()(images).isfinite().all()
 
 
 def test_the_border_is_guarded(adapter: Adapter) -> None:

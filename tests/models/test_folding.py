@@ -163,6 +163,13 @@ def test_attention_and_patches_of_a_transformer_give_the_same(batch_first: bool)
         torch.testing.assert_close(actual, expected, rtol=1e-12, atol=1e-12)
 
 
+def test_attention_answers_in_the_precision_of_its_net() -> None:
+    own = nn.MultiheadAttention(8, 2, batch_first=True).bfloat16().eval()
+    tokens = torch.randn(2, 5, 8, generator=torch.Generator().manual_seed(4)).bfloat16()
+    actual, expected = FrozenAttention(own)(tokens)[0], own(tokens, tokens, tokens, need_weights=False)[0]
+    torch.testing.assert_close(actual, expected, rtol=0.02, atol=0.02)
+
+
 def test_attention_that_gives_its_weights_stays() -> None:
     net = Transformer(True, need_weights=True).eval().requires_grad_(False)
     kinds = [type(module) for module in fold(net, run, SIZE).modules()]

@@ -109,7 +109,7 @@ class ClusterPrompts(PixelPrompt):
         for cluster in torch.unique(clusters).tolist():
             chosen = clusters == cluster
             one = self.template(images[chosen], self.thetas[cluster], generator=generator, quantize=quantize)
-            prompted = prompted.index_put((chosen.nonzero().flatten(),), one)
+            prompted = prompted.index_put((chosen.nonzero().flatten(),), one.to(images.dtype))
         return prompted
 
     def to_prompt(self, canvas: Canvas | None = None, **origin: Any) -> Prompt:

@@ -47,7 +47,7 @@ class MaskNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Returns the masks, of any sign."""
-        maps = images
+        maps = images.to(next(self.parameters()).dtype)
         for index, (convolution, norm) in enumerate(zip(self.convolutions, self.norms, strict=False)):
             maps = norm(convolution(maps)).relu()
             if index < self.num_pools:

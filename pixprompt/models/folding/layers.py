@@ -152,12 +152,13 @@ class FrozenAttention(nn.Module):
         """Tokens (N, T, D), or (T, N, D) where the library's own takes those -> the same, and no weights."""
         tokens = query if self.batch_first else query.transpose(0, 1)
         qkv = F.linear(tokens.contiguous(), self.weight, self.bias)
-        if qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":  # whose bf16 kernel takes twice as long
+        kind = qkv.dtype
+        if kind == torch.bfloat16 and qkv.device.type == "cpu":  # whose bf16 kernel takes twice as long
             qkv = qkv.float()
         queries, keys, values = qkv.view(*qkv.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
         with torch.autocast(qkv.device.type, enabled=False):
             mixed = F.scaled_dot_product_attention(queries, keys, values).transpose(1, 2).flatten(2)
-        tokens = F.linear(mixed, self.out.weight, self.out.bias)
+        tokens = F.linear(mixed.to(kind), self.out.weight, self.out.bias)
         return tokens if self.batch_first else tokens.transpose(0, 1), None
 
 
