@@ -38,7 +38,7 @@ class Journal(Querier):
 
     @property
     def remaining(self) -> int | None:
-        """Of the budget."""
+        """Queries that the budget still allows; None for no limit."""
         return self.budget.remaining
 
     @property

@@ -78,10 +78,10 @@ class Doubt:
 
     Attributes:
         request: Its number.
-        images: How many.
-        asked: When, in seconds since 1970.
+        images: Number of its images.
+        asked: When it was sent, in seconds since 1970.
         resolved: What was decided about it: "retry", "skip", or None.
-        endpoint: Who was asked, if that was said.
+        endpoint: Short name of the endpoint, if it has one.
     """
 
     request: int
@@ -143,7 +143,7 @@ class Ledger:
         """Writes down that images are about to be asked in one request.
 
         Args:
-            keys: Of the images, in the order in which they are sent; none that is answered.
+            keys: Keys of the images, in the order in which they are sent; none that is answered.
             replicate: Which query about the same images this is.
 
         Returns:
@@ -196,7 +196,7 @@ class Ledger:
 
         Args:
             request: What `intend` returned.
-            kind: A word for it, for tables.
+            kind: A word for the error, for tables.
             billed: Whether its images may have to be paid for, and hence count as asked.
         """
         statement = "UPDATE requests SET failure = ?, kind = ?, billed = ? WHERE id = ?"

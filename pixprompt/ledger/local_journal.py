@@ -32,7 +32,7 @@ class LocalJournal(Journal):
 
     Args:
         ledger: Where queries are written; None keeps them in memory.
-        budget: Of this run; what the ledger holds is added to its `spent`.
+        budget: Budget of this run; what the ledger holds is added to its `spent`.
         identity: What, besides its name, tells this model from others, such as a digest of its weights.
         max_batch: The most images per request; None for no limit.
 

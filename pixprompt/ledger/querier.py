@@ -130,12 +130,12 @@ class Querier(ABC):
 
     @property
     def spec(self) -> ModelSpec:
-        """Of the wrapped model; `num_outputs` grows while its vocabulary is open."""
+        """Spec of the wrapped model; `num_outputs` grows while its vocabulary is open."""
         return self.model.spec
 
     @property
     def access(self) -> Access:
-        """Of the wrapped model."""
+        """What the wrapped model allows."""
         return self.model.access
 
     @property
@@ -197,7 +197,7 @@ class Querier(ABC):
         """Answers 8-bit images (N, H, W, 3) with outputs (N, S) float32, without gradients; see `query`.
 
         Args:
-            replicate: Which asking of the same images this is.
+            replicate: Which query about the same images this is.
         """
         import torch
 

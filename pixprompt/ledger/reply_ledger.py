@@ -43,11 +43,8 @@ class ReplyLedger(Ledger):
     Many requests are planned at once, and wait for the disk together; each is marked by `begin` when it is sent. A
     planned request that was never begun is no request, and not in doubt, unless the power went: then marks may be lost.
 
-    Args:
-        path: As for `Ledger`.
-
     Attributes:
-        endpoint: A short name of who is asked; what is said about requests in doubt or unread is about this one.
+        endpoint: A short name of the endpoint; what is said about requests in doubt or refused is about this one.
     """
 
     form: ClassVar[str] = "replies"
@@ -87,7 +84,7 @@ class ReplyLedger(Ledger):
 
         Args:
             request: One of those that `plan` returned.
-            num_images: As they were planned.
+            num_images: The number that was planned.
             digests: SHA-256 of the image files as they are sent; none where numbers are sent.
             retry_of: The first request about these images, where this repeats it or a part of it.
 
@@ -198,7 +195,7 @@ class ReplyLedger(Ledger):
         """Leaves an image without an answer for good, because it is refused.
 
         Args:
-            key: Of the image; it was asked about.
+            key: Key of an image that was queried.
             replicate: Which query about it.
         """
         with self._file.transaction():

@@ -50,7 +50,7 @@ def read_ledger(path: str | Path, *, price_per_1000: float | None = None, reques
     """Reads a ledger of any run.
 
     Args:
-        price_per_1000: Of queries; None for the one that the run was given.
+        price_per_1000: Price of 1,000 queries; None for the one that the run was given.
         requests: Whether to list each request.
 
     Returns:

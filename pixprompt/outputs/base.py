@@ -29,7 +29,7 @@ class Setup:
     """What an output transform may be built from; each kind takes what it needs.
 
     Attributes:
-        constants: Of those that the kind names; what is missing is as published. For the others see `make_output`.
+        constants: Constants of the kind; what is missing is as published. For the other attributes see `make_output`.
     """
 
     classes: tuple[str, ...]

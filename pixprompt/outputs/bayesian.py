@@ -24,7 +24,7 @@ SMOOTHING = 1.0
 TOPS = (1, 2, 5, 10, 20, 50, 100, 200)
 _ENOUGH = 2000
 _UNVALIDATED = 10
-"""Where every class has a single answer, so that none can be held out."""
+"""Sources that count where every class has a single answer, so that none can be held out."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -49,8 +49,8 @@ class _Cascade(ABC, Generic[Reader]):
     """The output transform of a committee that is queried in two stages.
 
     Attributes:
-        first: Of answers (N, S) under the first view.
-        full: Of answers (N, V * S) under all views.
+        first: Reads answers (N, S) under the first view.
+        full: Reads answers (N, V * S) under all views.
         num_views: V.
         threshold: Least difference of the two largest probabilities that leaves no doubt.
     """
@@ -67,7 +67,7 @@ class _Cascade(ABC, Generic[Reader]):
 
     @property
     def kind(self) -> str:
-        """Of the last stage."""
+        """Kind of the last stage."""
         return self.full.kind
 
     @abstractmethod

@@ -107,7 +107,7 @@ class _Counted(Mapping):
     """Greedy matching of how often each source was the answer to each class; no source serves two.
 
     Attributes:
-        sources: Of each class, whose scores are averaged (AutoVP, arXiv:2310.08381).
+        sources: Number of sources of each class, whose scores are averaged (AutoVP, arXiv:2310.08381).
     """
 
     sources: int = field(default=1, kw_only=True)

@@ -43,7 +43,7 @@ def make_output(
     Args:
         kind: A name of OUTPUTS.
         classes: K distinct names of the target classes.
-        spec: Of the model whose answers come in.
+        spec: Spec of the model whose answers come in.
         seed: For "random" and for the fold on which "linear" chooses its strength.
         mapping_file: For "given": {"class": source or list of sources}; for "attributes" and "reweighted": see
             `read_attributes`.
@@ -101,7 +101,7 @@ def output_from_json(
 
     Args:
         values: The `output` object of a prompt file.
-        spec: Of the model whose answers will come in.
+        spec: Spec of the model whose answers will come in.
         encode_text: Used only where a "text" description lacks its embeddings.
         logit_scale: Used only where a "text" description lacks its own.
 

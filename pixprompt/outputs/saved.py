@@ -44,7 +44,7 @@ class SavedOutput:
 
     Args:
         values: What `Transform.to_json` wrote: the `output` of a prompt file.
-        spec: Of the model whose answers come in.
+        spec: Spec of the model whose answers come in.
 
     Raises:
         PromptError: The description is damaged, or made for another kind of model.

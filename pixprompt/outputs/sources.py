@@ -56,7 +56,7 @@ def read_mapping(path: Path, classes: Sequence[str], spec: ModelSpec) -> tuple[t
     Args:
         path: A JSON object with every class as a key, exactly once, and a source or a list of sources as its value.
         classes: K names.
-        spec: Of the model, for its labels and its number of outputs.
+        spec: Spec of the model, for its labels and its number of outputs.
 
     Raises:
         ConfigError: The file cannot be read, or names classes or sources that do not exist or are used twice.

@@ -37,14 +37,14 @@ def connect(
     deadline: float = 600.0,
     clock: Clock | None = None,
 ) -> RemoteModel:
-    """Finds out what is known about the model behind a URL; asks nothing that costs.
+    """Returns the model behind a URL; asks it nothing that costs.
 
     Args:
         url: Where it is; None for where the description says.
         name: What the user typed; None for the URL.
-        protocol: A name of PROTOCOLS; None for what the description or the URL tells.
+        protocol: A name of PROTOCOLS; None for what the description or the URL says.
         endpoint: A ready description's name, or a file.
-        options: Of the protocol, or to fill the URL; they win over those of the description.
+        options: Options of the protocol, or values that fill the URL; they win over those of the description.
         encoding: "png" or "jpeg"; None for what the description says, else "png".
         concurrency: Connections that are kept open.
         rate: Images per second; None for no limit until the endpoint complains.
@@ -52,7 +52,7 @@ def connect(
         deadline: Seconds for a request with all its retries.
 
     Raises:
-        ConfigError: What is said makes no sense, or a key stands where it would be written down.
+        ConfigError: An argument makes no sense, or a key stands where it would be written down.
         EndpointError: There is no such model, or nobody answers.
     """
     target = read_endpoint(url, endpoint, protocol=protocol, encoding=encoding, options=options)
@@ -74,7 +74,7 @@ def getter(sender: Sender, url: str, *, timeout: float, clock: Clock | None = No
     """Returns what sends a GET, waiting a while for an endpoint that cannot be reached yet.
 
     Args:
-        url: Of the endpoint, for messages.
+        url: URL of the endpoint, for messages.
         timeout: Seconds for one request.
     """
     clock, never = clock or Clock(), threading.Event()

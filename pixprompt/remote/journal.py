@@ -53,7 +53,7 @@ class _Query:
 
 
 class RemoteJournal(Journal):
-    """Asks a remote model only what the ledger does not hold, within a budget, and writes every attempt down.
+    """Queries a remote model only about what the ledger does not hold, within a budget, and writes every attempt down.
 
     Requests are sent by several threads; rows are made of the replies afterwards, in the order of the images, so
     neither the concurrency nor what was replayed changes them. The first request to an endpoint asks about one image
@@ -198,7 +198,7 @@ class RemoteJournal(Journal):
 
         Args:
             replicate: Which query about the same images this is.
-            refused: Is told the keys of images that are refused for good, and why; None lets `leave_refused` decide.
+            refused: Gets the keys of images that are refused for good, and why; None lets `leave_refused` decide.
         """
         keys = self.model.keys(canvases)
         replies = dict(zip(keys, self.ledger.find_replies(keys, replicate), strict=True))
@@ -219,7 +219,7 @@ class RemoteJournal(Journal):
         return [_checked(replies[key], key in (refused or {})) for key in keys]
 
     def _query_new(self, query: _Query, new: list[int], *, strict: bool) -> Iterator[tuple[int, str]]:
-        """Asks about images that are new, and yields those that are refused for good."""
+        """Queries images that are new, and yields those that are refused for good."""
         while new and not self.proven:
             began = time.perf_counter()
             yield from self._send_around_refusals(query, [new[:1]], strict=strict)

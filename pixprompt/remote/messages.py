@@ -66,7 +66,6 @@ class Fault(Exception):
     """One attempt failed.
 
     Args:
-        kind: How.
         reason: For a person; never holds a credential.
         retry_after: Seconds that the endpoint asks to wait, if it says so.
         incoming: The reply, where there was one.
@@ -91,11 +90,7 @@ class Fault(Exception):
 
 @dataclass(frozen=True)
 class ItemFault:
-    """One image of a request that was otherwise answered failed.
-
-    Attributes:
-        kind: As for a whole request.
-    """
+    """One image of a request that was otherwise answered failed."""
 
     reason: str
     kind: FaultKind = FaultKind.BUSY

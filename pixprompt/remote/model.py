@@ -43,20 +43,20 @@ _BATCH = 8
 class RemoteModel:
     """A model behind an API: scores only, images as 8-bit files or numbers, every one of them paid for.
 
-    Nothing that costs is asked to build it. Its spec is provisional until the first answer is read: then `reader_for`
+    Building it costs no query. Its spec is provisional until the first answer is read: then `reader_for`
     sees what form the answers have. Labels that are found as answers arrive make its rows wider at their end.
 
     Args:
         protocol: Knows the form of requests and replies, and the endpoint.
-        sender: A transport.
+        sender: Transport to the endpoint.
         declared: What the endpoint says about itself.
-        rate_limit: How fast; None for no limit until there is a throttle.
+        rate_limit: Limit of images per second; None for no limit until there is a throttle.
 
     Raises:
         ConfigError: An encoding of files is wanted, and numbers are sent.
 
     Attributes:
-        sender: As given, and it knows how much was sent.
+        sender: The transport, with the length of the last request.
         max_batch: The most images per request.
     """
 
@@ -177,7 +177,7 @@ class RemoteModel:
         """Takes over the labels of an earlier session, before the first answer.
 
         Raises:
-            ModelError: Others are given.
+            ModelError: The model has other labels.
         """
         own = dict.fromkeys(self._labels or ())
         if own and tuple(labels) not in (tuple(own), tuple({**own, OTHER: None})):
@@ -192,7 +192,7 @@ class RemoteModel:
         self._num_outputs, self._assumed = num_outputs, answer
 
     def learn_form(self, replies: Iterable[StoredReply | None]) -> None:
-        """Learns the form of answers from some that are there already, so that new ones have to keep to it."""
+        """Learns the form of answers from stored ones, so that new ones have to keep to it."""
         for reply in replies:
             if reply is not None and not isinstance(reply, Skipped):
                 self._form.fault(reply)

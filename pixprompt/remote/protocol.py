@@ -16,12 +16,12 @@ from .messages import Incoming, ItemFault, Outgoing, Picture
 __all__ = ["PAUSES", "PROTOCOLS", "Declared", "Endpoint", "Protocol"]
 
 PAUSES = (0.1, 0.2, 0.5, 1.0, *[2.0] * 29)
-"""Seconds between questions for readiness, a minute in all."""
+"""Seconds between requests for readiness, a minute in all."""
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """What is known about a remote model before it is asked; in JSON, the description file of `--endpoint`.
+    """What is known about a remote model before it is queried; in JSON, the description file of `--endpoint`.
 
     Attributes:
         url: Where the model is.
@@ -29,7 +29,7 @@ class Endpoint:
         encoding: "png" or "jpeg": what image files are sent as.
         headers: Sent along; `${NAME}` stands for a variable of the environment and is filled in when sending.
         image_size: (height, width) of the images that it takes; None for what it declares, else 224 x 224.
-        labels: Of its outputs, in order, if known.
+        labels: Names of its outputs, in order, if known.
         answer: What its numbers are, if known.
         max_batch: The most images per request; None for what the protocol allows.
     """

@@ -27,7 +27,7 @@ class ImageRefused(EndpointError):
 
 
 class RefusalPolicy:
-    """Asks around the images that an endpoint refuses, and remembers how many those were in a row."""
+    """Gets the other images answered where an endpoint refuses some, and counts how many it refuses in a row."""
 
     def __init__(self) -> None:
         self._in_a_row = 0

@@ -22,14 +22,14 @@ __all__ = ["App", "HttpServer"]
 
 
 class App(Protocol):
-    """An ASGI application that is told when the end begins."""
+    """An ASGI application that can stop taking requests."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         ...
 
     def end(self) -> None:
-        """Takes nothing new."""
+        """Stops taking requests."""
         ...
 
     async def close(self) -> None:
@@ -48,7 +48,7 @@ class HttpServer:
         port: 0 for any free one.
 
     Attributes:
-        port: That it listens on, inside the block.
+        port: The port that it listens on, inside the block.
 
     Raises:
         ConfigError: The address cannot be used; when the block begins.

@@ -23,13 +23,13 @@ class Intake:
     """Reads requests of one server; in its event loop.
 
     Args:
-        max_bytes: Of a body.
-        host: That the server listens on.
+        max_bytes: The longest body.
+        host: Address that the server listens on.
         chunked: Whether bodies may come without Content-Length.
 
     Attributes:
         ending: Whether the server takes nothing new.
-        num_requests: That are worked on.
+        num_requests: Requests that are worked on.
     """
 
     def __init__(self, limits: Limits, max_bytes: int, host: str, *, chunked: bool = False) -> None:
@@ -123,7 +123,7 @@ async def send_response(
     """Sends a response.
 
     Args:
-        scope: Of the request, like `receive` and `send`.
+        scope: That of the request, as are `receive` and `send`.
         close: Whether the connection ends with it.
         linger: Seconds in which what the client still sends is dropped, so that it gets to see the response.
     """

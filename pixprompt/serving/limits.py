@@ -12,9 +12,9 @@ class Limits:
     """How long and how much a server takes before it gives up on a client; times in seconds.
 
     Attributes:
-        connections: At once; more are refused with 503. An idle one costs next to nothing.
-        requests: That came whole and are worked on, at once; more are refused with 503.
-        idle: From the end of a response, or the begin of a connection, to the end of the next request's headers.
+        connections: The most at once; more are refused with 503. An idle one costs next to nothing.
+        requests: The most that came whole and are worked on at once; more are refused with 503.
+        idle: From the end of a response, or the beginning of a connection, to the end of the next request's headers.
         body: For the body of a request, besides one second per `rate` bytes.
         rate: The slowest client, in bytes per second.
         write: For a client to read what was sent to it.

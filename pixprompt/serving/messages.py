@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["MAX_VALUES", "Request", "RequestError", "Response", "json_response", "read_json"]
 
 MAX_VALUES = 1_500_000
-"""In the JSON of a request: nine images of 224 x 224."""
+"""The most values in the JSON of a request: nine images of 224 x 224."""
 _LARGE = 100_000
 
 
@@ -48,7 +48,7 @@ class RequestError(Exception):
 
     Args:
         status: The status code, 4xx or 5xx.
-        headers: Sent along.
+        headers: Headers of the response.
     """
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:

@@ -36,7 +36,7 @@ class OutputOptions:
     """How a request asks for an output.
 
     Attributes:
-        binary: As bytes behind the JSON.
+        binary: Whether its values are bytes behind the JSON.
         classes: The number of best classes; None for all numbers.
     """
 
@@ -48,8 +48,8 @@ def read_output_options(request: dict[str, Any], names: Sequence[str]) -> dict[s
     """Reads the "outputs" and the parameters of a request.
 
     Args:
-        request: Its JSON.
-        names: Of the outputs that there are; where none is asked for, all are.
+        request: JSON of the request.
+        names: Names of all outputs, which a request gets that names none.
 
     Raises:
         RequestError: They are of another form, or name another output.
@@ -76,7 +76,7 @@ def outputs_response(fields: dict[str, Any], outputs: Sequence[Output], options:
 
     Args:
         fields: What the JSON says besides the outputs.
-        outputs: All that there are.
+        outputs: All outputs of the model.
         options: From `read_output_options`.
     """
     by_name = {output.name: output for output in outputs}

@@ -19,7 +19,7 @@ from .v2_service import V2Service, check_method
 __all__ = ["MAX_PIXELS", "Labeler", "PromptService", "Reading", "check_size"]
 
 MAX_PIXELS = 50_000_000
-"""Of one image file in a request: while it is decoded, 150 MB of memory."""
+"""The most pixels of one image file in a request: while it is decoded, 150 MB of memory."""
 _MAX_IMAGES = 256
 _PREDICT = "/predict"
 
@@ -34,7 +34,7 @@ class Reading(Protocol):
 
     @property
     def probability(self) -> float:
-        """Its own, in [0, 1]."""
+        """The probability of that class, in [0, 1]."""
         ...
 
     @property
@@ -63,8 +63,8 @@ class PromptService(V2Service):
 
     Args:
         labeler: Reads labels off images.
-        name: Of the model in paths; see `served_name`.
-        max_bytes: Of a request.
+        name: Name of the model in paths; see `served_name`.
+        max_bytes: The longest request.
 
     Raises:
         ConfigError: The name would need quoting in a path.
@@ -125,7 +125,7 @@ def check_size(num_pixels: int) -> None:
     """Refuses image files that are too large to decode beside others.
 
     Raises:
-        ImageError: It is.
+        ImageError: The file has more than MAX_PIXELS.
     """
     if num_pixels > MAX_PIXELS:
         raise ImageError(f"{num_pixels} pixels, more than {MAX_PIXELS}; scale it down first.")

@@ -25,12 +25,12 @@ class Respondent(Protocol):
 
     @property
     def name(self) -> str:
-        """In paths."""
+        """Name of the model in paths."""
         ...
 
     @property
     def max_bytes(self) -> int:
-        """Of a request."""
+        """The longest request."""
         ...
 
     def respond(self, request: Request) -> Response:

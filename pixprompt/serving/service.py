@@ -23,7 +23,7 @@ from .v2_service import V2Service, served_name
 __all__ = ["Service"]
 
 _BATCH = 64
-"""Images that the model is asked at once."""
+"""Images per call of the model."""
 
 
 class Service(V2Service):
@@ -33,10 +33,10 @@ class Service(V2Service):
 
     Args:
         model: Any model with a fixed number of outputs.
-        name: Of the model in paths; see `served_name`.
+        name: Name of the model in paths; see `served_name`.
         answer: LOGITS or PROBABILITIES; None for what the model answers.
-        max_bytes: Of a request; the images that it holds may not be larger when decoded.
-        delay: Seconds to wait before each answer, to play an endpoint far away.
+        max_bytes: The longest request; the images that it holds may not be larger when decoded.
+        delay: Seconds to wait before each answer, to imitate a distant endpoint.
 
     Raises:
         ConfigError: The model's answers cannot be served, or not in that form.

@@ -34,7 +34,7 @@ _STATUSES: dict[type[PixpromptError], int] = {
     LimitError: 503,
     EndpointError: 502,
 }
-"""Of errors about a request, or about the model behind; 500 for all others."""
+"""Statuses of errors about a request, or about the model behind; 500 for all others."""
 _log = logging.getLogger(__name__)
 
 
@@ -42,11 +42,11 @@ class V2Service(ABC):
     """Answers requests about one model; knows no socket.
 
     Args:
-        name: Of the model in paths; see `served_name`.
-        max_bytes: Of a request; the images that it holds may not be larger when decoded.
+        name: Name of the model in paths; see `served_name`.
+        max_bytes: The longest request; the images that it holds may not be larger when decoded.
 
     Attributes:
-        output_names: Of what it answers with.
+        output_names: Names of its outputs.
         has_classes: Whether its numbers belong to classes, the best of which may be asked for.
 
     Raises:

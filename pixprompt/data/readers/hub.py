@@ -37,7 +37,7 @@ def read_hub(name: str) -> Collection:
     target, _, configuration = name.partition("@")
     try:
         dataset = datasets.load_dataset(target, configuration or None)
-    except Exception as error:  # the library fails in whatever way it likes
+    except Exception as error:  # the library raises errors of any type
         raise DataError(f"hf:{name}: cannot be loaded ({type(error).__name__}: {error}).") from error
     first = next(iter(dataset.values()))
     image = _column(first, name, datasets.Image, "images")

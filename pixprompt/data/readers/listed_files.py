@@ -28,7 +28,7 @@ def resolve(root: Path, rows: Sequence[Row], numbers: Mapping[str, int]) -> Imag
 
     Args:
         root: Where the paths begin.
-        rows: Of one split.
+        rows: Rows of one split.
         numbers: Label -> class index.
 
     Returns:

@@ -94,7 +94,7 @@ class CoOpSplit(_Listed):
 
     Attributes:
         file: Below the root.
-        part: Of the file.
+        part: Key of the split in the file.
         images: Folder in which its paths begin.
 
     Reference: arXiv:2109.01134.

@@ -20,7 +20,7 @@ from .form import LinearForm, principal_axes, row_blocks, scored_rows
 __all__ = ["FACTORS", "Discriminant", "Ridge", "best_factor", "class_sums"]
 
 FACTORS = tuple(2.0 ** (power / 2) for power in range(-8, 13))
-"""By which logits are multiplied, so that their softmax says how likely they are right."""
+"""Factors of which one is put on logits, so that their softmax says how likely they are right."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def _without_itself(
         features: (N, R).
         labels: (N,).
         weight: (R, P), fitted on all.
-        share: (P,), of the answers.
+        share: (P,), the share of each class among the answers.
         others: (N,), 1 / (1 - leverage).
     """
     for rows in row_blocks(len(labels), len(share)):
@@ -162,9 +162,8 @@ def best_factor(answers: Iterable[tuple[Tensor, Tensor]]) -> tuple[float, float]
         sums = logits.new_empty(len(FACTORS), len(logits))
         for first in (0, 1):
             shares = (FACTORS[first] * logits).exp_()
-            for place in range(
-                first, len(FACTORS), 2
-            ):  # the next factor but one is twice as large: a square, and no exp
+            # The next factor but one is twice as large: a square instead of another exponential.
+            for place in range(first, len(FACTORS), 2):
                 torch.sum(shares, 1, out=sums[place])
                 shares.square_()
         own = logits.gather(1, labels.unsqueeze(1)).double().sum()

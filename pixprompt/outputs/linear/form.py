@@ -34,7 +34,7 @@ class LinearForm(Transform):
         present: Indices of the P classes that had examples.
         weight: (V * S, P) float32, in units of the outputs as they come.
         bias: (P,) float32.
-        strength: Of the regularisation that was chosen; 0 before.
+        strength: Strength of the regularization that was chosen; 0 before.
     """
 
     seed: int

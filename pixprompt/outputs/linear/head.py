@@ -15,7 +15,7 @@ from .form import LinearForm, principal_axes, row_blocks
 __all__ = ["STRENGTHS", "LinearHead", "choose_strength", "logistic_regression"]
 
 STRENGTHS = (10.0, 1.0, 0.1, 0.01, 0.001, 0.0001)
-"""Of the L2 penalty, strongest first; see `logistic_regression`."""
+"""Strengths of the L2 penalty, strongest first; see `logistic_regression`."""
 _UNVALIDATED = 0.1
 """The strength where every class has a single answer, so that none can be held out."""
 _FINE, _COARSE = 1e-6, 1e-4

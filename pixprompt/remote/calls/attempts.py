@@ -1,4 +1,4 @@
-"""One batch in the ledger and in the budget: reserved and written down before each attempt, kept as it comes."""
+"""One batch in the ledger and in the budget: reserved and written down before each attempt, replies as they come."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _PAUSES = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between attempts to write an answer down where the file cannot be written, a minute in all."""
 _HEADERS = ("content-type", "date", "retry-after", "retry-after-ms", "server", "inference-header-content-length")
 _HEADER_PARTS = ("request-id", "ratelimit", "rate-limit", "trace-id", "model")
-"""Of replies, those headers are kept that are one of the first, or hold one of the second in their name."""
+"""Headers of replies that are stored: those of these names, and those whose name holds one of these parts."""
 _OF_THE_IMAGES = (FaultKind.REFUSED, FaultKind.GARBLED, FaultKind.BUSY)
 _OF_THE_ENDPOINT = (401, 402, 403, 404, 405, 407, 429, 503, 504)
-"""Statuses that are about whoever asks, or about the endpoint, and not about what is asked."""
+"""Statuses that are about the sender or the endpoint, and not about the images."""
 
 
 class MeteredSender:
@@ -51,14 +51,14 @@ class LedgerAttempts:
     """Where the requests of one batch are written down.
 
     Args:
-        keys: Of the images.
+        keys: Keys of the images in the ledger.
         digests: SHA-256 of the image files; none where numbers are sent.
         replicate: Which query about the same images this is.
         planned: The number under which the first request is planned in the ledger.
-        meter: Knows how much was sent.
+        meter: The sender of the requests, which knows their length.
 
     Attributes:
-        about_images: Whether the last failure may be about what was sent, and not about who asks or the endpoint.
+        about_images: Whether the images may be why the last request failed, and not the sender or the endpoint.
     """
 
     def __init__(
@@ -137,17 +137,17 @@ class LedgerAttempts:
 
 
 class UnloggedAttempts:
-    """Attempts that nobody keeps."""
+    """Attempts without a ledger and a budget."""
 
     def begin(self, positions: Sequence[int]) -> int:
-        """Lets the images pass."""
+        """Reserves nothing; returns any number."""
         return len(positions)
 
     def received(self, request: int, incoming: Incoming, items: Sequence[Reply | ItemFault]) -> None:
-        """Forgets."""
+        """Does nothing."""
 
     def failed(self, request: int, fault: Fault) -> None:
-        """Forgets."""
+        """Does nothing."""
 
 
 def stored_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:

@@ -24,7 +24,7 @@ _DIGIT = re.compile(rb"[0-9]")
 _THROTTLE_EFFORT = 0.25
 _REFUSES, _SAME_FAILURE = "refuses", "fails in the same way each time"
 HOPELESS = (_REFUSES, _SAME_FAILURE)
-"""Of the reasons to give up, those for which the same images will not be answered later either."""
+"""Reasons to give up for which the same images will not be answered later either."""
 _STATUS_ADVICE = {
     401: "Check the credentials.",
     403: "Check the credentials, and what they are allowed to do.",
@@ -57,7 +57,7 @@ class Batch:
     """The state of one batch.
 
     Args:
-        url: Of the endpoint, for messages.
+        url: URL of the endpoint, for messages.
 
     Attributes:
         effort: Failed requests, as far as they count against the number of attempts.
@@ -87,11 +87,11 @@ class Batch:
 
     @property
     def start(self) -> float:
-        """When the first request was begun."""
+        """When the first request was begun, by the clock; 0 before."""
         return 0.0 if self._start is None else self._start
 
     def begin(self, now: float) -> None:
-        """Takes note that a request is begun."""
+        """Counts a request that is begun."""
         self._start = now if self._start is None else self._start
         self._num_requests += 1
 
@@ -121,7 +121,7 @@ class Batch:
         """Returns the error to give up with.
 
         Args:
-            what: Follows the name of the endpoint.
+            what: What the endpoint does, to follow its name.
         """
         kinds = Counter(fault.kind.value for fault in self.faults)
         tally = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
@@ -170,6 +170,6 @@ def _item_mark(position: int, item: ItemFault) -> _Mark | None:
 
 
 def _digest(text: bytes) -> bytes:
-    """Of the words without a digit: request ids, times and addresses differ each time."""
+    """Digests the words without a digit: request ids, times and addresses differ each time."""
     words = _WORD.sub(lambda match: b"#" if _DIGIT.search(match[0]) else match[0], text)
     return hashlib.sha256(words).digest()

@@ -31,14 +31,14 @@ _REFUND = 1
 
 
 class Final(EndpointError):
-    """Asking once more for the same images cannot help: they are refused, or fail in the same way each time."""
+    """Another query about the same images cannot help: they are refused, or fail in the same way each time."""
 
 
 class Attempts(Shape):
     """Where attempts are written down; called from several threads, `begin` from one at a time."""
 
     def begin(self, positions: Sequence[int]) -> int:
-        """Pays for images of the batch and writes the intent to ask them; what is raised here stops the asking.
+        """Reserves images of the batch and writes down that they are about to be sent; an error ends the query.
 
         Returns:
             The number of the request, for exactly one `received` or `failed`.
@@ -64,7 +64,7 @@ class Sender(Shape):
 
 @dataclass(frozen=True)
 class RetryPolicy:
-    """How long one batch is asked again.
+    """How often, and how long, one batch is sent again.
 
     Attributes:
         timeout: Seconds for one request.
@@ -82,12 +82,12 @@ class RetryPolicy:
 
 
 class Caller:
-    """Asks one endpoint; for any number of threads.
+    """Queries one endpoint; for any number of threads.
 
     Args:
-        sender: How requests get there.
+        sender: Transport to the endpoint.
         generator: For the waits, which are random so that clients do not come back all at once.
-        rate_limit: How fast; shared by all threads. None for no limit until there is a throttle.
+        rate_limit: Limit of images per second, shared by all threads. None for no limit until there is a throttle.
         quota: Retries that all threads together may spend.
     """
 
@@ -121,7 +121,7 @@ class Caller:
             self._stop.set()
 
     def query(self, pictures: Sequence[Picture], attempts: Attempts) -> list[Reply]:
-        """Asks one batch until all of it is answered.
+        """Queries one batch until all of it is answered.
 
         Args:
             pictures: At most as many as the endpoint takes in one request.
@@ -134,7 +134,7 @@ class Caller:
             EndpointError: The endpoint does not answer; what it did answer has been written down.
             Final: It refuses, or fails in the same way each time.
             Stopped: `stop` was called.
-            BudgetError: Or whatever else `attempts` raises.
+            BudgetError: The images do not fit into the budget.
         """
         batch = Batch(len(pictures), self._protocol.endpoint.url)
         while missing := batch.missing:

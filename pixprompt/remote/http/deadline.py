@@ -103,7 +103,7 @@ class Watchdog:
                 self._changed.notify()
 
     def remove(self, deadline: Deadline) -> None:
-        """Lets a request be."""
+        """Forgets a request, which has ended by itself."""
         with self._changed:
             self._ends.pop(deadline, None)
 

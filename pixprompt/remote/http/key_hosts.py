@@ -1,4 +1,4 @@
-"""Which variables of the environment may be sent to which host: what the user said once, remembered in a file."""
+"""Which variables of the environment may be sent to which host: what the user allowed, remembered in a file."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def allow(variable: str, url: str) -> str:
     """Remembers that a variable may be sent to the host of a URL; returns its origin.
 
     Raises:
-        ConfigError: The URL is none, or the file cannot be read or written.
+        ConfigError: It is no URL of HTTP, or the file cannot be read or written.
     """
     origin = origin_of(url)
     add_setting(_KEYS, variable, origin)
@@ -53,7 +53,7 @@ def allow(variable: str, url: str) -> str:
 
 
 def forget(variable: str) -> None:
-    """Takes back everything that was said about a variable.
+    """Removes a variable and all its hosts from the file.
 
     Raises:
         ConfigError: The file cannot be read or written.

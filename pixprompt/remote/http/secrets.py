@@ -26,7 +26,7 @@ _KEY_WORDS = {
 }
 _SCHEMES = ("bearer ", "basic ", "token ", "key ")
 _LONGEST_LITERAL = 24
-"""Of the words around a `${NAME}`: "Token token=" is no credential, forty characters are."""
+"""Characters around a `${NAME}`: "Token token=" is no credential, forty characters are one."""
 _FIXED = {"accept-encoding", "connection", "content-encoding", "content-length", "host", "te", "transfer-encoding"}
 _SHORTEST_IN_OPTIONS = 8
 """In options, where {"key": "image"} is none."""
@@ -140,7 +140,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Makes sure that no field of a request body that stands in the options holds a credential: options are written.
 
     Args:
-        options: Of a protocol; their own names mean what the protocol says, those inside them are the endpoint's.
+        options: Options of a protocol; the names inside their values are the endpoint's.
 
     Raises:
         ConfigError: One does, or asks for a variable of the environment, which only headers are filled from.

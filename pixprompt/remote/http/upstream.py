@@ -1,4 +1,4 @@
-"""Forwarding requests of others, in an event loop: never repeated, never redirected, over connections that stay open.
+"""Forwarding requests of clients, in an event loop: never repeated, never redirected, over connections that stay open.
 
 There is no `httpx2.AsyncClient` here, only its transport: a client keeps cookies, adds headers of its own, and logs
 URLs, which may hold keys. Proxies are taken from the environment; certificates are always checked.
@@ -39,8 +39,8 @@ class Upstream:
     """Sends requests to one origin.
 
     Args:
-        url: Scheme and host, and the path that goes before those of the requests.
-        connections: That are kept open.
+        url: Scheme, host, and a path that goes before those of the requests.
+        connections: Idle connections that are kept open.
         timeout: Seconds for each read and write.
 
     Attributes:
@@ -85,7 +85,7 @@ class Upstream:
         Args:
             path: With its query, percent-encoded; it begins with a slash.
             headers: Those about a connection, Host and Content-Length are left out.
-            body: All of it.
+            body: The whole body.
 
         Raises:
             Fault: UNSENT or LOST.
@@ -120,7 +120,7 @@ class StreamedReply:
 
     Args:
         response: From the transport.
-        begun: When the request was sent, by `time.perf_counter`.
+        start: When the request was sent, by `time.perf_counter`.
         fault: Makes the fault of a broken connection.
     """
 

@@ -46,7 +46,7 @@ def garbled(reason: str, incoming: Incoming) -> Fault:
 
 
 def load_json(content: bytes) -> Any:
-    """Reads JSON whose values a person could still count: memory and time are bounded before it is parsed.
+    """Reads JSON of a bounded number of values, which are counted before it is parsed.
 
     Raises:
         ValueError: It is no JSON, is nested too deeply, holds too many values or the same name twice in an object.
@@ -60,10 +60,10 @@ def load_json(content: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    shares = dict(pairs)
-    if len(shares) < len(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
         raise _FormError("an object of the reply holds the same name twice")
-    return shares
+    return values
 
 
 class _FormError(ValueError):

@@ -15,7 +15,7 @@ def check_keys(options: Mapping[str, Any], known: Collection[str], what: str) ->
     """Makes sure that there are only keys that are known.
 
     Args:
-        given: What the user wrote.
+        options: What the user wrote.
         known: The keys that mean something.
         what: Whose keys, for the message.
 

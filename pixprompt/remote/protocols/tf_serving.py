@@ -222,7 +222,7 @@ def find_signature(metadata: Mapping[str, Any], name: str, wanted: str | None, o
     """Reads the signature that is used from the answer of GET .../metadata.
 
     Args:
-        name: Of the signature.
+        name: Name of the signature.
         wanted: Option "input".
         output: Option "output".
 

@@ -24,7 +24,7 @@ class AnswerMap:
         output: The output transform of the prompt file.
 
     Attributes:
-        num_labels: S, of the model.
+        num_labels: S, the number of the model's outputs.
 
     Raises:
         ConfigError: The prompt has none, or one for embeddings.

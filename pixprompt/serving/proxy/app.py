@@ -33,7 +33,7 @@ class ProxyApp:
     """Answers /health, /v2/health/live and /metrics itself, and forwards everything else.
 
     Args:
-        forms: Of requests, in the order in which a request is compared with them.
+        forms: Forms of requests, in the order in which a request is compared with them.
         route: Where requests go; closed with this.
     """
 
@@ -51,7 +51,7 @@ class ProxyApp:
         await self._router(scope, receive, send)
 
     def end(self) -> None:
-        """Takes nothing new."""
+        """Stops taking requests."""
         self.intake.end()
 
     async def close(self) -> None:

@@ -26,9 +26,9 @@ __all__ = ["Exchange", "Route"]
 _log = logging.getLogger(__name__)
 _STREAMS = ("text/event-stream", "application/x-ndjson", "application/stream+json")
 _MAX_REPLY = 64 << 20
-"""Of a reply about images that is no stream: it is held until it is written down."""
+"""The longest reply about images that is no stream: it is held until it is written down."""
 _MAX_STREAM = 1 << 20
-"""Of a stream, the beginning of which is written down."""
+"""Bytes at the beginning of a stream that are written down."""
 _SMALL = 1 << 15
 _COUNT = "X-Pixprompt-Images"
 """In replies: how many images of the request were prompted."""
@@ -60,7 +60,7 @@ class Exchange:
         prompted: What is sent instead.
 
     Attributes:
-        status: Of the reply; None until there is one.
+        status: Status of the reply; None until there is one.
         seconds: From sending the request to the end of the reply.
     """
 

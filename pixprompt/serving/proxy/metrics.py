@@ -21,11 +21,11 @@ class Metrics:
         under_way: Returns how many requests are worked on.
 
     Attributes:
-        requests: By form and by what became of them: prompted, passed or refused.
-        images: That were prompted, by form.
-        replies: By the status code of the model's server; "none" where none came.
-        own_seconds: That prompting the images of a request took.
-        upstream_seconds: From sending a request to the end of its reply.
+        requests: Requests by form and outcome: prompted, passed or refused.
+        images: Prompted images by form.
+        replies: Replies by the status code of the model's server; "none" where none came.
+        own_seconds: Seconds to prompt the images of a request.
+        upstream_seconds: Seconds from sending a request to the end of its reply.
     """
 
     def __init__(self, under_way: Callable[[], int]) -> None:
@@ -46,5 +46,5 @@ class Metrics:
         gauge.set_function(under_way)
 
     def response(self) -> Response:
-        """Returns them in the format of Prometheus."""
+        """Returns all of them in the format of Prometheus."""
         return Response(200, generate_latest(self._registry), {"Content-Type": CONTENT_TYPE_LATEST})

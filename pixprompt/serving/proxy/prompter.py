@@ -31,8 +31,8 @@ class Prompter:
 
     Args:
         page: The prompt.
-        encoding: "png" or "jpeg", of image files.
-        value_range: Of images as numbers with a point; see `PixelValues`.
+        encoding: What image files are sent as: "png" or "jpeg".
+        value_range: Range of images that are sent as decimal numbers; see `PixelValues`.
 
     Raises:
         ConfigError: There is no such encoding, or no such range.
@@ -67,7 +67,7 @@ class Prompter:
         return self._page.overlay(np.stack(canvases))
 
     def to_pixels(self, numbers: npt.NDArray[Any]) -> Pixels:
-        """Returns numbers (N, h, w, 3) as pixels: whole ones as they are, those with a point by the range.
+        """Returns numbers (N, h, w, 3) as pixels: whole ones as they are, decimal ones by the range.
 
         Raises:
             UnknownForm: They lie outside.

@@ -30,12 +30,12 @@ class ProxyOptions:
         ledger: Where requests with images are written; None for memory.
         strict: Whether what is not understood is refused; else it passes unchanged.
         map_answers: Whether answers become those of the prompt's classes.
-        encoding: "png" or "jpeg", of image files.
-        value_range: Of images as numbers with a point: "unit", "byte", or a mean and a standard deviation.
+        encoding: What image files are sent as: "png" or "jpeg".
+        value_range: Range of images that are decimal numbers: "unit", "byte", or a mean and a standard deviation.
         input: Name of the tensor that holds the images, where a request has several.
         output: Name of the tensor that holds the scores, where a reply has several.
         timeout: Seconds without a byte from the server behind.
-        max_bytes: Of a request.
+        max_bytes: The longest request.
     """
 
     ledger: Path | None = None
@@ -55,7 +55,7 @@ class Proxy(HttpServer):
 
     Args:
         prompt: A single prompt.
-        url: Of the server behind; the paths of requests are added to it.
+        url: URL of the server behind; the paths of requests are added to it.
         host: An address of this machine; 127.0.0.1 is not reachable from others.
         port: 0 for any free one.
 

@@ -32,7 +32,7 @@ from ..messages import Request
 __all__ = ["Record", "redacted", "redactor_for"]
 
 _MAX_BODY = 1 << 20
-"""Of a reply that is written down."""
+"""Bytes of a reply that are written down."""
 
 
 @dataclass(frozen=True)

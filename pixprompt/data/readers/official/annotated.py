@@ -22,7 +22,7 @@ class AnnotatedImages:
     Attributes:
         parts: Split -> name of its folders.
         names_file: A line per class, after a heading, that ends with its name.
-        num_classes: Where that file is missing.
+        num_classes: Number of classes where that file is missing.
     """
 
     parts: Mapping[str, str]

@@ -79,7 +79,7 @@ class CifarBinary:
         prefix: First part of the images' names.
         files: Split -> files below the root, in order.
         classes: Names of the labels from 0.
-        label_bytes: Of each record; the last one is the label (CIFAR-100's first is the coarse one).
+        label_bytes: Label bytes of each record; the last one is the label (CIFAR-100's first is the coarse one).
 
     Reference: Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009.
     """

@@ -70,7 +70,7 @@ class Files:
 
     Attributes:
         parts: Split -> its rows.
-        names: Of the classes; by default the labels themselves as words, in their order.
+        names: Names of the classes; by default the labels themselves as words, in their order.
         drop: Labels that are no classes here.
         imports: Modules that the reader of the names imports.
     """

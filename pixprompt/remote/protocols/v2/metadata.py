@@ -51,7 +51,7 @@ class ScoreOutput:
     """The output that answers.
 
     Attributes:
-        name: Of the tensor; None for whatever comes.
+        name: Name of the tensor; None for any.
         num_outputs: S if its shape says it.
         is_text: Whether it holds labels instead of numbers.
         labels: S names, if its parameters say them as `pixprompt serve` does.

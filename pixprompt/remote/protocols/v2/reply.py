@@ -21,7 +21,7 @@ def read_output(incoming: Incoming, name: str | None) -> tuple[str, npt.NDArray[
     """Reads one output of an answer.
 
     Args:
-        name: Of the output; an output that comes alone is taken whatever its name.
+        name: Name of the output; an output that comes alone is taken whatever its name.
 
     Returns:
         Its datatype, and its values: float64, or str (dtype object).
@@ -65,7 +65,7 @@ def classes(texts: Iterable[str], labels: Sequence[str], incoming: Incoming) -> 
     """Reads "value:index:label"; a label may hold colons.
 
     Args:
-        texts: Of one image.
+        texts: Elements about one image.
         labels: What the indices stand for where the server names no label; without these, the index is the label.
 
     Raises:

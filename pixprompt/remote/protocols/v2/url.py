@@ -18,7 +18,7 @@ _PATH = re.compile(r"(?P<base>.*?)/v2/models/(?P<model>[^/]+)(/versions/(?P<vers
 
 @dataclass(frozen=True)
 class V2Url:
-    """Where what is.
+    """The addresses of a server and of one model on it.
 
     Attributes:
         server: Metadata of the server, .../v2.
@@ -59,22 +59,22 @@ class V2Url:
 
     @property
     def infer(self) -> str:
-        """Where images go."""
+        """Address to which images go."""
         return f"{self.model}/infer{self.query}"
 
     @property
     def health(self) -> str:
-        """Whether the server is ready."""
+        """Address that says whether the server is ready."""
         return f"{self.server}/health/ready"
 
     @property
     def ready(self) -> str:
-        """Whether the model is ready."""
+        """Address that says whether the model is ready."""
         return f"{self.model}/ready"
 
     @property
     def name(self) -> str:
-        """Of the model."""
+        """Name of the model, not percent-encoded."""
         return unquote(self.model.removeprefix(f"{self.server}/models/").partition("/")[0])
 
     @property

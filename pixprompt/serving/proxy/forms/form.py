@@ -36,7 +36,7 @@ class FormOptions:
         input: Name of the tensor that holds the images, where there are several.
         output: Name of the tensor that holds the scores, where there are several.
         strict: Whether images that cannot be prompted are refused; else they pass.
-        num_labels: That answers must name so that they can be mapped; None where they are not.
+        num_labels: Labels that an answer must name to be mapped; None where answers are not mapped.
     """
 
     input: str | None = None
@@ -51,7 +51,7 @@ class Prompted:
 
     Attributes:
         digests: SHA-256 of each image as it is sent: of the file, or of the 8-bit pixels (H, W, 3).
-        headers: That differ from the client's.
+        headers: Headers that differ from the client's.
     """
 
     body: bytes
@@ -133,7 +133,7 @@ class JsonText:
 
     Attributes:
         value: The object, in which replacements are put.
-        digests: Of the images that were prompted; see `Prompted`.
+        digests: Digests of the prompted images; see `Prompted`.
 
     Raises:
         RequestError: It is no JSON object.
