@@ -183,6 +183,10 @@ def test_an_optimiser_of_ones_own_is_used_and_nonsense_is_refused() -> None:
         pixprompt.fit(adapter, (pictures(), labels(3)), epochs=1)
     with pytest.raises(ConfigError, match="epochs of at least 0"):
         pixprompt.fit(adapter, (pictures(), labels()), epochs=-1)
+    with pytest.raises(ConfigError, match="Did you mean 'focal'"):
+        pixprompt.fit(adapter, (pictures(), labels()), epochs=1, loss="focale")
+    with pytest.raises(ShapeError, match="no images to learn from"):
+        pixprompt.fit(adapter, (np.zeros((0, 32, 32, 3), np.uint8), []), epochs=1)
 
 
 def test_distances_take_features_and_arrays() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import Field, fields
+from dataclasses import Field, fields, replace
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -20,7 +20,7 @@ __all__ = ["call_options", "calls_of", "with_policy"]
 
 T = TypeVar("T")
 Command: TypeAlias = Callable[..., Any]
-_NAMES = tuple(item.name for item in fields(Calls) if item.name not in ("budget", "price_per_1000"))
+_NAMES = tuple(item.name for item in fields(Calls) if item.name != "budget")
 _BUDGET = click.option(
     "--budget",
     type=click.IntRange(0),
@@ -43,6 +43,7 @@ _OPTIONS = (
         help=f"Where queries to a URL are written.  [default: that of the run, else {LEDGER}]",
     ),
     click.option("--max-cost", type=click.FloatRange(0), help="The budget as money, with --price-per-1000."),
+    click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report or limit the cost."),
 )
 """Of every command but `train`, whose options are the fields of TrainConfig."""
 
@@ -54,16 +55,15 @@ def call_options(command: Command, *, with_budget: bool = True) -> Command:
     return command
 
 
-def calls_of(options: dict[str, Any], *, budget: int | None, price_per_1000: float | None) -> Calls:
+def calls_of(options: dict[str, Any], *, budget: int | None) -> Calls:
     """Takes the options of `call_options` out of those of a command.
 
     Raises:
-        ConfigError: Money is limited, but a query has no price.
+        ConfigError: Money is limited, but a query has no price; or an amount is none.
     """
-    max_cost = options.pop("max_cost")
-    limits = [limit for limit in (budget, affordable(max_cost, price_per_1000)) if limit is not None]
-    values = {name: options.pop(name) for name in _NAMES}
-    return Calls(**values, budget=min(limits, default=None), price_per_1000=price_per_1000)
+    calls = Calls(**{name: options.pop(name) for name in _NAMES})
+    limits = (budget, affordable(options.pop("max_cost"), calls.price_per_1000))
+    return replace(calls, budget=min((limit for limit in limits if limit is not None), default=None))
 
 
 def with_policy(work: Callable[[str | None], T], policy: str | None) -> T:

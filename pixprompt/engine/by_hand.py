@@ -11,16 +11,18 @@ import torch
 from torch import Tensor
 
 from ..adapters import PixelPrompt, WhiteBox
-from ..core import ConfigError, ShapeError
+from ..core import ConfigError, ShapeError, UnknownName
 from ..data import CanvasSet
 from ..data.canvases import CanvasRows
 from ..data.torch_dataset import CanvasDataset
 from ..optimizers import OPTIMIZERS
+from ..registry import suggest
 from ..tensor_checks import check_images
 from .answers import accuracy, query_canvases, reproducible
 from .fit.gradients.epochs import Fit
 from .fit.gradients.gradient import GradientFit, fit_by_gradients
 from .fit.gradients.inputs import Images, TrainInputs, inputs_of
+from .fit.gradients.losses import LOSSES
 from .progress import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
@@ -81,6 +83,8 @@ def fit(
         optimizer = OPTIMIZERS[optimizer](adapter.parameters(), lr=lr, momentum=momentum, weight_decay=weight_decay)
     if epochs < 0 or batch_size < 1:
         raise ConfigError(f"expected epochs of at least 0 and batches of at least 1, got {epochs} and {batch_size}.")
+    if loss not in LOSSES:
+        raise UnknownName(f"unknown loss {loss!r}.{suggest(loss, LOSSES)} Known: {', '.join(LOSSES)}.")
     inputs: list[TrainInputs | None] = []
     for split in (train, val):
         canvases = None if split is None else canvases_of(split)

@@ -215,7 +215,7 @@ class View:
                 patch = dict(known["patch"])
                 known["patch"] = Patch(**{**patch, "pattern": Pattern.from_json(patch["pattern"])})
             return cls(**known)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
             raise ConfigError(f"a view cannot be read from {values!r}: {error}.") from error
 
 

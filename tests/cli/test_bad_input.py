@@ -103,6 +103,7 @@ def test_settings_that_make_no_sense_are_wrong_usage_before_anything_is_asked(
         (b'{"epoch": 3}', "Did you mean 'epochs'"),
         (b'{"epochs": "3"}', "epochs must be a whole number, got '3'"),
         (b'{"epochs": true}', "epochs must be a whole number"),
+        (b'{"self": 1}', "unknown setting 'self'"),
         (b'{"seed": null}', "seed must be a whole number, got None"),
         (b'{"lr": []}', "lr must be a number"),
         (b'{"model": 3}', "model must be text"),

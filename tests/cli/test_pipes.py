@@ -66,7 +66,7 @@ def test_json_lines_come_back_in_order_with_their_fields_and_faults(prompt_file:
         {"path": 5},
         [1],
     )
-    code, out, _ = pipe(lines + b"{broken\n\n", "apply", str(prompt_file), "-", "--out", "-", "--workers", "2")
+    code, out, _ = pipe(b"\n" + lines + b"{broken\n\n", "apply", str(prompt_file), "-", "--out", "-", "--workers", "2")
     actual = [json.loads(line) for line in out.splitlines()]
     assert code == 1
     assert [("image" in line, "error" in line) for line in actual] == 2 * [(True, False)] + 7 * [(False, True)]

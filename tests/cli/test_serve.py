@@ -106,6 +106,7 @@ def test_listening_beyond_this_machine_is_warned_of(toy: Toy, capsys: pytest.Cap
         (["--max-request-mb", "0"], click.BadParameter, "x>=1"),
         (["--answer", "labels"], click.BadParameter, "probabilities"),
         (["--name", "a/b"], ConfigError, "letters, digits"),
+        (["--max-cost", "1", "--price-per-1000", "-1"], ConfigError, "a price per 1000 queries must be at least 0"),
         (["--device", "abacus"], ConfigError, "--device cpu or auto"),
         (["--host", "no such host", "--port", "0"], ConfigError, "cannot listen on no such host"),
     ],

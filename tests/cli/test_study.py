@@ -49,6 +49,7 @@ def test_a_study_prints_its_table_and_continues(toy: Toy, capsys: pytest.Capture
         ("colours", (), "colours"),
         ("sizes", ("--values", " ; "), "nothing to vary"),
         ("sizes", ("--values", "2;x"), "whole number"),
+        ("sizes", ("--values", ";".join(300 * "x")), "whole number"),
         ("text", ("--values", "no braces"), "one {}"),
         ("sizes", ("--epochs", "-1"), "epochs"),
     ],

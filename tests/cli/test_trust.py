@@ -159,7 +159,7 @@ def test_the_command_lists_and_forgets(toy: Toy, tmp_path: Path, capsys: pytest.
         "https://host.example": [""],
         toy.model(): [f"{tmp_path / toy.module}.py"],
     }
-    assert main(["trust", "https://host.example", "--forget"]) == 0
+    assert main(["trust", "https://host.example/v2/models/m", "--forget"]) == 0
     assert list(trusted()) == [toy.model()]
     assert main(["trust", "--forget"]) == 2
 

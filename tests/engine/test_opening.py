@@ -51,6 +51,11 @@ def test_money_becomes_queries() -> None:
     assert affordable(3.0, 0.0) is None
     with pytest.raises(ConfigError, match="--price-per-1000"):
         affordable(3.0, None)
+    with pytest.raises(ConfigError, match="--max-cost must be at least 0, got nan"):
+        affordable(float("nan"), 1.0)
+    for price in (-1.0, float("nan")):  # before anything is paid
+        with pytest.raises(ConfigError, match="price per 1000 queries must be at least 0"):
+            Calls(price_per_1000=price)
 
 
 def test_a_picture_does_not_decide_where_images_are_sent(tmp_path: Path) -> None:

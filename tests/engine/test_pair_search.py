@@ -31,6 +31,10 @@ def searched(config: TrainConfig, finished: tuple[dict[str, Any], ...] = (), at_
     return lines
 
 
+def test_any_seed_will_do() -> None:
+    assert PairSearch(config(seed=2**40), ()).ask() == (0.001, 0.0)
+
+
 def test_the_grid_is_tried_whole_and_in_order_from_where_it_was_left() -> None:
     lines = searched(config())
     assert [(line["lr"], line["weight_decay"]) for line in lines] == [

@@ -33,6 +33,7 @@ def test_a_file_says_what_options_say(name: str, tmp_path: Path) -> None:
         ("a.yaml", b"lr: [1", "a.yaml is no file of settings"),
         ("a.yaml", b"lr: !!python/object/apply:os.getcwd []", "could not determine a constructor"),
         ("a.yaml", b"[" * 10_000, "a.yaml is no file of settings"),
+        ("a.toml", b"a = " + b"[" * 100_000, "a.toml is no file of settings"),
         ("a.yaml", b"- lr", "expected a JSON object"),
         ("a.toml", b"learning-rate = 1", "unknown setting 'learning_rate'"),
         ("a.toml", b'lr = "high"', "lr must be a number"),

@@ -211,6 +211,7 @@ def test_patterns_have_two_colours_in_their_places() -> None:
         {"patch": {"size": 2.0, "pattern": {}}},
         {"patch": {"size": 0.1}},
         {"patch": {}},
+        {"patch": [[1, 2, 3]]},
         {"place": 1},
     ],
 )

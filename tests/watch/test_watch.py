@@ -77,7 +77,9 @@ def test_a_baseline_of_others_and_a_damaged_one_are_refused(
     assert "no baseline of a watch" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("option", "value", "words"), [("--every", "soon", "30s"), ("--num", "3", "x>=8")])
+@pytest.mark.parametrize(
+    ("option", "value", "words"), [("--every", "soon", "30s"), ("--every", "999999d", "30s"), ("--num", "3", "x>=8")]
+)
 def test_wrong_usage(
     command: list[str], option: str, value: str, words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

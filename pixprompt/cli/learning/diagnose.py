@@ -28,7 +28,6 @@ _WIDTH = 100
 @click.option("--reference", required=True, help="Images of what the model knows, labelled or not; ImageNet photos.")
 @click.option("--model", help="Model to ask about a few labelled images of --data.")
 @click.option("--weights", help="Weights file for the model.")
-@click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
 @click.option("--labelled", default=10, show_default=True, help="Images per class that the model is asked about.")
 @click.option("--budget", type=click.IntRange(0), help="Queries that may be spent in all, those of this look included.")
 @click.option("--inception", help="Inception-2015 weights for FID and KID; 'none' leaves both out.")
@@ -58,7 +57,6 @@ def diagnose(
     seed: int,
     out: Path | None,
     budget: int | None,
-    price_per_1000: float | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -74,7 +72,7 @@ def diagnose(
     keep_freed_memory()
     if inception is None:
         _fetch_inception(fetch)
-    calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
+    calls = calls_of(options, budget=budget)
     with Console() as console:
         diagnosis = with_policy(
             lambda policy: run(

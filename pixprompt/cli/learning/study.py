@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -57,9 +57,8 @@ def study(kind: str, values: str | None, out: Path | None, as_json: bool, **opti
 def _read_values(text: str | None) -> tuple[str, ...]:
     if text is None:
         return ()
-    path = Path(text)
     try:
-        lines = path.read_text("utf-8").splitlines() if path.is_file() else re.split(";", text)
+        lines = Path(text).read_text("utf-8").splitlines() if os.path.isfile(text) else text.split(";")
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"--values {text!r} cannot be read ({error}).") from error
     values = tuple(value.strip() for value in lines if value.strip())

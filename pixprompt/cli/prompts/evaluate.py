@@ -23,7 +23,6 @@ __all__ = ["evaluate"]
 @click.option("--data", help="Data set to score on.  [default: with a run directory, that of the run]")
 @device_option
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
-@click.option("--price-per-1000", type=float, help="Price of 1000 queries, to report the cost.")
 @cascade_option
 @call_options
 @json_option
@@ -35,10 +34,16 @@ def evaluate(source: str, budget: int | None, as_json: bool, **options: Any) -> 
     from ...engine.saved.evaluate import evaluate as score_prompt
 
     keep_freed_memory()
-    calls = calls_of(options, budget=budget, price_per_1000=options["price_per_1000"])
+    calls = calls_of(options, budget=budget)
     with Console() as console:
         result = with_policy(
-            lambda policy: score_prompt(source, reporter=console, calls=replace(calls, in_doubt=policy), **options),
+            lambda policy: score_prompt(
+                source,
+                price_per_1000=calls.price_per_1000,
+                reporter=console,
+                calls=replace(calls, in_doubt=policy),
+                **options,
+            ),
             calls.in_doubt,
         )
     print_result(result.to_json(), [format_ladder(result)], as_json)

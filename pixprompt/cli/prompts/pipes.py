@@ -66,7 +66,7 @@ def read_records(most: int) -> Iterator[list[Record]]:
         DataError: There is nothing.
     """
     stream = _open_stdin()
-    first = stream.readline(MAX_JSON_BYTES + 1)
+    first = next((line for line in iter(partial(stream.readline, MAX_JSON_BYTES + 1), b"") if line.strip()), b"")
     if not first:
         raise DataError("stdin is empty; expected an image, or JSON lines with a path or an image in base64 each.")
     if first.lstrip().startswith(b"{"):  # no image file begins like this

@@ -36,7 +36,6 @@ __all__ = ["predict"]
     "--top", type=click.IntRange(min=1), default=5, show_default=True, help="How many classes to list for each image."
 )
 @click.option("--workers", type=click.IntRange(min=0), default=2, show_default=True, help="Threads that decode images.")
-@click.option("--price-per-1000", type=float, help="Price of 1000 queries, for --max-cost.")
 @cascade_option
 @click.option("--no-prompt", is_flag=True, help="Leave the prompt out, to see what it changes.")
 @click.option(
@@ -57,7 +56,6 @@ def predict(
     device: str,
     top: int,
     workers: int,
-    price_per_1000: float | None,
     budget: int | None,
     as_json: bool,
     cascade: bool,
@@ -83,7 +81,7 @@ def predict(
     piped = reads_pipe(tuple(inputs))
     lines = _lines(out, inputs, piped=piped, resume=resume, ray=ray)
     keep_freed_memory()
-    calls = calls_of(options, budget=budget, price_per_1000=price_per_1000)
+    calls = calls_of(options, budget=budget)
 
     def load(policy: str | None = None) -> Deployed:
         deployed = deploy(

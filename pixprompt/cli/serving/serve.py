@@ -63,7 +63,7 @@ def serve(
     from ...serving import Limits, Server
 
     keep_freed_memory()
-    calls = calls_of(options, budget=budget, price_per_1000=None)
+    calls = calls_of(options, budget=budget)
     with ExitStack() as stack:
         service: Service | PromptService
         if source is None:

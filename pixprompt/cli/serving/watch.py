@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import threading
 from collections.abc import Iterator
@@ -31,9 +32,10 @@ _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 def _read_seconds(context: click.Context, parameter: click.Parameter, text: str) -> float:
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd]?)", text.strip())
-    if match is None:
+    seconds = math.inf if match is None else float(match[1]) * _UNITS[match[2] or "s"]
+    if seconds > threading.TIMEOUT_MAX:
         raise click.BadParameter(f"expected a time such as 30s, 10m, 1h or 1d, got {text!r}.")
-    return float(match[1]) * _UNITS[match[2] or "s"]
+    return seconds
 
 
 @click.command()
@@ -92,7 +94,7 @@ def watch(
     from ...watch import Watch
 
     keep_freed_memory()
-    calls, canaries = calls_of(options, budget=budget, price_per_1000=None), _canaries(images, num)
+    calls, canaries = calls_of(options, budget=budget), _canaries(images, num)
     deployed = with_policy(
         lambda policy: deploy(
             source, model=model, weights=weights, device=device, calls=replace(calls, in_doubt=policy)

@@ -68,10 +68,12 @@ def affordable(max_cost: float | None, price_per_1000: float | None) -> int | No
     """Returns the number of queries that money pays for; None for no limit.
 
     Raises:
-        ConfigError: Money is limited, but a query has no price.
+        ConfigError: Money is limited, but a query has no price; or the limit is no amount.
     """
     if max_cost is None:
         return None
+    if not 0 <= max_cost < math.inf:
+        raise ConfigError(f"--max-cost must be at least 0, got {max_cost}.")
     if price_per_1000 is None:
         raise ConfigError("--max-cost needs the price of a query: --price-per-1000.")
     return math.floor(max_cost / price_per_1000 * 1000 + 1e-9) if price_per_1000 > 0 else None

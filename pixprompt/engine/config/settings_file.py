@@ -29,7 +29,7 @@ def read_settings(path: Path, *, as_written: bool = False) -> Any:
     try:
         values = _read(path)
         return values if as_written else _underscored(values)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is no file of settings ({' '.join(str(error).split())}).") from error
 
 
@@ -48,8 +48,8 @@ def _read(path: Path) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(str(error) or type(error).__name__) from error
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error
 
 
 def _underscored(value: Any) -> Any:

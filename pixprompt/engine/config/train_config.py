@@ -104,7 +104,7 @@ class TrainConfig:
     search: SearchSettings
     adapter: MethodSettings
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, /, **options: Any) -> None:
         chosen = options.pop("method", RunSettings.method)
         method = chosen if isinstance(chosen, Method) else METHODS[str(chosen)]
         classes = _classes(method)

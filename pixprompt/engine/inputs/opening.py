@@ -15,6 +15,7 @@ from ...ledger.reply_ledger import ReplyLedger
 from ...remote.endpoint_file import read_endpoint
 from ..config.groups import EndpointSettings
 from ..config.train_config import TrainConfig
+from ..result import cost
 
 if TYPE_CHECKING:
     from ...ledger import Journal, Querier
@@ -49,6 +50,9 @@ class Calls:
         ledger: Where queries are written that belong to no run; None for LEDGER in the current folder.
         budget: Queries that this call may take, where there is no run.
         max_requests: Requests that this call may send, where there is no run.
+
+    Raises:
+        ConfigError: The price is negative or no number.
     """
 
     protocol: str | None = None
@@ -65,6 +69,9 @@ class Calls:
     budget: int | None = None
     max_requests: int | None = None
     price_per_1000: float | None = None
+
+    def __post_init__(self) -> None:
+        cost(0, self.price_per_1000)  # before anything is paid, not with the result
 
     @classmethod
     def of(cls, config: TrainConfig) -> Calls:
@@ -182,7 +189,7 @@ def endpoint_options(text: str | None) -> dict[str, Any]:
 def _value(text: str) -> Any:
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
     return value if isinstance(value, int | str) else text
 

@@ -44,8 +44,7 @@ def trust(name: str) -> None:
     Raises:
         ConfigError: The name needs no word, or it cannot be remembered.
     """
-    is_url = name.lower().startswith(("http://", "https://"))
-    item = ("place", origin_of(name), "") if is_url else _item(name, Calls())
+    item = _typed(name)
     if item is None:
         raise ConfigError(
             f"{name!r} needs no word: expected python:module:attribute, a model or data of a hub, or a URL."
@@ -54,12 +53,13 @@ def trust(name: str) -> None:
 
 
 def distrust(name: str) -> None:
-    """Takes back the user's word for a model, as `trusted` lists it.
+    """Takes back the user's word for a model, as it was given or as `trusted` lists it.
 
     Raises:
         ConfigError: The file with it cannot be read or written.
     """
-    remove_setting(_TABLE, name)
+    item = _typed(name)
+    remove_setting(_TABLE, name if item is None else item[1])
 
 
 def trust_named(options: Mapping[str, Any]) -> None:
@@ -105,6 +105,12 @@ def _items(options: Mapping[str, Any], except_for: Iterable[str]) -> list[tuple[
     texts = [value for name, value in options.items() if isinstance(value, str) and name not in {*except_for}]
     names = [name.strip() for text in texts for name in text.split(",")]  # some settings hold several
     return [item for item in (_item(name, calls) for name in names) if item is not None]
+
+
+def _typed(name: str) -> tuple[str, str, str] | None:
+    """Returns the item of a name alone; of a URL, whose protocol is not known, the host."""
+    is_url = name.lower().startswith(("http://", "https://"))
+    return ("place", origin_of(name), "") if is_url else _item(name, Calls())
 
 
 def _item(name: str, calls: Calls) -> tuple[str, str, str] | None:

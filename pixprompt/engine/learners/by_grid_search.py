@@ -237,7 +237,7 @@ class PairSearch:
             return None
         self._left -= 1
         number = len(self._study.trials)
-        self._study.sampler = self._optuna.samplers.TPESampler(seed=1000 * self._seed + number)
+        self._study.sampler = self._optuna.samplers.TPESampler(seed=(1000 * self._seed + number) % 2**32)
         self._trial = self._study.ask(self._space)
         return float(self._trial.params["lr"]), float(self._trial.params["weight_decay"])
 

@@ -172,9 +172,11 @@ def _model(result: Result) -> str:
 
 
 def _data(result: Result) -> str:
-    """Returns the name of the data, of a folder or a table of this machine its last part."""
+    """Returns the name of the data, of files of this machine the last part of their path."""
     kind, colon, path = result.data.partition(":")
-    return path.rstrip("/").split("/")[-1] if colon and kind in ("folder", "csv") else result.data
+    return (
+        path.rstrip("/").split("/")[-1] if colon and kind in ("folder", "csv", "lists", "webdataset") else result.data
+    )
 
 
 def _slug(text: str) -> str:

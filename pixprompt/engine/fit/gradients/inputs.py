@@ -179,7 +179,7 @@ def inputs_of(
     """
     reporter, count = reporter or Silent(), len(canvases.labels)
     whole = Images(adapter, canvases, device, on_images=on_images, augment=augment)
-    if augment is not None or not adapter.caches_frozen:
+    if augment is not None or not adapter.caches_frozen or not count:
         return whole
     cache: tuple[Tensor, ...] = ()
     places = list(batches(count))
