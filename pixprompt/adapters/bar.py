@@ -15,7 +15,7 @@ _SCALE = 4.0
 
 
 class BarPrompter:
-    """An opaque prompt whose colours are sigmoid(4 x), one number per colour value; it starts grey.
+    """An opaque prompt whose colours are sigmoid(4 x), one parameter per colour value; it starts grey.
 
     BAR's program is sigmoid(w) around the image; here w = 4 x, so that a step from the start moves pixels one to one.
 
@@ -23,7 +23,7 @@ class BarPrompter:
         template: Any geometry, the published one is "padding"; blend "over" with opacity 1.
 
     Raises:
-        ConfigError: The template lets the image shine through.
+        ConfigError: The template is not opaque.
 
     Reference: arXiv 2007.08714.
     """

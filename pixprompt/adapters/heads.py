@@ -20,8 +20,8 @@ class ClassifierHead(nn.Module):
     """Features (N, D) -> logits (N, K), through k hidden layers of width D; k = 0 is one linear layer.
 
     A hidden layer is linear -> ReLU -> BatchNorm -> dropout 0.1. Hidden weights start as Kaiming normal by fan-out,
-    the last ones near 0: the public code's Kaiming normal by fan-out, N(0, 2 / K), is a random guess that a short
-    training has to unlearn first. Biases start at 0. (There, -log 99 for every class: a constant changes no softmax.)
+    the last ones near 0: the public code's Kaiming normal by fan-out, N(0, 2 / K), gives random predictions, which
+    a short training undoes first. Biases start at 0. (There, -log 99 for every class: a constant changes no softmax.)
 
     Args:
         num_features: D.
@@ -102,7 +102,8 @@ def drop(values: Tensor, rate: float, *, generator: Generator | None) -> Tensor:
     draws = torch.randint(-(2**63), 2**63 - 1, (-(-values.numel() // 4),), generator=generator, device=values.device)
     numbers = draws.view(torch.int16)[: values.numel()].view(values.shape)
     mask = torch.empty(values.shape, dtype=values.dtype, device=values.device)
-    return values * torch.ge(numbers, round(rate * 2**16) - 2**15, out=mask).div_(1 - rate)
+    least = min(round(rate * 2**16), 2**16 - 1) - 2**15
+    return values * torch.ge(numbers, least, out=mask).div_(1 - rate)
 
 
 def drop_per_image(prompts: Tensor, num_images: int, rate: float, *, generator: Generator | None) -> Tensor:

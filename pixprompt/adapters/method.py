@@ -69,7 +69,7 @@ class Method:
 
     Attributes:
         make: "module:attribute" of what makes it, so that this value costs no import of torch; see `maker`.
-        arguments: Arguments of `make` that tell this method from others made by the same.
+        arguments: Arguments of `make` that distinguish this method from others with the same `make`.
         file: The file that holds what was learned; None where nothing is.
         per_image: Whether that is another prompt for each image.
         defaults: What learning by gradients has where the user says nothing, by the names of the options.

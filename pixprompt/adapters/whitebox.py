@@ -35,7 +35,7 @@ class WhiteBox(BesideModel, ABC):
 
     Only what is learned is a parameter, a buffer or a submodule of an adapter; the backbone is held beside them.
     `frozen` is everything before the first learned parameter, so its results may be cached between epochs; `tuned` is
-    the rest. Dropout is drawn from the generator that `tuned` is given, in training mode only.
+    the rest. Dropout is drawn from the generator of `tuned`, in training mode only.
 
     Every method takes `generator` besides, which draws its first parameters, and raises a ConfigError where the model
     is of another family than it needs.

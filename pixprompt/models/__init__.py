@@ -1,4 +1,4 @@
-"""Models: opaque callables from images in [0, 1] to outputs, by name or made of anything callable."""
+"""Models: from images in [0, 1] to outputs, by name or made of anything callable."""
 
 from typing import TYPE_CHECKING
 

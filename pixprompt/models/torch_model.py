@@ -1,4 +1,4 @@
-"""A torch net as an opaque model: range and shape are checked at its border, its normalisation is inside."""
+"""A torch net with its normalisation as a model, which checks the range and shape of what goes in and comes out."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class TorchModel(nn.Module):
     mean: Tensor
     std: Tensor
     probe_queries: int = 0
-    """Images that the net was asked while the model was made, where somebody else's code may charge for them."""
+    """Queries that were sent to somebody else's code, which may charge for them, while the model was made."""
 
     def __init__(
         self,

@@ -75,6 +75,7 @@ def test_dropout_keeps_the_mean_and_the_share() -> None:
     assert dropped.unique().tolist() == pytest.approx([0, 1 / 0.7])
     assert float(dropped.mean()) == pytest.approx(1, abs=0.01)
     assert drop(values, 0.0, generator=None) is values
+    assert int(drop(values, 1 - 2**-20, generator=seeded()).count_nonzero()) < 10
 
 
 def test_names_what_it_wants() -> None:

@@ -1,4 +1,4 @@
-"""The methods, one file each or one for a family; a module of this folder that calls `register` is found by itself.
+"""The methods, one file each or one for a family; every module of this folder is imported, and calls `register`.
 
 None of them imports torch: what makes a method is named, and imported when it is made.
 """

@@ -26,7 +26,7 @@ class ClusterPrompts(PixelPrompt):
     """V prompts of one template, of which an image gets the one of the nearest cluster.
 
     Clusters are of the model's answers to the images as they are, scaled to unit length: average linkage of at most
-    1,000 of them, cut at V clusters, each with its mean as prototype. (Published is a cut at a distance, which is given
+    1,000 of them, cut at V clusters, each with its mean as prototype. (The paper cuts at a distance that it states
     for the features of each backbone; the answers of any model have no such scale.) An image takes one query to be
     assigned and one to be read.
 

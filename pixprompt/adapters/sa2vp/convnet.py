@@ -95,7 +95,7 @@ class ConvLayer(StageLayer):
 
 @torch.no_grad()
 def _shapes(view: ConvNet, stage_index: int, scale: int) -> tuple[Shape, Shape]:
-    """Returns the shapes of the map and of prompts where they meet the image, by a look at an empty one.
+    """Returns the shapes of the map and of prompts where they meet the image, by running an empty image.
 
     Raises:
         ConfigError: The image's own cannot be scaled so.

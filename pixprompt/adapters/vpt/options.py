@@ -25,7 +25,7 @@ class VPTOptions:
             "add-one": one vector, added to all tokens. "prepend-pixel": a strip of p learned patches in front of the
             image, through the patch convolution, without position. "concat-channel": p learned channels beneath the
             image, with a learned patch convolution of their own.
-        tokens: p; None for "add" and "add-one", whose number is given. "prepend" with 0 is linear probing.
+        tokens: p; None for "add" and "add-one", which leave no choice. "prepend" with 0 is linear probing.
         depth: Layers with prompts of their own: 1 is VPT-shallow, all is VPT-deep.
         depth_from: Of ENDS: the end of the backbone from which these layers are counted.
         shared: The same prompts at all these layers.

@@ -76,7 +76,7 @@ def probe(
             continue
         if form is None and isinstance(model, CallableModel) and model.takes == "tensor":
             _log.warning(
-                "%s answered a float tensor (N, 3, H, W), so it is asked with such tensors; if it takes PIL images or "
+                "%s answered a float tensor (N, 3, H, W), so it gets such tensors; if it takes PIL images or "
                 "arrays, say takes='image', 'images' or 'array'",
                 spec.name,
             )
@@ -123,7 +123,7 @@ class _Prober:
                 return self._with_tensor(step == "tensor")
             grey = torch.full((1, 3, *self.spec.image_size), _GREY)
             self.queries += 1
-            return self._opaque(query_callable(self.function, grey, step, self.spec.name)[0], step)
+            return self._callable_model(query_callable(self.function, grey, step, self.spec.name)[0], step)
         except _Final as error:
             raise error.reason from error.reason.__cause__
         except (ConfigError, ModelError) as error:
@@ -162,7 +162,7 @@ class _Prober:
                 return self._torch(returned, grey)
             except (ConfigError, ModelError) as error:
                 raise _Final(error) from error  # who answers a tensor with a tensor takes tensors
-        return self._opaque(replies(returned, 1, self.spec.name)[0], "tensor")
+        return self._callable_model(replies(returned, 1, self.spec.name)[0], "tensor")
 
     def _torch(self, returned: object, grey: Tensor) -> Model:
         spec = self.spec
@@ -180,7 +180,7 @@ class _Prober:
         self.model.probe_queries = 0 if self.is_net else self.queries
         return self.model
 
-    def _opaque(self, first: Reply, takes: str) -> Model:
+    def _callable_model(self, first: Reply, takes: str) -> Model:
         spec = self.spec
         reader = reader_for(
             first, answer=self.answer, labels=spec.labels, num_outputs=spec.num_outputs or None, name=spec.name
