@@ -1,4 +1,4 @@
-"""A budget of queries and requests that holds because it is reserved before anything is asked."""
+"""A budget of queries and requests that holds because it is reserved before anything is sent."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Budget:
 
     @property
     def requests(self) -> int:
-        """Requests reserved so far, where that is said."""
+        """Requests reserved so far; 0 where only queries are counted."""
         return self._requests
 
     @property
@@ -83,7 +83,7 @@ class Budget:
             )
 
     def reserve(self, num_queries: int, num_requests: int = 0) -> None:
-        """Spends queries, before they are asked; all of them or none.
+        """Spends queries, before they are sent; all of them or none.
 
         Raises:
             BudgetError: They do not fit.

@@ -1,4 +1,4 @@
-"""A model whose every query is in a budget and in a ledger, and whose answers are never asked for twice."""
+"""A model whose every query is in a budget and in a ledger, and which is never queried twice for the same answer."""
 
 from __future__ import annotations
 

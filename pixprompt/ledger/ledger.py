@@ -1,11 +1,11 @@
-"""The ledger of a run: every query in a file, the intent before it is asked, the answer after it.
+"""The ledger of a run: every query in a file, the intent before it is sent, the answer after it.
 
-Three tables. `requests` has a row per call: how many images, when asked, when answered, or how it failed. `queries` has
+Three tables. `requests` has a row per call: how many images, when sent, when answered, or how it failed. `queries` has
 a row per image of a call: the key of what was sent, the replicate, and the answer once it is there; the same image is
 answered once per replicate. `meta` holds texts. A request with neither answer nor failure is in doubt: the process died
 in between, and it may or may not have been answered.
 
-An answer is a row of little-endian float32 (`Ledger`), or what a remote model said (`reply_ledger.ReplyLedger`).
+An answer is a row of little-endian float32 (`Ledger`), or what a remote model replied (`reply_ledger.ReplyLedger`).
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ class Totals:
     """What a ledger has seen, over all sessions.
 
     Attributes:
-        images: Images asked, those of failed requests and of requests in doubt included, but for those of requests
+        images: Images queried, those of failed requests and of requests in doubt included, but for those of requests
             that were surely not billed.
         requests: Requests sent, all of them.
         failed: Requests that ended with an error.
         in_doubt: Requests that were begun and neither answered nor failed.
         images_in_doubt: Their images.
-        cached: Images answered from the ledger instead of being asked; a crash may lose the last few of this count.
+        cached: Images answered from the ledger instead of a query; a crash may lose the last few of this count.
         retried: Requests that repeat one that failed; they are among `requests`.
-        skipped: Images that were left without an answer, as `resolve` was told.
+        skipped: Images that were left without an answer, as `resolve` decided.
     """
 
     images: int
@@ -140,7 +140,7 @@ class Ledger:
         return [None if each is None else np.frombuffer(each, "<f4").astype(np.float32) for each in answers]
 
     def intend(self, keys: Sequence[bytes], replicate: int = 0) -> int:
-        """Writes down that images are about to be asked in one request.
+        """Writes down that images are about to be sent in one request.
 
         Args:
             keys: Keys of the images, in the order in which they are sent; none that is answered.
@@ -151,7 +151,7 @@ class Ledger:
 
         Raises:
             PixpromptError: It cannot be written, a key is there twice or answered, or another process writes to this
-                ledger: nothing may be asked.
+                ledger: nothing may be sent.
         """
         self._reserve_room(len(keys))
         with self._file.reported():
@@ -197,13 +197,13 @@ class Ledger:
         Args:
             request: What `intend` returned.
             kind: A word for the error, for tables.
-            billed: Whether its images may have to be paid for, and hence count as asked.
+            billed: Whether its images may have to be paid for, and hence count as queried.
         """
         statement = "UPDATE requests SET failure = ?, kind = ?, billed = ? WHERE id = ?"
         self._save(lambda: self._file.execute(statement, (reason, kind, billed, request)))
 
     def charge(self, num_images: int) -> None:
-        """Counts images that were asked one by one before the ledger was there."""
+        """Counts images that were queried one by one before the ledger was there."""
         rows = range(self._last + 1, self._last + num_images + 1)
         with self._file.transaction():
             self._check_alone()
@@ -244,7 +244,7 @@ class Ledger:
             raise
 
     def totals(self) -> Totals:
-        """Returns what was asked so far, over all sessions."""
+        """Returns what was queried so far, over all sessions."""
         with self._file.reported():
             images, requests, failed, doubtful, images_in_doubt, retried, skipped = self._file.execute(
                 f"SELECT coalesce(sum(images * billed), 0), count(*), count(failure), coalesce(sum({IN_DOUBT}), 0),"

@@ -28,7 +28,7 @@ class LocalJournal(Journal):
     The intent is written before a call and the answer after it, so a killed process loses no answer that it returned,
     and what it may have paid for is counted. What is sent holds the exact multiples of 1/255 that the key was made of.
     Answers come without gradients. On opening, all images of the ledger count as spent, those in doubt included, and
-    those that the model was asked while it was built, in each session again.
+    those that the model was queried about while it was built, in each session again.
 
     Args:
         ledger: Where queries are written; None keeps them in memory.
@@ -114,7 +114,7 @@ class LocalJournal(Journal):
         return keys_of(self._identity, pixels.permute(0, 2, 3, 1).contiguous().numpy())
 
     def _queried(self, images: Tensor, keys: Sequence[bytes], replicate: int) -> Answers:
-        """Makes one request: paid, written down, asked, written down; (n, S)."""
+        """Makes one request, paid and written down before, and returns its answers (n, S), written down after."""
         self.budget.reserve(len(keys))
         request = self.ledger.intend(keys, replicate)
         try:

@@ -67,11 +67,11 @@ class OpenVocabulary(Protocol):
 
 @runtime_checkable
 class ZeroShot(Protocol):
-    """A model that can be asked about labels that the caller names."""
+    """A model that can be queried about labels that the caller names."""
 
     @property
     def max_labels(self) -> int:
-        """Labels that it can be asked about at a time; 0 where its labels are its own."""
+        """Labels that it can be queried about at a time; 0 where its labels are its own."""
         ...
 
     def with_labels(self, labels: Sequence[str]) -> Model:
@@ -95,7 +95,7 @@ def open_vocabulary(model: Model) -> OpenVocabulary | None:
 
 
 def zero_shot(model: Model) -> ZeroShot | None:
-    """Returns a model that can be asked about labels of the caller's choice; None for one that has its own."""
+    """Returns a model that can be queried about labels of the caller's choice; None for one that has its own."""
     return model if isinstance(model, ZeroShot) and model.max_labels else None
 
 

@@ -30,7 +30,7 @@ _SMALL, _FAST = 512, 1
 
 @dataclass(frozen=True)
 class Skipped:
-    """In place of a reply: what was in doubt after a crash, or refused, and is not asked again."""
+    """In place of a reply: what was in doubt after a crash, or refused, and is not queried again."""
 
 
 SKIPPED = Skipped()
@@ -132,7 +132,7 @@ class ReplyLedger(Ledger):
         def write() -> None:
             if not self._receive(request, values, len(rows)):
                 raise PixpromptError(f"request {request} of {self._file.name} does not wait for {len(rows)} answers.")
-            # Or ignore: another session may have been told to ask again while this one still waited.
+            # Or ignore: another session may have queried again while this one still waited.
             self._file.executemany(
                 "UPDATE OR IGNORE queries SET outputs = ?, failure = ? WHERE request = ? AND position = ?", rows
             )
@@ -154,7 +154,7 @@ class ReplyLedger(Ledger):
         Args:
             request: One that was begun.
             kind: How it failed.
-            billed: Whether its images may have to be paid for, and hence count as asked.
+            billed: Whether its images may have to be paid for, and hence count as queried.
             incoming: What came, if anything did.
             bytes_sent: Length of the request.
         """
@@ -178,7 +178,7 @@ class ReplyLedger(Ledger):
         """Decides about all requests that are unresolved.
 
         Args:
-            policy: "retry": their images are asked again. "skip": they are left without an answer for good.
+            policy: "retry": their images are queried again. "skip": they are left without an answer for good.
         """
         doubtful = f"{IN_DOUBT} AND resolved IS NULL AND endpoint IS ?"
         with self._file.transaction():

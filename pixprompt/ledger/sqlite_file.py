@@ -53,7 +53,7 @@ class LedgerFile:
 
     Args:
         path: The file, made where it is missing; None for one in memory. One process at a time writes to it.
-        read_only: Only looks, also while another process writes.
+        read_only: Whether the file is only read, which works while another process writes.
 
     Raises:
         PixpromptError: The file is no ledger, of another schema, or cannot be opened; the message says which.

@@ -1,4 +1,4 @@
-"""Bayesian label mappings: every source speaks for every class, by how likely the class is given the source."""
+"""Bayesian label mappings: every source counts for every class, by how likely the class is given the source."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class BayesianMapping(_Bayesian):
 
 @dataclass(frozen=True, eq=False)
 class BayesianMappingPlus(_Bayesian):
-    """Bayesian label mapping from summed probabilities of the likeliest sources, as many as held-out answers ask for.
+    """Bayesian label mapping from summed probabilities of the likeliest sources, whose number held-out answers decide.
 
     The public implementation takes the top int(0.15 K) with K the number of target classes, which is nothing for
     K <= 6 and a single source for K = 10. Here the number is the one of TOPS with the lowest cross-entropy on held-out
@@ -163,7 +163,7 @@ def posterior_matrix(evidence: Tensor, smoothing: float = SMOOTHING) -> Tensor:
     """Returns p(class | source), smoothed, with every column scaled to sum 1: (S, K) float64.
 
     A class without evidence gets 1/S everywhere: its logit is the mean source score. A source without evidence
-    speaks for no class, also when smoothing is 0.
+    counts for no class, also when smoothing is 0.
 
     Args:
         evidence: (S, K), not negative.

@@ -20,8 +20,8 @@ DOUBT = 0.5
 """How likely a bare label is taken to be wrong.
 
 Any value keeps every decision that is made by the largest score. It sets what a wrong answer costs in a cross-entropy,
-about log((1 - DOUBT) (S - 1) / DOUBT): 2.3 for S = 11, 6.9 for S = 1000, where an answer that speaks for no class costs
-log K. With a floor of 1e-6 it would be 21 for S = 1000, and a search would rather make the model speak for no
+about log((1 - DOUBT) (S - 1) / DOUBT): 2.3 for S = 11, 6.9 for S = 1000, where an answer that favours no class costs
+log K. With a floor of 1e-6 it would be 21 for S = 1000, and a search would rather make the model favour no
 class than risk one wrong answer in ten. On the bare labels of MobileNetV2 (CIFAR-10 and flowers, 20 to 1000 sources,
 50 and 200 labelled answers) one half lies between what gives "frequency" its least held-out loss, costs of 1 to 3, and
 what gives "blm" its own, 2 to 20.

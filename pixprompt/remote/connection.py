@@ -1,4 +1,4 @@
-"""From a URL to a model: what is said about the endpoint, what it says about itself, and how it is called."""
+"""From a URL to a model: what its description says, what the endpoint declares, and how it is called."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def read_endpoint(
     Args:
         url: Where the model is; `{name}` in it is filled from the options, and that option then used up.
         description: A name of DESCRIPTIONS or a file; None for none.
-        protocol: A name of PROTOCOLS; None for what the description says, else what the URL tells.
+        protocol: A name of PROTOCOLS; None for what the description says, else what the URL implies.
         encoding: "png" or "jpeg"; None for what the description says, else "png".
 
     Raises:

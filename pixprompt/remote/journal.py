@@ -132,7 +132,7 @@ class RemoteJournal(Journal):
         return self._rows(self.replies(canvases, replicate))
 
     def query_each(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
-        """Answers images; those that are refused for good get a row of NaN, and may be asked again some time.
+        """Answers images; those that are refused for good get a row of NaN, and may be queried again later.
 
         Returns:
             Outputs (N, S), and why which images were refused.

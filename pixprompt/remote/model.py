@@ -147,11 +147,11 @@ class RemoteModel:
 
     @property
     def max_labels(self) -> int:
-        """Labels of the caller's choice that it can be asked about at a time; 0 where they are the endpoint's own."""
+        """Labels of the caller's choice that it can be queried about at a time; 0 where they are the endpoint's own."""
         return self.protocol.max_labels
 
     def with_labels(self, labels: Sequence[str]) -> RemoteModel:
-        """Returns the same endpoint, asked about these labels."""
+        """Returns the same endpoint, queried about these labels."""
         declared = replace(self._declared, labels=tuple(labels), num_outputs=len(labels))
         return RemoteModel(
             self._spec.name,
@@ -200,7 +200,7 @@ class RemoteModel:
     def caller(self) -> Caller:
         """Returns a new caller, so that it can be stopped, with the rate limit and the quota of this model.
 
-        What comes in another form than the first answer counts as failed, and is asked again.
+        What comes in another form than the first answer counts as failed, and is sent again.
         """
         return Caller(
             self._form.of(self.protocol),
@@ -322,14 +322,14 @@ class AnswerForm:
         return _FormChecked(protocol, self)
 
     def fault(self, reply: Reply) -> ItemFault | None:
-        """Says what is wrong with the form of an answer; the first one tells it."""
+        """Says what is wrong with the form of an answer; the first one decides it."""
         try:
             with self._lock:
                 if self._reader is None:
                     self._reader = self._reader_for(reply)
             self._reader.check(reply)
         except ConfigError:
-            return None  # what was said about the endpoint is wrong, not the answer; whoever reads it will say so
+            return None  # the description of the endpoint is wrong, not the answer; reading it raises the error
         except ModelError as error:
             return ItemFault(str(error), FaultKind.GARBLED)
         return None

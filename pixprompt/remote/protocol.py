@@ -47,7 +47,7 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Declared:
-    """What an endpoint says about itself without being asked about an image; None where it says nothing."""
+    """What an endpoint says about itself without a query; None where it says nothing."""
 
     image_size: tuple[int, int] | None = None
     num_outputs: int | None = None

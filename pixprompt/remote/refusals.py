@@ -18,7 +18,7 @@ class ImageRefused(EndpointError):
     """The endpoint refuses a request for what is in it; other images, or each of these alone, it may answer.
 
     Args:
-        part: Positions of the images of the request, among those that were to be asked.
+        part: Positions of the images of the request, among those that are queried.
     """
 
     def __init__(self, reason: str, part: Sequence[int] = ()) -> None:

@@ -1,4 +1,4 @@
-"""The residual head: what text prompts say of an embedding, corrected as far as labelled answers ask for it."""
+"""The residual head: the logits of text prompts, corrected by as much as labelled answers support."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from .head import choose_strength, logistic_regression
 __all__ = ["WeightedSources"]
 
 _COUNTED = 50
-"""Likeliest sources of an answer that speak for its class."""
+"""Likeliest sources of an answer that count for its class."""
 
 
 @dataclass(frozen=True, eq=False)

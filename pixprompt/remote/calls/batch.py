@@ -96,14 +96,14 @@ class Batch:
         self._num_requests += 1
 
     def failed(self, fault: Fault) -> Trouble:
-        """Takes note that a request brought nothing."""
+        """Counts a request that brought nothing."""
         self.faults.append(fault)
         self.effort += _THROTTLE_EFFORT if fault.kind is FaultKind.THROTTLED else 1.0
         final = self._final([fault.kind], [_mark(tuple(self.missing), fault)])
         return Trouble(fault, final)
 
     def received(self, items: Sequence[Reply | ItemFault]) -> Trouble | None:
-        """Takes note of one answer or failure per missing image; returns None where none failed."""
+        """Records one answer or failure per missing image; returns None where none failed."""
         answers = list(zip(self.missing, items, strict=True))
         failed = [(position, item) for position, item in answers if isinstance(item, ItemFault)]
         self._replies.update({position: item for position, item in answers if not isinstance(item, ItemFault)})

@@ -11,7 +11,7 @@ __all__ = ["Clock", "Stopped"]
 
 
 class Stopped(PixpromptError):
-    """Somebody asked to stop; nothing more was sent."""
+    """A stop was requested; nothing more was sent."""
 
 
 class Clock:

@@ -84,7 +84,7 @@ class RateLimit:
             self._clock.wait(delay, stop)
 
     def answered(self, num_images: int) -> None:
-        """Takes note of images that were answered: the rate grows."""
+        """Counts images that were answered: the rate grows."""
         with self._lock:
             now = self._clock.now()
             self._answered.add(num_images, now)
@@ -95,7 +95,7 @@ class RateLimit:
                 self._grown = max(now, self._grown)
 
     def throttled(self, since: float, retry_after: float | None = None) -> None:
-        """Takes note that the endpoint asks for a slower pace.
+        """Slows down, as the endpoint asks.
 
         Args:
             since: What `admit` returned for the request. One sent before the last cut says nothing new about the rate.

@@ -182,7 +182,7 @@ class Caller:
         except Fault as fault:
             fault.incoming = incoming if fault.incoming is None else fault.incoming
             raise
-        except Exception as error:  # whatever a reply makes a protocol stumble over, it was paid for and is kept
+        except Exception as error:  # of any type: the reply was paid for, and is stored
             reason = f"the reply cannot be read: {type(error).__name__}: {error}"
             raise Fault(FaultKind.GARBLED, reason, incoming=incoming) from error
         if len(items) != count:

@@ -56,7 +56,7 @@ class Deadline:
         _THREAD.deadline = None
 
     def attach(self, used: Any, *, begins: bool = True) -> None:
-        """Takes note that something is about to be written to a socket.
+        """Registers a socket that something is about to be written to.
 
         Args:
             used: The socket.

@@ -37,7 +37,7 @@ class OpenAI(Protocol):
     Up to 26 labels are asked for by letter. With log-probabilities, an answer is label -> probability over all
     spellings of a letter among the likeliest tokens, with what other tokens got under "(other)"; labels that are not
     among them are silent. Without, it is a label, or the text where no letter can be read. What came before changes
-    nothing about that; the first answer tells as what all of them are read. More labels are asked for by their words,
+    nothing about that; the first answer decides how all are read. More labels are asked for by their words,
     without log-probabilities.
 
     Options: `model` (needed); `labels`, by default those of the endpoint, or what a run names; `prompt`, a question in
@@ -157,7 +157,7 @@ def _chat_url(url: str) -> str:
 
 
 def _text(message: dict[str, Any], filtered: bool, incoming: Incoming) -> tuple[str, bool]:
-    """Returns what was said, and whether it is a refusal."""
+    """Returns the text of an answer, and whether it is a refusal."""
     content, refusal = message.get("content"), message.get("refusal")
     if isinstance(content, list):
         content = "".join(

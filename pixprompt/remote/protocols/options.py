@@ -1,4 +1,4 @@
-"""Checking the options of an endpoint: unknown names and wrong kinds are errors before anything is asked."""
+"""Checking the options of an endpoint: unknown names and wrong kinds are errors before anything is sent."""
 
 from __future__ import annotations
 

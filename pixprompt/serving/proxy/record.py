@@ -72,7 +72,7 @@ class Record:
             self._ledger.endpoint = sha256(facts.encode()).hexdigest()[:16]
             self._ledger.num_at_once = at_once
             self.num_in_doubt = len(self._ledger.unresolved())
-            self._ledger.resolve("skip")  # whoever asked has gone
+            self._ledger.resolve("skip")  # the client has gone
             self._ledger.write_meta(**{f"endpoint_{self._ledger.endpoint}": facts})
         except BaseException:
             self._ledger.close()

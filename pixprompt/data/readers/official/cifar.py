@@ -129,7 +129,7 @@ def _call(arguments: Any, function: Any) -> _Array:
 
 
 def _fill(state: Any, target: Any) -> None:
-    """Fills an array with its bytes; what else is said about a type makes no difference for bytes."""
+    """Fills an array with its bytes; what else describes a type makes no difference for bytes."""
     if not isinstance(target, _Array) or not isinstance(state, tuple):
         raise ValueError("it fills in something that is no array")
     if not target.dtype:

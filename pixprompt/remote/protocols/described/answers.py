@@ -23,7 +23,7 @@ class ErrorRule:
 
     Args:
         option: {"code": PATH, "ok": [values], "message": PATH, "throttled": [values], "refused": [values],
-            "busy": [values]}: a code that is there and not ok is an error, "busy" unless told otherwise.
+            "busy": [values]}: a code that is there and not ok is an error, "busy" unless listed otherwise.
 
     Raises:
         ConfigError: The option is of another form.
