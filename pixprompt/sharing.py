@@ -96,7 +96,7 @@ def push(folder: Path, repo: str, *, private: bool = False, license_id: str | No
         raise ConfigError(f"{folder} is no finished run: there is no result.json.")
     find_file(folder)
     if license_id is not None:
-        _check(re.compile(r"[a-z0-9][a-z0-9.+-]{0,39}"), license_id, "a licence is named as the hub names it")
+        _check(_LICENSE, license_id, "a licence is named as the hub names it")
         card = (folder / "README.md").read_text("utf-8")
         write_bytes(
             folder / "README.md", re.sub(r"(?m)^license: .*$", f"license: {license_id}", card, count=1).encode()

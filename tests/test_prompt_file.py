@@ -152,6 +152,7 @@ def test_another_schema_is_refused(tmp_path: Path, schema: object) -> None:
         lambda values: values.update(blend="add"),
         lambda values: values.update(blend="add", delta_scale="wide"),
         lambda values: values.update(template="padding"),
+        lambda values: values["template"].update(num_params="many"),
         lambda values: values.update(output=["first-k"]),
         lambda values: values.update(metrics=3),
         lambda values: values.update(model=None),

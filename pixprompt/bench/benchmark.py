@@ -207,6 +207,8 @@ def parse_benchmark(name: str, values: Any) -> Benchmark:
             benchmark.miniature()
     except ConfigError as error:
         raise ConfigError(f"benchmark {name}: {error}") from error
+    except (TypeError, AttributeError) as error:  # a number where a list or a text should be
+        raise ConfigError(f"benchmark {name}: a value is of another type than its key takes ({error}).") from error
     return benchmark
 
 
@@ -232,6 +234,9 @@ def _check(benchmark: Benchmark) -> None:
         if value not in known:
             names = [name for name in known if name]
             raise ConfigError(f"unknown {what} {value!r}.{suggest(value, names)} Known: {', '.join(names)}.")
+    for name, method in benchmark.methods.items():
+        if method.minus and (len(method.minus) != 2 or any(benchmark.methods[each].minus for each in method.minus)):
+            raise ConfigError(f"{name}: minus takes two methods that are run, got {', '.join(method.minus)}.")
     for condition in benchmark.when:
         for axis in AXES:
             _check_names(dict.fromkeys(condition.get(axis, ())), getattr(benchmark, axis), f"when.{axis}")

@@ -225,8 +225,8 @@ class _Table:
         base = self._benchmark.baseline
         if not base or column == base or self._benchmark.methods[column].minus or _is_mean_of_groups(row):
             return None
-        gains = [self._gain_on(row, data, column) for data in row.data]
-        return combined_interval([gain for gain in gains if gain]) if gains and all(gains) else None
+        gains = [self._gain_on(row, data, column) for data in row.data or ("",)]
+        return combined_interval([gain for gain in gains if gain]) if all(gains) else None
 
     def _gain_on(self, row: Row, data: str, column: str) -> tuple[float, float, float] | None:
         """Compares by Student's t from three seeds on, else by counts."""

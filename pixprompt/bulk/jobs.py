@@ -91,7 +91,10 @@ class Jobs:
 
     def leave_out_finished(self) -> None:
         """Leaves out the images whose results are in the folder."""
-        there = array("q", (_digest(path) for path, _ in images_at(self.out, on_error=lambda _: None)))
+        try:
+            there = array("q", (_digest(path) for path, _ in images_at(self.out, on_error=lambda _: None)))
+        except DataError:  # no such folder in the store yet
+            return
         self._finished = np.sort(np.array(there, np.int64))
         self.num_finished = sum(map(self.is_finished, self.all()))
         self.count -= self.num_finished

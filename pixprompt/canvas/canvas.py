@@ -103,7 +103,7 @@ class Canvas:
     def _check_frame(self) -> None:
         if (self.fit == "shrink") != (self.frame != 0):
             raise ConfigError(f"fit={self.fit!r} does not go with a frame of {self.frame} pixels.")
-        if 2 * self.frame >= min(self.size):
+        if not 0 <= 2 * self.frame < min(self.size):
             raise ConfigError(
                 f"a frame of {self.frame} pixels leaves no inside on a {self.size[0]}x{self.size[1]} canvas; "
                 f"the largest is {(min(self.size) - 1) // 2}."

@@ -217,7 +217,7 @@ def _load_networks(
         extractors.append(extractor)
     if clip is not None:
         extractors.append(open_clip(clip, device=device))
-    return extractors, _load_or_reason(lambda file: load_lpips(file), lpips_file, ("lpips",), missing)
+    return extractors, _load_or_reason(load_lpips, lpips_file, ("lpips",), missing)
 
 
 def _load_or_reason(

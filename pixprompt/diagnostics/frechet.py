@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import DataError, ShapeError
-from .moments import Statistics
+from .moments import Statistics, as_finite
 
 __all__ = ["FEW", "frechet_distance", "frechet_from_features", "influences", "influences_from_features"]
 
@@ -102,7 +102,7 @@ def _centered(data: npt.NDArray[Any], reference: npt.NDArray[Any]) -> list[tuple
     for features in (data, reference):
         if len(features) < 2:
             raise DataError(f"a Frechet distance needs at least 2 images in each set, got {len(features)}.")
-        rows = features.astype(np.float64)
+        rows = as_finite(features)
         mean = rows.mean(0)
         centered.append(((rows - mean) / np.sqrt(len(rows) - 1), mean))
     return centered

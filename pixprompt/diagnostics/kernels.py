@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..core import DataError, ShapeError
+from .moments import as_finite
 
 __all__ = ["CMMD", "KID", "Chooser", "Kernel", "mmd", "mmd_of_choices", "quadratic", "subsets_mmd"]
 
@@ -139,7 +140,7 @@ def quadratic(first: npt.NDArray[Any], second: npt.NDArray[Any], kernel: Kernel,
     """Returns the weighted sums of a kernel matrix, left K right^T row by row, (B,); K is never whole in memory."""
     sums = np.zeros(len(left))
     for start in range(0, len(first), _BLOCK):
-        rows = first[start : start + _BLOCK].astype(np.float64)
+        rows = as_finite(first[start : start + _BLOCK])
         for begin in range(0, len(second), _BLOCK):
             block = kernel.matrix(rows, second[begin : begin + _BLOCK].astype(np.float64))
             sums += ((left[:, start : start + _BLOCK] @ block) * right[:, begin : begin + _BLOCK]).sum(1)

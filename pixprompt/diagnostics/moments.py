@@ -19,7 +19,15 @@ from ..files import make_folder, write_bytes
 from .features.extract import Extractor
 from .features.feature_store import FeatureSet, diagnostics_folder
 
-__all__ = ["Moments", "Statistics", "cached_statistics", "load_statistics", "save_statistics", "statistics"]
+__all__ = [
+    "Moments",
+    "Statistics",
+    "as_finite",
+    "cached_statistics",
+    "load_statistics",
+    "save_statistics",
+    "statistics",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -66,9 +74,7 @@ class Moments:
             raise ShapeError(f"expected features (N, {len(self.mean)}), got {rows.shape}.")
         if not len(rows):
             return
-        block = rows.astype(np.float64)
-        if not np.isfinite(block).all():
-            raise DataError("some features are NaN or infinite; check the weights of the extractor.")
+        block = as_finite(rows)
         mean = block.mean(0)
         block -= mean
         total = self.num + len(block)
@@ -86,6 +92,18 @@ class Moments:
         if self.num < 2:
             raise DataError(f"a covariance needs at least 2 images, got {self.num}.")
         return Statistics(self.num, self.mean.copy(), self._scatter / (self.num - 1))
+
+
+def as_finite(features: npt.NDArray[Any]) -> Floats:
+    """Returns features as new float64.
+
+    Raises:
+        DataError: Some are not finite.
+    """
+    values = features.astype(np.float64)
+    if not np.isfinite(values).all():
+        raise DataError("some features are NaN or infinite; check the weights of the extractor.")
+    return values
 
 
 def statistics(features: npt.NDArray[Any]) -> Statistics:

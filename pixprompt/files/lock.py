@@ -40,11 +40,13 @@ class FileLock:
 
     def __init__(self, path: Path, name: str | None = None) -> None:
         self._path = path.absolute().with_name(f"{path.name}-lock")
-        self._key = os.getpid(), self._path
+        self._key = -1, self._path  # of nothing, until it is held
+        key = os.getpid(), self._path
         with self._guard:
-            file, count = self._held.get(self._key, (-1, 0))
+            file, count = self._held.get(key, (-1, 0))
             self.is_first = count == 0
-            self._held[self._key] = (file if count else self._locked(name or str(path)), count + 1)
+            self._held[key] = (file if count else self._locked(name or str(path)), count + 1)
+            self._key = key
 
     def __del__(self) -> None:
         self.release()

@@ -54,6 +54,8 @@ class Prompt:
             raise PromptError(
                 f"expected uint8 pixels of shape {(*self.canvas.size, 4)}, got {self.rgba.dtype} {self.rgba.shape}."
             )
+        if type(self.template.get("num_params", 0)) is not int:
+            raise PromptError(f"num_params must be a whole number, got {self.template['num_params']!r}.")
         if self.blend not in BLENDS:
             raise PromptError(f"blend must be one of {', '.join(BLENDS)}, got {self.blend!r}.")
         scale = self.delta_scale
@@ -68,7 +70,8 @@ class Prompt:
     @property
     def num_params(self) -> int:
         """Learned parameters, as the file says."""
-        return int(self.template.get("num_params", 0))
+        num_params: int = self.template.get("num_params", 0)
+        return num_params
 
     @property
     def is_empty(self) -> bool:

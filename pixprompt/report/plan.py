@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Plan", "plan_queries"]
+__all__ = ["Plan", "divide", "plan_queries"]
 
 _GRIDS = (7, 6, 5, 4)
 _CAM_PAIRS, _OCCLUSION_PAIRS = 6, 3
@@ -46,7 +46,7 @@ def plan_queries(images: int, limit: int | None, *, by_gradient: bool) -> Plan |
             return Plan(answered, _CAM_PAIRS, 0, limit - 2 * answered)
         return Plan(min(images, limit // 2), 0, 0, 0) if limit >= 2 else None
     if limit is None:
-        return Plan(images, _OCCLUSION_PAIRS, _GRIDS[0])
+        return Plan(images, *divide(None, images))
     answered = min(images, limit // 4 or limit // 2)
     if answered < 1:
         return None
@@ -54,10 +54,10 @@ def plan_queries(images: int, limit: int | None, *, by_gradient: bool) -> Plan |
     return Plan(answered, pairs, grid, limit - 2 * answered)
 
 
-def divide(queries: int, images: int) -> tuple[int, int]:
-    """Returns how many pairs of maps the queries pay for, and their grid: fine before many."""
+def divide(queries: int | None, images: int) -> tuple[int, int]:
+    """Returns how many pairs of occlusion maps the queries pay for, and their grid: fine before many."""
     for grid in _GRIDS:
-        pairs = min(_OCCLUSION_PAIRS, images, queries // (2 * grid * grid))
+        pairs = min(_OCCLUSION_PAIRS, images if queries is None else min(images, queries // (2 * grid * grid)))
         if pairs:
             return pairs, grid
     return 0, 0

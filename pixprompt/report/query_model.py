@@ -112,8 +112,8 @@ def _collect(
     model = _LimitedModel(deployed, options.queries, _loading_queries(run, options))
     skipped: dict[str, str] = {}
     saliency, points = None, None
-    own, is_own = _own_output(run, options, deployed, sample)
     try:
+        own, is_own = _own_output(run, options, deployed, sample)
         before, after = _answers(model, sample, reporter)
         predictions = Predictions(_softmax(own, before), _softmax(deployed.output.to("cpu"), after), is_own)
     except PixpromptError as error:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -115,9 +115,14 @@ def read_runs(folders: Sequence[str | Path]) -> list[RunFiles]:
     paths = [Path(os.path.abspath(folder)) for folder in folders]  # a link to a folder has a name of its own
     if len({path.resolve() for path in paths}) < len(paths):
         raise ConfigError("the same run directory is named twice; name each once.")
-    last = [path.name for path in paths]
-    names = [path.name if last.count(path.name) == 1 else f"{path.parent.name}/{path.name}" for path in paths]
-    return [_read(path, name) for path, name in zip(paths, names, strict=True)]
+    return [_read(path, _short_name(path, paths)) for path in paths]
+
+
+def _short_name(path: Path, paths: Sequence[Path]) -> str:
+    """Returns the end of a path that no other path shares."""
+    ends = (path.parts[-count:] for count in range(1, len(path.parts)))
+    own = (end for end in ends if sum(other.parts[-len(end) :] == end for other in paths) == 1)
+    return "/".join(next(own, (str(path),)))
 
 
 def _options(path: Path) -> dict[str, Any]:
@@ -188,7 +193,7 @@ def _lines(path: Path, missing: dict[str, str]) -> list[dict[str, Any]]:
     for number, line in enumerate(_content(path).decode("utf-8").splitlines(), 1):
         try:
             values = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             values = None
         if not isinstance(values, dict):
             missing[path.name] = f"line {number} cannot be read; the lines before it are shown"
@@ -207,7 +212,7 @@ def _content(path: Path) -> bytes:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def _png(path: Path) -> bytes:

@@ -115,7 +115,7 @@ def load_segmentation(
     prefix, _, place = name.partition(":")
     if prefix != "ade20k" or not place:
         raise ConfigError(f"expected --data ade20k:PATH, got {name!r}.")
-    root = Path(place)
+    root = Path(place).expanduser()
     if (root / "ADEChallengeData2016").is_dir():
         root = root / "ADEChallengeData2016"
     names = _class_names(root / "objectInfo150.txt")

@@ -16,8 +16,10 @@ from ..core import ConfigError, PixpromptError
 from ..prompt import Committee, load_committee
 from ..report.run_files import RunFiles
 from ..requirements import missing_package
+from ..sharing import LEARNED_FILES
 from ..urls import offline
 from ..views import view_name
+from .runs import signature
 
 if TYPE_CHECKING:
     from ..engine.saved.deploy import Deployed
@@ -105,7 +107,8 @@ class Trials:
         """Tries the prompt, or the adapter, of a run."""
         if run.may_cost:
             return self._trial(run.committee, "may cost", None, image)
-        return self._trial(run.committee, run.folder, run.folder, image)
+        learned = tuple(fact for fact in signature(run.folder) if fact[0] in LEARNED_FILES)
+        return self._trial(run.committee, (run.folder, learned), run.folder, image)
 
     def of_dropped(self, name: str, image: Image.Image) -> Trial:
         """Tries a prompt file.

@@ -132,7 +132,7 @@ class Watch:
             values: dict[str, Any] = read_json(self._file)
             if values["schema"] != _SCHEMA or type(values["rounds"]) is not int:
                 raise ValueError(f"schema {values['schema']!r}")
-            identity = values["identity"]
+            identity, _, _ = values["identity"], values["first"], values["second"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PixpromptError(f"{self._file} is no baseline of a watch ({error}). Choose another file.") from error
         if identity != self._identity:

@@ -117,6 +117,9 @@ def test_a_miniature_replaces_axes_and_adds_settings() -> None:
         ({"when": [{"data": ["z"], "settings": {}}]}, "'z' in when.data"),
         ({"when": [{"dat": ["a"]}]}, "Did you mean 'data'"),
         ({"methods": {"m": {"minus": ["m", "n"]}}}, "minus 'n'"),
+        ({"methods": {"m": {}, "d": {"minus": ["m"]}}}, "minus takes two methods"),
+        ({"methods": {"m": {"minus": 5}}}, "another type"),
+        ({"settings": {1: 2}, "when": 3}, "another type"),
         ({"methods": {"m": {"score": "onw"}}}, "Did you mean 'own'"),
         ({"published": [{"source": "x", "certainty": "sure", "rows": {}}]}, "certainty"),
         (

@@ -157,3 +157,9 @@ def test_the_page_shows_all_and_escapes_it(tmp_path: Path) -> None:
     assert "<script>" not in text
     assert "Error: &lt;script&gt;" in text
     assert "default-src &#39;none&#39;" in text or "default-src 'none'" in text
+
+
+def test_without_a_data_axis_methods_are_compared_too() -> None:
+    lines = {"old, seed 0": line(OLD), "new, seed 0": line(NEW)}
+    _, _, summary = summary_of({"title": "t", "baseline": "old", "methods": {"old": {}, "new": {}}}, lines)
+    assert summary["all", "new"].gain == pytest.approx((0.2, *paired_difference(3, 1, 1, 10)))

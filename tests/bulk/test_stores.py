@@ -9,6 +9,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from pixprompt.bulk.jobs import find_jobs
 from pixprompt.cli import main
 from pixprompt.core import ConfigError, DataError, ImageError
 from pixprompt.data import each_image, load_images
@@ -46,6 +47,12 @@ def test_a_folder_of_a_store_is_listed_as_one_of_this_machine(memory, tmp_path: 
     assert listed("memory://set/b/two.png") == ["two.png"]
     with pytest.raises(DataError, match="no such file or folder in the store"):
         listed("memory://set/none")
+
+
+def test_an_out_that_is_not_there_yet_holds_nothing_finished(memory, tmp_path: Path) -> None:
+    jobs = find_jobs([locate("memory://set")], locate("memory://fresh"), ".png", keep=tmp_path / "p.png")
+    jobs.leave_out_finished()
+    assert (len(jobs), jobs.num_finished) == (4, 0)
 
 
 def copy_to(memory: fsspec.AbstractFileSystem, folder: Path) -> None:

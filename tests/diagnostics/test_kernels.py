@@ -10,6 +10,7 @@ import torch
 
 import pixprompt.diagnostics.kernels as kernels
 from pixprompt.core import DataError, ShapeError
+from pixprompt.diagnostics.frechet import frechet_from_features
 from pixprompt.diagnostics.kernels import CMMD, KID, Kernel, mmd, mmd_of_choices, subsets_mmd
 
 from .toy import gaussian
@@ -112,3 +113,11 @@ def test_refusals() -> None:
         mmd(gaussian(1), gaussian(5), KID)
     with pytest.raises(ShapeError, match="12 and of 13"):
         mmd(gaussian(5), gaussian(5, 13), KID)
+
+
+def test_features_that_are_not_finite_are_refused_by_every_distance() -> None:
+    first, second = gaussian(17, 6, seed=1), gaussian(13, 6, seed=2)
+    second[3, 2] = np.nan
+    for distance in (lambda *sets: mmd(*sets, KID), frechet_from_features):
+        with pytest.raises(DataError, match="NaN or infinite"):
+            distance(first, second)

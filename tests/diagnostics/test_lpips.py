@@ -35,6 +35,14 @@ def random_net() -> LPIPS:
     return net.eval().requires_grad_(False)
 
 
+def test_a_net_of_another_precision_is_used_as_it_is(tmp_path: Path) -> None:
+    results = [
+        diversity(picture_set(6, 1), net, generator=np.random.default_rng(0), cache=tmp_path, bootstrap=2)["mean"]
+        for net in (random_net(), random_net().double())
+    ]
+    assert results[0] == pytest.approx(results[1], rel=1e-5)
+
+
 def noise(count: int, size: int, seed: int) -> torch.Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(seed))
 

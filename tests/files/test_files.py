@@ -14,6 +14,7 @@ import pytest
 
 from pixprompt.core import PixpromptError
 from pixprompt.files import make_folder, write_bytes, write_json
+from pixprompt.files.lock import FileLock
 
 
 @pytest.mark.parametrize("durable", [True, False])
@@ -111,3 +112,25 @@ def test_make_folder_refuses_what_it_cannot_write_to(tmp_path: Path, monkeypatch
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(PixpromptError, match="is not writable"):
         make_folder(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such locks")
+def test_a_lock_that_was_refused_takes_nothing_away_later(tmp_path: Path) -> None:
+    import fcntl
+
+    def of_another(path: Path) -> int:
+        file = os.open(path, os.O_RDWR | os.O_CREAT)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return file
+
+    refused = FileLock.__new__(FileLock)  # kept, as a traceback keeps it
+    other = of_another(tmp_path / "thing-lock")
+    with pytest.raises(PixpromptError, match="in use"):
+        refused.__init__(tmp_path / "thing")  # type: ignore[misc]
+    os.close(other)
+    own = FileLock(tmp_path / "thing")
+    del refused
+    with pytest.raises(BlockingIOError):
+        of_another(tmp_path / "thing-lock")
+    own.release()
+    assert not (tmp_path / "thing-lock").exists()

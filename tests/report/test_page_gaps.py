@@ -15,6 +15,7 @@ from pixprompt.canvas import Tone
 from pixprompt.core import ConfigError
 from pixprompt.prompt import Committee, load
 from pixprompt.report import ReportOptions, write_report
+from pixprompt.report.run_files import read_runs
 from pixprompt.views import Pattern, View
 
 from .html_check import external
@@ -64,6 +65,20 @@ def test_a_torn_history_is_read_up_to_the_tear(run: Path) -> None:
     _, root = page(run)
     assert "history.jsonl: line 3 cannot be read" in section(root, "files").words
     assert "over 2 points" in section(root, "curves").all("img")[1].attributes["alt"]
+
+
+def test_a_history_of_odd_numbers_is_read_as_far_as_it_goes(run: Path) -> None:
+    (run / "history.jsonl").write_text(f'{{"epoch": 1{"0" * 400}, "val_loss": 1.5}}\n{"[" * 100_000}\n')
+    (files,) = read_runs([run])
+    assert files.history == [{"val_loss": 1.5}]
+    assert "line 2" in files.missing["history.jsonl"]
+
+
+def test_runs_have_distinct_names(run: Path) -> None:
+    folders = [run.parent / name for name in ("x/s/run", "y/s/run", "y/t")]
+    for folder in folders:
+        shutil.copytree(run, folder)
+    assert [files.name for files in read_runs(folders)] == ["x/s/run", "y/s/run", "t"]
 
 
 def test_a_run_by_queries_has_no_epochs_and_may_lack_scores(run: Path) -> None:

@@ -163,6 +163,29 @@ def test_every_plan_stays_below_its_limit(by_gradient: bool) -> None:
     assert plan_queries(50, None, by_gradient=True) == Plan(50, 6, 0)
 
 
+@pytest.mark.usefixtures("undrawn")
+@pytest.mark.parametrize(("queries", "pays"), [(24, False), (200, True)])
+def test_where_gradients_fail_the_remaining_queries_pay_for_occlusion(
+    run: Path, monkeypatch: pytest.MonkeyPatch, queries: int, pays: bool
+) -> None:
+    def fails(*args: object) -> None:
+        raise ModelError("none today")
+
+    monkeypatch.setattr("pixprompt.report.saliency.maps.gradcam", fails)
+    evidence = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu", images=5, queries=queries), Silent())
+    assert evidence.queries <= queries
+    assert (evidence.saliency is not None) == pays
+    assert "none today" in (evidence.saliency.method if evidence.saliency else evidence.skipped["saliency"])
+
+
+def test_a_damaged_checkpoint_costs_the_answers_and_not_the_page(run: Path, counting: ModuleType) -> None:
+    (run / "checkpoint").mkdir(exist_ok=True)
+    (run / "checkpoint/plain.safetensors").write_bytes(b"x")
+    evidence = collect_evidence(read_runs([run])[0], ReportOptions(device="cpu"), Silent())
+    assert "damaged" in evidence.skipped["model"]
+    assert evidence.sample is not None
+
+
 # Occlusion -----------------------------------------------------------------------------------------------------------
 
 

@@ -113,3 +113,15 @@ def test_a_model_that_may_be_paid_for_is_not_even_opened(
     assert len(trial.steps) == 1
     assert trial.answers == ()
     assert "may be paid for" in str(trial.reason)
+
+
+def test_a_run_that_was_learned_again_is_tried_as_it_is_now(runs: Path, photo: Path) -> None:
+    trials, folder = Trials("cpu"), RunsFolder(runs)
+    with Image.open(photo) as image:
+        (before,) = trials.of_run(folder.run("done"), image).steps
+        prompt = pixprompt.load_committee(runs / "done/prompt.png")
+        unprompted(prompt, prompt.pages[0].canvas).save(runs / "done/prompt.png")
+        (after,) = trials.of_run(folder.run("done"), image).steps
+    trials.close()
+    assert not np.array_equal(before.canvas, before.prompted)
+    assert np.array_equal(after.canvas, after.prompted)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeAlias, TypeVar
+from functools import partial
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,16 +16,25 @@ from ...canvas import Canvas
 from ...core import ImageError
 from ..image_set import ImageSet
 
-__all__ = ["canvas_maker", "save_regularly"]
+__all__ = ["CanvasOrReason", "canvas_maker", "canvas_or_reason", "save_regularly"]
 
 T = TypeVar("T")
-_CanvasOrError: TypeAlias = npt.NDArray[Any] | str
+CanvasOrReason: TypeAlias = npt.NDArray[np.uint8] | str
+
+
+def canvas_or_reason(images: ImageSet, canvas: Canvas | None, index: int) -> CanvasOrReason:
+    """Returns the canvas (H, W, 3) of an image, or the reason why it cannot be read; see `canvas_maker`."""
+    try:
+        image = images.open(index)
+        return np.array(image) if canvas is None else canvas.make(image)
+    except ImageError as error:
+        return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
 
 
 @contextmanager
 def canvas_maker(
     images: ImageSet, canvas: Canvas | None, workers: int
-) -> Iterator[Callable[[Sequence[int]], Iterable[_CanvasOrError]]]:
+) -> Iterator[Callable[[Sequence[int]], Iterable[CanvasOrReason]]]:
     """Within, a function from indices of images to canvases (H, W, 3) uint8, each as soon as it is wanted.
 
     Args:
@@ -32,15 +42,7 @@ def canvas_maker(
         canvas: How an image becomes a canvas; None leaves it at its own size.
         workers: Threads that decode; 0 decodes in the caller's.
     """
-
-    def make(index: int) -> _CanvasOrError:
-        try:
-            image = images.open(index)
-            return np.array(image) if canvas is None else canvas.make(image)
-        except ImageError as error:
-            return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"
-
-    pool = ThreadPoolExecutor(max(1, workers))
+    pool, make = ThreadPoolExecutor(max(1, workers)), partial(canvas_or_reason, images, canvas)
     try:
         yield lambda indices: (pool.map if workers else map)(make, indices)
     finally:

@@ -27,8 +27,15 @@ class Rows(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
+        indices = np.arange(len(self))[chosen]
+        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
+        self._read(indices.ravel(), canvases.reshape(-1, *self.shape[1:]))
+        return canvases
+
     @abstractmethod
-    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels: ...
+    def _read(self, indices: npt.NDArray[np.int64], rows: Pixels) -> None:
+        """Copies the canvases (n, H, W, 3) of n indices into `rows`."""
 
     @abstractmethod
     def expect(self, order: Iterable[int]) -> None:
@@ -55,13 +62,9 @@ class CanvasRows(Rows):
     def expect(self, order: Iterable[int]) -> None:
         """See `Rows`; all of them are there."""
 
-    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
-        indices = np.arange(len(self))[chosen]
-        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
-        rows = canvases.reshape(-1, *self.shape[1:])
-        for number, (source, row) in enumerate(self._places[indices.ravel()]):
+    def _read(self, indices: npt.NDArray[np.int64], rows: Pixels) -> None:
+        for number, (source, row) in enumerate(self._places[indices]):
             rows[number] = self._sources[source][row]
-        return canvases
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,14 +8,14 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from ...canvas import Canvas
-from ...core import DataError, ImageError
+from ...core import DataError
 from ..image_set import ImageSet
+from .blocks import CanvasOrReason, canvas_or_reason
 from .rows import Rows
 from .store import CanvasStore
 
@@ -24,7 +24,6 @@ __all__ = ["StreamedRows"]
 logger = logging.getLogger(__name__)
 
 Pixels = npt.NDArray[np.uint8]
-_CanvasOrError: TypeAlias = Pixels | str
 _AHEAD = 64
 """Images that are decoded before they are asked for, at most, for each thread."""
 _BATCH_BYTES = 2**25
@@ -54,8 +53,8 @@ class StreamedRows(Rows):
         self._most = _AHEAD * max(1, workers)
         self._expected: deque[int] = deque()
         self._has_order = False
-        self._pending: dict[int, Future[_CanvasOrError]] = {}
-        self._unsaved: dict[str, _CanvasOrError] = {}
+        self._pending: dict[str, Future[CanvasOrReason]] = {}
+        self._unsaved: dict[str, CanvasOrReason] = {}
         self._reported: set[int] = set()
         self._lock = threading.RLock()
         weakref.finalize(self, self._pool.shutdown, wait=False, cancel_futures=True)
@@ -66,10 +65,8 @@ class StreamedRows(Rows):
             self._expected, self._has_order = deque(int(index) for index in order), True
             self._read_ahead()
 
-    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
-        indices = np.arange(len(self))[chosen]
-        canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
-        rows, flat = canvases.reshape(-1, *self.shape[1:]), [int(index) for index in indices.ravel()]
+    def _read(self, indices: npt.NDArray[np.int64], rows: Pixels) -> None:
+        flat = indices.tolist()
         with self._lock:
             self._take(flat)
             for index in flat:
@@ -77,7 +74,6 @@ class StreamedRows(Rows):
             for number, index in enumerate(flat):
                 rows[number] = self._row(index)
             self._read_ahead()
-        return canvases
 
     def _take(self, indices: list[int]) -> None:
         """Crosses off what was expected; where something else is read in order, what comes after it is expected."""
@@ -96,19 +92,19 @@ class StreamedRows(Rows):
 
     def _start(self, index: int) -> None:
         digest = self._digests[index]
-        if index not in self._pending and digest not in self._store and digest not in self._unsaved:
-            self._pending[index] = self._pool.submit(_make, self._images, self._canvas, index)
+        if digest not in self._pending and digest not in self._store and digest not in self._unsaved:
+            self._pending[digest] = self._pool.submit(canvas_or_reason, self._images, self._canvas, index)
 
     def _row(self, index: int) -> Pixels:
         tried = index
-        canvas_or_reason = self._canvas_or_reason(index)
-        while isinstance(canvas_or_reason, str):
-            self._report(tried, canvas_or_reason)
+        result = self._canvas_or_reason(index)
+        while isinstance(result, str):
+            self._report(tried, result)
             tried = self._next_of_class(tried, index)
-            canvas_or_reason = self._canvas_or_reason(tried)
-        return canvas_or_reason
+            result = self._canvas_or_reason(tried)
+        return result
 
-    def _canvas_or_reason(self, index: int) -> _CanvasOrError:
+    def _canvas_or_reason(self, index: int) -> CanvasOrReason:
         digest = self._digests[index]
         if digest in self._unsaved:
             return self._unsaved[digest]
@@ -116,13 +112,13 @@ class StreamedRows(Rows):
         if stored is not None:
             return stored
         self._start(index)
-        future = self._pending.pop(index, None)
-        canvas_or_reason = future.result() if future is not None else _make(self._images, self._canvas, index)
-        self._unsaved[digest] = canvas_or_reason
+        future = self._pending.pop(digest, None)
+        result = future.result() if future is not None else canvas_or_reason(self._images, self._canvas, index)
+        self._unsaved[digest] = result
         if len(self._unsaved) * int(np.prod(self.shape[1:])) > _BATCH_BYTES:
             self._store.add(self._unsaved, for_now=True)
             self._unsaved = {}
-        return canvas_or_reason
+        return result
 
     def _next_of_class(self, index: int, first: int) -> int:
         same = np.flatnonzero(self._images.labels == self._images.labels[first])
@@ -135,10 +131,3 @@ class StreamedRows(Rows):
         if index not in self._reported:
             self._reported.add(index)
             logger.warning("%s: %s; the next image of its class stands in for it.", self._images.names[index], reason)
-
-
-def _make(images: ImageSet, canvas: Canvas, index: int) -> _CanvasOrError:
-    try:
-        return canvas.make(images.open(index))
-    except ImageError as error:
-        return str(error).removeprefix(f"{images.names[index]}: ").rstrip(".") or "unreadable"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import tarfile
@@ -42,10 +43,12 @@ def unpack(archive: Path, folder: Path, on_file: Callable[[], None]) -> None:
                 if target.stat().st_size != size:
                     raise EOFError(f"{name} ends too early")
             on_file()
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"{folder}: cannot unpack {archive.name} there ({error.strerror}).") from error
         raise DataError(f"{archive}: damaged or incomplete ({error}); get it again.") from error
+    except RuntimeError as error:  # of zipfile: a password, or a compression that it does not know
+        raise DataError(f"{archive}: cannot be unpacked here ({error}); unpack it yourself.") from error
 
 
 def _members(archive: Path) -> Iterator[_Member]:
@@ -63,7 +66,7 @@ def _members(archive: Path) -> Iterator[_Member]:
 
 def _inside(archive: Path, name: str) -> Path:
     parts = PurePosixPath(name.replace("\\", "/")).parts
-    if not parts or parts[0].startswith("/") or ".." in parts or ":" in parts[0]:
+    if not parts or parts[0].startswith("/") or ".." in parts or ":" in parts[0] or "\0" in name:
         raise DataError(f"{archive}: names {name!r}, which lies outside; this is no archive to trust.")
     return Path(*parts)
 

@@ -68,7 +68,7 @@ def split(
         _warn_few(parts["train"], shots, data.classes, name)
     if fraction is not None:
         parts["train"] = parts["train"].subset(draw_fraction(parts["train"].labels, fraction, seed=seed))
-        notes.append(f"train: {fraction:.0%} of each class, drawn by seed {seed}")
+        notes.append(f"train: {100 * fraction:g}% of each class, drawn by seed {seed}")
     return Data(
         name,
         data.classes,

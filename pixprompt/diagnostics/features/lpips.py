@@ -156,7 +156,7 @@ def diversity(
     slightly too wide rather than too narrow.
 
     Args:
-        net: The distance, on the processor.
+        net: The distance.
         generator: Draws the pairs and the interval.
         size: Of the square canvas in pixels, 64..256.
         bootstrap: Resamples of the interval.
@@ -222,7 +222,7 @@ def resampled_means(
 def _distances(pixels: Any, places: npt.NDArray[np.int64], net: LPIPS, num: int) -> npt.NDArray[np.float64]:
     def embed(indices: npt.NDArray[np.int64]) -> Tensor:
         images = torch.from_numpy(np.array(pixels[indices])).permute(0, 3, 1, 2).float() / 255
-        return net.embed(images)
+        return net.embed(images.to(next(net.parameters()))).float().cpu()
 
     length = embed(places[0, :1]).shape[1]
     embeddings = torch.empty(min(num, _MEMORY // (4 * length)), length)

@@ -15,7 +15,7 @@ from ...engine import Deployed, Reporter
 from ...engine.answers import to_images
 from ...models import TorchModel
 from ...plots import Pixels
-from ..plan import Plan, plan_queries
+from ..plan import Plan, divide
 from ..sample import Sample
 from .gradcam import gradcam
 from .occlusion import occlusion, occlusion_queries
@@ -92,16 +92,14 @@ def make_saliency_maps(
             return _by_gradients(model, deployed.device, scores, sample, probabilities, shown)
         except ModelError as error:
             reason = f" Grad-CAM is not possible: {error}"
-    occlusion_plan = plan
-    if plan.grid == 0:
-        remaining = None if plan.spare is None else max(0, plan.spare - 2 * len(shown))
-        occlusion_plan = plan_queries(0, remaining, by_gradient=False) or Plan(0, 0, 0)
-    few = shown[: occlusion_plan.pairs]
-    if occlusion_plan.grid == 0 or len(few) == 0:
+    pairs, grid = plan.pairs, plan.grid
+    if grid == 0:
+        pairs, grid = divide(None if plan.spare is None else plan.spare - 2 * len(shown), len(shown))
+    if pairs == 0:
         raise PixpromptError(
             f"the queries allowed do not suffice for an occlusion map, which takes at least 32 per image.{reason}"
         )
-    return _by_occlusion(deployed.device, scores, sample, probabilities, few, occlusion_plan.grid, reporter, reason)
+    return _by_occlusion(deployed.device, scores, sample, probabilities, shown[:pairs], grid, reporter, reason)
 
 
 def _by_gradients(

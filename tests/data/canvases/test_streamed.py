@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,3 +209,21 @@ def test_settings_of_other_canvases_give_way_first(
     third = make_canvases(source.images, Canvas((4, 6), fill=(9, 9, 9), fit="shrink", frame=1), cache=tmp_path)
     assert len(list(tmp_path.rglob("*.rows"))) == 2
     assert third.pixels[:].shape == (COUNT, 4, 6, 3)
+
+
+def test_the_same_image_twice_is_decoded_once_and_reading_ahead_goes_on(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pixprompt.data.canvases.streamed._AHEAD", 2)
+    keys = source.images.keys
+    opened = source.images.open
+    pairs = [*(index // 2 for index in range(12)), *range(12, COUNT)]
+    source.images = replace(
+        source.images, keys=tuple(keys[index] for index in pairs), open=lambda index: opened(pairs[index])
+    )
+    canvases = streamed(source, tmp_path, workers=1)
+    for start in range(0, 12, 2):
+        first, second = canvases.pixels[start : start + 2]
+        np.testing.assert_array_equal(first, second)
+    source.wait_for({12, 13})
+    assert sorted(index for index in source.opened if index < 12) == list(range(6))

@@ -143,6 +143,19 @@ def test_a_damaged_archive_is_refused(folder: Path, home: Path, suffix: str) -> 
     assert read_prepared(TOY) is None
 
 
+@pytest.mark.parametrize(("local", "bits", "words"), [(6, 1, "encrypted"), (8, 99, "compression method")])
+def test_an_archive_that_cannot_be_read_here_says_why(tmp_path: Path, local: int, bits: int, words: str) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as pack:
+        pack.writestr("a.png", b"x")
+    content = bytearray(archive.read_bytes())
+    content[local] |= bits  # the flag of a password, or an unknown method, in both headers
+    content[content.index(b"PK\1\2") + local + 2] |= bits
+    archive.write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        prepare(TOY, archive, progress=Silent())
+
+
 @pytest.mark.parametrize("name", ["../evil.png", "/evil.png", "toy/../../evil.png"])
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_an_archive_cannot_write_outside(tmp_path: Path, name: str, kind: str) -> None:
