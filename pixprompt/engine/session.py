@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 import torch
@@ -59,6 +59,15 @@ class Session(Generic[Q]):
             workers = self.parts.config.data.workers
             self._canvases[split, canvas] = canvases_of(images, canvas, workers, self.reporter, f"read {split}")
         return self._canvases[split, canvas]
+
+    def readable(self) -> Self:
+        """Returns the run without the images that cannot be read; a warning names them."""
+        splits: dict[str, Any] = {}
+        for name in ("train", "val", "test"):
+            images = self._images(name)
+            if len(images) and (skipped := {each for each, _ in self.canvases(name, self.parts.plain).skipped}):
+                splits[name] = images.subset([row for row, each in enumerate(images.names) if each not in skipped])
+        return replace(self, parts=replace(self.parts, data=replace(self.parts.data, **splits)))
 
     @torch.no_grad()
     def outputs(self, images: Tensor, *, replicates: Sequence[int] | None = None) -> Tensor:

@@ -258,8 +258,9 @@ def test_the_smaller_of_budget_and_money_counts(config, closed, data) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"encoder": "resnet18"}, {"surrogate_weights": "w"}, {"preset": "vp"}, {"method": "bar", "basis_size": 3},
-     {"optimizer": "adam", "sigma": 0.1}, {"optimizer": "adam", "surrogate": "resnet18"}]
+    [{"encoder": "resnet18"}, {"surrogate_weights": "w"}, {"mimic": "answers"}, {"preset": "vp"},
+     {"method": "bar", "basis_size": 3}, {"optimizer": "adam", "sigma": 0.1},
+     {"optimizer": "adam", "surrogate": "resnet18"}]
 )  # fmt: skip
 def test_settings_that_would_do_nothing_are_refused(values, config, model, data) -> None:
     with pytest.raises(ConfigError, match="leave it out"):

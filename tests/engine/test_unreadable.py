@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 
 from pixprompt.core import DataError
 from pixprompt.data import load_data
-from pixprompt.engine import TrainConfig, train
+from pixprompt.engine import TrainConfig, train, wilson
 from pixprompt.models import as_model
 
 from ..cli.toy import write_toy
@@ -31,6 +32,21 @@ def test_a_run_by_answers_leaves_them_out(options, tmp_path: Path, caplog: pytes
     assert result.counts["test"] == 17
     for path in broken:
         assert path.name in caplog.text
+
+
+@pytest.mark.slow
+def test_several_prompts_learned_by_gradients_are_scored_on_the_others(tmp_path: Path) -> None:
+    toy = write_toy(tmp_path)
+    next((Path(toy.data.removeprefix("folder:")) / "test" / "green").glob("*.png")).write_bytes(b"no image")
+    net = torch.nn.Sequential(torch.nn.AvgPool2d(8), torch.nn.Flatten())
+    options = {"method": "dvp", "prompts": 2, "template": "padding", "size": 2, "output": "frequency", "epochs": 1}
+    result = train(
+        TrainConfig(model="net", data=toy.data, **options), out=tmp_path / "run",
+        model=as_model(net, image_size=(16, 16), name="net"), data=load_data(toy.data, seed=0),
+    )  # fmt: skip
+    score = result.accuracy["prompt_float"]
+    assert result.counts["test"] == 17
+    assert score.ci95 == wilson(round(17 * score.test), 17)
 
 
 def test_without_any_image_that_can_be_read_nothing_is_asked(tmp_path: Path) -> None:

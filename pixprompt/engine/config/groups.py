@@ -299,8 +299,8 @@ class SearchSettings(Settings):
     surrogate_weights: str | None = option(
         None, "Weights files of the surrogates, with commas between them, in their order.", paths=("",), joined=True
     )
-    mimic: str = option(
-        "labels",
-        "What the surrogate learns to read the images by: the labels, or the answers of the model.",
+    mimic: str | None = option(
+        None,
+        "What the surrogate learns to read the images by: the labels, the default, or the answers of the model.",
         ("labels", "answers"),
     )

@@ -157,6 +157,7 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
         reason = f"does nothing with method {config.method.name!r}"
     for name, needs in (
         ("surrogate_weights", "surrogate"),
+        ("mimic", "surrogate"),
         ("encoder_weights", "encoder"),
         ("student_weights", "student"),
         ("student_images", "student"),

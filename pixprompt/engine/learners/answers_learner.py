@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 from torch import Tensor
 
 from ...core import ConfigError
-from ...data import Data
 from ...ledger import Budget, Journal, open_vocabulary, probe_queries
 from ...ledger.ledger import LABELS, PRICE
 from ...models import text_encoder
@@ -24,7 +23,7 @@ from ..fit.answers.cross_fit import Choice, CrossFit, choose
 from ..fit.answers.first_answers import FirstAnswers, NoiseCheck
 from ..fit.answers.zeroth_order import Candidate
 from ..inputs.opening import Calls, identity_of, journal_of, open_ledger
-from ..parts import Parts, canvases_of
+from ..parts import Parts
 from ..progress import Reporter
 from ..run_folder import RunFolder, identity
 from ..session import Session
@@ -169,26 +168,10 @@ class AnswersLearner(Learner[Journal, B], Generic[B]):
             raise
         try:
             querier.announce(self.allocation.total, reporter.note, rate=config.endpoint.rate)
-            return Session(
-                replace(parts, data=self._readable(self.tested(self.num_test), reporter)), folder, reporter, querier
-            )
+            return Session(replace(parts, data=self.tested(self.num_test)), folder, reporter, querier).readable()
         except BaseException:
             querier.close()
             raise
-
-    def _readable(self, data: Data, reporter: Reporter) -> Data:
-        """Returns the data without the images that cannot be read, before any query; a warning names them."""
-        splits = {}
-        for name in ("train", "val", "test"):
-            images = getattr(data, name)
-            if len(images):
-                workers = self.parts.config.data.workers
-                canvases = canvases_of(images, self.parts.plain, workers, reporter, f"read {name}")
-                skipped = {each for each, _ in canvases.skipped}
-                if skipped:
-                    readable = [index for index, each in enumerate(images.names) if each not in skipped]
-                    splits[name] = images.subset(readable)
-        return replace(data, **splits)
 
     @property
     def num_test(self) -> int:

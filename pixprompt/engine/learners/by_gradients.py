@@ -100,7 +100,7 @@ class ByGradients(Learner[DirectQuerier, Baseline]):
         for split in ("train", "val", "test") if len(data.test) else ("train", "val"):
             for canvas in (self.parts.plain, self.parts.canvas):  # what cannot be read shows before hours of training
                 session.canvases(split, canvas)
-        return session
+        return session.readable()
 
     def measure_baseline(self, session: Session[DirectQuerier]) -> Baseline:
         """See `Learner`."""
