@@ -245,6 +245,7 @@ def test_a_real_photo_gives_the_canvas_of_torchvision(assets: Path) -> None:
         ({"frame": 3}, "does not go with a frame"),
         ({"fit": "shrink"}, "does not go with a frame"),
         ({"fit": "shrink", "frame": 16}, "leaves no inside .* the largest is 15"),
+        ({"fill": (256, 0, 0)}, "0..255 each"),
         ({"fit": "shrink", "frame": -4}, "leaves no inside .* the largest is 15"),
     ],
 )

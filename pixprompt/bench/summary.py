@@ -87,7 +87,7 @@ def summarize(benchmark: Benchmark, cells: Sequence[tuple[Cell, str]], results: 
         results: Key of a run -> its line.
     """
     table = _Table(benchmark, cells, results)
-    rows = tuple(row for row in _rows(benchmark))
+    rows = tuple(_rows(benchmark))
     values = {(row.label, column): table.value(row, column) for row in rows for column in benchmark.methods}
     keys = {key for _, key in cells}
     return Summary(rows, tuple(benchmark.methods), values, len(keys & results.keys()), len(keys))

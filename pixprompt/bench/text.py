@@ -37,10 +37,8 @@ def _short(value: Value) -> str:
 
 def wide_table(summary: Summary) -> str:
     """Returns the means as a Markdown table."""
-    note = (
-        f"{summary.done} of {summary.total} runs. Means over the seeds, ± half of their 95% interval; in brackets what "
-    )
-    note += "was published. In percent, but for distances and counts."
+    note = f"{summary.done} of {summary.total} runs. Means over the seeds, ± half of their 95% interval; "
+    note += "in brackets what was published. In percent, but for distances and counts."
     if any(value.missing and value.mean is not None for value in summary.values.values()):
         note += " *: of the data sets that there are."
     return f"{_markdown(wide_rows(summary))}\n\n{note}"

@@ -87,6 +87,8 @@ class Canvas:
                 raise ConfigError(f"unknown {what} {value!r}.{suggest(value, choices)} Known: {', '.join(choices)}.")
         if min(self.size) < 1:
             raise ConfigError(f"a canvas needs at least 1x1 pixels, got {self.size[0]}x{self.size[1]}.")
+        if len(self.fill) != 3 or not all(0 <= value <= 255 for value in self.fill):
+            raise ConfigError(f"a fill colour is red, green and blue in 0..255 each, got {self.fill}.")
         if not 0 < self.crop_pct <= 1:
             raise ConfigError(f"crop_pct must lie in (0, 1], got {self.crop_pct}.")
         if not -180 <= self.rotation <= 180:

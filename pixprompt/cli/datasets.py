@@ -113,7 +113,7 @@ def _facts(data: DataSet) -> dict[str, Any]:
     from ..data.prepare import prepared_folder
     from ..outputs import texts_for
 
-    prepared, home = prepared_folder(data.name), data.has_default_folder()
+    prepared, home = prepared_folder(data.name), data.default_root()
     where = f"prepared in {prepared}" if (prepared / "set.json").is_file() else str(home) if home else "not here"
     return {
         "name": data.name,

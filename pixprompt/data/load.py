@@ -121,7 +121,7 @@ def _named(data: DataSet) -> Collection:
     prepared = read_prepared(data)
     if prepared is not None:
         return replace(prepared, official=len(prepared.parts) > 1)
-    root = data_folder() if data.built_in else data.has_default_folder()
+    root = data_folder() if data.built_in else data.default_root()
     if root is None:
         raise data.missing()
     collection = data.read(root)

@@ -145,9 +145,7 @@ class Prompt:
         Raises:
             PromptError: A field holds what JSON cannot: NaN, or an object of Python.
         """
-        names = (
-            *("template", "blend", "delta_scale", "model", "weights_sha256", "output", "seed", "metrics", "version"),
-        )
+        names = "template", "blend", "delta_scale", "model", "weights_sha256", "output", "seed", "metrics", "version"
         values = {name: getattr(self, name) for name in names}
         return with_digests(1 if self.canvas.is_basic else 2, {**values, "canvas": self.canvas.to_json()}, self.rgba)
 

@@ -89,11 +89,9 @@ class Windows:
 
     def _probabilities(self, crops: Tensor) -> Tensor:
         probabilities = self.segment(crops).float().softmax(1)
-        return (
-            (probabilities + self.segment(crops.flip(3)).float().softmax(1).flip(3)) / 2
-            if self.mirror
-            else probabilities
-        )
+        if not self.mirror:
+            return probabilities
+        return (probabilities + self.segment(crops.flip(3)).float().softmax(1).flip(3)) / 2
 
 
 def window_starts(length: int, window: int) -> list[int]:

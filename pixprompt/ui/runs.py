@@ -20,7 +20,8 @@ __all__ = ["RUN_FILES", "RunLine", "RunsFolder", "Signature", "signature", "stat
 
 RUN_FILES = ("config.json", "result.json", "history.jsonl", "prompt.png", "adapter.safetensors")
 """A folder with one of these is a run."""
-_LEDGER = "ledger.sqlite"
+_FURTHER = ("ledger.sqlite", "ledger.sqlite-wal", "preview.png", "diagnosis.json", "checkpoint", ".run-lock")
+"""What else of a run is shown, or says how far it is."""
 _DEPTH = 3
 _MAX_RUNS = 1000
 _CACHED = 32
@@ -159,7 +160,7 @@ class RunsFolder:
 def signature(path: Path) -> Signature:
     """Returns what changes whenever a run writes something."""
     facts = []
-    for name in (*RUN_FILES, _LEDGER, f"{_LEDGER}-wal", "preview.png", "checkpoint", ".run-lock"):
+    for name in (*RUN_FILES, *_FURTHER):
         try:
             status = (path / name).stat()
         except OSError:

@@ -125,3 +125,10 @@ def test_a_run_that_was_learned_again_is_tried_as_it_is_now(runs: Path, photo: P
     trials.close()
     assert not np.array_equal(before.canvas, before.prompted)
     assert np.array_equal(after.canvas, after.prompted)
+
+
+def test_a_diagnosis_that_comes_later_is_seen(runs: Path) -> None:
+    folder = RunsFolder(runs)
+    assert folder.run("done").diagnosis is None
+    (runs / "done/diagnosis.json").write_text("{}")
+    assert folder.run("done").diagnosis == {}

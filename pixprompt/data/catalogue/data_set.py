@@ -78,7 +78,7 @@ class DataSet:
         """Whether it comes with a package that is installed."""
         return not self.layout.needs
 
-    def has_default_folder(self) -> Path | None:
+    def default_root(self) -> Path | None:
         """Returns its root in the data folder; None where it is not there."""
         root = data_folder() / self.place
         return root if self._layout_at(root) else None

@@ -138,7 +138,7 @@ def _in_default_folder(data: DataSet, download: bool, progress: Progress) -> Pat
         progress.stage(f"download {data.size} from {data.source}", 0)
         data_folder().mkdir(parents=True, exist_ok=True)
         data.download.download(data_folder())
-    root = data.has_default_folder()
+    root = data.default_root()
     if root is None:
         raise data.missing()
     return root

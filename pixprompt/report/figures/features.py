@@ -29,15 +29,15 @@ def head_inputs(adapter: WhiteBox, images: Tensor) -> Tensor:
         ModelError: There is no such head.
     """
     name = type(adapter).__name__
-    heads = [module for path, module in adapter.named_children() if path == "head"]
-    if not heads:
+    head = dict(adapter.named_children()).get("head")
+    if head is None:
         raise ModelError(f"{name} has no submodule 'head', whose input its features would be.")
     calls: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         calls.append(inputs[0].detach())
 
-    hook = heads[0].register_forward_pre_hook(keep)
+    hook = head.register_forward_pre_hook(keep)
     try:
         with torch.no_grad():
             adapter(images)

@@ -80,20 +80,11 @@ def render(key: str, view: Callable[[], View]) -> Markup:
     macros: Any = environment().get_template("sections.html").module
     try:
         filled: Markup = getattr(macros, key)(view())
-    except NothingToShow as reason:
-        filled = macros.absent(str(reason), reason.preview)
+    except PixpromptError as error:
+        filled = macros.absent(str(error), error.preview if isinstance(error, NothingToShow) else None)
     except ModuleNotFoundError as error:  # a light install
         filled = macros.absent(f"{error.name} is missing: pip install {error.name}.", None)
-    except PixpromptError as error:
-        filled = macros.absent(str(error), None)
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        TemplateError,
-    ) as error:  # files that somebody else wrote
-        filled = macros.absent(
-            f"a file of the run does not hold what was expected ({type(error).__name__}: {error}).", None
-        )
+    except (TypeError, ValueError, LookupError, AttributeError, TemplateError) as error:  # files that others wrote
+        reason = f"a file of the run does not hold what was expected ({type(error).__name__}: {error})."
+        filled = macros.absent(reason, None)
     return filled
