@@ -45,17 +45,17 @@ class LiveTable:
         self._draw(at_once=True)
 
     def stage(self, name: str, total: int) -> None:
-        """A stage of the run in this process begins."""
+        """Shows a stage of the run in this process."""
         self._stage, self._done, self._total = name, 0, total
         self._draw()
 
     def advance(self, steps: int = 1) -> None:
-        """It goes on."""
+        """Counts steps of the stage."""
         self._done += steps
         self._draw()
 
     def epoch(self, line: Mapping[str, float]) -> None:
-        """A line of its history."""
+        """Shows the scores of the last line of history."""
         number = line.get("epoch", line.get("queries", 0))
         self._epoch = f"{number:.0f}: " + ", ".join(
             f"{name.replace('_', ' ')} {line[name]:.3f}" for name in ("val_accuracy", "val_miou") if name in line

@@ -27,3 +27,5 @@ def test_a_student_is_learned_and_answers_first(toy: Toy, capsys: pytest.Capture
     assert output["queries"] < len(photos)
     assert main(["predict", "run/prompt.png", *photos, "--model", toy.model("scores"), "--student-first"]) == 2
     assert "has no student" in capsys.readouterr().err
+    assert main(["predict", "run", *photos, "--student-first", "--no-prompt"]) == 2
+    assert "leave out --student-first" in capsys.readouterr().err

@@ -17,7 +17,7 @@ import pixprompt
 from pixprompt.adapters import METHODS, PixelPrompt, load_adapter
 from pixprompt.canvas import Canvas
 from pixprompt.core import Access, AccessError, ConfigError, PromptError
-from pixprompt.engine import TrainConfig, deploy, evaluate, plan, predict, train
+from pixprompt.engine import Calls, TrainConfig, deploy, evaluate, plan, predict, train
 from pixprompt.engine.config.grids import grids
 from pixprompt.engine.fit.gradients.adapter_fit import new_adapter
 from pixprompt.engine.fit.gradients.inputs import CachedFeatures, Images, inputs_of
@@ -117,6 +117,8 @@ def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside
         assert asyncio.run(model.answer([image])) == [model(image)]
     with pytest.raises(ConfigError, match="unknown model"):
         deploy(folder / "adapter.safetensors")
+    with pytest.raises(ConfigError, match="--protocol goes with a model behind a URL"):
+        deploy(folder, model="rn50", calls=Calls(protocol="v2"))
 
 
 def test_tip_adapter_is_scored_without_a_training(inside, vit, data, tmp_path) -> None:

@@ -136,13 +136,16 @@ class Deployed:
         """Returns the same model, read by the same output transform, for images as the model takes them itself.
 
         Raises:
-            ConfigError: There is no prompt to leave out, or answers under several pages are read together.
+            ConfigError: There is no prompt to leave out, answers under several pages are read together, or a student
+                is to answer first.
         """
+        if self.student is not None:
+            raise ConfigError("without the prompt the model is asked about every image; leave out --student-first.")
         if self.prompt.is_empty or len(self.prompt.pages) > 1:
             what = "the model is asked without one anyway" if self.prompt.is_empty else "its views are read together"
             raise ConfigError(f"there is no prompt that could be left out: {what}.")
         canvas = plain_canvas(self.prompt, self.model.spec, self.config)
-        return replace(self, prompt=unprompted(self.prompt, canvas), student=None)
+        return replace(self, prompt=unprompted(self.prompt, canvas))
 
     def query(self, canvases: Canvases) -> Rows:
         """Queries the model about prompted canvases; see `Querier.query_pixels`."""
@@ -199,7 +202,7 @@ def deploy(
     if student_first and (config is None or config.search.student is None):
         raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
     if config.method.white_box if config is not None else path.suffix == ".safetensors":
-        return _deploy_adapter(place, model, weights, device)
+        return _deploy_adapter(place, model, weights, device, calls)
     prompt, attach = (source, _ignore) if isinstance(source, Committee) else _load_prompt(place, device)
     target = device
     if model is None or isinstance(model, str):
@@ -336,7 +339,9 @@ def _assume(model: Model, output: dict[str, Any]) -> None:
         raise PromptError(f"the output transform of the prompt file cannot be used: {error}.") from error
 
 
-def _deploy_adapter(source: Source, model: str | Model | None, weights: str | None, device: str) -> Deployed:
+def _deploy_adapter(
+    source: Source, model: str | Model | None, weights: str | None, device: str, calls: Calls | None
+) -> Deployed:
     """Loads an adapter onto the backbone that it was learned in."""
     from ...adapters import AdapterFile, WhiteBox
     from ...models import DirectQuerier
@@ -349,7 +354,7 @@ def _deploy_adapter(source: Source, model: str | Model | None, weights: str | No
     if model is None or isinstance(model, str):
         learned_for, digest = str(file.values.get("model", "")), str(file.values.get("weights_sha256", ""))
         device = pick_device(device)
-        model = source.open_model(learned_for, digest, name=model, weights=weights, device=device, calls=None)
+        model = source.open_model(learned_for, digest, name=model, weights=weights, device=device, calls=calls)
     place, adapter = device_of(model, device), file.adapter(model)
     if not isinstance(adapter, WhiteBox):
         raise PromptError(f"{file.path} holds a pixel prompt that was saved by hand; use pixprompt.load_adapter.")
