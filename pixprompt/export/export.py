@@ -15,6 +15,7 @@ from PIL import Image
 from ..canvas import MOST_ASPECT, Canvas, Pixels
 from ..files import make_folder, write_bytes
 from ..prompt import Committee, Prompt
+from ..prompt.prompt_file import take
 from .onnx_graphs import output_model, prompt_model
 from .output_table import OutputTable
 from .pictures import overlay, pair
@@ -69,7 +70,7 @@ def export_prompt(prompt: Committee, folder: Path, form: str) -> list[Path]:
         place = f"view-{number}/" if len(prompt.pages) > 1 else ""
         files[f"{place}canvas.json"] = _json({"size": page.canvas.size, "steps": _canvas_steps(page.canvas)})
         files |= {f"{place}{name}": content for name, content in _WRITERS[form][0](page).items()}
-    threshold = {"threshold": prompt.cascade["threshold"]} if prompt.cascade else {}
+    threshold = take("the cascade", prompt.cascade, {"threshold": (float, int)}) if prompt.cascade else {}
     for name, values, rest in (("output", prompt.output, {}), ("cascade", prompt.cascade.get("output"), threshold)):
         if values:
             table = OutputTable.of(values)

@@ -120,6 +120,8 @@ def test_of_a_cascade_both_stages_are_written(tmp_path: Path) -> None:
     assert (payload["threshold"], payload["views"], len(payload["weight"])) == (0.25, 1, 5)
     assert json.loads((tmp_path / "output.json").read_text())["views"] == 3
     assert (tmp_path / "cascade.onnx").exists()
+    with pytest.raises(PromptError, match="lacks threshold"):
+        export_prompt(replace(whole, cascade={"output": first}), tmp_path, "arrays")
 
 
 def test_the_steps_are_those_that_do_something(tmp_path: Path) -> None:
