@@ -17,7 +17,7 @@ from .toy import Closed, KillAfter, Killed, history, numbers
 
 COMMON = {
     **{"model": "toy-net", "data": "toy", "epochs": 3, "batch_size": 16, "warmup": 2, "precision": "fp32"},
-    **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.05},
+    **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.1},
 }
 NAMES = [name for name in METHODS.builtin() if METHODS[name].access is Access.GRADIENTS]
 
