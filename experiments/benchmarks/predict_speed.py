@@ -20,9 +20,8 @@ from paired import ratios
 from PIL import Image
 
 import pixprompt
-from pixprompt.cli.allocator import keep_freed_memory
-from pixprompt.engine.saved.deploy import deploy
-from pixprompt.engine.saved.predict import predict
+from pixprompt.cli import keep_freed_memory
+from pixprompt.engine import deploy, predict
 from pixprompt.outputs import make_output
 from pixprompt.prompt import load_committee
 

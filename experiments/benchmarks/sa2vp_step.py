@@ -21,7 +21,7 @@ from torch import Tensor
 
 import pixprompt
 from pixprompt.adapters import WhiteBox, make_sa2vp
-from pixprompt.cli.allocator import keep_freed_memory
+from pixprompt.cli import keep_freed_memory
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "deep": {},

@@ -18,7 +18,7 @@ from torch import Tensor
 
 import pixprompt
 from pixprompt.adapters import make_vpt
-from pixprompt.cli.allocator import keep_freed_memory
+from pixprompt.cli import keep_freed_memory
 
 
 def forms(batch: int, num_tokens: int) -> tuple[dict[str, Callable[[], Tensor]], set[int]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +19,7 @@ from run import drawn
 
 from pixprompt import load_model
 from pixprompt.data import Data, from_arrays
-from pixprompt.engine import TrainConfig
-from pixprompt.engine.fit.answers.surrogate import Surrogate
-from pixprompt.engine.parts import build
-from pixprompt.engine.progress import Silent
-from pixprompt.engine.session import Session
+from pixprompt.engine import TrainConfig, surrogate_prompt
 from pixprompt.prompt import Prompt
 
 FITS, SIZE = ("resize", "shrink"), 15
@@ -34,10 +30,7 @@ def learn(config: TrainConfig, model: Any, pixels: Any, labels: torch.Tensor, tr
     classes = tuple(str(each) for each in range(int(labels.max()) + 1))
     own = from_arrays(pixels[train.numpy()], labels[train].numpy(), prefix="train")
     none = own.subset([])
-    parts = build(config, model=model, data=Data("stored", classes, own, none, none))
-    session = Session(parts, cast(Any, None), Silent(), cast(Any, None))
-    start = Surrogate(parts).starts(session, cast(Any, None), cast(Any, None))[0]
-    return parts.template.to_prompt(start.theta, parts.fitted(start.shrink))
+    return surrogate_prompt(config, model=model, data=Data("stored", classes, own, none, none))
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .config.presets import learns_from_answers as learns_from_answers, resolve as resolve
     from .config.train_config import TrainConfig as TrainConfig
     from .inputs.opening import Calls as Calls
+    from .learners.learned_page import surrogate_prompt as surrogate_prompt
     from .progress import Progress as Progress, Reporter as Reporter, Silent as Silent
     from .result import RUNGS as RUNGS, Result as Result, Score as Score, wilson as wilson
     from .run import plan as plan, train as train

@@ -17,14 +17,15 @@ from .toy import Closed, KillAfter, Killed, history, numbers
 
 COMMON = {
     **{"model": "toy-net", "data": "toy", "epochs": 3, "batch_size": 16, "warmup": 2, "precision": "fp32"},
-    **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.1},
+    **{"output": "frequency", "size": 4, "optimizer": "adam", "lr": 0.05},
 }
 NAMES = [name for name in METHODS.builtin() if METHODS[name].access is Access.GRADIENTS]
 
 
 @pytest.fixture(params=NAMES)
 def own(request: pytest.FixtureRequest) -> TrainConfig:
-    return TrainConfig(method=request.param, **COMMON)
+    lr = 0.05 if request.param == "smm" else 0.1  # three epochs of each are enough for a prompt that is kept
+    return TrainConfig(method=request.param, **{**COMMON, "lr": lr})
 
 
 def test_what_a_run_writes_is_what_it_has_scored(own, model, data, wholes) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pixprompt.core import Access, AccessError, ConfigError
-from pixprompt.engine import TrainConfig, evaluate, train
+from pixprompt.engine import TrainConfig, evaluate, surrogate_prompt, train
 from pixprompt.engine.fit.answers.local_models import Degraded, Mimic, Resized, SideBySide
 from pixprompt.engine.fit.answers.surrogate import ridge
 from pixprompt.models import as_model
@@ -179,6 +179,10 @@ def test_learned_pixels_join_the_race_of_views(named, data, tmp_path, monkeypatc
         place = result.views["views"].index(LEARNED)
         assert committee.pages[place].blend == "add"
         assert not np.array_equal(committee.pages[place].overlay(images), images)
+        queried = opaque.images
+        alone = surrogate_prompt(config, model=opaque, data=data)
+        assert opaque.images == queried
+        assert np.array_equal(alone.overlay(images), committee.pages[place].overlay(images))
 
 
 def test_there_are_as_many_weights_files_as_surrogates(model, data, tmp_path) -> None:

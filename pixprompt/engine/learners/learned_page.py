@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from ...adapters import InBasis
+from ...core import Model
+from ...data import Data
 from ...ledger import Journal
 from ...prompt import Prompt
 from ..budget.allocation import Allocation, allocate
+from ..config.train_config import TrainConfig
 from ..fit.answers.cross_fit import Choice, stratified_order
 from ..fit.answers.first_answers import FirstAnswers
-from ..fit.answers.initial_prompts import num_starts
+from ..fit.answers.initial_prompts import Start, num_starts
 from ..fit.answers.prompt_search import PromptSearch, SearchTask
 from ..fit.answers.surrogate import Surrogate
 from ..fit.answers.zeroth_order import Candidate
-from ..parts import Parts
+from ..parts import Parts, build
+from ..progress import Silent
+from ..run_folder import RunFolder
 from ..saved.prompt_png import origin_of
 from ..session import Session
 
-__all__ = ["LearnedPage"]
+__all__ = ["LearnedPage", "surrogate_prompt"]
 
 _SEARCH_SHARE = 0.5
 """Of what the race has, for a search by answers."""
@@ -75,8 +81,7 @@ class LearnedPage:
         """
         parts = session.parts
         if self.surrogate is not None:
-            start = self.surrogate.starts(session, first, choice)[0]
-            return [parts.template.to_prompt(start.theta, parts.fitted(start.shrink), **origin_of(parts))], []
+            return [_page(parts, self.surrogate.starts(session, first, choice)[0])], []
         if self.search is None or not plan.prompt:
             return [], ["No pixels were searched by answers: the budget pays for a race of views alone."]
         labels = torch.from_numpy(parts.data.val.labels.copy())
@@ -89,3 +94,24 @@ class LearnedPage:
         if best is None or best.x is None or best.canvas is None or not isinstance(best.prompter, InBasis):
             return [], outcome.notes
         return [parts.template.to_prompt(best.prompter.theta(best.x), best.canvas, **origin_of(parts))], outcome.notes
+
+
+def surrogate_prompt(config: TrainConfig, *, model: Model, data: Data) -> Prompt:
+    """Learns a prompt on the local models that `surrogate` names, from the labels; the model itself is not queried.
+
+    Args:
+        config: With a surrogate and a budget.
+        model: What the prompt is for.
+        data: The training images are learned from.
+
+    Raises:
+        AccessError: A surrogate gives no gradients.
+        ConfigError: Settings do not go together.
+    """
+    parts = build(config, model=model, data=data)
+    session = Session(parts, RunFolder(Path()), Silent(), parts.counted)
+    return _page(parts, Surrogate(parts).starts(session)[0])
+
+
+def _page(parts: Parts, start: Start) -> Prompt:
+    return parts.template.to_prompt(start.theta, parts.fitted(start.shrink), **origin_of(parts))

@@ -12,7 +12,7 @@ from torch.nn.functional import log_softmax
 from ....adapters import METHODS, PixelPrompt
 from ....canvas import Canvas
 from ....core import Access, AccessError, ConfigError, Model
-from ....ledger import Journal
+from ....ledger import Querier
 from ....models import DirectQuerier, load_model
 from ....seeds import stream
 from ...answers import query_canvases
@@ -59,14 +59,16 @@ class Surrogate:
             models.append(Resized(model, parts.spec.image_size))
         self.model = models[0] if len(models) == 1 else SideBySide(models)
 
-    def starts(self, session: Session[Journal], first: FirstAnswers, plain: Choice) -> list[Start]:
+    def starts(
+        self, session: Session[Querier], first: FirstAnswers | None = None, plain: Choice | None = None
+    ) -> list[Start]:
         """Learns a prompt locally, and returns it in the strengths that are worth a try on the queried model.
 
         The surrogate reads the images by their labels, with a linear head of its own (`--mimic labels`), or by a linear
         head that was fitted to the queried model's answers (`--mimic answers`, as AReS does).
 
         Args:
-            first: The queried model's answers without a prompt.
+            first: The queried model's answers without a prompt; labels serve without them.
             plain: The output transform that reads them.
         """
         parts, config = session.parts, session.parts.config
@@ -78,7 +80,9 @@ class Surrogate:
             for share in SURROGATE_SHARES
         ]
 
-    def _learned(self, session: Session[Journal], first: FirstAnswers, plain: Choice, canvas: Canvas) -> Tensor:
+    def _learned(
+        self, session: Session[Querier], first: FirstAnswers | None, plain: Choice | None, canvas: Canvas
+    ) -> Tensor:
         """Runs the gradient engine on the surrogate and returns the last theta, (P,).
 
         The validation images stay unseen: the queried model is to show on them whether this prompt helps.
@@ -93,7 +97,7 @@ class Surrogate:
             session.parts, model=degraded, counted=DirectQuerier(degraded), config=config, floor=None, canvas=canvas
         )
         session.reporter.stage("surrogate", len(train.labels))
-        if config.search.mimic == "answers":
+        if config.search.mimic == "answers" and first is not None and plain is not None:
             plain_canvases = session.canvases("train", parts.plain)
             features = query_canvases(local, plain_canvases, first.positions, device=parts.device).outputs
             read = plain.heads.logits(first.answered.outputs, first.folds[first.positions])
