@@ -13,7 +13,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from .. import core
 from ..core import ConfigError, PixpromptError
@@ -117,7 +117,7 @@ def map_batches(address: str, batches: Iterable[Any], make: Work, *, gpu: bool =
         made = ray.put(make)
     except TypeError as error:
         raise ConfigError("the images or the model cannot be sent to a cluster; leave out --ray.") from error
-    resources = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    resources = cast(Any, ray).cluster_resources()
     gpus, cpus = (int(resources.get(name, 0)) for name in ("GPU", "CPU"))
     needs = {"num_gpus": 1, "concurrency": (1, gpus)} if gpu and gpus else {"concurrency": (1, max(1, cpus))}
     arguments = {"fn_constructor_args": (made, os.getcwd()), "batch_size": 1, **needs}
