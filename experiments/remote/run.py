@@ -34,7 +34,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "mapping": ("--head-images", "300", "--output", "frequency"),
     "surrogate": (
         *("--surrogate", "torchvision:resnet18", "--surrogate-weights", "{assets}/weights/resnet18.safetensors"),
-        *("--shots", "60", "--epochs", "3", "--head-images", "300"),
+        *("--shots", "60", "--epochs", "3", "--head-images", "300", "--views", "none"),
     ),
 }
 

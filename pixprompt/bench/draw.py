@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -93,15 +94,22 @@ def _points(summary: Summary, across: str, y: str) -> Iterable[tuple[float, Mark
 def _pictures(
     benchmark: Benchmark, cells: Sequence[tuple[Cell, str]], results: Mapping[str, Line], folder: Path, runs: Path
 ) -> Iterable[Path]:
-    """Draws what the runs of the first seed have learned, data set by data set, where their folders are at hand."""
+    """Draws what the runs of the first seed have learned, method beside method, where their folders are at hand."""
     from ..report.figures.draw import draw_pictures
 
+    drawn = [
+        (cell.place, key)
+        for cell, key in cells
+        if cell.seed == benchmark.seeds[0] and key in results and (runs / key / "adapter.safetensors").exists()
+    ]
+    axes = dict.fromkeys(axis for place, _ in drawn for axis in place if axis != "methods")
+    named = [axis for axis in axes if axis == "data" or len({place[axis] for place, _ in drawn}) > 1]
     groups: dict[str, dict[str, str]] = {}
-    for cell, key in cells:
-        if cell.seed == benchmark.seeds[0] and key in results and (runs / key / "adapter.safetensors").exists():
-            groups.setdefault(cell.place.get("data", ""), {})[cell.place["methods"].replace("/", "-")] = key
-    for data, keys in groups.items():
-        path = folder / f"{data.replace(' ', '-')}.png"
+    for place, key in drawn:
+        group = " ".join(place[axis] for axis in named)
+        groups.setdefault(group, {})[place["methods"].replace("/", "-")] = key
+    for group, keys in groups.items():
+        path = folder / f"{re.sub('[ /]', '-', group) or benchmark.draw}.png"
         with tempfile.TemporaryDirectory() as scratch:
             for name, key in keys.items():  # the pictures name a run after its folder
                 Path(scratch, name).symlink_to((runs / key).absolute(), target_is_directory=True)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pixprompt.bench import draw as drawing
 from pixprompt.bench.benchmark import parse_benchmark
 from pixprompt.bench.draw import figure_of
 from pixprompt.bench.page import write_page
@@ -163,3 +164,26 @@ def test_without_a_data_axis_methods_are_compared_too() -> None:
     lines = {"old, seed 0": line(OLD), "new, seed 0": line(NEW)}
     _, _, summary = summary_of({"title": "t", "baseline": "old", "methods": {"old": {}, "new": {}}}, lines)
     assert summary["all", "new"].gain == pytest.approx((0.2, *paired_difference(3, 1, 1, 10)))
+
+
+def test_pictures_of_two_sizes_are_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each shows the methods of its own cells, in a file of its name."""
+    vary = {"1/1": {"size": 1}, "50": {"size": 50}}
+    values = {**FILE, "vary": vary, "draw": "saliency", "published": [], "data": {"a b": {"data": "digits"}}}
+    benchmark = parse_benchmark("toy", values)
+    cells = [(cell, cell.name.replace("/", "-")) for cell in benchmark.cells()]
+    lines = {key: line(OLD) for _, key in cells}
+    for key in lines:
+        (tmp_path / "runs" / key).mkdir(parents=True)
+        (tmp_path / "runs" / key / "adapter.safetensors").touch()
+
+    def draw_pictures(runs: list[Path], out: Path) -> None:
+        out.mkdir()
+        names = [f"{run.name}: {run.resolve().name}" for run in runs]
+        (out / "gradcam.png").write_text("\n".join(names))
+
+    monkeypatch.setattr("pixprompt.report.figures.draw.draw_pictures", draw_pictures)
+    summary = summarize(benchmark, cells, lines)
+    drawing.draw(benchmark, cells, lines, summary, [], tmp_path, tmp_path / "runs")
+    assert (tmp_path / "a-b-1-1.png").read_text() == "old: a b, old, 1-1, seed 0\nnew: a b, new, 1-1, seed 0"
+    assert (tmp_path / "a-b-50.png").read_text() == "old: a b, old, 50, seed 0\nnew: a b, new, 50, seed 0"
