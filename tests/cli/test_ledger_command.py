@@ -63,6 +63,11 @@ def test_a_ledger_in_words(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "\x1b" not in out
 
 
+def test_a_negative_price_is_wrong_usage(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ledger", str(file), "--price-per-1000", "-1"]) == 2
+    assert "x>=0" in capsys.readouterr().err
+
+
 def test_a_ledger_in_json_of_a_run_directory(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ledger", str(file.parent), "--json", "--price-per-1000", "2"]) == 0
     output = json.loads(capsys.readouterr().out)

@@ -19,7 +19,11 @@ _SCALES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 @click.command
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--requests", is_flag=True, help="List each request.")
-@click.option("--price-per-1000", type=float, help="Price of 1000 queries.  [default: the one that the run was given]")
+@click.option(
+    "--price-per-1000",
+    type=click.FloatRange(0),
+    help="Price of 1000 queries.  [default: the one that the run was given]",
+)
 @json_option
 def ledger(file: Path, requests: bool, price_per_1000: float | None, as_json: bool) -> None:
     """Show what FILE, or the ledger of a run directory, says: queries, requests, failures, doubts, bytes, money, time.
