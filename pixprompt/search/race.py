@@ -212,14 +212,15 @@ class Race:
             active, images = following
 
     def _with_more_views(self, pool: AnswerPool, standing: _Standing) -> _Start | None:
-        """Twice the views and half the images, or one view more, where all views that take part are of great use."""
+        """As many new views and half the images, or one view more, where all views that take part are of great use."""
         views, images = standing.rung.views, standing.rung.num_images
         singly = self._joins_singly and len(views) <= _FEW_VIEWS and images >= _PAIR_IMAGES
         score = _GOOD if singly else _GREAT
         if self.size is not None or not standing.promises or standing.score < score or len(standing.best) < len(views):
             return None
         images = images if singly else max(images // 2, min(images, _LEAST_PER_CLASS * self.num_classes))
-        further = range(len(views), min(self.num_views, len(views) + (1 if singly else len(views))))
+        new = [view for view in range(self.num_views) if not pool.count(view)]
+        further = new[: 1 if singly else len(views)]
         return ((*views, *further), images) if further and len(further) * images <= pool.remaining // 2 else None
 
     def _with_more_images(self, pool: AnswerPool, standing: _Standing, cap: int) -> _Start | None:
