@@ -99,3 +99,15 @@ def test_images_without_an_answer_take_no_part() -> None:
     winner = Race(4, CLASSES, predictions=100).run(pool, first=0)
     assert winner.comparison is not None
     assert winner.comparison.num_images < winner.num_images or 1 not in winner.best
+
+
+@pytest.mark.slow
+def test_a_race_that_widens_takes_views_that_nobody_was_asked_about() -> None:
+    """Else one view stands twice in a committee, and a race whose steps cost nothing does not end."""
+    labels = balanced(500, CLASSES)
+    pool = pool_of(answers_of(labels, [0.3] * 16, seed=0), labels, 8000)
+    winner = Race(16, CLASSES, predictions=1000, labels_only=True).run(pool, first=0)
+    assert winner.rungs
+    assert all(len(set(rung.views)) == len(rung.views) for rung in winner.rungs)
+    steps = [(frozenset(rung.views), rung.num_images) for rung in winner.rungs]
+    assert len(set(steps)) == len(steps)

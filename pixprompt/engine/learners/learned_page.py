@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ...adapters import InBasis
+from ...canvas import Canvas
 from ...core import Model
 from ...data import Data
 from ...ledger import Journal
@@ -16,7 +18,7 @@ from ..budget.allocation import Allocation, allocate
 from ..config.train_config import TrainConfig
 from ..fit.answers.cross_fit import Choice, stratified_order
 from ..fit.answers.first_answers import FirstAnswers
-from ..fit.answers.initial_prompts import Start, num_starts
+from ..fit.answers.initial_prompts import num_starts
 from ..fit.answers.prompt_search import PromptSearch, SearchTask
 from ..fit.answers.surrogate import Surrogate
 from ..fit.answers.zeroth_order import Candidate
@@ -81,7 +83,8 @@ class LearnedPage:
         """
         parts = session.parts
         if self.surrogate is not None:
-            return [_page(parts, self.surrogate.starts(session, first, choice)[0])], []
+            start = self.surrogate.starts(session, first, choice)[0]
+            return [_page(parts, start.theta, parts.fitted(start.shrink))], []
         if self.search is None or not plan.prompt:
             return [], ["No pixels were searched by answers: the budget pays for a race of views alone."]
         labels = torch.from_numpy(parts.data.val.labels.copy())
@@ -93,7 +96,7 @@ class LearnedPage:
         best = outcome.candidate
         if best is None or best.x is None or best.canvas is None or not isinstance(best.prompter, InBasis):
             return [], outcome.notes
-        return [parts.template.to_prompt(best.prompter.theta(best.x), best.canvas, **origin_of(parts))], outcome.notes
+        return [_page(parts, best.prompter.theta(best.x), best.canvas)], outcome.notes
 
 
 def surrogate_prompt(config: TrainConfig, *, model: Model, data: Data) -> Prompt:
@@ -110,8 +113,9 @@ def surrogate_prompt(config: TrainConfig, *, model: Model, data: Data) -> Prompt
     """
     parts = build(config, model=model, data=data)
     session = Session(parts, RunFolder(Path()), Silent(), parts.counted)
-    return _page(parts, Surrogate(parts).starts(session)[0])
+    start = Surrogate(parts).starts(session)[0]
+    return _page(parts, start.theta, parts.fitted(start.shrink))
 
 
-def _page(parts: Parts, start: Start) -> Prompt:
-    return parts.template.to_prompt(start.theta, parts.fitted(start.shrink), **origin_of(parts))
+def _page(parts: Parts, theta: Tensor, canvas: Canvas) -> Prompt:
+    return parts.template.to_prompt(theta, canvas, **origin_of(parts))
