@@ -89,7 +89,8 @@ def to_images(canvases: npt.NDArray[np.uint8], device: str = "cpu") -> Tensor:
     """Canvases (N, H, W, 3) uint8 -> images (N, 3, H, W) float32 in [0, 1], in channels-last memory order."""
     import torch
 
-    return torch.from_numpy(np.array(canvases)).to(device).permute(0, 3, 1, 2).float() / 255
+    writable = np.require(canvases, requirements=["C", "W"])  # a copy only where torch would warn or refuse
+    return torch.from_numpy(writable).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def to_pixels(images: Tensor) -> Tensor:

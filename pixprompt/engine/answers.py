@@ -13,14 +13,13 @@ from torch import Tensor
 
 from ..core import BudgetError, OutputTransform
 from ..data import CanvasSet
-from ..models import widened
+from ..models import images_per_call, widened
 from ..tensor_checks import to_images
 from .progress import Reporter, Silent
 from .ranks import current_ranks
 from .result import Score, wilson
 
 __all__ = [
-    "BATCH",
     "Answered",
     "Pixels",
     "accuracy",
@@ -35,8 +34,6 @@ __all__ = [
 ]
 
 Pixels = npt.NDArray[np.uint8]
-BATCH = 16
-"""Images per batch where no gradient is taken."""
 
 
 def reproducible() -> AbstractContextManager[None]:
@@ -47,7 +44,7 @@ def reproducible() -> AbstractContextManager[None]:
     return flags
 
 
-def batches(total: int, size: int = BATCH) -> Iterator[slice]:
+def batches(total: int, size: int = 16) -> Iterator[slice]:
     """Yields slices that cover 0..total in order."""
     for start in range(0, total, size):
         yield slice(start, min(start + size, total))
@@ -88,7 +85,7 @@ def query_canvases(
     chosen: Tensor | None = None,
     *,
     device: str = "cpu",
-    batch_size: int = BATCH,
+    batch_size: int | None = None,
     overlay: Callable[[Pixels], Pixels] | None = None,
     partly: bool = False,
     reporter: Reporter | None = None,
@@ -110,18 +107,20 @@ def query_canvases(
     """
     chosen = torch.arange(len(canvases.labels)) if chosen is None else chosen
     rows: list[Tensor] = []
+    batch_size = batch_size or images_per_call(device)
     whole = list(torch.split(chosen, batch_size)) if len(chosen) else []
     parts = list(current_ranks().own(whole))
     while parts:
         part = parts.pop(0)
-        block = np.asarray(canvases.pixels[part.numpy()])
+        chosen_rows, pixels = part.numpy(), canvases.pixels
+        images = to_images(overlay(pixels[chosen_rows]), device) if overlay else pixels.images(chosen_rows, device)
         try:
-            rows.append(query(to_images(overlay(block) if overlay else block, device)).float().cpu())
+            rows.append(query(images).float().cpu())
         except BudgetError:
             if not partly:
                 raise
             # A large part may be paid for in part; what comes after it is not.
-            parts = list(torch.split(part, -(-len(part) // 2))) if len(part) > BATCH else []
+            parts = list(torch.split(part, -(-len(part) // 2))) if len(part) > images_per_call(device) else []
             continue
         (reporter or Silent()).advance(len(part))
     if current_ranks().size > 1:

@@ -23,6 +23,7 @@ from .fit.gradients.epochs import Fit
 from .fit.gradients.gradient import GradientFit, fit_by_gradients
 from .fit.gradients.inputs import Images, TrainInputs, inputs_of
 from .fit.gradients.losses import LOSSES
+from .inputs.device_rows import on_device
 from .progress import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
@@ -87,7 +88,7 @@ def fit(
         raise UnknownName(f"unknown loss {loss!r}.{suggest(loss, LOSSES)} Known: {', '.join(LOSSES)}.")
     inputs: list[TrainInputs | None] = []
     for split in (train, val):
-        canvases = None if split is None else canvases_of(split)
+        canvases = None if split is None else on_device(canvases_of(split), str(device))
         if canvases is None or isinstance(adapter, PixelPrompt):
             inputs.append(None if canvases is None else Images(adapter, canvases, str(device)))
         else:

@@ -135,6 +135,8 @@ def build(
     inputs = open_inputs(config, model=model, data=data, pretrained=pretrained)
     config, model, frame = inputs.config, inputs.model, 0
     device = inputs.device or pick_device(config.model.device)
+    if config.fit.compile:
+        local_net(model, "--compile").compile_layers()
     if not config.method.white_box and inputs.mode != "views":
         frame = _frame(config, template_of(config, model))
     plain = Canvas.for_model(model.spec, crop_pct=config.data.crop, aspect=config.data.aspect)

@@ -17,6 +17,7 @@ from ..data import CanvasSet, ImageSet
 from ..ledger import Querier
 from ..prompt import Page
 from .answers import Answered, Pixels, level, mean_of, query_canvases, to_images
+from .inputs.device_rows import on_device
 from .parts import Parts, canvases_of
 from .progress import Reporter
 from .ranks import shared_counts
@@ -57,7 +58,8 @@ class Session(Generic[Q]):
         if (split, canvas) not in self._canvases:
             images = self._images(split)
             workers = self.parts.config.data.workers
-            self._canvases[split, canvas] = canvases_of(images, canvas, workers, self.reporter, f"read {split}")
+            made = canvases_of(images, canvas, workers, self.reporter, f"read {split}")
+            self._canvases[split, canvas] = on_device(made, self.parts.device)
         return self._canvases[split, canvas]
 
     def readable(self) -> Self:

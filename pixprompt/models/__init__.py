@@ -12,6 +12,6 @@ if TYPE_CHECKING:
     from .python_callable.as_model import as_model as as_model
     from .python_callable.callable_model import CallableModel as CallableModel, widened as widened
     from .torch_model import TorchModel as TorchModel, local_net as local_net
-    from .wrappers import DirectQuerier as DirectQuerier
+    from .wrappers import DirectQuerier as DirectQuerier, images_per_call as images_per_call
 
 __all__, __getattr__, __dir__ = lazy_names(__name__)

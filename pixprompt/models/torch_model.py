@@ -9,8 +9,9 @@ from typing import Self, cast
 import torch
 from torch import Tensor, nn
 
-from ..core import Access, AccessError, Model, ModelSpec
+from ..core import Access, AccessError, ConfigError, Model, ModelSpec
 from ..tensor_checks import check_images, check_outputs
+from .folding.first_token import FirstToken
 from .folding.fold import fold
 from .frozen import frozen
 
@@ -97,6 +98,25 @@ class TorchModel(nn.Module):
     def unclamped(self, images: Tensor) -> Tensor:
         """Answers images that may leave [0, 1], which no image file can: for the VP paper's own prompts."""
         return self.answer(self.normalize(images))
+
+    def compile_layers(self) -> None:
+        """Has torch compile the layers of a transformer when they first run: slow to start, faster then on a GPU.
+
+        Raises:
+            ConfigError: The net has no such layers, or torch cannot compile here.
+        """
+        layers = [
+            part for part in self._fastest().modules() if isinstance(part, FirstToken) or FirstToken.is_layer(part)
+        ]
+        if not layers:
+            raise ConfigError(f"--compile serves vision transformers, and {self.spec.name} is none; leave it out.")
+        try:
+            torch.compile(torch.sin)(self.mean)
+        except Exception as error:  # whatever its compilers raise
+            reason = " ".join(str(error).split())[:200]
+            raise ConfigError(f"torch cannot compile here ({reason}); leave out --compile.") from error
+        for layer in layers:
+            layer.compile()
 
     def _ordered(self, normalized: Tensor) -> Tensor:
         return normalized.contiguous(memory_format=torch.channels_last) if self.owned else normalized

@@ -319,6 +319,7 @@ def test_the_grids_are_the_papers_times_the_batch_size(inside) -> None:
         ({"rank": 4}, "--rank does nothing with method 'vpt-deep'"),
         ({"method": "vpt-shallow", "depth": 2}, "--depth does nothing with method 'vpt-shallow'"),
         ({"template": "patch"}, "--template does nothing with method 'vpt-deep'"),
+        ({"compile": True}, "--compile does nothing with method 'vpt-deep'"),
         ({"method": "mlp", "tokens": None, "batch_size": 1}, "at least 2"),
         ({"search": True}, "--search chooses --lr; leave it out, or give the values to try: --lr-grid"),
         ({"search": True, "lr": None, "weight_decay": 0.1}, "--search chooses --weight-decay"),

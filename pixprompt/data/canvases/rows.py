@@ -5,14 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["CanvasRows", "CanvasSet", "Rows"]
+from ...tensor_checks import to_images
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["CanvasRows", "CanvasSet", "Indices", "Rows"]
 
 Pixels = npt.NDArray[np.uint8]
+Indices: TypeAlias = slice | Sequence[int] | npt.NDArray[np.integer[Any]]
 
 
 class Rows(ABC):
@@ -27,11 +33,15 @@ class Rows(ABC):
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, chosen: int | slice | Sequence[int] | npt.NDArray[np.integer[Any]]) -> Pixels:
+    def __getitem__(self, chosen: int | Indices) -> Pixels:
         indices = np.arange(len(self))[chosen]
         canvases = np.empty((*indices.shape, *self.shape[1:]), dtype=np.uint8)
         self._read(indices.ravel(), canvases.reshape(-1, *self.shape[1:]))
         return canvases
+
+    def images(self, chosen: Indices, device: str = "cpu") -> Tensor:
+        """Returns images (n, 3, H, W) float32 in [0, 1] on a device; see `to_images`."""
+        return to_images(self[chosen], device)
 
     @abstractmethod
     def _read(self, indices: npt.NDArray[np.int64], rows: Pixels) -> None:

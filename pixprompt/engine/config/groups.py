@@ -200,6 +200,10 @@ class FitSettings(Settings):
         "Precision of training steps; auto takes bf16 where the device computes in it, and scores are always float32.",
         ("auto", "fp32", "bf16"),
     )
+    compile: bool = option(
+        False,
+        "Have torch compile the layers of a transformer under a pixel prompt: slow to start, for long runs on a GPU.",
+    )
     grid_search: bool = option(
         False, "Choose learning rate and weight decay on the validation images, then train on both.", name="search"
     )

@@ -104,6 +104,8 @@ def _check_vocabulary(config: TrainConfig, model: Model) -> None:
 
 def _check_white_box(config: TrainConfig, model: Model) -> None:
     method = config.method
+    if config.fit.compile:
+        raise idle_option("compile", method)
     for name, item in PromptSettings.options().items():
         if getattr(config.prompt, item.name) != item.default:
             raise idle_option(name, method)
@@ -150,6 +152,8 @@ def _check_idle(config: TrainConfig, by_answers: bool) -> None:
         reason = "serves runs that learn from answers alone (--budget)"
     elif config.preset != "default":
         idle, reason = [f"preset {config.preset}"], "is a recipe of learning by gradients"
+    elif config.fit.compile:
+        idle, reason = ["compile"], "serves learning by gradients"
     elif config.fit.augment not in (None, "none"):
         idle, reason = ["augment"], "changes training images, and answers to changed ones cannot be used again"
     else:

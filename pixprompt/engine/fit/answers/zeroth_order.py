@@ -17,7 +17,7 @@ from ....core import BudgetError, OutputTransform
 from ....ledger import Journal
 from ....optimizers import AskTell
 from ....seeds import stream
-from ...answers import Answered, mean_of, to_images
+from ...answers import Answered, mean_of
 from ...session import Session
 from ..gradients.losses import loss_of
 from .cross_fit import CrossFit
@@ -192,7 +192,7 @@ class QuerySearch:
         if len(chosen) < self.batch:
             chosen = torch.cat([chosen, self._shuffled(epoch + 1)[: self.batch - len(chosen)]])
         train = self.session.canvases("train", self.canvas)
-        images = to_images(train.pixels[chosen.numpy()], self.session.parts.device)
+        images = train.pixels.images(chosen.numpy(), self.session.parts.device)
         labels = torch.from_numpy(train.labels[chosen.numpy()].copy())
         prompted = torch.cat([self.prompter(images, x) for x in self.optimizer.ask()])
         answers = torch.split(self.session.outputs(prompted, replicates=(0,)), len(chosen))

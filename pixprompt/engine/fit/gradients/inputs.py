@@ -12,7 +12,8 @@ from torch import Generator, Tensor
 
 from ....adapters import PixelPrompt, Supervised, WhiteBox
 from ....data import CanvasSet
-from ...answers import BATCH, Answered, batches, query_canvases, to_images
+from ....models import images_per_call
+from ...answers import Answered, batches, query_canvases
 from ...progress import Reporter, Silent
 from ...ranks import current_ranks
 from .augmentation import Augmentation
@@ -99,7 +100,7 @@ class Images:
     def supervised(self, chosen: Tensor, generator: Generator) -> Supervised:
         """See `TrainInputs`."""
         self.on_images(len(chosen))
-        images = to_images(self.canvases.pixels[chosen.numpy()], self.device)
+        images = self.canvases.pixels.images(chosen.numpy(), self.device)
         if self.augment is not None:
             images = self.augment(images, generator)
         if isinstance(self.adapter, WhiteBox):
@@ -108,7 +109,7 @@ class Images:
 
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
-        self.on_images(sum(len(place) for place in _own_places(len(self.labels))))
+        self.on_images(sum(len(place) for place in _own_places(len(self.labels), self.device)))
         return query_canvases(self.adapter.outputs, self.canvases, device=self.device, reporter=reporter)
 
     def rebind(self, adapter: WhiteBox) -> TrainInputs:
@@ -147,7 +148,7 @@ class CachedFeatures:
     @torch.no_grad()
     def answered(self, reporter: Reporter) -> Answered:
         """See `TrainInputs`."""
-        rows, places = [], _own_places(len(self.labels))
+        rows, places = [], _own_places(len(self.labels), self.device)
         for place in places:
             rows.append(self.adapter.tuned(tuple(part[place].to(self.device) for part in self.parts)).float().cpu())
             reporter.advance(len(rows[-1]))
@@ -182,10 +183,10 @@ def inputs_of(
     if augment is not None or not adapter.caches_frozen or not count:
         return whole
     cache: tuple[Tensor, ...] = ()
-    places = list(batches(count))
+    places = list(batches(count, images_per_call(device)))
     own = current_ranks().own(places)
     for place in [places[0], *(own[1:] if current_ranks().rank == 0 else own)]:
-        images = to_images(np.asarray(canvases.pixels[place]), device)
+        images = canvases.pixels.images(place, device)
         parts = adapter.frozen(images)
         bytes_each = sum(part.numel() * part.element_size() for part in parts) / len(images)
         if any(part is images for part in parts) or bytes_each * count > _MOST_BYTES:
@@ -203,9 +204,9 @@ def inputs_of(
     return CachedFeatures(adapter, cache, canvases.labels, device)
 
 
-def _own_places(total: int) -> Sequence[Tensor]:
+def _own_places(total: int, device: str) -> Sequence[Tensor]:
     """Returns the positions of this process's batches, each (n,)."""
-    return current_ranks().own(torch.split(torch.arange(total), BATCH))
+    return current_ranks().own(torch.split(torch.arange(total), images_per_call(device)))
 
 
 def _add_shares(room: Tensor, first: slice) -> None:
