@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -60,5 +60,8 @@ def on_device(canvases: CanvasSet, device: str) -> CanvasSet:
 
 
 def free_bytes(device: str) -> int:
-    """Returns the free memory of an accelerator; 0 where the CPU reads its own, or none is said."""
-    return torch.cuda.mem_get_info(device)[0] if torch.device(device).type == "cuda" else 0
+    """Returns the free memory of an accelerator; 0 where the CPU reads its own, or torch does not know it."""
+    if torch.device(device).type == "cpu":
+        return 0
+    ask: Callable[[str], tuple[int, int]] | None = getattr(torch.get_device_module(device), "mem_get_info", None)
+    return ask(device)[0] if ask else 0
