@@ -164,7 +164,7 @@ class Race:
                 share, rungs, least_views = (
                     (_LABEL_SHARE, 1, _LABEL_VIEWS) if self.labels_only else (_FIRST_SHARE, 1, 2)
                 )
-            spent = max(0, int(share * (budget - num_images * self.rich)))
+            spent = max(0, int(share * (budget - num_images * (self.rich or self._images_first))))
             if self.size is None and not self.anyway and spent < _LEAST_SPENT:
                 return 0, 0
             views = min(self.num_views, max(least_views, min(_MOST_VIEWS, 1 + spent // usual)))
@@ -183,6 +183,11 @@ class Race:
         """Whether a race with few views adds them one by one: where an answer says neither much nor too little."""
         return self.size is None and not self.rich and not self.labels_only and not self.anyway
 
+    @property
+    def _images_first(self) -> bool:
+        """Whether views get what labelled images under the plain view leave over: one view seldom saves as much."""
+        return (self.size == 1 or (self.size is None and self.rich)) and not self.anyway
+
     def run(self, pool: AnswerPool, first: int) -> Winner:
         """Spends the budget of the pool.
 
@@ -191,8 +196,7 @@ class Race:
             first: Images that are asked under the plain view before the race.
         """
         views, images = self.opening(pool.remaining - first, len(pool.order))
-        everything = self.rich and self.size is None and not self.anyway
-        pool.extend(PLAIN, min(len(pool.order), first if views and not everything else pool.remaining))
+        pool.extend(PLAIN, min(len(pool.order), first if views and not self._images_first else pool.remaining))
         if not views:
             return Winner((PLAIN,), pool.count(PLAIN))
         cap = pool.num_queries + int((_PILOT_SHARE if self.size is None else _FIXED_SHARE) * pool.remaining)
@@ -266,7 +270,7 @@ class Race:
         spare = self._is_spare(pool, size, images) and score > _HOPELESS
         better = float(losses[size - 1].mean()) < _NOT_ALIKE * float(forecast.plain.mean())
         likely = better and worths[size] + _PRIOR * (1 - right) > alone
-        promises = self.size is not None or self.anyway or spare or (likely and score > _PROMISING)
+        promises = self.size not in (None, 1) or self.anyway or spare or (likely and score > _PROMISING)
         rung = Rung(views, images, tuple(accuracies.tolist()), right, pool.num_queries)
         # The best single view comes first, as a cascade asks them.
         own = list(path.views[:size])
@@ -285,9 +289,10 @@ class Race:
 
     def _finish(self, pool: AnswerPool, standing: _Standing, rungs: tuple[Rung, ...]) -> Winner:
         best, images, promises = standing.best, standing.rung.num_images, standing.promises
-        decided = self.size is not None or self.anyway or self._is_spare(pool, len(best), images)
+        decided = self.size not in (None, 1) or self.anyway or self._is_spare(pool, len(best), images)
         if promises and not decided:
-            images = pool.extend_evenly(best, images, least=(images + self._reach(pool, len(best), images)) // 2)
+            both = tuple(dict.fromkeys((*best, PLAIN)))
+            images = pool.extend_evenly(both, images, least=(images + self._reach(pool, len(best), images)) // 2)
             score = self._comparison(pool, standing, images)[1]
             promises = score * math.sqrt(self._reach(pool, len(best), images) / max(1, images)) > _SURE
         if promises:

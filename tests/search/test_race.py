@@ -52,6 +52,11 @@ def test_views_that_help_are_kept(size: int | None) -> None:
     assert size in (None, len(winner.views))
 
 
+def test_of_one_view_labelled_images_come_first() -> None:
+    winner = run([1.0, 1.0, 1.2, 1.0, 1.0, 1.0], seed=0, budget=500, size=1)
+    assert (winner.views, winner.num_images) == ((PLAIN,), 500)
+
+
 def test_answers_that_say_all_by_themselves_need_no_committee() -> None:
     assert run([4.0, 4.0, 4.0, 4.0, 4.0], seed=0).views == (PLAIN,)
 
