@@ -205,6 +205,12 @@ class Race:
         while True:
             for view in active:
                 pool.extend(view, images)
+            active = self._answering(pool, active, images)
+            if active == (PLAIN,) and standing is not None:
+                return self._finish(pool, standing, rungs)
+            if active == (PLAIN,):
+                pool.extend(PLAIN, min(len(pool.order), pool.count(PLAIN) + pool.remaining))
+                return Winner((PLAIN,), pool.count(PLAIN))
             latest = self._standing(pool, active, images)
             rungs = (*rungs, latest.rung)
             if standing is not None and standing.promises and not latest.promises:
@@ -214,6 +220,14 @@ class Race:
             if following is None:
                 return self._finish(pool, standing, rungs)
             active, images = following
+
+    def _answering(self, pool: AnswerPool, active: tuple[int, ...], images: int) -> tuple[int, ...]:
+        """The views without those, fewest answers first, that leave more than half of the images unanswered."""
+        least = max(1, len(pool.answered((PLAIN,), images)) // 2)
+        while len(active) > 1 and len(pool.answered(active, images)) < least:
+            worst = min(set(active) - {PLAIN}, key=lambda view: (len(pool.answered((view,), images)), -view))
+            active = tuple(view for view in active if view != worst)
+        return active
 
     def _with_more_views(self, pool: AnswerPool, standing: _Standing) -> _Start | None:
         """As many new views and half the images, or one view more, where all views that take part are of great use."""

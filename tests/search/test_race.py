@@ -57,6 +57,18 @@ def test_of_one_view_labelled_images_come_first() -> None:
     assert (winner.views, winner.num_images) == ((PLAIN,), 500)
 
 
+@pytest.mark.parametrize("size", [None, 2])
+@pytest.mark.parametrize("holes", [{2: slice(None)}, {1: slice(0, None, 2), 2: slice(1, None, 2)}])
+def test_a_view_under_which_hardly_an_image_is_answered_drops_out(holes: dict[int, slice], size: int | None) -> None:
+    labels = balanced(500, CLASSES)
+    answers = answers_of(labels, [0.2, 1.0, 1.0, 1.0, 1.0], seed=0)
+    for view, place in holes.items():
+        answers[view][place] = torch.nan
+    winner = Race(5, CLASSES, predictions=1000, size=size).run(pool_of(answers, labels, 900), first=0)
+    assert winner.views != (PLAIN,)
+    assert not set(holes) <= set(winner.views)
+
+
 def test_answers_that_say_all_by_themselves_need_no_committee() -> None:
     assert run([4.0, 4.0, 4.0, 4.0, 4.0], seed=0).views == (PLAIN,)
 
