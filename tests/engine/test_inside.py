@@ -331,6 +331,7 @@ def test_the_grids_are_the_papers_times_the_batch_size(inside) -> None:
         ({"optimizer": "spsa"}, "learns by gradients"),
         ({"preset": "vp"}, "no preset 'vp': it is for method pixel"),
         ({"surrogate": "resnet18"}, "--surrogate serves runs that learn from answers"),
+        ({"rate": 2.0}, "--rate serves models behind a URL, and tiny-vit is none"),
         ({"depth": 9}, "9"),
         ({"method": "pixel", "tokens": None, "search": True}, "not 'pixel'"),
     ],

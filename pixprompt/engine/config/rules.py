@@ -6,6 +6,7 @@ from ...adapters import Learning
 from ...core import Access, AccessError, ConfigError, Model
 from ...ledger import zero_shot
 from ...optimizers import OPTIMIZERS
+from ...remote import endpoint_of
 from ...settings import flag
 from .grids import grids
 from .groups import PromptSettings
@@ -32,6 +33,8 @@ _BY_ANSWERS = (
     "student",
 )
 
+_CALLS = ("protocol", "endpoint", "endpoint_options", "encoding", "rate")
+
 _OUTPUT_CONSTANTS = {
     "smoothing": ("blm", "blm+", "reweighted"),
     "top": ("blm+", "reweighted"),
@@ -49,6 +52,7 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
     """
     config.adapter.check()
     _check_output(config, by_answers)
+    _check_endpoint(config, model)
     if config.method.white_box:
         _check_white_box(config, model)
         _check_idle(config, by_answers)
@@ -75,6 +79,12 @@ def check_settings(config: TrainConfig, model: Model, by_answers: bool) -> None:
             + ("Use --method pixel" if config.method.access > Access.SCORES else "Leave out --optimizer")
             + ", to learn from answers alone."
         )
+
+
+def _check_endpoint(config: TrainConfig, model: Model) -> None:
+    idle = [name for name in _CALLS if config.options()[name] is not None]
+    if idle and endpoint_of(model) is None:
+        raise ConfigError(f"{flag(idle[0])} serves models behind a URL, and {model.spec.name} is none; leave it out.")
 
 
 def _check_output(config: TrainConfig, by_answers: bool) -> None:
