@@ -26,6 +26,8 @@ __all__ = ["Location", "StoreFile", "image_key", "images_at", "is_url", "locate"
 
 _VERSIONS = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_modified", "created")
 """What stores call the version of a file."""
+_BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss")
+"""Stores of buckets, whose keys need no folders; a bucket of a mistyped name would be made."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
@@ -119,7 +121,8 @@ def write_at(place: Location, content: bytes) -> None:
         return
     system, path = place.reach()
     try:
-        system.makedirs(posixpath.dirname(path), exist_ok=True)
+        if place.url.partition("://")[0].lower() not in _BUCKETS:
+            system.makedirs(posixpath.dirname(path), exist_ok=True)
         system.pipe_file(path, content)
     except Exception as error:
         raise PixpromptError(f"cannot write {place}: {_reason(error)}.") from error
@@ -155,10 +158,16 @@ def images_at(
             yield place, Path(place.name)
         return
     system, path = place.reach()
-    if system.isdir(path):
+    try:
+        is_folder, is_file = system.isdir(path), system.isfile(path)
+    except Exception as error:  # no connection, no key: each store says it in its own way
+        raise DataError(
+            f"{place}: the store does not answer ({_reason(error)}); check its address and keys."
+        ) from error
+    if is_folder:
         skipped = skip.reach()[1].rstrip("/") if isinstance(skip, StoreFile) else None
         yield from ((place / inner, inner) for inner in _inside(system, path.rstrip("/"), skipped, on_error))
-    elif system.isfile(path):
+    elif is_file:
         yield place, PurePosixPath(place.name)
     else:
         raise DataError(f"{place}: no such file or folder in the store; check the path.")

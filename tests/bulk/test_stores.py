@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import fsspec
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pixprompt.bulk.jobs import find_jobs
 from pixprompt.cli import main
 from pixprompt.core import ConfigError, DataError, ImageError
 from pixprompt.data import each_image, load_images
-from pixprompt.stores import StoreFile, images_at, locate, open_at, text_of
+from pixprompt.stores import StoreFile, images_at, locate, open_at, text_of, write_at
 
 from ..images import files, jpeg, make_prompt, picture
 
@@ -116,3 +118,29 @@ def test_sets_of_images_lie_in_stores_as_well(name: str, memory) -> None:
     assert [place for place, _ in each_image(name)] == list(images.names)
     memory.pipe_file("/set/b/two.png", jpeg(picture(seed=99)))
     assert [old == new for old, new in zip(images.keys, load_images(name).keys, strict=True)] == [True, False, True]
+
+
+class Buckets(MemoryFileSystem):
+    """A store of buckets: its client would make one of a mistyped name, and does not always get through."""
+
+    protocol = "oss"
+    store: ClassVar[dict[str, Any]] = {}
+    pseudo_dirs: ClassVar[list[str]] = [""]
+    is_down = False
+
+    def makedirs(self, path: str, exist_ok: bool = False) -> None:
+        raise AssertionError(f"{path} would be made")
+
+    def isdir(self, path: str) -> bool:
+        if self.is_down:
+            raise ConnectionError("no route to the host")
+        return super().isdir(path)
+
+
+def test_no_bucket_is_made_and_a_store_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("oss", Buckets, clobber=True)
+    write_at(locate("oss://bucket/folder/a.png"), jpeg(picture(seed=1)))
+    assert listed("oss://bucket/folder") == ["a.png"]
+    monkeypatch.setattr(Buckets, "is_down", True)
+    with pytest.raises(DataError, match=r"oss://bucket/folder: the store does not answer \(no route to the host\)"):
+        listed("oss://bucket/folder")
