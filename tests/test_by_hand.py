@@ -185,8 +185,20 @@ def test_an_optimiser_of_ones_own_is_used_and_nonsense_is_refused() -> None:
         pixprompt.fit(adapter, (pictures(), labels()), epochs=-1)
     with pytest.raises(ConfigError, match="Did you mean 'focal'"):
         pixprompt.fit(adapter, (pictures(), labels()), epochs=1, loss="focale")
+    with pytest.raises(ConfigError, match="precision must be fp32, bf16 or auto, got 'fp23'"):
+        pixprompt.fit(adapter, (pictures(), labels()), epochs=1, precision="fp23")
     with pytest.raises(ShapeError, match="no images to learn from"):
         pixprompt.fit(adapter, (np.zeros((0, 32, 32, 3), np.uint8), []), epochs=1)
+
+
+def test_steps_in_bf16_learn_nearly_the_same() -> None:
+    learned = []
+    for precision in ("fp32", "bf16"):
+        adapter = white_box("vpt-deep")
+        pixprompt.fit(adapter, (pictures(), labels()), epochs=1, batch_size=6, precision=precision)
+        learned.append(adapter(pictures()).detach())
+    assert not torch.equal(*learned)
+    torch.testing.assert_close(*learned, rtol=0.0, atol=0.05)
 
 
 def test_distances_take_features_and_arrays() -> None:

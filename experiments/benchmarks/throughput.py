@@ -13,6 +13,7 @@ where they fit, steps are in bf16.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import time
@@ -22,13 +23,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-import pixprompt
-from pixprompt.adapters import PixelPrompt, WhiteBox, make_white_box
-from pixprompt.data.canvases import CanvasRows, CanvasSet
-from pixprompt.engine.fit.gradients.gradient import GradientFit
-from pixprompt.engine.fit.gradients.inputs import Images
-from pixprompt.engine.inputs.device_rows import on_device
-from pixprompt.engine.progress import Silent
+from pixprompt import PixelPrompt, fit, load_model
+from pixprompt.adapters import WhiteBox, make_white_box
 from pixprompt.models import TorchModel, text_encoder
 from pixprompt.outputs import make_output
 from pixprompt.templates import make_template
@@ -38,13 +34,13 @@ CASES += ";vit-b16-in21k vpt-deep;vit-b16-in21k sa2vp-deep"
 CLASSES = tuple(f"class {number}" for number in range(100))
 
 
-def canvases(count: int, size: tuple[int, int]) -> CanvasSet:
+Images = tuple[np.ndarray, np.ndarray]
+
+
+def images(count: int, size: tuple[int, int]) -> Images:
     """Random canvases with labels."""
     draw = np.random.default_rng(0)
-    pixels = draw.integers(0, 256, (count, *size, 3), dtype=np.uint8)
-    places = np.stack([np.zeros(count, dtype=np.int64), np.arange(count)], 1)
-    labels = draw.integers(0, len(CLASSES), count)
-    return CanvasSet(CanvasRows([pixels], places, (*size, 3)), labels, tuple(map(str, range(count))), ())
+    return draw.integers(0, 256, (count, *size, 3), dtype=np.uint8), draw.integers(0, len(CLASSES), count)
 
 
 def adapter_of(model: TorchModel, method: str) -> PixelPrompt | WhiteBox:
@@ -91,28 +87,28 @@ def ceiling(device: str, rounds: int) -> float:
 def measured(name: str, method: str, chosen: argparse.Namespace) -> dict[str, float]:
     """The figures of a case."""
     device, batch = chosen.device, chosen.batch
-    model = pixprompt.load_model(name, pretrained=False, device=device)
+    model = load_model(name, pretrained=False, device=device)
     if chosen.compile and method == "pixel":
         model.compile_layers()
     adapter = adapter_of(model, method).to(device)
 
-    def work(count: int) -> GradientFit:
-        return GradientFit(
-            adapter, Images(adapter, on_device(canvases(count, model.spec.image_size), device), device), None,
-            torch.optim.SGD(adapter.parameters(), lr=0.01), Silent(), epochs=100, batch_size=batch, device=device,
-            autocast=torch.bfloat16,
-        )  # fmt: skip
+    def epochs(count: int, number: int) -> list[float]:
+        split = images(count, model.spec.image_size)
+        state = fit(adapter, split, epochs=number, optimizer="sgd", batch_size=batch, precision="bf16")
+        return [line["seconds"] for line in state.history]
 
-    kind, step, whole = torch.device(device).type, work(batch), work(chosen.images)
-    step.run_epoch(0)  # folds the net, and compiles it
-    line = {"gflop_per_image": round(operations(lambda: step.run_epoch(0)) / batch / 1e9, 2)}
-    line["images_per_second"] = round(rate(lambda: whole.run_epoch(0), chosen.images, chosen.rounds, device), 1)
+    epochs(batch, 1)  # folds the net, and compiles it
+    line = {"gflop_per_image": round(operations(lambda: epochs(batch, 1)) / batch / 1e9, 2)}
+    seconds = epochs(chosen.images, chosen.rounds + 1)
+    each = [after - before for before, after in itertools.pairwise(seconds)]
+    line["images_per_second"] = round(chosen.images / statistics.median(each), 1)
+    kind = torch.device(device).type
     if method == "pixel":
-        images = torch.rand(batch, *model.spec.image_size, 3, device=device).permute(0, 3, 1, 2).requires_grad_()
+        inputs = torch.rand(batch, *model.spec.image_size, 3, device=device).permute(0, 3, 1, 2).requires_grad_()
 
         def bare() -> None:
             with torch.autocast(kind, torch.bfloat16):
-                outputs = model.answer(model.normalize(images))
+                outputs = model.answer(model.normalize(inputs))
             outputs.float().logsumexp(1).sum().backward()
 
         line["bare_images_per_second"] = round(rate(bare, batch, 3 * chosen.rounds, device), 1)

@@ -24,6 +24,7 @@ from .fit.gradients.gradient import GradientFit, fit_by_gradients
 from .fit.gradients.inputs import Images, TrainInputs, inputs_of
 from .fit.gradients.losses import LOSSES
 from .inputs.device_rows import on_device
+from .inputs.devices import pick_autocast
 from .progress import Reporter, Silent
 from .result import Result
 from .saved.evaluate import evaluate as evaluate_saved
@@ -51,6 +52,7 @@ def fit(
     warmup: int = 0,
     batch_size: int = 32,
     loss: str = "cross-entropy",
+    precision: str = "fp32",
     seed: int = 0,
     checkpoint: str | Path | None = None,
     reporter: Reporter | None = None,
@@ -70,6 +72,7 @@ def fit(
         warmup: Steps of linear warm-up, at most half of all.
         batch_size: Images per step.
         loss: A name of LOSSES.
+        precision: Of the steps: "fp32", "bf16", or "auto", which takes bf16 where the device computes in it.
         seed: Of the order of images and of all that is drawn.
         checkpoint: File that is written after every epoch, and continued from where it exists.
         reporter: Receives the progress: `Progress()` shows bars.
@@ -86,6 +89,8 @@ def fit(
         raise ConfigError(f"expected epochs of at least 0 and batches of at least 1, got {epochs} and {batch_size}.")
     if loss not in LOSSES:
         raise UnknownName(f"unknown loss {loss!r}.{suggest(loss, LOSSES)} Known: {', '.join(LOSSES)}.")
+    if precision not in ("fp32", "bf16", "auto"):
+        raise ConfigError(f"precision must be fp32, bf16 or auto, got {precision!r}.")
     inputs: list[TrainInputs | None] = []
     for split in (train, val):
         canvases = None if split is None else on_device(canvases_of(split), str(device))
@@ -97,7 +102,7 @@ def fit(
         raise ShapeError("there are no images to learn from.")
     work = GradientFit(
         adapter, inputs[0], inputs[1], optimizer, reporter or Silent(), epochs=epochs, batch_size=batch_size,
-        loss=loss, warmup=warmup, seed=seed, device=str(device),
+        loss=loss, warmup=warmup, seed=seed, device=str(device), autocast=pick_autocast(precision, str(device)),
     )  # fmt: skip
     with reproducible():
         return fit_by_gradients(work, checkpoint=None if checkpoint is None else Path(checkpoint))
