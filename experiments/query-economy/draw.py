@@ -65,29 +65,32 @@ def table(result: Cells) -> str:
         parts.append("|---" * (len(budgets) + 1) + "|")
         for method in COLORS if model != "mini-clip" else ("head alone", "default"):
             row = [shown(result.get((model, data, answer, method), {}).get(budget, [])) for budget in budgets]
-            if any(cell != "not run" for cell in row):
+            if "not run" not in row:
                 parts.append(f"| {method} | " + " | ".join(row) + " |")
     return "\n".join(parts)
 
 
 def pixels() -> str:
-    """The runs that searched for pixels, recorded before views came first; all scored at 500 or 359 test images."""
-    runs: dict[str, dict[tuple[str, str, int], list[float]]] = defaultdict(lambda: defaultdict(list))
+    """A Markdown table of the prompts that were searched by answers, each scored as it is, kept or not."""
+    runs: dict[str, dict[tuple[str, str], list[dict[str, float]]]] = defaultdict(lambda: defaultdict(list))
+    kept: dict[str, int] = defaultdict(int)
     for text in (HERE / "pixels.jsonl").read_text().splitlines():
         run = json.loads(text)
-        runs[run["method"]][run["model"], run["data"], run["budget"]].append(run["accuracy"])
-    pairs = list(dict.fromkeys(key[:2] for result in runs.values() for key in result))
-    parts = [
-        "\n| learned pixels, all probabilities, 1,000 / 5,000 queries | " + " | ".join(map(", ".join, pairs)) + " |"
-    ]
-    parts.append("|---" * (len(pairs) + 1) + "|")
+        rungs = {name: rung["test"] for name, rung in run["accuracy"].items() if rung}
+        runs[run["method"]][run["model"], run["data"]].append(rungs)
+        kept[run["method"]] += run["best"] not in ("none", "output_only")
+    pairs = list(dict.fromkeys(pair for result in runs.values() for pair in result))
+    parts = [f"\n| pixels by 5,000 answers | {' | '.join(map(', '.join, pairs))} | runs that keep it |"]
+    parts.append("|---" * (len(pairs) + 2) + "|")
     for method, result in runs.items():
         row = []
         for pair in pairs:
-            seeds = [result.get((*pair, budget), []) for budget in (1000, 5000)]
-            row.append(" / ".join(f"{statistics.mean(each):.3f}" if each else "not run" for each in seeds))
-        parts.append(f"| {method} | " + " | ".join(row) + " |")
-    return "\n".join(parts)
+            own = statistics.mean(rungs["prompt_float"] for rungs in result[pair])
+            without = statistics.mean(rungs.get("output_only", rungs["no_prompt"]) for rungs in result[pair])
+            row.append(f"{own:.3f} ({without:.3f})")
+        count = sum(map(len, result.values()))
+        parts.append(f"| {method} | {' | '.join(row)} | {kept[method]} of {count} |")
+    return "\n".join([*parts, "\nIn brackets the best output transform of the same run without a prompt; one seed."])
 
 
 def line(result: Cells, data: str, answer: str, method: str, value: int) -> list[tuple[int, float, float]]:
