@@ -29,3 +29,8 @@ def test_right_and_sure_costs_least(name: str) -> None:
     sure = loss_of(name, torch.tensor([[9.0, 0.0]]), torch.tensor([0]))
     wrong = loss_of(name, torch.tensor([[9.0, 0.0]]), torch.tensor([1]))
     assert sure < 0.01 < wrong
+
+
+def test_an_unknown_loss_is_refused() -> None:
+    with pytest.raises(KeyError, match="focla"):
+        loss_of("focla", LOGITS, LABELS)
