@@ -119,6 +119,8 @@ def test_the_saved_adapter_scores_and_predicts_as_the_trained_one(method, inside
         deploy(folder / "adapter.safetensors")
     with pytest.raises(ConfigError, match="--protocol goes with a model behind a URL"):
         deploy(folder, model="rn50", calls=Calls(protocol="v2"))
+    with pytest.raises(ConfigError, match="has no cascade"):
+        deploy(folder, model=tiny(), cascade=False)
 
 
 def test_tip_adapter_is_scored_without_a_training(inside, vit, data, tmp_path) -> None:

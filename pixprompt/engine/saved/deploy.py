@@ -202,6 +202,8 @@ def deploy(
     if student_first and (config is None or config.search.student is None):
         raise ConfigError(f"{path} has no student; learn one in a run by answers: pixprompt train --student MODEL.")
     if config.method.white_box if config is not None else path.suffix == ".safetensors":
+        if not cascade:
+            raise ConfigError(f"{path} has no cascade: it asks about every image once anyway.")
         return _deploy_adapter(place, model, weights, device, calls)
     prompt, attach = (source, _ignore) if isinstance(source, Committee) else _load_prompt(place, device)
     target = device
