@@ -65,7 +65,7 @@ def test_a_baseline_that_is_better_is_said_to_be() -> None:
 def test_names_do_not_break_the_page_nor_tell_of_folders() -> None:
     card = model_card(replace(RESULT, model="open_clip:local-dir:/home/me/clip/", data="a\n---\nx: 1"), CONFIG)
     assert "/home/me" not in card
-    for kind in ("folder", "csv", "lists", "webdataset"):
+    for kind in ("ade20k", "csv", "folder", "lists", "webdataset"):
         assert "/home/me" not in model_card(replace(RESULT, data=f"{kind}:/home/me/flowers"), CONFIG)
     assert r"a\|b" in card
     assert "<script>" not in card

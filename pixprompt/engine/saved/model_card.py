@@ -174,9 +174,8 @@ def _model(result: Result) -> str:
 def _data(result: Result) -> str:
     """Returns the name of the data, of files of this machine the last part of their path."""
     kind, colon, path = result.data.partition(":")
-    return (
-        path.rstrip("/").split("/")[-1] if colon and kind in ("folder", "csv", "lists", "webdataset") else result.data
-    )
+    is_local = colon and kind in ("ade20k", "csv", "folder", "lists", "webdataset")
+    return path.rstrip("/").split("/")[-1] if is_local else result.data
 
 
 def _slug(text: str) -> str:
