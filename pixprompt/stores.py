@@ -29,6 +29,7 @@ _VERSIONS = ("ETag", "etag", "md5", "blob_id", "mtime", "LastModified", "last_mo
 _BUCKETS = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss")
 """Stores of buckets, whose keys need no folders; a bucket of a mistyped name would be made."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
+_LINK = re.compile(_URL.pattern + r"[^\s'\"<>]*", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class StoreFile:
         except (ValueError, ImportError) as error:
             if isinstance(error, ModuleNotFoundError):
                 raise
-            raise ConfigError(f"{self}: no way to this store ({error}).") from error
+            raise ConfigError(f"{self}: no way to this store ({_reason(error, self)}).") from error
         return system, str(path)
 
 
@@ -101,7 +102,7 @@ def open_at(place: Location, *, admit: Callable[[int], object] | None = None) ->
     try:
         content: bytes = system.cat_file(path)
     except Exception as error:  # each store fails in its own way; it is the failure of this file alone
-        raise ImageError(f"{place}: cannot be read ({_reason(error)}).") from error
+        raise ImageError(f"{place}: cannot be read ({_reason(error, place)}).") from error
     try:
         return decode(content, admit=admit)
     except ImageError as error:
@@ -125,11 +126,14 @@ def write_at(place: Location, content: bytes) -> None:
             system.makedirs(posixpath.dirname(path), exist_ok=True)
         system.pipe_file(path, content)
     except Exception as error:
-        raise PixpromptError(f"cannot write {place}: {_reason(error)}.") from error
+        raise PixpromptError(f"cannot write {place}: {_reason(error, place)}.") from error
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def _reason(error: Exception, place: StoreFile) -> str:
+    """What a client says of its failure, without what may be a password or a signature in a URL."""
+    text = _LINK.sub(lambda link: plain_url(link[0]), " ".join(str(error).split()))
+    secret = place.url.partition("://")[2].rpartition("@")[0]
+    return (text.replace(f"{secret}@", "") if secret else text) or type(error).__name__
 
 
 def images_at(
@@ -162,7 +166,7 @@ def images_at(
         is_folder, is_file = system.isdir(path), system.isfile(path)
     except Exception as error:  # no connection, no key: each store says it in its own way
         raise DataError(
-            f"{place}: the store does not answer ({_reason(error)}); check its address and keys."
+            f"{place}: the store does not answer ({_reason(error, place)}); check its address and keys."
         ) from error
     if is_folder:
         skipped = skip.reach()[1].rstrip("/") if isinstance(skip, StoreFile) else None

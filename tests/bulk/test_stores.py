@@ -126,14 +126,14 @@ class Buckets(MemoryFileSystem):
     protocol = "oss"
     store: ClassVar[dict[str, Any]] = {}
     pseudo_dirs: ClassVar[list[str]] = [""]
-    is_down = False
+    failure = ""
 
     def makedirs(self, path: str, exist_ok: bool = False) -> None:
         raise AssertionError(f"{path} would be made")
 
     def isdir(self, path: str) -> bool:
-        if self.is_down:
-            raise ConnectionError("no route to the host")
+        if self.failure:
+            raise ConnectionError(self.failure)
         return super().isdir(path)
 
 
@@ -141,6 +141,22 @@ def test_no_bucket_is_made_and_a_store_that_does_not_answer_is_named(monkeypatch
     fsspec.register_implementation("oss", Buckets, clobber=True)
     write_at(locate("oss://bucket/folder/a.png"), jpeg(picture(seed=1)))
     assert listed("oss://bucket/folder") == ["a.png"]
-    monkeypatch.setattr(Buckets, "is_down", True)
+    monkeypatch.setattr(Buckets, "failure", "no route to the host")
     with pytest.raises(DataError, match=r"oss://bucket/folder: the store does not answer \(no route to the host\)"):
         listed("oss://bucket/folder")
+
+
+@pytest.mark.parametrize(
+    ("url", "failure", "shown"),
+    [
+        ("oss://bucket/a?sig=hunter2", "403, url='https://host/a?sig=hunter2'", "403, url='https://host/a'"),
+        ("oss://me:hunter2@bucket/a", 'no bucket "me:hunter2@bucket"', 'no bucket "bucket"'),
+    ],
+)
+def test_a_failure_of_a_store_shows_no_key(url: str, failure: str, shown: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsspec.register_implementation("oss", Buckets, clobber=True)
+    monkeypatch.setattr(Buckets, "failure", failure)
+    with pytest.raises(DataError) as caught:
+        listed(url)
+    assert shown in str(caught.value)
+    assert "hunter2" not in str(caught.value)
